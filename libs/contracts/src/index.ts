@@ -1,1 +1,18 @@
-export {};
+export { SERVICES, defineEvent, defineRequest } from './define.js';
+export type { EventDefinition, EventOf, RequestDefinition, RequestOf, ResponseOf, ServiceName } from './define.js';
+export { AppError, ERRORS, ERROR_CODES, errorCode, errorReply } from './errors.js';
+export type { ErrorCode, ErrorDetails, ErrorReply } from './errors.js';
+export { ID_PREFIXES, idOf, idTail, newId } from './ids.js';
+export type { IdKind } from './ids.js';
+export {
+  CONSUMERS,
+  DEAD_STREAM,
+  EVENT_STREAM,
+  RUNS_BUCKET,
+  RUN_STREAM,
+  STREAMS,
+  deadSubject,
+  jobChangedSubject,
+  runEventSubject,
+} from './streams.js';
+export type { ConsumerSpec, StreamSpec } from './streams.js';

@@ -1,0 +1,314 @@
+import { z } from 'zod';
+
+interface ErrorRow {
+  readonly httpStatus: number;
+  /** OpenAI's `error.type`. */
+  readonly type:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'not_found_error'
+    | 'conflict_error'
+    | 'rate_limit_error'
+    | 'server_error';
+  readonly title: string;
+  readonly hint: string;
+  readonly retryable: boolean;
+}
+
+const row = (httpStatus: number, type: ErrorRow['type'], title: string, hint: string, retryable = false): ErrorRow => ({
+  httpStatus,
+  type,
+  title,
+  hint,
+  retryable,
+});
+
+/** Every code a user or an operator can meet. `docs/reference/errors.md` has one row for each (a test compares). */
+export const ERRORS = {
+  'request.invalid': row(
+    400,
+    'invalid_request_error',
+    'The request is not valid',
+    'Correct the field named in `param`.',
+  ),
+  'request.unsupported': row(
+    400,
+    'invalid_request_error',
+    'This parameter is not supported',
+    'Leave the field named in `param` out.',
+  ),
+  'request.too-large': row(
+    413,
+    'invalid_request_error',
+    'The request body is too large',
+    'Send a smaller body, or split the file.',
+  ),
+  'request.timeout': row(
+    504,
+    'server_error',
+    'The answer took too long',
+    'Try again; if it stays so, look at the health of the service named in the message.',
+    true,
+  ),
+  'request.rate-limited': row(429, 'rate_limit_error', 'Too many requests', 'Wait a moment and try again.', true),
+  'auth.missing': row(
+    401,
+    'authentication_error',
+    'No API key was sent',
+    'Send the header `Authorization: Bearer <key>`, or sign in.',
+  ),
+  'auth.wrong-key': row(
+    401,
+    'authentication_error',
+    'The API key is not known',
+    'Use the key that was printed at the first start.',
+  ),
+  'route.not-found': row(
+    404,
+    'not_found_error',
+    'There is no such address',
+    'Look at /api/v1/openapi.json for the addresses there are.',
+  ),
+  'file.not-found': row(404, 'not_found_error', 'There is no such file', 'Upload the file first, or correct the id.'),
+  'file.in-use': row(
+    409,
+    'conflict_error',
+    'The file is still in use',
+    'Wait for, or cancel, the jobs named in the message.',
+  ),
+  'file.unusable': row(
+    400,
+    'invalid_request_error',
+    'The file has no usable row',
+    'Read the issues of the file and correct the rows they name.',
+  ),
+  'dataset.not-found': row(404, 'not_found_error', 'There is no such dataset', 'Correct the id.'),
+  'dataset.not-ready': row(
+    409,
+    'conflict_error',
+    'The dataset is not prepared yet',
+    'Wait until its state is `ready`.',
+    true,
+  ),
+  'dataset.no-trained-tokens': row(
+    400,
+    'invalid_request_error',
+    'No row is left to learn from',
+    'Every row was dropped or has an empty answer: read the report of the dataset.',
+  ),
+  'model.not-found': row(
+    404,
+    'not_found_error',
+    'There is no such model',
+    'List the models with GET /v1/models, or import a base model first.',
+  ),
+  'model.not-ready': row(
+    409,
+    'conflict_error',
+    'The model is not ready',
+    'Wait until its import has ended, or read why it failed.',
+    true,
+  ),
+  'model.in-use': row(
+    409,
+    'conflict_error',
+    'The model is still in use',
+    'End the jobs or delete the models named in the message first.',
+  ),
+  'model.import-failed': row(
+    502,
+    'server_error',
+    'The model could not be imported',
+    'Read which sources were tried; a local folder works without a network.',
+    true,
+  ),
+  'model.unreadable': row(
+    400,
+    'invalid_request_error',
+    'The model files cannot be read',
+    'Import the model again; only safetensors and GGUF files are read.',
+  ),
+  'model.unsupported': row(
+    400,
+    'invalid_request_error',
+    'No runtime here can do this',
+    'Choose a model, method or tuning that a runtime lists among its capabilities.',
+  ),
+  'job.not-found': row(
+    404,
+    'not_found_error',
+    'There is no such job',
+    'Correct the id; list the jobs with GET /v1/fine_tuning/jobs.',
+  ),
+  'job.not-cancellable': row(409, 'conflict_error', 'The job has ended already', 'Nothing to do.'),
+  'job.not-pausable': row(
+    409,
+    'conflict_error',
+    'The job cannot be paused or resumed now',
+    'Only a queued or running job pauses; only a paused job resumes.',
+  ),
+  'run.not-found': row(404, 'not_found_error', 'There is no such run', 'Correct the id.'),
+  'run.fenced': row(
+    409,
+    'conflict_error',
+    'A newer attempt of this run has taken over',
+    'This process must stop; nothing is lost.',
+  ),
+  'run.not-attached': row(503, 'server_error', 'The run is not known to be placed yet', 'Ask again in a moment.', true),
+  'evaluation.not-found': row(404, 'not_found_error', 'There is no such evaluation', 'Correct the id.'),
+  'plan.does-not-fit': row(
+    400,
+    'invalid_request_error',
+    'The run does not fit into memory',
+    'Take one of the alternatives that the plan lists.',
+  ),
+  'data.bad': row(
+    400,
+    'invalid_request_error',
+    'The training data cannot be used',
+    'Read the issue list of the dataset; correct the rows it names.',
+  ),
+  'config.bad': row(
+    400,
+    'invalid_request_error',
+    'The configuration cannot be run',
+    'Correct the field named in the message.',
+  ),
+  'device.out-of-memory': row(
+    500,
+    'server_error',
+    'The device ran out of memory',
+    'Use a smaller batch, shorter rows, a smaller rank or a smaller model.',
+  ),
+  'host.out-of-memory': row(
+    500,
+    'server_error',
+    'The machine ran out of memory',
+    'Close other programs or ask for a smaller run.',
+  ),
+  'training.diverged': row(
+    500,
+    'server_error',
+    'The loss became infinite or not a number',
+    'Lower the learning rate (a third is a good first try) and look at the rows of the step named.',
+  ),
+  'disk.full': row(
+    507,
+    'server_error',
+    'The disk is full',
+    'Free some space; the last checkpoint is kept and the job can go on.',
+    true,
+  ),
+  'storage.unreachable': row(
+    503,
+    'server_error',
+    'The storage or control endpoint cannot be reached',
+    'Check the network; the run goes on from its last checkpoint.',
+    true,
+  ),
+  'collective.failed': row(
+    500,
+    'server_error',
+    'The processes of the run lost each other',
+    'Check the network between the nodes; the run goes on from its last checkpoint.',
+    true,
+  ),
+  'runtime.killed': row(
+    500,
+    'server_error',
+    'The training process was killed',
+    'The run goes on from its last checkpoint.',
+    true,
+  ),
+  'runtime.crashed': row(
+    500,
+    'server_error',
+    'The training process ended without a reason',
+    'Read the end of its log; it is tried once more.',
+    true,
+  ),
+  'runtime.interrupted': row(
+    500,
+    'server_error',
+    'The run was interrupted',
+    'The run goes on from its last checkpoint.',
+    true,
+  ),
+  'service.unavailable': row(
+    503,
+    'server_error',
+    'A part of the platform is not there',
+    'Try again in a moment; see /readyz of the service named in the message.',
+    true,
+  ),
+  internal: row(
+    500,
+    'server_error',
+    'Something went wrong inside',
+    'Look into the log with the request id; if it stays so, report it.',
+  ),
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;
+export const ERROR_CODES = Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]];
+export const errorCode = z.enum(ERROR_CODES);
+
+/** What travels over NATS in place of an answer. */
+export const errorReply = z.object({
+  error: z.object({
+    code: errorCode,
+    message: z.string(),
+    param: z.string().nullable().default(null),
+    hint: z.string().optional(),
+  }),
+});
+export type ErrorReply = z.output<typeof errorReply>;
+
+export interface ErrorDetails {
+  /** The field at fault, in the caller's own spelling. */
+  param?: string;
+  /** Says more than the code's standing hint. */
+  hint?: string;
+  cause?: unknown;
+}
+
+/** The one error class that crosses service borders. `message` is public; `cause` goes to the log only. */
+export class AppError extends Error {
+  override readonly name = 'AppError';
+  readonly param: string | null;
+  readonly hint: string;
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string = ERRORS[code].title,
+    details: ErrorDetails = {},
+  ) {
+    super(message, { cause: details.cause });
+    this.param = details.param ?? null;
+    this.hint = details.hint ?? ERRORS[code].hint;
+  }
+
+  get httpStatus(): number {
+    return ERRORS[this.code].httpStatus;
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable;
+  }
+
+  toReply(): ErrorReply {
+    return { error: { code: this.code, message: this.message, param: this.param, hint: this.hint } };
+  }
+
+  static fromReply({ error }: ErrorReply): AppError {
+    return new AppError(error.code, error.message, {
+      ...(error.param !== null && { param: error.param }),
+      ...(error.hint !== undefined && { hint: error.hint }),
+    });
+  }
+
+  /** Any thrown thing as an AppError; what is not ours becomes `internal` with the thing as its cause. */
+  static from(thrown: unknown): AppError {
+    return thrown instanceof AppError ? thrown : new AppError('internal', ERRORS.internal.title, { cause: thrown });
+  }
+}
