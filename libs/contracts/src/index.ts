@@ -16,3 +16,10 @@ export {
   runEventSubject,
 } from './streams.js';
 export type { ConsumerSpec, StreamSpec } from './streams.js';
+export * from './run-spec.js';
+export * from './run-events.js';
+export * from './exit-codes.js';
+export * from './run-state.js';
+export * from './run-endpoint.js';
+export * from './prepared-dataset.js';
+export * from './artifact-manifest.js';

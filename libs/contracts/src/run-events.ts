@@ -1,0 +1,139 @@
+import { z } from 'zod';
+import { errorCode } from './errors.js';
+
+/** Numbers a step or evaluation may carry beside its fixed fields: unit and which direction is better. */
+export const METRICS = {
+  loss: { unit: 'nats/token', better: 'lower' },
+  tokenAccuracy: { unit: 'share', better: 'higher' },
+  perplexity: { unit: '1', better: 'lower' },
+  learningRate: { unit: '1', better: null },
+  gradNorm: { unit: '1', better: null },
+  tokensPerSecond: { unit: 'tokens/s', better: 'higher' },
+  stepMs: { unit: 'ms', better: 'lower' },
+  memoryMib: { unit: 'MiB', better: 'lower' },
+  evaluationLoss: { unit: 'nats/token', better: 'lower' },
+  evaluationTokenAccuracy: { unit: 'share', better: 'higher' },
+  evaluationPerplexity: { unit: '1', better: 'lower' },
+} as const;
+export type MetricName = keyof typeof METRICS;
+
+/** Memory of the run's processes as the runtime sees it. */
+export const memoryUse = z.object({ hostMib: z.number().nonnegative(), deviceMib: z.number().nonnegative().optional() });
+
+const metricMap = z.record(z.string(), z.number());
+
+/** Scores over a set of rows; sums are over trained tokens. */
+export const score = z.object({
+  rows: z.int().nonnegative(),
+  trainedTokens: z.int().nonnegative(),
+  loss: z.number(),
+  perplexity: z.number(),
+  tokenAccuracy: z.number(),
+});
+export type Score = z.output<typeof score>;
+
+export const trainResult = z.object({
+  mode: z.literal('train'),
+  steps: z.int().nonnegative(),
+  firstLoss: z.number(),
+  lastLoss: z.number(),
+  trainedTokens: z.int().nonnegative(),
+  /** All tokens that went through the model in training, trained or not. */
+  tokens: z.int().nonnegative(),
+  tokensPerSecond: z.number(),
+  peakMemoryMib: z.number(),
+  memoryMode: z.string(),
+  /** Folder of the final adapter or model, relative to the output folder. */
+  artifactDir: z.string(),
+  /** Held-out rows under the base (before step 0) and under the tuned model; absent without held-out rows. */
+  base: score.optional(),
+  tuned: score.optional(),
+});
+export const scoreResult = z.object({ mode: z.literal('score'), base: score, tuned: score.optional() });
+export const runResult = z.discriminatedUnion('mode', [trainResult, scoreResult]);
+export type RunResult = z.output<typeof runResult>;
+export type TrainResult = z.output<typeof trainResult>;
+
+const head = {
+  /** Counts from 1 per (incarnation, rank); gaps are legal. */
+  seq: z.int().positive(),
+  rank: z.int().nonnegative(),
+  /** ISO 8601. */
+  time: z.string(),
+};
+
+const event = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =>
+  z.object({ type: z.literal(type), ...head, ...shape });
+
+export const stepEvent = event('step', {
+  step: z.int().positive(),
+  totalSteps: z.int().positive(),
+  epoch: z.number(),
+  loss: z.number(),
+  learningRate: z.number(),
+  gradNorm: z.number(),
+  /** Of this step alone. */
+  tokens: z.int().nonnegative(),
+  trainedTokens: z.int().nonnegative(),
+  stepMs: z.number(),
+  memory: memoryUse,
+  metrics: metricMap,
+});
+
+export const failedEvent = event('failed', {
+  code: errorCode,
+  message: z.string(),
+  hint: z.string(),
+  step: z.int().nonnegative(),
+});
+
+/** One line of `events.<rank>.jsonl`. Lines of unknown type are kept and passed on, never a fault. */
+export const runtimeEvent = z.discriminatedUnion('type', [
+  event('started', { resumeStep: z.int().nonnegative(), worldSize: z.int().positive(), device: z.string() }),
+  event('phase', { phase: z.enum(['loading', 'scoring-base', 'training', 'saving', 'scoring-tuned']) }),
+  stepEvent,
+  event('evaluation', {
+    step: z.int().nonnegative(),
+    loss: z.number(),
+    tokenAccuracy: z.number(),
+    perplexity: z.number(),
+    metrics: metricMap,
+  }),
+  /** `dir` is relative to the output folder; its files are complete (fsynced, renamed). */
+  event('checkpoint', { step: z.int().nonnegative(), dir: z.string() }),
+  event('warning', { code: z.string(), message: z.string() }),
+  event('heartbeat', { step: z.int().nonnegative() }),
+  event('result', { result: runResult }),
+  failedEvent,
+]);
+export type RuntimeEvent = z.output<typeof runtimeEvent>;
+export type RuntimeEventType = RuntimeEvent['type'];
+
+/** `checkpoint.json`: written by the run endpoint when every node has reported its files; only then it exists. */
+export const checkpointManifest = z.object({
+  version: z.literal(1),
+  runId: z.string(),
+  attempt: z.int().positive(),
+  incarnation: z.int().positive(),
+  step: z.int().nonnegative(),
+  files: z.array(z.object({ name: z.string(), sizeBytes: z.int().nonnegative(), sha256: z.string() })),
+});
+export type CheckpointManifest = z.output<typeof checkpointManifest>;
+
+/** A line on the run stream: a runtime's event, or one of the endpoint's own, with where it comes from. */
+export const runStreamMessage = z.object({
+  runId: z.string(),
+  attempt: z.int().positive(),
+  incarnation: z.int().positive(),
+  event: z.union([
+    runtimeEvent,
+    z.object({
+      type: z.literal('checkpoint-stored'),
+      time: z.string(),
+      step: z.int().nonnegative(),
+      uri: z.string(),
+      sha256: z.string(),
+    }),
+  ]),
+});
+export type RunStreamMessage = z.output<typeof runStreamMessage>;

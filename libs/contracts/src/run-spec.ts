@@ -1,0 +1,158 @@
+import { z } from 'zod';
+import { idOf } from './ids.js';
+
+/** Lower-case hexadecimal SHA-256. */
+export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 in lower-case hexadecimal');
+export const artifactUri = z
+  .string()
+  .regex(/^artifact:\/\/[a-z]+\/[A-Za-z0-9_-]+(\/[A-Za-z0-9._-]+)*$/, 'expected artifact://<kind>/<id>/<path>');
+
+export const RUN_MODES = ['train', 'rehearse', 'score', 'export'] as const;
+export type RunMode = (typeof RUN_MODES)[number];
+
+const probability = z.number().min(0).max(1);
+
+/** What is minimised. Names of settings follow TRL and the papers. */
+export const method = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('supervised') }),
+  z.strictObject({ type: z.literal('pretrain') }),
+  z.strictObject({
+    type: z.literal('dpo'),
+    loss: z.enum(['sigmoid', 'ipo', 'hinge']),
+    beta: z.number().positive(),
+    labelSmoothing: z.number().min(0).max(0.5),
+  }),
+  z.strictObject({ type: z.literal('orpo'), beta: z.number().positive() }),
+  z.strictObject({ type: z.literal('simpo'), beta: z.number().positive(), gamma: z.number().nonnegative() }),
+  z.strictObject({
+    type: z.literal('kto'),
+    beta: z.number().positive(),
+    desirableWeight: z.number().positive(),
+    undesirableWeight: z.number().positive(),
+  }),
+  z.strictObject({ type: z.literal('reward') }),
+]);
+export type Method = z.output<typeof method>;
+
+const loraFields = {
+  /** Rank. */
+  r: z.int().min(1).max(1024),
+  loraAlpha: z.number().positive(),
+  loraDropout: probability,
+  /** Names of linear layers as in PEFT, or `all-linear`. */
+  targetModules: z.union([z.literal('all-linear'), z.array(z.string().min(1)).min(1)]),
+  useRslora: z.boolean(),
+};
+/** What is trained. Names of settings follow PEFT. */
+export const tuning = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('lora'), ...loraFields }),
+  z.strictObject({ type: z.literal('qlora'), ...loraFields, bits: z.union([z.literal(4), z.literal(8)]) }),
+  z.strictObject({ type: z.literal('full') }),
+  z.strictObject({ type: z.literal('freeze'), trainableLayers: z.int().positive() }),
+]);
+export type Tuning = z.output<typeof tuning>;
+
+export const hyperparameters = z.strictObject({
+  epochs: z.number().positive().max(50),
+  /** Upper bound of optimiser steps; null: all epochs. */
+  maxSteps: z.int().positive().nullable(),
+  /** Rows (pairs for preference data) per optimiser step, over all devices and accumulation. */
+  globalBatch: z.int().positive().max(4096),
+  learningRate: z.number().positive().max(1),
+  schedule: z.enum(['cosine', 'linear', 'constant']),
+  warmupRatio: probability,
+  weightDecay: z.number().min(0),
+  adamBeta1: probability,
+  adamBeta2: probability,
+  adamEpsilon: z.number().positive(),
+  maxGradNorm: z.number().positive(),
+  /** Steps between evaluations on the held-out rows; null: only at the end. */
+  evaluationSteps: z.int().positive().nullable(),
+});
+export type Hyperparameters = z.output<typeof hyperparameters>;
+
+export const parallelism = z.strictObject({ nodes: z.int().positive(), devicesPerNode: z.int().nonnegative() });
+
+export const checkpointing = z.strictObject({
+  /** Optimiser steps between checkpoints. */
+  everySteps: z.int().positive(),
+  keepLast: z.int().positive(),
+});
+
+export const limits = z.strictObject({
+  /** Memory the runtime and its children may take; it refuses to start (42) when its estimate is above. */
+  memoryMib: z.int().positive(),
+  /** Threads for computing. */
+  cpu: z.int().positive(),
+  /** Running time over all attempts. */
+  deadlineSeconds: z.int().positive(),
+});
+
+const common = {
+  mode: z.enum(RUN_MODES),
+  method,
+  tuning,
+  hyperparameters,
+  parallelism,
+  checkpointing,
+  limits,
+  seed: z.int().min(0).max(2147483647),
+};
+
+/** A folder or file in the artifact store. For a folder, `sha256` is that of its manifest (`artifact-manifest.json`). */
+export const artifactRef = z.strictObject({ uri: artifactUri, sha256 });
+export type ArtifactRef = z.output<typeof artifactRef>;
+
+export const runOwner = z.strictObject({
+  kind: z.enum(['job', 'evaluation', 'export']),
+  id: z.string().min(1),
+});
+
+/**
+ * What a run is asked to do; immutable, lies in the artifact store and is named by URI and sha256.
+ * `data.train` and `data.heldOut` are prepared datasets (folders with `manifest.json`; the reference's sha256 is the
+ * manifest's own).
+ */
+export const runRequest = z.strictObject({
+  version: z.literal(1),
+  owner: runOwner,
+  ...common,
+  model: artifactRef,
+  adapter: artifactRef.optional(),
+  data: z.strictObject({ train: artifactRef.optional(), heldOut: artifactRef.optional() }),
+});
+export type RunRequest = z.output<typeof runRequest>;
+
+const localPath = z.string().min(1);
+
+/** What a runtime is given: the request with local paths. Read only these paths, write only under `outputDir`. */
+export const runtimeSpec = z.strictObject({
+  version: z.literal(1),
+  runId: idOf('run'),
+  attempt: z.int().positive(),
+  incarnation: z.int().positive(),
+  ...common,
+  modelDir: localPath,
+  adapterDir: localPath.optional(),
+  data: z.strictObject({ trainDir: localPath.optional(), heldOutDir: localPath.optional() }),
+  /** A checkpoint folder as this runtime wrote it. */
+  resumeFrom: localPath.optional(),
+  outputDir: localPath,
+  /** Forces one way of spending memory; without it the runtime chooses by its estimate. */
+  memoryMode: z.enum(['whole-step', 'layer-recompute']).optional(),
+});
+export type RuntimeSpec = z.output<typeof runtimeSpec>;
+
+/** What `<runtime> capabilities` prints. */
+export const capabilities = z.object({
+  runtime: z.string(),
+  version: z.string(),
+  modes: z.array(z.enum(RUN_MODES)),
+  /** `architectures` of config.json, e.g. LlamaForCausalLM. */
+  architectures: z.array(z.string()),
+  methods: z.array(z.string()),
+  tunings: z.array(z.string()),
+  precisions: z.array(z.string()),
+  engines: z.array(z.object({ name: z.string(), usable: z.boolean(), reason: z.string().optional() })),
+});
+export type Capabilities = z.output<typeof capabilities>;
