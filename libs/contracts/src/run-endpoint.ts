@@ -46,8 +46,16 @@ export const listObjectsAnswer = z.object({
 });
 
 const storedFile = z.object({ name: z.string(), sizeBytes: z.int().nonnegative(), sha256: z.string() });
-export const checkpointReport = z.object({ step: z.int().nonnegative(), node: z.int().nonnegative(), files: z.array(storedFile) });
-export const checkpointAnswer = z.object({ committed: z.boolean(), uri: z.string().optional(), sha256: z.string().optional() });
+export const checkpointReport = z.object({
+  step: z.int().nonnegative(),
+  node: z.int().nonnegative(),
+  files: z.array(storedFile),
+});
+export const checkpointAnswer = z.object({
+  committed: z.boolean(),
+  uri: z.string().optional(),
+  sha256: z.string().optional(),
+});
 
 export const outcomeReport = z.object({ outcome: runOutcome });
 export const outcomeAnswer = z.object({ stored: z.boolean() });

@@ -18,7 +18,10 @@ export const METRICS = {
 export type MetricName = keyof typeof METRICS;
 
 /** Memory of the run's processes as the runtime sees it. */
-export const memoryUse = z.object({ hostMib: z.number().nonnegative(), deviceMib: z.number().nonnegative().optional() });
+export const memoryUse = z.object({
+  hostMib: z.number().nonnegative(),
+  deviceMib: z.number().nonnegative().optional(),
+});
 
 const metricMap = z.record(z.string(), z.number());
 

@@ -1,0 +1,123 @@
+import { z } from 'zod';
+import { defineEvent, defineRequest } from '../define.js';
+import { errorCode } from '../errors.js';
+import { idOf } from '../ids.js';
+import { page, pageQuery } from '../paging.js';
+import { artifactRef } from '../run-spec.js';
+
+/** Numbers of a model's config.json that plans are made from. */
+export const modelShape = z.object({
+  architecture: z.string(),
+  hiddenSize: z.int().positive(),
+  intermediateSize: z.int().positive(),
+  layers: z.int().positive(),
+  heads: z.int().positive(),
+  kvHeads: z.int().positive(),
+  headDim: z.int().positive(),
+  vocabularySize: z.int().positive(),
+  tiedEmbeddings: z.boolean(),
+  contextLength: z.int().positive(),
+  parameters: z.int().positive(),
+  weightBytes: z.int().positive(),
+});
+export type ModelShape = z.output<typeof modelShape>;
+
+export const PROOFS = ['unproven', 'better', 'not-shown', 'worse'] as const;
+
+export const modelRecord = z.object({
+  id: idOf('model'),
+  /** What users write: `smollm2-135m-instruct`, `ft:smollm2-135m-instruct:luthier:support:4k0xab12`. */
+  name: z.string(),
+  kind: z.enum(['base', 'tuned']),
+  state: z.enum(['importing', 'ready', 'failed']),
+  createdAt: z.string(),
+  title: z.string(),
+  license: z.string().nullable(),
+  languages: z.array(z.string()),
+  shape: modelShape.nullable(),
+  /** Hugging Face folder of a base model (safetensors, config, tokenizer, chat template). Null for adapters. */
+  weights: artifactRef.nullable(),
+  /** PEFT folder of a tuned model. */
+  adapter: artifactRef.nullable(),
+  baseModelId: z.string().nullable(),
+  jobId: z.string().nullable(),
+  /** Which source the base came from, in words for the user; and all that were tried. */
+  source: z.string().nullable(),
+  sourcesTried: z.array(z.object({ source: z.string(), ok: z.boolean(), message: z.string() })),
+  proof: z.enum(PROOFS),
+  proofReason: z.string().nullable(),
+  error: z.object({ code: errorCode, message: z.string(), hint: z.string() }).nullable(),
+});
+export type ModelRecord = z.output<typeof modelRecord>;
+
+export const catalogEntry = z.object({
+  name: z.string(),
+  title: z.string(),
+  parameters: z.int(),
+  license: z.string(),
+  languages: z.array(z.string()),
+  sources: z.array(z.string()),
+});
+
+const s = 'luthier.v1.rpc.registry';
+const byModel = z.object({ model: z.string().describe('id or name') });
+
+/** Starts (or joins) an import; the record's `state` and an event say how it ended. `model` names a catalogue entry. */
+export const importModel = defineRequest({
+  subject: `${s}.import-model`,
+  request: z.object({ model: z.string(), localDir: z.string().optional() }),
+  response: modelRecord,
+  errors: ['model.not-found', 'model.import-failed'],
+});
+/** The model and, for a tuned one, its base. Never the base in place of an unknown tuned model. */
+export const getModel = defineRequest({
+  subject: `${s}.get-model`,
+  request: byModel,
+  response: z.object({ model: modelRecord, base: modelRecord.nullable() }),
+  errors: ['model.not-found'],
+});
+export const listModels = defineRequest({
+  subject: `${s}.list-models`,
+  request: pageQuery.extend({ kind: z.enum(['base', 'tuned']).optional() }),
+  response: page(modelRecord),
+});
+export const listCatalog = defineRequest({
+  subject: `${s}.list-catalog`,
+  request: z.object({}),
+  response: z.object({ entries: z.array(catalogEntry) }),
+});
+/** Idempotent by job. */
+export const registerModel = defineRequest({
+  subject: `${s}.register-model`,
+  request: z.object({
+    jobId: idOf('job'),
+    baseModelId: idOf('model'),
+    suffix: z.string().nullable(),
+    adapter: artifactRef,
+  }),
+  response: modelRecord,
+  errors: ['model.not-found'],
+  timeoutMs: 15_000,
+});
+export const deleteModel = defineRequest({
+  subject: `${s}.delete-model`,
+  request: byModel,
+  response: z.object({ modelId: z.string() }),
+  errors: ['model.not-found', 'model.in-use'],
+});
+
+export const modelImported = defineEvent({
+  subject: 'luthier.v1.event.registry.model.imported',
+  schema: z.object({ modelId: z.string(), name: z.string(), ok: z.boolean() }),
+  key: (e) => `${e.modelId}:${e.ok}`,
+});
+export const modelRegistered = defineEvent({
+  subject: 'luthier.v1.event.registry.model.registered',
+  schema: z.object({ modelId: z.string(), name: z.string(), jobId: z.string() }),
+  key: (e) => e.modelId,
+});
+export const modelDeleted = defineEvent({
+  subject: 'luthier.v1.event.registry.model.deleted',
+  schema: z.object({ modelId: z.string() }),
+  key: (e) => e.modelId,
+});
