@@ -1,1 +1,17 @@
-export {};
+export { FormatError, isFormatError } from './format-error.js';
+export type { FormatErrorCode } from './format-error.js';
+export { SAFETENSORS_DTYPE_SIZE_BYTES } from './safetensors/dtype.js';
+export type { SafetensorsDtype } from './safetensors/dtype.js';
+export { fromFloat32, roundToBfloat16, toFloat32 } from './safetensors/float.js';
+export { SAFETENSORS_HEADER_BYTES_MAX } from './safetensors/header.js';
+export type { SafetensorsHeader, SafetensorsTensor } from './safetensors/header.js';
+export { openSafetensors, SafetensorsFile } from './safetensors/read-safetensors.js';
+export { openSafetensorsModel, SafetensorsModel } from './safetensors/safetensors-model.js';
+export type { ModelTensor } from './safetensors/safetensors-model.js';
+export { fsyncFolder, writeSafetensors } from './safetensors/write-safetensors.js';
+export type {
+  TensorBytes,
+  TensorToWrite,
+  WriteSafetensorsOptions,
+  WrittenFile,
+} from './safetensors/write-safetensors.js';
