@@ -32,3 +32,4 @@ export * from './services/evaluation.js';
 export * from './services/training.js';
 export { CALLS } from './callers.js';
 export { EVENTS, REQUESTS } from './catalogue.js';
+export * from './http/create-job.js';

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+
+const auto = z.literal('auto');
+
+/** OpenAI's names, and beside them the ones of transformers for those who want to say more. */
+export const httpHyperparameters = z.strictObject({
+  n_epochs: z.union([auto, z.number().min(1).max(50)]).optional(),
+  batch_size: z.union([auto, z.int().min(1).max(256)]).optional(),
+  learning_rate_multiplier: z.union([auto, z.number().positive()]).optional(),
+  learning_rate: z.number().positive().max(1).optional(),
+  max_steps: z.int().positive().optional(),
+  lr_scheduler_type: z.enum(['cosine', 'linear', 'constant']).optional(),
+  warmup_ratio: z.number().min(0).max(1).optional(),
+  weight_decay: z.number().min(0).max(1).optional(),
+  max_grad_norm: z.number().positive().optional(),
+  eval_steps: z.int().positive().optional(),
+});
+
+export const httpTuning = z.strictObject({
+  type: z.enum(['lora', 'qlora', 'full', 'freeze']),
+  r: z.int().min(1).max(1024).optional(),
+  lora_alpha: z.number().positive().optional(),
+  lora_dropout: z.number().min(0).max(1).optional(),
+  target_modules: z.union([z.literal('all-linear'), z.array(z.string().min(1)).min(1)]).optional(),
+  use_rslora: z.boolean().optional(),
+});
+
+/**
+ * Body of `POST /v1/fine_tuning/jobs` and `POST /api/v1/plan`. OpenAI's fields keep their meaning and unknown fields
+ * beside them are tolerated, as its SDK sends what it likes; inside our own objects (`tuning`, `mix`) unknown keys are
+ * refused.
+ */
+export const httpCreateJob = z.object({
+  model: z.string().min(1),
+  training_file: z.string().min(1),
+  validation_file: z.string().nullish(),
+  suffix: z.string().min(1).max(64).nullish(),
+  seed: z.int().min(0).max(2147483647).nullish(),
+  metadata: z
+    .record(z.string().max(64), z.string().max(512))
+    .refine((m) => Object.keys(m).length <= 16, 'at most 16 pairs')
+    .nullish(),
+  hyperparameters: httpHyperparameters.optional().describe('Deprecated by OpenAI in favour of method.supervised.hyperparameters'),
+  method: z
+    .object({
+      type: z.enum(['supervised', 'dpo', 'reinforcement']),
+      supervised: z.object({ hyperparameters: httpHyperparameters.optional() }).optional(),
+    })
+    .optional(),
+  tuning: httpTuning.optional(),
+  mix: z.strictObject({ file_id: z.string(), share: z.number().gt(0).max(0.9) }).nullish(),
+  general_file: z.string().nullish().describe('File with questions of general knowledge, to measure what was forgotten'),
+  cutoff_length: z.int().min(16).max(131072).optional(),
+  auto_fix: z.boolean().optional(),
+});
+export type HttpCreateJob = z.output<typeof httpCreateJob>;
