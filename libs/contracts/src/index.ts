@@ -12,7 +12,9 @@ export {
   RUN_STREAM,
   STREAMS,
   deadSubject,
+  eventSubjects,
   jobChangedSubject,
+  requestSubjects,
   runEventSubject,
 } from './streams.js';
 export type { ConsumerSpec, StreamSpec } from './streams.js';

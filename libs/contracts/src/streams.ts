@@ -1,3 +1,5 @@
+import type { ServiceName } from './define.js';
+
 /** The one table of streams, consumers and buckets. `provision()` creates them; services only bind. */
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MIB = 1024 * 1024;
@@ -84,3 +86,7 @@ export const runEventSubject = (runId: string, type: string): string => `luthier
 export const deadSubject = (consumerName: string): string => `luthier.v1.dead.${consumerName}`;
 /** Core subject (not kept) on which training pokes the gateway's live streams: a job has new entries. */
 export const jobChangedSubject = (jobId: string): string => `luthier.v1.live.training.${jobId}`;
+/** Every request that a service answers. */
+export const requestSubjects = (service: ServiceName): string => `luthier.v1.rpc.${service}.>`;
+/** Every event of record that a service announces. */
+export const eventSubjects = (service: ServiceName): string => `luthier.v1.event.${service}.>`;
