@@ -15,3 +15,14 @@ export type {
   WriteSafetensorsOptions,
   WrittenFile,
 } from './safetensors/write-safetensors.js';
+export { openPreparedDataset, PreparedDataset } from './prepared-dataset/prepared-dataset.js';
+export type { OpenPreparedDatasetOptions } from './prepared-dataset/prepared-dataset.js';
+export { PreparedDatasetWriter } from './prepared-dataset/prepared-dataset-writer.js';
+export type {
+  FinishedDataset,
+  PreparedDatasetOptions,
+  PreparedSource,
+  RowToStore,
+} from './prepared-dataset/prepared-dataset-writer.js';
+export { PREPARED_MANIFEST_FILE } from './prepared-dataset/prepared-row.js';
+export type { PreparedRow, StoredKind } from './prepared-dataset/prepared-row.js';
