@@ -6,6 +6,7 @@ interface ErrorRow {
   readonly type:
     | 'invalid_request_error'
     | 'authentication_error'
+    | 'permission_error'
     | 'not_found_error'
     | 'conflict_error'
     | 'rate_limit_error'
@@ -62,6 +63,12 @@ export const ERRORS = {
     'authentication_error',
     'The API key is not known',
     'Use the key that was printed at the first start.',
+  ),
+  'auth.foreign-origin': row(
+    403,
+    'permission_error',
+    'The request came from another site',
+    'A signed-in browser may change things only from the dashboard itself; programs send the API key instead.',
   ),
   'route.not-found': row(
     404,

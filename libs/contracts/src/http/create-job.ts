@@ -23,6 +23,10 @@ export const httpTuning = z.strictObject({
   lora_dropout: z.number().min(0).max(1).optional(),
   target_modules: z.union([z.literal('all-linear'), z.array(z.string().min(1)).min(1)]).optional(),
   use_rslora: z.boolean().optional(),
+  /** Of qlora. */
+  bits: z.union([z.literal(4), z.literal(8)]).optional(),
+  /** Of freeze: the topmost layers that are trained. */
+  trainable_layers: z.int().positive().optional(),
 });
 
 /**
@@ -40,7 +44,9 @@ export const httpCreateJob = z.object({
     .record(z.string().max(64), z.string().max(512))
     .refine((m) => Object.keys(m).length <= 16, 'at most 16 pairs')
     .nullish(),
-  hyperparameters: httpHyperparameters.optional().describe('Deprecated by OpenAI in favour of method.supervised.hyperparameters'),
+  hyperparameters: httpHyperparameters
+    .optional()
+    .describe('Deprecated by OpenAI in favour of method.supervised.hyperparameters'),
   method: z
     .object({
       type: z.enum(['supervised', 'dpo', 'reinforcement']),
@@ -49,7 +55,10 @@ export const httpCreateJob = z.object({
     .optional(),
   tuning: httpTuning.optional(),
   mix: z.strictObject({ file_id: z.string(), share: z.number().gt(0).max(0.9) }).nullish(),
-  general_file: z.string().nullish().describe('File with questions of general knowledge, to measure what was forgotten'),
+  general_file: z
+    .string()
+    .nullish()
+    .describe('File with questions of general knowledge, to measure what was forgotten'),
   cutoff_length: z.int().min(16).max(131072).optional(),
   auto_fix: z.boolean().optional(),
 });

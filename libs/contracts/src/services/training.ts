@@ -180,6 +180,13 @@ export const streamEntry = z.object({
   data: z.record(z.string(), z.unknown()),
 });
 export type StreamEntry = z.output<typeof streamEntry>;
+/** What `data` of an entry holds, by its type: the whole job record after the change, or the new thing itself. */
+export const streamData = {
+  job: jobRecord,
+  event: jobEvent,
+  metrics: z.object({ points: z.array(metricPoint) }),
+  checkpoint: jobCheckpoint,
+} as const;
 
 const s = 'luthier.v1.rpc.training';
 const byJob = z.object({ jobId: z.string() });
