@@ -35,3 +35,10 @@ export * from './services/training.js';
 export { CALLS } from './callers.js';
 export { EVENTS, REQUESTS } from './catalogue.js';
 export * from './http/create-job.js';
+export {
+  PORTABLE_RANDOM_NAME,
+  RandomStream,
+  epochOrder,
+  loraInitialValues,
+  threefry2x32,
+} from './portable-random.js';
