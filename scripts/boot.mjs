@@ -12,7 +12,12 @@ const bin = join(root, 'node_modules', '.bin');
 const stamp = join(root, 'node_modules', '.boot');
 const { packageManager } = JSON.parse(readFileSync('package.json', 'utf8'));
 
-const env = { ...process.env, PATH: bin + delimiter + process.env.PATH, TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' };
+const env = {
+  ...process.env,
+  PATH: bin + delimiter + process.env.PATH,
+  TURBO_TELEMETRY_DISABLED: '1',
+  DO_NOT_TRACK: '1',
+};
 for (const key of Object.keys(env)) if (/^npm_config_/i.test(key)) delete env[key];
 
 function run(command, args) {
@@ -24,7 +29,14 @@ function manifests() {
   const packages = ['libs', 'services'].flatMap((folder) =>
     readdirSync(folder).map((name) => join(folder, name, 'package.json')),
   );
-  return ['package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml', 'web/package.json', 'test/package.json', ...packages];
+  return [
+    'package.json',
+    'pnpm-lock.yaml',
+    'pnpm-workspace.yaml',
+    'web/package.json',
+    'test/package.json',
+    ...packages,
+  ];
 }
 
 function fingerprint() {

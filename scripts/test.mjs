@@ -1,0 +1,120 @@
+// Runs the test tiers one after the other and ends with one plain line of counts.
+// Usage: npm test -- [TIER...]; without a tier all of those that have tests.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ensureChromium } from './chromium.mjs';
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
+
+const IN_PACKAGES = '(libs|services|web)/[^/]+/src/.*';
+const TIERS = {
+  architecture: { pattern: 'test/architecture/.*\\.test\\.ts$' },
+  unit: { pattern: `${IN_PACKAGES}(?<!\\.int)\\.test\\.ts$` },
+  int: { pattern: `${IN_PACKAGES}\\.int\\.test\\.ts$`, built: true },
+  conformance: { pattern: 'test/runtime-conformance/.*\\.test\\.ts$', built: true },
+  e2e: { pattern: 'test/e2e/.*\\.test\\.ts$', built: true, workers: 1 },
+  browser: { pattern: 'test/browser/.*\\.test\\.ts$', built: true, workers: 1, chromium: true },
+  kube: { pattern: 'test/kube/.*\\.test\\.ts$', built: true, workers: 1 },
+  chart: { pattern: 'test/chart/.*\\.test\\.ts$', built: true, workers: 1 },
+  torch: { pattern: 'test/torch/.*\\.test\\.ts$', built: true, workers: 1 },
+};
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((tier) => !Object.hasOwn(TIERS, tier));
+if (unknown.length > 0) {
+  console.error(`unknown tier: ${unknown.join(', ')}; there are ${Object.keys(TIERS).join(' ')}`);
+  console.log('0 passed, 1 failed');
+  process.exit(1);
+}
+
+const scratch = mkdtempSync(join(tmpdir(), 'luthier-test-'));
+const env = {
+  ...process.env,
+  NODE_OPTIONS:
+    `${process.env.NODE_OPTIONS ?? ''} --experimental-vm-modules --disable-warning=ExperimentalWarning`.trim(),
+};
+const node = (args, options = {}) => spawnSync(process.execPath, args, { stdio: 'inherit', env, ...options });
+const jest = (args, options) => node(['node_modules/jest/bin/jest.js', ...args], options);
+
+function testFiles(tier) {
+  const listed = jest(['--listTests', '--testPathPatterns', TIERS[tier].pattern], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return String(listed.stdout)
+    .split('\n')
+    .filter((line) => line.startsWith('/') || /^[A-Z]:\\/.test(line));
+}
+
+function build() {
+  console.log('\n== build');
+  const started = Date.now();
+  const built = spawnSync('turbo', ['run', 'build', '--output-logs=errors-only'], {
+    stdio: 'inherit',
+    env: process.env,
+  });
+  if (built.status !== 0) {
+    console.error('the build failed, so no test was run');
+    console.log('0 passed, 1 failed');
+    process.exit(1);
+  }
+  return (Date.now() - started) / 1000;
+}
+
+function runTier(tier, files) {
+  console.log(`\n== ${tier}: ${files.length} files`);
+  if (TIERS[tier].chromium) env.LUTHIER_CHROMIUM = ensureChromium() ?? '';
+  const report = join(scratch, `${tier}.json`);
+  const started = Date.now();
+  const workers = String(TIERS[tier].workers ?? 2);
+  const result = jest(['--json', `--outputFile=${report}`, '--maxWorkers', workers, '--runTestsByPath', ...files]);
+  const seconds = (Date.now() - started) / 1000;
+  try {
+    const counts = JSON.parse(readFileSync(report, 'utf8'));
+    // A file that cannot be loaded has no tests to count, yet it failed.
+    const brokenFiles = counts.testResults.filter(
+      (f) => f.status === 'failed' && f.assertionResults.length === 0,
+    ).length;
+    return {
+      tier,
+      seconds,
+      passed: counts.numPassedTests,
+      failed: counts.numFailedTests + brokenFiles,
+      skipped: counts.numPendingTests,
+    };
+  } catch {
+    return {
+      tier,
+      seconds,
+      passed: 0,
+      failed: 1,
+      skipped: 0,
+      note: `jest ended with ${result.status ?? result.signal}`,
+    };
+  }
+}
+
+const planned = (asked.length > 0 ? asked : Object.keys(TIERS))
+  .map((tier) => ({ tier, files: testFiles(tier) }))
+  .filter(({ files }) => asked.length > 0 || files.length > 0);
+const buildSeconds = planned.some(({ tier }) => TIERS[tier].built) ? build() : 0;
+const results = planned.map(({ tier, files }) =>
+  files.length > 0
+    ? runTier(tier, files)
+    : { tier, seconds: 0, passed: 0, failed: 1, skipped: 0, note: 'no test found' },
+);
+rmSync(scratch, { recursive: true, force: true });
+
+const sum = (key) => results.reduce((total, result) => total + result[key], 0);
+console.log(`\nbuild ${buildSeconds.toFixed(0)} s`);
+for (const { tier, seconds, passed, failed, skipped, note } of results) {
+  console.log(
+    `${tier.padEnd(13)}${seconds.toFixed(0).padStart(5)} s  ${passed} passed, ${failed} failed, ${skipped} skipped${note ? `  (${note})` : ''}`,
+  );
+}
+const executed = sum('passed') + sum('failed') > 0;
+const failed = sum('failed') + (executed ? 0 : 1);
+console.log(`${sum('passed')} passed, ${failed} failed${sum('skipped') > 0 ? `, ${sum('skipped')} skipped` : ''}`);
+process.exit(failed > 0 ? 1 : 0);
