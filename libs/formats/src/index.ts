@@ -26,3 +26,17 @@ export type {
 } from './prepared-dataset/prepared-dataset-writer.js';
 export { PREPARED_MANIFEST_FILE } from './prepared-dataset/prepared-row.js';
 export type { PreparedRow, StoredKind } from './prepared-dataset/prepared-row.js';
+export { formatModelConfig, parseModelConfig, readModelConfig } from './huggingface/model-config.js';
+export type { LlamaConfig } from './huggingface/model-config.js';
+export { LORA_MODULES, loraTensorName, parseLoraTensorName } from './peft/lora-names.js';
+export type { LoraModule } from './peft/lora-names.js';
+export {
+  ADAPTER_CONFIG_FILE,
+  ADAPTER_WEIGHTS_FILE,
+  formatAdapterConfig,
+  loraScale,
+  openPeftAdapter,
+  parseAdapterConfig,
+  writePeftAdapter,
+} from './peft/peft-adapter.js';
+export type { LoraConfig, PeftAdapter } from './peft/peft-adapter.js';

@@ -1,0 +1,169 @@
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { FormatError } from '../format-error.js';
+import { readJsonFile } from '../huggingface/model-config.js';
+import { openSafetensors } from '../safetensors/read-safetensors.js';
+import type { SafetensorsFile } from '../safetensors/read-safetensors.js';
+import { writeSafetensors } from '../safetensors/write-safetensors.js';
+import type { TensorToWrite } from '../safetensors/write-safetensors.js';
+import { LORA_MODULES, parseLoraTensorName } from './lora-names.js';
+import type { LoraModule } from './lora-names.js';
+
+export const ADAPTER_CONFIG_FILE = 'adapter_config.json';
+export const ADAPTER_WEIGHTS_FILE = 'adapter_model.safetensors';
+const CONFIG_BYTES_MAX = 1_000_000;
+
+export interface LoraConfig {
+  readonly rank: number;
+  readonly alpha: number;
+  readonly dropout: number;
+  readonly targetModules: readonly LoraModule[];
+  readonly useRslora: boolean;
+  readonly baseModelNameOrPath: string | null;
+}
+
+/** Factor by which `B·A·x` enters the sum: alpha/r, or alpha/sqrt(r) for rsLoRA. */
+export function loraScale({ alpha, rank, useRslora }: Pick<LoraConfig, 'alpha' | 'rank' | 'useRslora'>): number {
+  return useRslora ? alpha / Math.sqrt(rank) : alpha / rank;
+}
+
+const moduleNames = Object.keys(LORA_MODULES) as LoraModule[];
+const absent = z
+  .union([z.null(), z.literal(false), z.array(z.never()).length(0), z.record(z.string(), z.never())])
+  .optional();
+
+const adapterConfigSchema = z.object({
+  peft_type: z.literal('LORA'),
+  task_type: z.literal('CAUSAL_LM').nullish(),
+  r: z.int().positive().max(65_536),
+  lora_alpha: z.number().positive(),
+  lora_dropout: z.number().min(0).lt(1).default(0),
+  target_modules: z.union([z.array(z.string()).min(1), z.literal('all-linear')]),
+  bias: z.literal('none').default('none'),
+  use_rslora: z.boolean().default(false),
+  base_model_name_or_path: z.string().nullish(),
+  fan_in_fan_out: absent,
+  use_dora: absent,
+  modules_to_save: absent,
+  rank_pattern: absent,
+  alpha_pattern: absent,
+  layers_to_transform: absent,
+  layer_replication: absent,
+  trainable_token_indices: absent,
+});
+
+/** Checks a parsed `adapter_config.json`. Refuses what would change the result and is not understood. */
+export function parseAdapterConfig(value: unknown): LoraConfig {
+  const parsed = adapterConfigSchema.safeParse(value);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const field = issue?.path.join('.') ?? '';
+    throw new FormatError(
+      'format.unsupported',
+      `${ADAPTER_CONFIG_FILE}: ${field} is not supported: ${issue?.message ?? ''}`,
+      { field },
+    );
+  }
+  const config = parsed.data;
+  const targets = config.target_modules === 'all-linear' ? moduleNames : config.target_modules;
+  // PEFT matches by suffix, so a full path such as "self_attn.q_proj" means the module at its end.
+  const targetModules = targets.map((target) => {
+    const name = moduleNames.find((module) => target === module || target === `${LORA_MODULES[module]}.${module}`);
+    if (!name)
+      throw new FormatError(
+        'format.unsupported',
+        `${ADAPTER_CONFIG_FILE}: target module "${target.slice(0, 100)}" is not known.`,
+        { field: 'target_modules' },
+      );
+    return name;
+  });
+  return {
+    rank: config.r,
+    alpha: config.lora_alpha,
+    dropout: config.lora_dropout,
+    targetModules: moduleNames.filter((module) => targetModules.includes(module)),
+    useRslora: config.use_rslora,
+    baseModelNameOrPath: config.base_model_name_or_path ?? null,
+  };
+}
+
+/** The content of `adapter_config.json`, as PEFT reads it. */
+export function formatAdapterConfig(config: LoraConfig): Record<string, unknown> {
+  return {
+    alpha_pattern: {},
+    base_model_name_or_path: config.baseModelNameOrPath,
+    bias: 'none',
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: true,
+    layers_to_transform: null,
+    lora_alpha: config.alpha,
+    lora_dropout: config.dropout,
+    modules_to_save: null,
+    peft_type: 'LORA',
+    r: config.rank,
+    rank_pattern: {},
+    target_modules: [...config.targetModules],
+    task_type: 'CAUSAL_LM',
+    use_dora: false,
+    use_rslora: config.useRslora,
+  };
+}
+
+export interface PeftAdapter {
+  readonly config: LoraConfig;
+  readonly weights: SafetensorsFile;
+}
+
+/** Every module must come with A [r, in] and B [out, r]; anything else in the file would be ignored silently, so it is refused. */
+function checkWeights(config: LoraConfig, weights: SafetensorsFile): void {
+  for (const { name, shape } of weights.tensors.values()) {
+    const parsed = parseLoraTensorName(name);
+    if (!parsed)
+      throw new FormatError(
+        'format.unsupported',
+        `The adapter holds "${name.slice(0, 200)}", which is not a LoRA tensor.`,
+        { tensor: name },
+      );
+    if (!config.targetModules.includes(parsed.module)) {
+      throw new FormatError('format.malformed', `"${name}" belongs to no target module of the configuration.`, {
+        tensor: name,
+      });
+    }
+    const rank = parsed.part === 'A' ? shape[0] : shape[1];
+    if (shape.length !== 2 || rank !== config.rank)
+      throw new FormatError('format.malformed', `"${name}" does not have rank ${config.rank}.`, { tensor: name });
+    const other = name.replace(/lora_[AB]\.weight$/, `lora_${parsed.part === 'A' ? 'B' : 'A'}.weight`);
+    weights.get(other);
+  }
+  if (weights.tensors.size === 0) throw new FormatError('format.malformed', 'The adapter has no tensors.');
+}
+
+/** Opens a PEFT adapter folder: configuration and weights' header, both checked against each other. */
+export async function openPeftAdapter(dir: string): Promise<PeftAdapter> {
+  const config = parseAdapterConfig(await readJsonFile(join(dir, ADAPTER_CONFIG_FILE), CONFIG_BYTES_MAX));
+  const weights = await openSafetensors(join(dir, ADAPTER_WEIGHTS_FILE));
+  checkWeights(config, weights);
+  return { config, weights };
+}
+
+/** Writes a PEFT adapter folder; tensor names are those of loraTensorName. */
+export async function writePeftAdapter(
+  dir: string,
+  config: LoraConfig,
+  tensors: readonly TensorToWrite[],
+  options: { fsync?: boolean } = {},
+): Promise<void> {
+  for (const { name } of tensors) {
+    if (!parseLoraTensorName(name))
+      throw new FormatError('format.invalid-input', `"${name}" is not the name of a LoRA tensor.`);
+  }
+  await mkdir(dir, { recursive: true });
+  await writeSafetensors(join(dir, ADAPTER_WEIGHTS_FILE), tensors, { format: 'pt' }, options);
+  const path = join(dir, ADAPTER_CONFIG_FILE);
+  await writeFile(`${path}.tmp`, `${JSON.stringify(formatAdapterConfig(config), null, 2)}\n`, {
+    flush: options.fsync ?? false,
+  });
+  await rename(`${path}.tmp`, path);
+}
