@@ -1,9 +1,12 @@
 import {
+  CALLS,
   CONSUMERS,
   EVENT_STREAM,
   RUNS_BUCKET,
   deadSubject,
+  eventSubjects,
   jobChangedSubject,
+  requestSubjects,
   runEventSubject,
 } from '@luthier/contracts';
 import type { ServiceName } from '@luthier/contracts';

@@ -1,0 +1,65 @@
+import { Counter, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** Memory, event loop and garbage collection belong to the process, however many services run in it. */
+let processRegistry: Registry | undefined;
+function processMetrics(): Registry {
+  if (!processRegistry) {
+    processRegistry = new Registry();
+    collectDefaultMetrics({ register: processRegistry });
+  }
+  return processRegistry;
+}
+
+/** The metrics of one service. A service registers its own with `registers: [metrics.registry]`. */
+export class ServiceMetrics {
+  readonly registry = new Registry();
+  readonly rpcDuration: Histogram<'subject' | 'code'>;
+  readonly eventHandled: Counter<'consumer' | 'subject' | 'outcome'>;
+  readonly eventDuration: Histogram<'consumer' | 'subject'>;
+  readonly httpDuration: Histogram<'method' | 'route' | 'status'>;
+  readonly outboxFailures: Counter;
+
+  constructor(service: string) {
+    this.registry.setDefaultLabels({ service });
+    const registers = [this.registry];
+    this.rpcDuration = new Histogram({
+      name: 'luthier_rpc_duration_seconds',
+      help: 'Time to answer a request over NATS; code is "ok" or the error code.',
+      labelNames: ['subject', 'code'],
+      buckets: SECONDS,
+      registers,
+    });
+    this.eventHandled = new Counter({
+      name: 'luthier_event_handled_total',
+      help: 'Deliveries of events by outcome: handled, ignored, retried, dead.',
+      labelNames: ['consumer', 'subject', 'outcome'],
+      registers,
+    });
+    this.eventDuration = new Histogram({
+      name: 'luthier_event_duration_seconds',
+      help: 'Time a delivery took in its handler.',
+      labelNames: ['consumer', 'subject'],
+      buckets: SECONDS,
+      registers,
+    });
+    this.httpDuration = new Histogram({
+      name: 'luthier_http_duration_seconds',
+      help: 'Time to answer an HTTP request, by route pattern.',
+      labelNames: ['method', 'route', 'status'],
+      buckets: SECONDS,
+      registers,
+    });
+    this.outboxFailures = new Counter({
+      name: 'luthier_outbox_failures_total',
+      help: 'Attempts to publish from the outbox that failed; they are repeated.',
+      registers,
+    });
+  }
+
+  /** Text exposition of the service's and the process's metrics. */
+  async text(): Promise<string> {
+    return Registry.merge([this.registry, processMetrics()]).metrics();
+  }
+}
