@@ -40,3 +40,8 @@ export {
   writePeftAdapter,
 } from './peft/peft-adapter.js';
 export type { LoraConfig, PeftAdapter } from './peft/peft-adapter.js';
+export { GGUF_HEADER_BYTES_MAX } from './gguf/gguf-header.js';
+export type { GgufTensor } from './gguf/gguf-header.js';
+export type { GgufScalar, GgufTensorType, GgufValue } from './gguf/gguf-types.js';
+export { ggufModelConfig, ggufToHuggingFace } from './gguf/gguf-to-hugging-face.js';
+export { GgufFile, openGguf } from './gguf/read-gguf.js';
