@@ -18,7 +18,7 @@ export class SafetensorsModel {
   constructor(
     readonly files: readonly SafetensorsFile[],
     readonly tensors: ReadonlyMap<string, ModelTensor>,
-    private readonly fileOf: ReadonlyMap<string, SafetensorsFile>,
+    private readonly fileByTensor: ReadonlyMap<string, SafetensorsFile>,
   ) {}
 
   has(name: string): boolean {
@@ -33,15 +33,16 @@ export class SafetensorsModel {
 
   /** Raw little-endian bytes of a tensor. */
   async read(name: string): Promise<Uint8Array> {
-    return this.file(name).read(name);
+    return this.fileOf(name).read(name);
   }
 
   async readFloat32(name: string): Promise<Float32Array> {
-    return this.file(name).readFloat32(name);
+    return this.fileOf(name).readFloat32(name);
   }
 
-  private file(name: string): SafetensorsFile {
-    const file = this.fileOf.get(name);
+  /** The file that holds a tensor. */
+  fileOf(name: string): SafetensorsFile {
+    const file = this.fileByTensor.get(name);
     if (!file) throw new FormatError('format.missing', `The model has no tensor "${name}".`, { tensor: name });
     return file;
   }

@@ -1,0 +1,118 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { FormatError } from '../format-error.js';
+import { readJsonFile } from '../huggingface/model-config.js';
+import type { LlamaConfig } from '../huggingface/model-config.js';
+import { TOKEN_TYPE } from './gguf-tokenizer.js';
+import { ggufPreTokenizer } from './pre-tokenizers.js';
+import type { GgufEntry } from './write-gguf.js';
+
+const TOKENIZER_BYTES_MAX = 64 * 1024 * 1024;
+const TEMPLATE_BYTES_MAX = 1024 * 1024;
+
+const tokenizerSchema = z.looseObject({
+  added_tokens: z
+    .array(z.looseObject({ id: z.int().nonnegative(), content: z.string(), special: z.boolean().default(false) }))
+    .default([]),
+  normalizer: z.null().optional(),
+  pre_tokenizer: z.unknown(),
+  post_processor: z.looseObject({ type: z.string() }).nullish(),
+  model: z.looseObject({
+    type: z.literal('BPE'),
+    byte_fallback: z.boolean().nullish(),
+    ignore_merges: z.literal(false).nullish(),
+    vocab: z.record(z.string(), z.int().nonnegative()),
+    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+  }),
+});
+
+function merge(item: string | [string, string]): string {
+  if (typeof item === 'string') return item;
+  if (item.some((part) => part.includes(' ')))
+    throw new FormatError('format.unsupported', 'tokenizer.json: a merge holds a space, which GGUF cannot store.');
+  return item.join(' ');
+}
+
+function vocabulary(parsed: z.output<typeof tokenizerSchema>, size: number): { tokens: string[]; types: number[] } {
+  const tokens = new Array<string>(size);
+  const types = new Array<number>(size).fill(TOKEN_TYPE.unused);
+  const put = (id: number, token: string, type: number): void => {
+    if (id >= size)
+      throw new FormatError(
+        'format.out-of-bounds',
+        `tokenizer.json: token ${id} lies beyond the model's vocabulary of ${size}.`,
+      );
+    tokens[id] = token;
+    types[id] = type;
+  };
+  for (const [token, id] of Object.entries(parsed.model.vocab)) put(id, token, TOKEN_TYPE.normal);
+  for (const { id, content, special } of parsed.added_tokens)
+    put(id, content, special ? TOKEN_TYPE.control : TOKEN_TYPE.userDefined);
+  for (let id = 0; id < size; id += 1) tokens[id] ??= `[PAD${id}]`;
+  return { tokens, types };
+}
+
+/** The chat template of a model folder: `chat_template.jinja`, else the one in tokenizer_config.json; undefined when there is none. */
+export async function readChatTemplate(dir: string): Promise<string | undefined> {
+  const path = join(dir, 'chat_template.jinja');
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => undefined,
+  );
+  if (size !== undefined) {
+    if (size > TEMPLATE_BYTES_MAX)
+      throw new FormatError('format.too-large', `The chat template has ${size} bytes.`, { path });
+    return readFile(path, 'utf8');
+  }
+  const config = await readJsonFile(join(dir, 'tokenizer_config.json'), TOKENIZER_BYTES_MAX);
+  const named = z.array(z.object({ name: z.string(), template: z.string() }));
+  const parsed = z.looseObject({ chat_template: z.union([z.string(), named]).nullish() }).safeParse(config);
+  if (!parsed.success)
+    throw new FormatError('format.malformed', 'tokenizer_config.json: chat_template is not usable.', {
+      field: 'chat_template',
+    });
+  const template = parsed.data.chat_template;
+  if (template === null || template === undefined || typeof template === 'string') return template ?? undefined;
+  return template.find(({ name }) => name === 'default')?.template;
+}
+
+/** GGUF metadata of a byte-level BPE tokenizer. Refuses what llama.cpp would split differently. */
+export async function huggingFaceTokenizerEntries(dir: string, config: LlamaConfig): Promise<[string, GgufEntry][]> {
+  const parsed = tokenizerSchema.safeParse(await readJsonFile(join(dir, 'tokenizer.json'), TOKENIZER_BYTES_MAX));
+  if (!parsed.success) {
+    const field = parsed.error.issues[0]?.path.join('.') ?? '';
+    throw new FormatError(
+      'format.unsupported',
+      `tokenizer.json: ${field} is not supported; supported: byte-level BPE without normalizer.`,
+      { field },
+    );
+  }
+  const { tokens, types } = vocabulary(parsed.data, config.vocabSize);
+  const post = parsed.data.post_processor?.type;
+  if (post !== undefined && post !== 'ByteLevel' && post !== 'TemplateProcessing') {
+    throw new FormatError('format.unsupported', `tokenizer.json: post_processor "${post}" is not supported.`, {
+      field: 'post_processor',
+    });
+  }
+  const template = await readChatTemplate(dir);
+  const entries: [string, GgufEntry][] = [
+    ['tokenizer.ggml.model', { type: 'string', value: 'gpt2' }],
+    ['tokenizer.ggml.pre', { type: 'string', value: ggufPreTokenizer(parsed.data.pre_tokenizer) }],
+    ['tokenizer.ggml.tokens', { type: 'string[]', value: tokens }],
+    ['tokenizer.ggml.token_type', { type: 'int32[]', value: types }],
+    ['tokenizer.ggml.merges', { type: 'string[]', value: parsed.data.model.merges.map(merge) }],
+    ['tokenizer.ggml.add_bos_token', { type: 'bool', value: post === 'TemplateProcessing' }],
+    ['tokenizer.ggml.add_space_prefix', { type: 'bool', value: false }],
+  ];
+  const [eos] = config.eosTokenIds;
+  const ids: [string, number | undefined][] = [
+    ['bos', config.bosTokenId],
+    ['eos', eos],
+    ['padding', config.padTokenId],
+  ];
+  for (const [name, value] of ids)
+    if (value !== undefined) entries.push([`tokenizer.ggml.${name}_token_id`, { type: 'uint32', value }]);
+  if (template !== undefined) entries.push(['tokenizer.chat_template', { type: 'string', value: template }]);
+  return entries;
+}
