@@ -1,1 +1,13 @@
-export {};
+export { defaultCacheDir } from './cache-dir.config.js';
+export { withFileLock } from './file-lock.js';
+export { freePort } from './free-port.js';
+export { startNats } from './nats.js';
+export type { NatsOptions, NatsProcess } from './nats.js';
+export { NATS_SERVER_VERSION, findNatsServer } from './nats-binary.js';
+export type { NatsBinary } from './nats-binary.js';
+export { downloadFile, fetchPinned, fetchPythonWheel, fetchWheel, runTool, verifyFile } from './pinned-fetch.js';
+export type { FetchSource, Fetched, PinnedFetch } from './pinned-fetch.js';
+export { startPostgres } from './postgres.js';
+export type { PostgresOptions, PostgresProcess } from './postgres.js';
+export { endProcess, identityOf, isAlive } from './process-identity.js';
+export type { ProcessIdentity } from './process-identity.js';

@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { identityOf, isAlive } from './process-identity.js';
+import type { ProcessIdentity } from './process-identity.js';
+
+/**
+ * Runs `work` while holding the lock file `path`. A lock whose holder died is taken over. Works between processes and
+ * between callers in one process.
+ * @throws Error when the lock is not free within `timeoutMs`.
+ */
+export async function withFileLock<T>(path: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
+  const token = randomUUID();
+  await mkdir(dirname(path), { recursive: true });
+  const deadline = Date.now() + timeoutMs;
+  while (!(await tryLock(path, token))) {
+    if (Date.now() > deadline) throw new Error(`"${path}" is held by another process for more than ${timeoutMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  try {
+    return await work();
+  } finally {
+    if ((await readHolder(path))?.token === token) await rm(path, { force: true });
+  }
+}
+
+interface Holder extends ProcessIdentity {
+  token: string;
+}
+
+async function tryLock(path: string, token: string): Promise<boolean> {
+  const self = await identityOf(process.pid);
+  const draft = `${path}.${token}`;
+  await writeFile(draft, JSON.stringify({ ...self, token }));
+  try {
+    await link(draft, path); // atomic and with its content: nobody ever reads half a lock
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+    const holder = await readHolder(path);
+    if (holder && !(await isAlive(holder))) await breakLock(path, holder);
+    return false;
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+/** Moves the dead holder's file aside; if somebody else's was moved by mistake, it is put back. */
+async function breakLock(path: string, dead: Holder): Promise<void> {
+  const aside = `${path}.stale-${randomUUID()}`;
+  try {
+    await rename(path, aside);
+    const moved = await readHolder(aside);
+    if (moved && moved.token !== dead.token) await link(aside, path).catch(() => undefined);
+  } catch {
+    // another process was faster
+  } finally {
+    await rm(aside, { force: true });
+  }
+}
+
+async function readHolder(path: string): Promise<Holder | undefined> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as Holder;
+  } catch {
+    return undefined;
+  }
+}

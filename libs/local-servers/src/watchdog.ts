@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process';
+import type { ProcessIdentity } from './process-identity.js';
+
+/**
+ * A shell that waits for the end of its standard input, which the kernel closes when we die, however we die. It then
+ * ends the server, and removes the folder of a server that was only for us.
+ */
+const SCRIPT = `
+cat >/dev/null
+kill -"$2" "$1" 2>/dev/null
+n=0
+while kill -0 "$1" 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done
+kill -KILL "$1" 2>/dev/null
+if [ -n "$3" ]; then rm -rf -- "$3"; fi
+`;
+
+export interface Watchdog {
+  /** The server has been ended in order: nothing is left to watch. */
+  dismiss(): void;
+}
+
+/** Ends `server` with `signal` when this process is gone. `removeDir`: also removes that folder. */
+export function guardServer(server: ProcessIdentity, signal: 'INT' | 'TERM' | 'QUIT', removeDir?: string): Watchdog {
+  if (process.platform === 'win32') return { dismiss: () => undefined };
+  const child = spawn('/bin/sh', ['-c', SCRIPT, 'luthier-watchdog', String(server.pid), signal, removeDir ?? ''], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+    cwd: '/',
+  });
+  child.on('error', () => undefined); // no shell: the server outlives a killed parent and is taken over at the next start
+  child.stdin.on('error', () => undefined);
+  child.unref();
+  (child.stdin as { unref?: () => void }).unref?.();
+  return {
+    dismiss: () => {
+      child.kill('SIGKILL');
+    },
+  };
+}
