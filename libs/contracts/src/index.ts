@@ -21,6 +21,8 @@ export type { ConsumerSpec, StreamSpec } from './streams.js';
 export * from './run-spec.js';
 export * from './run-events.js';
 export * from './exit-codes.js';
+export { classifyEnd, codeOfStorageError } from './classify-outcome.js';
+export type { Classification, RuntimeEnd } from './classify-outcome.js';
 export * from './run-state.js';
 export * from './run-endpoint.js';
 export * from './prepared-dataset.js';
@@ -35,10 +37,4 @@ export * from './services/training.js';
 export { CALLS } from './callers.js';
 export { EVENTS, REQUESTS } from './catalogue.js';
 export * from './http/create-job.js';
-export {
-  PORTABLE_RANDOM_NAME,
-  RandomStream,
-  epochOrder,
-  loraInitialValues,
-  threefry2x32,
-} from './portable-random.js';
+export { PORTABLE_RANDOM_NAME, RandomStream, epochOrder, loraInitialValues, threefry2x32 } from './portable-random.js';
