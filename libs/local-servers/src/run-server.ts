@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,7 +20,7 @@ export interface ServerKind {
   wantedPort: number;
   /** Anything that makes a running orphan unusable when it differs. */
   settings: unknown;
-  stopSignal: 'SIGINT' | 'SIGTERM' | 'SIGQUIT';
+  stopSignal: 'SIGINT' | 'SIGTERM' | 'SIGQUIT' | 'SIGKILL';
   stopGraceMs: number;
   readyTimeoutMs: number;
   endWithParent: boolean;
@@ -57,11 +58,11 @@ export async function runServer(kind: ServerKind): Promise<ServerProcess> {
     const record = await readRecord(kind.dir);
     if (record && (await takeOver(kind, record, settingsHash))) {
       await writeRecord(kind.dir, { ...record, owner });
-      return handle(kind, record.server, record.port, true);
+      return handle(kind, record.server, record.port);
     }
     const { server, port } = await launch(kind, record?.port ?? kind.wantedPort);
     await writeRecord(kind.dir, { server: server.identity, owner, port, settingsHash });
-    return handle(kind, server.identity, port, false);
+    return handle(kind, server.identity, port, server.child);
   });
 }
 
@@ -106,16 +107,18 @@ async function launch(kind: ServerKind, lastPort: number): Promise<{ server: Chi
   }
 }
 
-function handle(kind: ServerKind, server: ProcessIdentity, port: number, takenOver: boolean): ServerProcess {
+/** Without `child` the server was taken over. */
+function handle(kind: ServerKind, server: ProcessIdentity, port: number, child?: ChildProcess): ServerProcess {
   let watchdog: Watchdog | undefined;
   if (kind.endWithParent) {
-    watchdog = guardServer(server, kind.stopSignal.slice(3) as 'INT' | 'TERM' | 'QUIT', kind.removeDir);
+    watchdog = guardServer(server, kind.stopSignal.slice(3) as 'INT' | 'TERM' | 'QUIT' | 'KILL', kind.removeDir);
   }
+  child?.once('exit', () => watchdog?.dismiss());
   return {
     port,
     pid: server.pid,
     identity: server,
-    takenOver,
+    takenOver: child === undefined,
     stop: async () => {
       await endProcess(server, kind.stopSignal, kind.stopGraceMs);
       watchdog?.dismiss();

@@ -6,7 +6,7 @@ import type { ProcessIdentity } from './process-identity.js';
  * ends the server, and removes the folder of a server that was only for us.
  */
 const SCRIPT = `
-cat >/dev/null
+read -r _
 kill -"$2" "$1" 2>/dev/null
 n=0
 while kill -0 "$1" 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done
@@ -20,7 +20,11 @@ export interface Watchdog {
 }
 
 /** Ends `server` with `signal` when this process is gone. `removeDir`: also removes that folder. */
-export function guardServer(server: ProcessIdentity, signal: 'INT' | 'TERM' | 'QUIT', removeDir?: string): Watchdog {
+export function guardServer(
+  server: ProcessIdentity,
+  signal: 'INT' | 'TERM' | 'QUIT' | 'KILL',
+  removeDir?: string,
+): Watchdog {
   if (process.platform === 'win32') return { dismiss: () => undefined };
   const child = spawn('/bin/sh', ['-c', SCRIPT, 'luthier-watchdog', String(server.pid), signal, removeDir ?? ''], {
     stdio: ['pipe', 'ignore', 'ignore'],
@@ -33,7 +37,8 @@ export function guardServer(server: ProcessIdentity, signal: 'INT' | 'TERM' | 'Q
   (child.stdin as { unref?: () => void }).unref?.();
   return {
     dismiss: () => {
-      child.kill('SIGKILL');
+      child.kill('SIGKILL'); // before its input ends, or it would act
+      child.stdin.destroy();
     },
   };
 }
