@@ -1,0 +1,34 @@
+import { availableParallelism } from 'node:os';
+import { baseFields, defineConfig, env } from '@luthier/service-kit';
+import type { ConfigOf } from '@luthier/service-kit';
+import { z } from 'zod';
+
+/** Leaves one core to a training run beside it: llama.cpp with all cores on a busy machine is many times slower. */
+const sparingThreads = Math.max(1, availableParallelism() - 1);
+
+export const inferenceConfigDefinition = defineConfig('inference', {
+  ...baseFields,
+  artifactsDir: env('LUTHIER_ARTIFACTS_DIR', z.string().min(1), 'folder of the artifact store'),
+  workDir: env('LUTHIER_WORK_DIR', z.string().min(1), 'folder for files that can be made again'),
+  threads: env(
+    'LUTHIER_INFERENCE_THREADS',
+    z.coerce.number().int().min(1).default(sparingThreads),
+    'threads for generating answers',
+  ),
+  sequences: env(
+    'LUTHIER_INFERENCE_SEQUENCES',
+    z.coerce.number().int().min(1).max(64).default(8),
+    'conversations answered in one batch',
+  ),
+  idleUnloadMs: env(
+    'LUTHIER_INFERENCE_IDLE_UNLOAD_MS',
+    z.coerce.number().int().positive().default(60_000),
+    'time without a request after which the weights leave memory',
+  ),
+  maxWaiting: env(
+    'LUTHIER_INFERENCE_MAX_WAITING',
+    z.coerce.number().int().positive().default(64),
+    'requests that may wait for their turn',
+  ),
+});
+export type InferenceConfig = ConfigOf<typeof inferenceConfigDefinition>;

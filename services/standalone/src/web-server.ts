@@ -1,0 +1,60 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { freePort } from '@luthier/local-servers';
+import type { LocalServer } from './supervised-server.js';
+
+const READY_TIMEOUT_MS = 30_000;
+const STOP_GRACE_MS = 5_000;
+
+export interface WebServerOptions {
+  /** `server.js` of Next's standalone output. */
+  entry: string;
+  port: number;
+  logFile: string;
+  /** PATH of the child; nothing else of our environment reaches it. */
+  path: string;
+}
+
+export const webIsBuilt = (entry: string): boolean => existsSync(entry);
+
+/** The dashboard's own process: a Next server on loopback, reached through the gateway only. */
+export async function startWebServer(options: WebServerOptions): Promise<LocalServer> {
+  const port = await freePort(options.port);
+  const log = await open(options.logFile, 'a', 0o600);
+  const child = spawn(process.execPath, ['--max-old-space-size=192', options.entry], {
+    stdio: ['ignore', log.fd, log.fd],
+    env: {
+      PATH: options.path,
+      NODE_ENV: 'production',
+      NEXT_TELEMETRY_DISABLED: '1',
+      PORT: String(port),
+      HOSTNAME: '127.0.0.1',
+    },
+  });
+  await log.close();
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const end = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
+    await exited;
+    clearTimeout(timer);
+  };
+  const { pid } = child;
+  if (pid === undefined) throw new Error('the dashboard server could not be started');
+  if (!(await answers(port, child))) {
+    await end();
+    throw new Error(`the dashboard server did not answer; see ${options.logFile}`);
+  }
+  return { pid, port, stop: end };
+}
+
+async function answers(port: number, child: { exitCode: number | null }): Promise<boolean> {
+  const deadline = Date.now() + READY_TIMEOUT_MS;
+  while (Date.now() < deadline && child.exitCode === null) {
+    const reply = await fetch(`http://127.0.0.1:${port}/`, { redirect: 'manual', signal: AbortSignal.timeout(5_000) }).catch(() => undefined);
+    if (reply && reply.status < 500) return true;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return false;
+}
