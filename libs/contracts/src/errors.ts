@@ -162,6 +162,12 @@ export const ERRORS = {
     'This process must stop; nothing is lost.',
   ),
   'run.not-attached': row(503, 'server_error', 'The run is not known to be placed yet', 'Ask again in a moment.', true),
+  'run.deadline-exceeded': row(
+    500,
+    'server_error',
+    'The run took longer than it may',
+    'Train fewer epochs or rows, or allow a longer running time.',
+  ),
   'evaluation.not-found': row(404, 'not_found_error', 'There is no such evaluation', 'Correct the id.'),
   'plan.does-not-fit': row(
     400,
@@ -212,6 +218,12 @@ export const ERRORS = {
     'The storage or control endpoint cannot be reached',
     'Check the network; the run goes on from its last checkpoint.',
     true,
+  ),
+  'storage.not-found': row(
+    404,
+    'not_found_error',
+    'The stored file is not there',
+    'It was deleted or never completed; ask for the thing it belongs to again.',
   ),
   'collective.failed': row(
     500,

@@ -1,0 +1,118 @@
+import { ERRORS } from '@luthier/contracts';
+import type { ErrorCode, Hyperparameters, JobRecord, Plan, Tuning } from '@luthier/contracts';
+
+export type Diagnosis = NonNullable<JobRecord['error']>;
+
+export interface Fault {
+  code: ErrorCode;
+  message?: string | undefined;
+  hint?: string | undefined;
+  /** Last complete optimiser step. */
+  step?: number | undefined;
+}
+
+/** What of a job a diagnosis looks at. */
+export interface DiagnosedJob {
+  hyperparameters: Hyperparameters;
+  tuning: Tuning;
+  cutoffLength: number;
+  plan: Plan | null;
+}
+
+type Change = Diagnosis['change'];
+type Rule = (job: DiagnosedJob, fault: Fault) => { hint?: string; change?: Change };
+
+const nothing: Rule = () => ({});
+
+const LEAST_CUTOFF = 64;
+
+/** Smaller first where it costs least: batch, then row length, then rank. */
+function smaller({ hyperparameters, tuning, cutoffLength }: DiagnosedJob): Change {
+  if (hyperparameters.globalBatch > 1) {
+    return { 'hyperparameters.batch_size': Math.floor(hyperparameters.globalBatch / 2) };
+  }
+  if (cutoffLength >= 2 * LEAST_CUTOFF) return { cutoff_length: Math.floor(cutoffLength / 2) };
+  if ((tuning.type === 'lora' || tuning.type === 'qlora') && tuning.r > 4)
+    return { 'tuning.r': Math.floor(tuning.r / 2) };
+  return {};
+}
+
+const outOfMemory: Rule = (job) => {
+  const change = smaller(job);
+  return Object.keys(change).length > 0
+    ? { change }
+    : { hint: 'Everything is as small as it can be: take a smaller model or a larger machine.' };
+};
+
+const diverged: Rule = ({ hyperparameters }, { step }) => {
+  const rate = Number((hyperparameters.learningRate / 3).toPrecision(2));
+  return {
+    hint: `Try a learning rate of ${rate}${step === undefined ? '' : `, and look at the rows around step ${step + 1}`}.`,
+    change: { 'hyperparameters.learning_rate': rate },
+  };
+};
+
+const doesNotFit: Rule = ({ plan }) => {
+  const best = plan?.alternatives[0];
+  return best ? { hint: `${best.title} would need about ${best.totalMib} MiB.`, change: best.change } : {};
+};
+
+/** One rule for each code there is; a new code does not compile until it has one. */
+const RULES: Readonly<Record<ErrorCode, Rule>> = {
+  'device.out-of-memory': outOfMemory,
+  'host.out-of-memory': outOfMemory,
+  'training.diverged': diverged,
+  'plan.does-not-fit': doesNotFit,
+  'request.invalid': nothing,
+  'request.unsupported': nothing,
+  'request.too-large': nothing,
+  'request.timeout': nothing,
+  'request.rate-limited': nothing,
+  'auth.missing': nothing,
+  'auth.wrong-key': nothing,
+  'auth.foreign-origin': nothing,
+  'route.not-found': nothing,
+  'file.not-found': nothing,
+  'file.in-use': nothing,
+  'file.unusable': nothing,
+  'dataset.not-found': nothing,
+  'dataset.not-ready': nothing,
+  'dataset.no-trained-tokens': nothing,
+  'model.not-found': nothing,
+  'model.not-ready': nothing,
+  'model.in-use': nothing,
+  'model.import-failed': nothing,
+  'model.unreadable': nothing,
+  'model.unsupported': nothing,
+  'job.not-found': nothing,
+  'job.not-cancellable': nothing,
+  'job.not-pausable': nothing,
+  'run.not-found': nothing,
+  'run.fenced': nothing,
+  'run.not-attached': nothing,
+  'run.deadline-exceeded': nothing,
+  'storage.not-found': nothing,
+  'evaluation.not-found': nothing,
+  'data.bad': nothing,
+  'config.bad': nothing,
+  'disk.full': nothing,
+  'storage.unreachable': nothing,
+  'collective.failed': nothing,
+  'runtime.killed': nothing,
+  'runtime.crashed': nothing,
+  'runtime.interrupted': nothing,
+  'service.unavailable': nothing,
+  internal: nothing,
+};
+
+/** Why a job failed, what to do, and a changed configuration to try where there is one. Pure. */
+export function diagnose(fault: Fault, job: DiagnosedJob): Diagnosis {
+  const { hint, change } = RULES[fault.code](job, fault);
+  const standing = ERRORS[fault.code];
+  return {
+    code: fault.code,
+    message: fault.message !== undefined && fault.message !== '' ? fault.message : standing.title,
+    hint: hint ?? (fault.hint !== undefined && fault.hint !== '' ? fault.hint : standing.hint),
+    change: change ?? {},
+  };
+}

@@ -1,0 +1,88 @@
+import type { Tuning, ModelShape } from '@luthier/contracts';
+
+export interface MemoryQuestion {
+  shape: ModelShape;
+  tuning: Tuning;
+  /** Tokens that go through the model at the same time. */
+  microBatchTokens: number;
+  /** Longest row after the cut. */
+  rowTokens: number;
+  /** What the run may take. Chooses between the ways of spending memory. */
+  limitMib: number;
+}
+
+export interface MemoryEstimate {
+  components: { name: string; mib: number }[];
+  totalMib: number;
+  /** `whole-step` keeps every activation, `layer-recompute` one layer's at a time. */
+  memoryMode: 'whole-step' | 'layer-recompute';
+}
+
+const MIB = 1024 * 1024;
+const FLOAT_BYTES = 4;
+/** Process, libraries, graphs and buffers that do not depend on the model. */
+const OVERHEAD_MIB = 300;
+/** An activation and its gradient. */
+const WITH_GRADIENT = 2;
+/** Logits, their softmax and their gradient. */
+const LOGIT_COPIES = 3;
+
+/** Linear layers of one block, as (inputs, outputs). */
+function linearShapes(shape: ModelShape): [number, number][] {
+  const { hiddenSize: h, intermediateSize: m, heads, kvHeads, headDim } = shape;
+  return [
+    [h, heads * headDim],
+    [h, kvHeads * headDim],
+    [h, kvHeads * headDim],
+    [heads * headDim, h],
+    [h, m],
+    [h, m],
+    [m, h],
+  ];
+}
+
+/** Numbers that are trained. A named subset of layers counts as all of them: an upper bound. */
+export function trainableParameters(shape: ModelShape, tuning: Tuning): number {
+  switch (tuning.type) {
+    case 'lora':
+    case 'qlora':
+      return shape.layers * linearShapes(shape).reduce((sum, [i, o]) => sum + tuning.r * (i + o), 0);
+    case 'full':
+      return shape.parameters;
+    case 'freeze':
+      return (
+        Math.min(tuning.trainableLayers, shape.layers) * linearShapes(shape).reduce((sum, [i, o]) => sum + i * o, 0)
+      );
+  }
+}
+
+function weightBytes(shape: ModelShape, tuning: Tuning): number {
+  if (tuning.type === 'qlora') return (shape.parameters * tuning.bits) / 8;
+  return shape.parameters * FLOAT_BYTES;
+}
+
+/** Memory per component of one training process, in MiB; single precision, AdamW. Pure arithmetic on the shape. */
+export function estimateMemory(question: MemoryQuestion): MemoryEstimate {
+  const whole = estimateMode(question, 'whole-step');
+  return whole.totalMib <= question.limitMib ? whole : estimateMode(question, 'layer-recompute');
+}
+
+function estimateMode(question: MemoryQuestion, memoryMode: MemoryEstimate['memoryMode']): MemoryEstimate {
+  const { shape, tuning, microBatchTokens: tokens, rowTokens } = question;
+  const trained = trainableParameters(shape, tuning);
+  const perLayer =
+    tokens * (14 * shape.hiddenSize + 6 * shape.intermediateSize + 3 * shape.heads * rowTokens) * FLOAT_BYTES;
+  const kept = shape.layers * tokens * shape.hiddenSize * FLOAT_BYTES;
+  const activations =
+    memoryMode === 'whole-step' ? WITH_GRADIENT * shape.layers * perLayer : kept + WITH_GRADIENT * perLayer;
+  const components = [
+    { name: 'weights', bytes: weightBytes(shape, tuning) },
+    { name: 'adapter', bytes: tuning.type === 'full' ? 0 : trained * FLOAT_BYTES },
+    { name: 'gradients', bytes: trained * FLOAT_BYTES },
+    { name: 'optimiser', bytes: 2 * trained * FLOAT_BYTES },
+    { name: 'activations', bytes: activations },
+    { name: 'logits', bytes: LOGIT_COPIES * tokens * shape.vocabularySize * FLOAT_BYTES },
+    { name: 'runtime', bytes: OVERHEAD_MIB * MIB },
+  ].map(({ name, bytes }) => ({ name, mib: Math.round((bytes / MIB) * 10) / 10 }));
+  return { components, totalMib: Math.ceil(components.reduce((sum, { mib }) => sum + mib, 0)), memoryMode };
+}
