@@ -22,6 +22,7 @@ export default {
       },
     ],
   },
+  setupFiles: ['<rootDir>/test/native-arrays.cjs'],
   testEnvironmentOptions: { customExportConditions: ['@luthier/source', 'node', 'node-addons'] },
   testPathIgnorePatterns: ['/node_modules/', '/dist/', '/.next/'],
   modulePathIgnorePatterns: ['/dist/', '/.next/'],

@@ -1,0 +1,76 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Node } from './node.js';
+import { lowerToOnnx } from './lower.js';
+
+export interface SessionOptions {
+  /** Threads inside one operation. */
+  readonly threads: number;
+}
+
+/** Data of one tensor; shared with the executor, never copied on the way in. */
+export interface TensorData {
+  readonly data: Float32Array | BigInt64Array;
+  readonly dims: readonly number[];
+}
+
+function toTensor({ data, dims }: TensorData): Tensor {
+  return data instanceof Float32Array ? new Tensor('float32', data, dims) : new Tensor('int64', data, dims);
+}
+
+/** A graph loaded into ONNX Runtime. `run` blocks the event loop while it computes. */
+export class GraphSession {
+  private constructor(
+    private readonly session: InferenceSession,
+    readonly inputNames: readonly string[],
+    private readonly outputNames: ReadonlyMap<string, string>,
+  ) {}
+
+  static async create(outputs: Readonly<Record<string, Node>>, options: SessionOptions): Promise<GraphSession> {
+    const lowered = lowerToOnnx(outputs);
+    const session = await InferenceSession.create(lowered.bytes, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: options.threads,
+      interOpNumThreads: 1,
+      // The graph is emitted with its fused operations; optimisers would only merge what is recomputed on purpose.
+      graphOptimizationLevel: 'disabled',
+      // The arena never gives memory back and rounds up; freed activations should be free.
+      enableCpuMemArena: false,
+      enableMemPattern: false,
+      logSeverityLevel: 3,
+      // Spinning threads fight with whatever else runs on the machine.
+      extra: { session: { intra_op: { allow_spinning: '0' }, disable_prepacking: '1' } },
+    });
+    return new GraphSession(
+      session,
+      lowered.inputs.map((node) => node.attributes.name ?? ''),
+      lowered.outputNames,
+    );
+  }
+
+  /** Runs the graph. `results` gives outputs a place; outputs not named there are allocated. */
+  async run(
+    feeds: Readonly<Record<string, TensorData>>,
+    results: Readonly<Record<string, TensorData>> = {},
+  ): Promise<Map<string, TensorData>> {
+    const inputs: Record<string, Tensor> = {};
+    for (const name of this.inputNames) {
+      const feed = feeds[name];
+      if (!feed) throw new Error(`the graph needs the input "${name}"`);
+      inputs[name] = toTensor(feed);
+    }
+    const fetches: Record<string, Tensor | null> = {};
+    for (const [name, value] of this.outputNames) fetches[value] = results[name] ? toTensor(results[name]) : null;
+    const outputs = await this.session.run(inputs, fetches);
+    const found = new Map<string, TensorData>();
+    for (const [name, value] of this.outputNames) {
+      const tensor = outputs[value];
+      if (!tensor) throw new Error(`the graph gave no output "${name}"`);
+      found.set(name, { data: tensor.data as Float32Array | BigInt64Array, dims: tensor.dims });
+    }
+    return found;
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+}
