@@ -127,6 +127,7 @@ async function createApplication(
     bodyLimit: options.http?.bodyLimitBytes ?? 1024 * 1024,
     trustProxy: options.http?.trustProxy ?? false,
     forceCloseConnections: true,
+    routerOptions: { maxParamLength: 512 }, // names of tuned models are longer than the default of 100
   });
   const app = await NestFactory.create<NestFastifyApplication>(root, adapter, {
     logger: new NestLog(logger),
