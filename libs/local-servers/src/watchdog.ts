@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
+import type { Writable } from 'node:stream';
 import type { ProcessIdentity } from './process-identity.js';
 
 /**
@@ -14,6 +16,11 @@ kill -KILL "$1" 2>/dev/null
 if [ -n "$3" ]; then rm -rf -- "$3"; fi
 `;
 
+/** Removes `dir` when this process is gone, however it ends. */
+export function removeWithProcess(dir: string): void {
+  startWatchdog('read -r _; rm -rf -- "$1"', [dir]);
+}
+
 export interface Watchdog {
   /** The server has been ended in order: nothing is left to watch. */
   dismiss(): void;
@@ -25,8 +32,18 @@ export function guardServer(
   signal: 'INT' | 'TERM' | 'QUIT' | 'KILL',
   removeDir?: string,
 ): Watchdog {
-  if (process.platform === 'win32') return { dismiss: () => undefined };
-  const child = spawn('/bin/sh', ['-c', SCRIPT, 'luthier-watchdog', String(server.pid), signal, removeDir ?? ''], {
+  const child = startWatchdog(SCRIPT, [String(server.pid), signal, removeDir ?? '']);
+  return {
+    dismiss: () => {
+      child?.kill('SIGKILL'); // before its input ends, or it would act
+      child?.stdin.destroy();
+    },
+  };
+}
+
+function startWatchdog(script: string, args: readonly string[]): ChildProcessByStdio<Writable, null, null> | undefined {
+  if (process.platform === 'win32') return undefined;
+  const child = spawn('/bin/sh', ['-c', script, 'luthier-watchdog', ...args], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
     cwd: '/',
@@ -35,10 +52,5 @@ export function guardServer(
   child.stdin.on('error', () => undefined);
   child.unref();
   (child.stdin as { unref?: () => void }).unref?.();
-  return {
-    dismiss: () => {
-      child.kill('SIGKILL'); // before its input ends, or it would act
-      child.stdin.destroy();
-    },
-  };
+  return child;
 }

@@ -41,6 +41,9 @@ export interface EventConsumerOptions {
 }
 
 const REBIND_DELAY_MS = 500;
+/** A pull request that a restarted server has forgotten is noticed after two missing heartbeats. */
+const PULL_MS = 10_000;
+const HEARTBEAT_MS = 1_000;
 const MAX_RETRY_DELAY_MS = 60_000;
 
 /** Reads a durable pull consumer: acknowledges what was handled, retries what failed, gives up into a dead letter. */
@@ -77,7 +80,12 @@ export class EventConsumer {
     while (!this.stopping && !connection.isClosed()) {
       try {
         const bound = await js.consumers.get(consumer.stream, consumer.name);
-        this.messages = await bound.consume({ max_messages: this.concurrency * 4, abort_on_missing_resource: true });
+        this.messages = await bound.consume({
+          max_messages: this.concurrency * 4,
+          abort_on_missing_resource: true,
+          expires: PULL_MS,
+          idle_heartbeat: HEARTBEAT_MS,
+        });
         if (this.stopping) this.messages.stop();
         for await (const message of this.messages) {
           const run = (): Promise<void> => this.deliver(message);

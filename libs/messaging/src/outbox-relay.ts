@@ -13,6 +13,8 @@ export const OUTBOX_KEPT_MS = 14 * DAY_MS;
 /** Longer than any republication can reach back. */
 export const INBOX_KEPT_MS = 30 * DAY_MS;
 const BATCH = 100;
+/** Short, as rows are locked meanwhile. */
+const PUBLISH_TIMEOUT_MS = 2_000;
 
 export interface OutboxRelayOptions<Schema extends Record<string, unknown> = Record<string, never>> {
   database: NodePgDatabase<Schema>;
@@ -38,6 +40,7 @@ export class OutboxRelay<Schema extends Record<string, unknown> = Record<string,
   private stopped = false;
   private working: Promise<void> = Promise.resolve();
   private wanted = false;
+  private connected = true;
   private stream: string | undefined;
   private streamCheckedAt = 0;
   private prunedAt = 0;
@@ -72,6 +75,7 @@ export class OutboxRelay<Schema extends Record<string, unknown> = Record<string,
 
   private async drain(): Promise<void> {
     this.wanted = false;
+    if (!this.connected) return; // the reconnect kicks
     try {
       const stream = await this.currentStream();
       while (!this.stopped && (await this.publishBatch(stream)) === BATCH);
@@ -85,7 +89,7 @@ export class OutboxRelay<Schema extends Record<string, unknown> = Record<string,
   private async currentStream(): Promise<string> {
     const age = Date.now() - this.streamCheckedAt;
     if (this.stream === undefined || age > (this.options.streamCheckIntervalMs ?? 60_000)) {
-      const manager = await jetstreamManager(this.options.connection, { checkAPI: false, timeout: 5_000 });
+      const manager = await jetstreamManager(this.options.connection, { checkAPI: false, timeout: PUBLISH_TIMEOUT_MS });
       this.stream = (await manager.streams.info(EVENT_STREAM)).created;
       this.streamCheckedAt = Date.now();
     }
@@ -107,7 +111,7 @@ export class OutboxRelay<Schema extends Record<string, unknown> = Record<string,
       let failure: unknown;
       for (const row of rows) {
         try {
-          await js.publish(row.subject, JSON.stringify(row.payload), { msgID: row.id, timeout: 5_000 });
+          await js.publish(row.subject, JSON.stringify(row.payload), { msgID: row.id, timeout: PUBLISH_TIMEOUT_MS });
           done.push(row.id);
         } catch (cause) {
           failure = cause;
@@ -144,7 +148,9 @@ export class OutboxRelay<Schema extends Record<string, unknown> = Record<string,
   private async watchConnection(): Promise<void> {
     for await (const status of this.options.connection.status()) {
       if (this.stopped) return;
+      if (status.type === 'disconnect') this.connected = false;
       if (status.type !== 'reconnect') continue;
+      this.connected = true;
       this.stream = undefined;
       this.kick();
     }

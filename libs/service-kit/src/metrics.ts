@@ -60,6 +60,7 @@ export class ServiceMetrics {
 
   /** Text exposition of the service's and the process's metrics. */
   async text(): Promise<string> {
-    return Registry.merge([this.registry, processMetrics()]).metrics();
+    // Not Registry.merge: it would lose the default label.
+    return `${await this.registry.metrics()}\n${await processMetrics().metrics()}`;
   }
 }
