@@ -1,0 +1,158 @@
+import { Agent, request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { z } from 'zod';
+import {
+  AppError,
+  attachAnswer,
+  checkpointAnswer,
+  endpointError,
+  eventsAnswer,
+  listObjectsAnswer,
+  objectUrlsAnswer,
+  orders,
+  outcomeAnswer,
+} from '@luthier/contracts';
+import type { AttachAnswer, Orders, RunOutcome, RuntimeEvent } from '@luthier/contracts';
+import type { StoredFile } from './files.js';
+
+const REQUEST_TIMEOUT_MS = 15_000;
+const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
+const FIRST_RETRY_MS = 200;
+const MAX_RETRY_MS = 10_000;
+
+export interface EndpointOptions {
+  url: string;
+  runId: string;
+  attachToken: string;
+  onOrders: (orders: Orders) => void;
+}
+
+/**
+ * The runner's side of the run endpoint. Each call is one try with a time-out; `persistently` repeats. Errors are
+ * AppErrors: the endpoint's own code, or `storage.unreachable` when no answer came.
+ */
+export class EndpointClient {
+  private readonly agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  private token: string;
+
+  constructor(private readonly options: EndpointOptions) {
+    this.token = options.attachToken;
+  }
+
+  async attach(attempt: number, podUid: string): Promise<AttachAnswer> {
+    const answer = await this.post('attach', { attempt, podUid }, attachAnswer);
+    this.token = answer.token;
+    return answer;
+  }
+
+  async heartbeat(step: number, memoryMib: number): Promise<void> {
+    this.obey(await this.post('heartbeat', { step, memoryMib }, orders));
+  }
+
+  /** @returns the highest sequence number published, per rank. */
+  async events(events: readonly RuntimeEvent[]): Promise<Record<string, number>> {
+    const answer = await this.post('events', { events }, eventsAnswer);
+    this.obey(answer.orders);
+    return answer.acknowledged;
+  }
+
+  async urls(operation: 'read' | 'write', uris: readonly string[]): Promise<Map<string, string>> {
+    const answer = await this.post('objects', { operation, uris }, objectUrlsAnswer);
+    return new Map(answer.urls.map(({ uri, url }) => [uri, url]));
+  }
+
+  async list(prefix: string): Promise<{ uri: string; sizeBytes: number }[]> {
+    return (await this.post('list', { prefix }, listObjectsAnswer)).objects;
+  }
+
+  reportCheckpoint(step: number, files: readonly StoredFile[]): Promise<z.output<typeof checkpointAnswer>> {
+    return this.post('checkpoint', { step, node: 0, files }, checkpointAnswer);
+  }
+
+  async reportOutcome(outcome: RunOutcome): Promise<void> {
+    await this.post('outcome', { outcome }, outcomeAnswer);
+  }
+
+  /**
+   * Repeats `work` while it fails for a reason that may pass.
+   * @throws the last error when `deadlineMs` (epoch) has passed, or at once when repeating cannot help.
+   */
+  async persistently<T>(work: () => Promise<T>, deadlineMs: () => number, signal?: AbortSignal): Promise<T> {
+    for (let pauseMs = FIRST_RETRY_MS; ; pauseMs = Math.min(MAX_RETRY_MS, pauseMs * 2)) {
+      try {
+        return await work();
+      } catch (cause) {
+        const passing = cause instanceof AppError && cause.retryable && cause.code !== 'disk.full';
+        if (!passing || signal?.aborted || Date.now() + pauseMs > deadlineMs()) throw cause;
+        await sleep(pauseMs, undefined, signal ? { signal } : {}).catch(() => undefined);
+      }
+    }
+  }
+
+  close(): void {
+    this.agent.destroy();
+  }
+
+  private obey(given: Orders): void {
+    if (given.token !== undefined) this.token = given.token;
+    this.options.onOrders(given);
+  }
+
+  private async post<Schema extends z.ZodType>(verb: string, body: unknown, schema: Schema): Promise<z.output<Schema>> {
+    const { status, text } = await this.send(verb, JSON.stringify(body));
+    let parsed: unknown;
+    try {
+      parsed = JSON.parse(text);
+    } catch (cause) {
+      throw new AppError('storage.unreachable', `The run endpoint answered ${status} with something unreadable`, {
+        cause,
+      });
+    }
+    if (status !== 200) {
+      const known = endpointError.safeParse(parsed);
+      if (known.success) throw new AppError(known.data.code, known.data.message);
+      throw new AppError('storage.unreachable', `The run endpoint answered ${status}`);
+    }
+    const answer = schema.safeParse(parsed);
+    if (answer.success) return answer.data;
+    throw new AppError('storage.unreachable', `The run endpoint's answer to ${verb} has an unknown form`, {
+      cause: answer.error,
+    });
+  }
+
+  private send(verb: string, body: string): Promise<{ status: number; text: string }> {
+    return new Promise((resolve, reject) => {
+      const fail = (cause: unknown): void =>
+        reject(new AppError('storage.unreachable', 'The run endpoint cannot be reached', { cause }));
+      const call = request(
+        `${this.options.url}/runs/${this.options.runId}/${verb}`,
+        {
+          method: 'POST',
+          agent: this.agent,
+          timeout: REQUEST_TIMEOUT_MS,
+          signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+          headers: {
+            authorization: `Bearer ${this.token}`,
+            'content-type': 'application/json',
+            'content-length': Buffer.byteLength(body),
+          },
+        },
+        (response) => {
+          const chunks: Buffer[] = [];
+          let sizeBytes = 0;
+          response.on('data', (chunk: Buffer) => {
+            sizeBytes += chunk.length;
+            if (sizeBytes > MAX_ANSWER_BYTES) response.destroy(new Error('the answer is too long'));
+            else chunks.push(chunk);
+          });
+          response.on('error', fail);
+          response.on('end', () =>
+            resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }),
+          );
+        },
+      );
+      call.on('error', fail);
+      call.end(body);
+    });
+  }
+}
