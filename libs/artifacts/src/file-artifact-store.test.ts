@@ -53,9 +53,9 @@ describe('FileArtifactStore on disk', () => {
   it('answers disk.full when the device is', async () => {
     const full = await open('/dev/full', 'w');
     try {
-      const written = writeAll(full, chunksOf('x'), {}).catch((cause: unknown) =>
-        Promise.reject(storageError('u', cause)),
-      );
+      const written = writeAll(full, chunksOf('x'), {}).catch((cause: unknown) => {
+        throw storageError('u', cause);
+      });
       await expect(written).rejects.toMatchObject({ code: 'disk.full' });
     } finally {
       await full.close();

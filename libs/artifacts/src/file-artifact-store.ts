@@ -50,7 +50,9 @@ export class FileArtifactStore extends ArtifactStore {
 
   async get(uri: string, range?: ByteRange): Promise<Readable> {
     const file = this.fileOf(partsOf(uri));
-    const handle = await open(file, 'r').catch((cause: unknown) => Promise.reject(storageError(uri, cause)));
+    const handle = await open(file, 'r').catch((cause: unknown) => {
+      throw storageError(uri, cause);
+    });
     if (!(await handle.stat()).isFile()) {
       await handle.close();
       throw new AppError('storage.not-found', `${uri} is not there`);
@@ -177,7 +179,7 @@ function ifAbsent(cause: unknown): undefined {
 }
 
 /** @internal */
-export function storageError(uri: string, cause: unknown): unknown {
+export function storageError(uri: string, cause: unknown): Error {
   const code = codeOf(cause) ?? '';
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return new AppError('disk.full', `No space is left for ${uri}`, { cause });
@@ -185,5 +187,5 @@ export function storageError(uri: string, cause: unknown): unknown {
   if (code === 'EIO' || code === 'EROFS' || code === 'EACCES') {
     return new AppError('storage.unreachable', `The storage refuses ${uri} (${code})`, { cause });
   }
-  return cause;
+  return cause instanceof Error ? cause : new Error(String(cause));
 }

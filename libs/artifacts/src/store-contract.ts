@@ -6,10 +6,10 @@ import type { ArtifactStore } from './artifact-store.js';
 
 /** The few functions of a test runner that the suite needs, so that this file depends on none. */
 export interface TestRunner {
-  describe(name: string, body: () => void): void;
-  it(name: string, body: () => Promise<void>): void;
+  describe: (name: string, body: () => void) => void;
+  it: (name: string, body: () => Promise<void>) => void;
   /** Throws unless both are deeply equal. */
-  equal(actual: unknown, expected: unknown): void;
+  equal: (actual: unknown, expected: unknown) => void;
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');

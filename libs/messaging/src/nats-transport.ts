@@ -18,8 +18,7 @@ export class SharedNatsTransport extends ServerNats {
   override async close(): Promise<void> {
     // Nest keeps the list private and untyped.
     const subscriptions = this['subscriptions'] as Subscription[];
-    await Promise.all(
-      subscriptions.map((subscription) => (subscription.isClosed() ? undefined : subscription.drain())),
-    );
+    const open = subscriptions.filter((subscription) => !subscription.isClosed());
+    await Promise.all(open.map((subscription) => subscription.drain()));
   }
 }

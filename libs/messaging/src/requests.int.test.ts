@@ -5,10 +5,29 @@ import { NestFactory } from '@nestjs/core';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { AppError, CALLS, RUNS_BUCKET, SERVICES, STREAMS, defineRequest } from '@luthier/contracts';
-import { startNats } from '@luthier/testing';
+import {
+  AppError,
+  CALLS,
+  CONSUMERS,
+  RUNS_BUCKET,
+  SERVICES,
+  STREAMS,
+  defineRequest,
+  newId,
+  runStreamMessage,
+} from '@luthier/contracts';
+import { startNats, waitFor } from '@luthier/testing';
 import type { TestNats } from '@luthier/testing';
-import { MessageBus, OnRequest, SharedNatsTransport, natsPermissions, natsServerConfig, provision } from './index.js';
+import {
+  EventConsumer,
+  MessageBus,
+  OnRequest,
+  RunsBucket,
+  SharedNatsTransport,
+  natsPermissions,
+  natsServerConfig,
+  provision,
+} from './index.js';
 
 const RPC = ['luthier', 'v1', 'rpc', 'datasets'].join('.');
 const double = defineRequest({
@@ -137,8 +156,39 @@ describe('credentials generated from contracts', () => {
       ).rejects.toThrow();
       await expect(training.request(`$KV.${RUNS_BUCKET}.run-x.status`, '{}', { timeout: 300 })).rejects.toThrow();
       await served.close();
+      await runsTravelBothWays(training, await as('trainer'));
     } finally {
       await guarded.stop();
     }
   });
 });
+
+/** Training and trainer with nothing but their own permissions: spec one way, status and run events the other. */
+async function runsTravelBothWays(training: NatsConnection, trainer: NatsConnection): Promise<void> {
+  const runId = newId('run');
+  const lines: unknown[] = [];
+  const spec = CONSUMERS.find(({ name }) => name === 'training-runs');
+  if (!spec) throw new Error('no consumer');
+  const consumer = new EventConsumer({
+    connection: training,
+    consumer: spec,
+    handlers: [{ subject: undefined, schema: runStreamMessage, handle: (line) => void lines.push(line) }],
+  });
+  consumer.start();
+  const ended = new AbortController();
+  const watched: string[] = [];
+  void (async () => {
+    for await (const change of new RunsBucket(training).watch('status', { signal: ended.signal })) {
+      if (change.type === 'put') watched.push(change.entry.runId);
+      if (change.type === 'list') watched.push(...change.entries.map((entry) => entry.runId));
+    }
+  })();
+  const status = { runId, attempt: 1, incarnation: 1, observedGeneration: 1, message: '', pods: [] };
+  await new RunsBucket(trainer).compareAndSet('status', { ...status, phase: 'running', reason: 'process-running' }, 0);
+  const event = { type: 'heartbeat' as const, seq: 1, rank: 0, time: new Date().toISOString(), step: 1 };
+  await new MessageBus(trainer).publishRunMessage({ runId, attempt: 1, incarnation: 1, event });
+  await waitFor(() => watched.includes(runId) && lines.length === 1);
+  expect(await new RunsBucket(trainer).list('spec')).toEqual([]);
+  ended.abort();
+  await consumer.stop();
+}

@@ -3,7 +3,7 @@ import { Kvm } from '@nats-io/kv';
 import type { KV, KvEntry } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { z } from 'zod';
-import { RUNS_BUCKET, runSpec, runSpecKey, runStatus, runStatusKey } from '@luthier/contracts';
+import { AppError, RUNS_BUCKET, runSpec, runSpecKey, runStatus, runStatusKey } from '@luthier/contracts';
 import type { RunSpec, RunStatus } from '@luthier/contracts';
 import { parsePayload } from './validation.js';
 import { watchBucket } from './runs-watch.js';
@@ -42,6 +42,7 @@ const SCHEMAS: { [Side in RunSide]: z.ZodType<RunSides[Side]> } = { spec: runSpe
 const keyOf = (side: RunSide, runId: string): string => (side === 'spec' ? runSpecKey(runId) : runStatusKey(runId));
 
 const WRONG_LAST_SEQUENCE = 10071;
+const LIST_TIMEOUT_MS = 10_000;
 
 /** The bucket `LUTHIER_RUNS`: what should be (written by training) and what is (written by the trainer), per run. */
 export class RunsBucket {
@@ -85,13 +86,25 @@ export class RunsBucket {
     }
   }
 
+  /** Everything there is. @throws AppError `request.timeout` rather than a list with holes. */
   async list<Side extends RunSide>(side: Side): Promise<RunEntry<Side>[]> {
     const kv = await this.open();
     const entries: RunEntry<Side>[] = [];
-    for await (const raw of await kv.history({ key: keyOf(side, '*') })) {
-      const entry = this.read(side, raw);
-      if (entry) entries.push(entry);
+    const found = await kv.history({ key: keyOf(side, '*') });
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      found.stop();
+    }, LIST_TIMEOUT_MS);
+    try {
+      for await (const raw of found) {
+        const entry = this.read(side, raw);
+        if (entry) entries.push(entry);
+      }
+    } finally {
+      clearTimeout(timer);
     }
+    if (late) throw new AppError('request.timeout', `${RUNS_BUCKET} could not be listed within ${LIST_TIMEOUT_MS} ms`);
     return entries;
   }
 

@@ -1,11 +1,15 @@
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import type { NatsContext } from '@nestjs/microservices';
-import { tap } from 'rxjs';
+import { finalize, tap, throwError } from 'rxjs';
 import type { Observable } from 'rxjs';
+import { AppError } from '@luthier/contracts';
 import { REQUEST_ID_HEADER, RequestFailure } from '@luthier/messaging';
 import { logWideEvent } from './logger.js';
 import type { Logger } from './logger.js';
 import type { ServiceMetrics } from './metrics.js';
+
+/** Beyond this many a request is refused at once: the caller can retry, a growing heap cannot. */
+const MAX_IN_FLIGHT = 256;
 
 interface HeaderMap {
   get(name: string): string;
@@ -13,6 +17,8 @@ interface HeaderMap {
 
 /** Logs and measures every request that arrives over NATS. */
 export class RpcInterceptor implements NestInterceptor {
+  private inFlight = 0;
+
   constructor(
     private readonly logger: Logger,
     private readonly metrics: ServiceMetrics,
@@ -39,6 +45,17 @@ export class RpcInterceptor implements NestInterceptor {
         ...(cause !== undefined && { cause }),
       });
     };
-    return next.handle().pipe(tap({ complete: () => finish(), error: finish }));
+    if (this.inFlight >= MAX_IN_FLIGHT) {
+      const failure = new RequestFailure(
+        new AppError('service.unavailable', 'The service has too much to do at the moment'),
+      );
+      finish(failure);
+      return throwError(() => failure);
+    }
+    this.inFlight++;
+    return next.handle().pipe(
+      tap({ complete: () => finish(), error: finish }),
+      finalize(() => this.inFlight--),
+    );
   }
 }
