@@ -1,1 +1,3 @@
-export {};
+export { inferenceConfigDefinition } from './inference.config.js';
+export type { InferenceConfig } from './inference.config.js';
+export { InferenceModule } from './inference.module.js';

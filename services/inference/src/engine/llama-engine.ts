@@ -70,7 +70,11 @@ export class LlamaEngine {
     this.llama = undefined;
   }
 
-  private async continueOne(context: LlamaContext, prompt: number[], sampling: TokenSampling): Promise<GeneratedTokens> {
+  private async continueOne(
+    context: LlamaContext,
+    prompt: number[],
+    sampling: TokenSampling,
+  ): Promise<GeneratedTokens> {
     const sequence: LlamaContextSequence = context.getSequence();
     const tokens: number[] = [];
     try {
@@ -87,16 +91,20 @@ export class LlamaEngine {
       }
       return { tokens, finishReason: 'length' };
     } finally {
-      sequence.dispose();
+      await sequence.dispose();
     }
   }
 
   private async contextFor(model: GgufModel, tokensPerSequence: number): Promise<LlamaContext> {
     const base = await this.loadBase(model.basePath);
     if (tokensPerSequence > base.trainContextSize) {
-      throw new AppError('request.invalid', `Prompt and answer need ${tokensPerSequence} tokens; the model reads ${base.trainContextSize}.`, {
-        param: 'messages',
-      });
+      throw new AppError(
+        'request.invalid',
+        `Prompt and answer need ${tokensPerSequence} tokens; the model reads ${base.trainContextSize}.`,
+        {
+          param: 'messages',
+        },
+      );
     }
     const key = model.adapterPath ?? '';
     const open = this.contexts.get(key);
@@ -132,7 +140,13 @@ export class LlamaEngine {
     if (this.model?.path === path) return this.model.handle;
     await this.unload();
     // Prebuilt binaries come with the package: never download, never compile.
-    this.llama ??= await getLlama({ gpu: false, build: 'never', skipDownload: true, logLevel: LlamaLogLevel.error, maxThreads: this.options.threads });
+    this.llama ??= await getLlama({
+      gpu: false,
+      build: 'never',
+      skipDownload: true,
+      logLevel: LlamaLogLevel.error,
+      maxThreads: this.options.threads,
+    });
     const handle = await this.llama.loadModel({ modelPath: path, gpuLayers: 0 }).catch((cause: unknown) => {
       throw new AppError('model.unreadable', 'llama.cpp could not load the model.', { cause });
     });

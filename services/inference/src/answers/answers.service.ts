@@ -1,0 +1,100 @@
+import type { ChatMessage, Completion, ResponseOf, generateAnswers, sampling } from '@luthier/contracts';
+import { Injectable } from '@nestjs/common';
+import type { OnApplicationShutdown } from '@nestjs/common';
+import type { z } from 'zod';
+import { LlamaEngine } from '../engine/llama-engine.js';
+import type { GeneratedTokens } from '../engine/llama-engine.js';
+import { Turns } from '../engine/turns.js';
+import { ModelFiles } from '../models/model-files.js';
+import type { ServableModel } from '../models/model-files.js';
+import { AnswerMetrics } from '../inference.metrics.js';
+import { ConversationCodec } from './conversation-codec.js';
+import { cutAtStop } from './cut-at-stop.js';
+
+type Sampling = z.output<typeof sampling>;
+export interface AnswersRequest {
+  model: string;
+  conversations: ChatMessage[][];
+  sampling: Sampling;
+}
+
+/** Answers conversations with one model at a time; the weights leave memory when nobody asks. */
+@Injectable()
+export class AnswersService implements OnApplicationShutdown {
+  private codec: { dir: string; handle: ConversationCodec } | undefined;
+  private idleTimer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly files: ModelFiles,
+    private readonly engine: LlamaEngine,
+    private readonly turns: Turns,
+    private readonly metrics: AnswerMetrics,
+    private readonly idleUnloadMs: number,
+  ) {}
+
+  async generate(request: AnswersRequest): Promise<ResponseOf<typeof generateAnswers>> {
+    const model = await this.files.resolve(request.model);
+    return this.turns.take(async () => {
+      clearTimeout(this.idleTimer);
+      try {
+        return { modelId: model.modelId, answers: await this.answer(model, request) };
+      } finally {
+        this.idleTimer = setTimeout(() => void this.turns.take(() => this.unload()), this.idleUnloadMs);
+        this.idleTimer.unref();
+      }
+    });
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    clearTimeout(this.idleTimer);
+    await this.turns.take(() => this.unload());
+    await this.engine.dispose();
+  }
+
+  private async answer(model: ServableModel, { conversations, sampling: how }: AnswersRequest): Promise<Completion[]> {
+    const codec = await this.codecFor(model.baseDir);
+    const prompts = await Promise.all(conversations.map((messages) => codec.prompt(messages)));
+    const startedMs = performance.now();
+    const generated = await this.engine.generate(model.gguf, prompts, {
+      maxTokens: how.maxTokens,
+      temperature: how.temperature,
+      topP: how.topP,
+      ...(how.seed !== undefined && { seed: how.seed }),
+    });
+    this.metrics.generated(
+      generated.reduce((sum, { tokens }) => sum + tokens.length, 0),
+      (performance.now() - startedMs) / 1_000,
+    );
+    return generated.map((one, i) => toCompletion(codec, prompts[i]?.length ?? 0, one, how.stop));
+  }
+
+  private async codecFor(dir: string): Promise<ConversationCodec> {
+    if (this.codec?.dir === dir) return this.codec.handle;
+    await this.codec?.handle.close();
+    this.codec = undefined;
+    const handle = await ConversationCodec.open(dir);
+    this.codec = { dir, handle };
+    return handle;
+  }
+
+  private async unload(): Promise<void> {
+    await this.engine.unload();
+    await this.codec?.handle.close();
+    this.codec = undefined;
+  }
+}
+
+function toCompletion(
+  codec: ConversationCodec,
+  promptTokens: number,
+  generated: GeneratedTokens,
+  stop: string[],
+): Completion {
+  const { text, stopped } = cutAtStop(codec.text(generated.tokens), stop);
+  return {
+    text,
+    finishReason: stopped ? 'stop' : generated.finishReason,
+    promptTokens,
+    completionTokens: generated.tokens.length,
+  };
+}

@@ -1,0 +1,29 @@
+import { ServiceMetrics } from '@luthier/service-kit';
+import { Injectable } from '@nestjs/common';
+import { Counter } from 'prom-client';
+
+/** What answering costs. */
+@Injectable()
+export class AnswerMetrics {
+  private readonly tokens: Counter;
+  private readonly seconds: Counter;
+
+  constructor(metrics: ServiceMetrics) {
+    const registers = [metrics.registry];
+    this.tokens = new Counter({
+      name: 'luthier_inference_generated_tokens_total',
+      help: 'Tokens generated for answers.',
+      registers,
+    });
+    this.seconds = new Counter({
+      name: 'luthier_inference_generation_seconds_total',
+      help: 'Time spent generating them.',
+      registers,
+    });
+  }
+
+  generated(tokens: number, seconds: number): void {
+    this.tokens.inc(tokens);
+    this.seconds.inc(seconds);
+  }
+}

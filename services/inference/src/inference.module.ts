@@ -1,0 +1,36 @@
+import { join } from 'node:path';
+import { ArtifactStore, FileArtifactStore } from '@luthier/artifacts';
+import { Module } from '@nestjs/common';
+import type { DynamicModule } from '@nestjs/common';
+import { AnswersRpc } from './answers/answers.rpc.js';
+import { AnswersService } from './answers/answers.service.js';
+import { LlamaEngine } from './engine/llama-engine.js';
+import { Turns } from './engine/turns.js';
+import type { InferenceConfig } from './inference.config.js';
+import { AnswerMetrics } from './inference.metrics.js';
+import { GgufCache } from './models/gguf-cache.js';
+import { ModelFiles } from './models/model-files.js';
+
+@Module({})
+export class InferenceModule {
+  static forConfig(config: InferenceConfig): DynamicModule {
+    return {
+      module: InferenceModule,
+      controllers: [AnswersRpc],
+      providers: [
+        { provide: ArtifactStore, useFactory: () => new FileArtifactStore(config.artifactsDir) },
+        { provide: GgufCache, useFactory: () => new GgufCache(join(config.workDir, 'gguf')) },
+        { provide: LlamaEngine, useFactory: () => new LlamaEngine(config) },
+        { provide: Turns, useFactory: () => new Turns(config.maxWaiting) },
+        AnswerMetrics,
+        ModelFiles,
+        {
+          provide: AnswersService,
+          inject: [ModelFiles, LlamaEngine, Turns, AnswerMetrics],
+          useFactory: (files: ModelFiles, engine: LlamaEngine, turns: Turns, metrics: AnswerMetrics) =>
+            new AnswersService(files, engine, turns, metrics, config.idleUnloadMs),
+        },
+      ],
+    };
+  }
+}
