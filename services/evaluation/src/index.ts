@@ -1,1 +1,3 @@
-export {};
+export { evaluationConfigDefinition } from './evaluation.config.js';
+export type { EvaluationConfig } from './evaluation.config.js';
+export { EvaluationModule } from './evaluation.module.js';

@@ -1,0 +1,92 @@
+import { generateAnswers, readRows } from '@luthier/contracts';
+import type { EvaluationRecord } from '@luthier/contracts';
+import { MessageBus } from '@luthier/messaging';
+import { Injectable } from '@nestjs/common';
+import { EvaluationStore } from './evaluation.store.js';
+import type { EvaluationRequest, StoredAnswer } from './evaluation.store.js';
+import type { AnsweredQuestion } from './measure.js';
+import { toQuestion } from './question.js';
+import type { Question } from './question.js';
+
+type Side = 'base' | 'tuned';
+const PAGE = 100;
+
+export interface CollectorSettings {
+  answerTokensMax: number;
+  batchSize: number;
+  rowsMax: number;
+}
+
+/** Has both sides answer every question, batch by batch; what is answered is kept at once. */
+@Injectable()
+export class AnswerCollector {
+  constructor(
+    private readonly bus: MessageBus,
+    private readonly store: EvaluationStore,
+    private readonly settings: CollectorSettings,
+  ) {}
+
+  /** Undefined when `signal` stopped it. @throws AppError of the services asked. */
+  async collect(
+    request: EvaluationRequest,
+    record: EvaluationRecord,
+    signal: AbortSignal,
+  ): Promise<AnsweredQuestion[] | undefined> {
+    const questions = await this.questions(request);
+    const given = new Map((await this.store.answers(record.id)).map((answer) => [keyOf(answer), answer.answer]));
+    const total = questions.length * 2;
+    // One side after the other: the engine then keeps one context busy instead of changing between two.
+    for (const side of ['base', 'tuned'] as const) {
+      const model = side === 'base' ? request.baseModelId : request.modelId;
+      const open = questions.filter((question) => !given.has(keyOf({ ...question, side })));
+      for (let at = 0; at < open.length; at += this.settings.batchSize) {
+        if (signal.aborted) return undefined;
+        const answers = await this.ask(model, side, open.slice(at, at + this.settings.batchSize));
+        await this.store.addAnswers(record.id, answers);
+        for (const answer of answers) given.set(keyOf(answer), answer.answer);
+        await this.store.update({ ...record, state: 'running', progress: { done: given.size, total } });
+      }
+    }
+    const answerOf = (question: Question, side: Side): string => given.get(keyOf({ ...question, side })) ?? '';
+    return questions.map((question) => ({
+      ...question,
+      base: answerOf(question, 'base'),
+      tuned: answerOf(question, 'tuned'),
+    }));
+  }
+
+  private async ask(model: string, side: Side, questions: readonly Question[]): Promise<StoredAnswer[]> {
+    const { answers } = await this.bus.request(
+      generateAnswers,
+      {
+        model,
+        conversations: questions.map((question) => question.conversation),
+        sampling: { maxTokens: this.settings.answerTokensMax, temperature: 0 },
+      },
+      { waitForServiceMs: 10_000 },
+    );
+    return questions.map(({ fileId, line }, i) => ({ fileId, line, side, answer: answers[i]?.text ?? '' }));
+  }
+
+  private async questions({ heldOutFileId, generalFileId }: EvaluationRequest): Promise<Question[]> {
+    const heldOut = heldOutFileId === null ? [] : await this.questionsOf(heldOutFileId, true);
+    const general = generalFileId === null ? [] : await this.questionsOf(generalFileId, false);
+    return [...heldOut, ...general];
+  }
+
+  private async questionsOf(fileId: string, heldOut: boolean): Promise<Question[]> {
+    const questions: Question[] = [];
+    for (let offset = 0; offset < this.settings.rowsMax; offset += PAGE) {
+      const limit = Math.min(PAGE, this.settings.rowsMax - offset);
+      const { rows, total } = await this.bus.request(readRows, { fileId, offset, limit });
+      questions.push(
+        ...rows.map((row) => toQuestion(fileId, heldOut, row)).filter((question) => question !== undefined),
+      );
+      if (offset + rows.length >= total || rows.length === 0) break;
+    }
+    return questions;
+  }
+}
+
+const keyOf = ({ fileId, line, side }: { fileId: string; line: number; side: Side }): string =>
+  `${fileId}:${line}:${side}`;

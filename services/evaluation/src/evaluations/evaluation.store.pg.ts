@@ -1,0 +1,139 @@
+import { AppError, evaluationCompleted, evaluationFailed } from '@luthier/contracts';
+import type { EvaluationRecord, Page } from '@luthier/contracts';
+import { enqueue, handledOnce } from '@luthier/messaging';
+import { DATABASE } from '@luthier/service-kit';
+import type { Database } from '@luthier/service-kit';
+import { Inject, Injectable } from '@nestjs/common';
+import { and, asc, desc, eq, gt, inArray, lt, or } from 'drizzle-orm';
+import { answers, evaluations, inbox, outbox } from '../db/schema.js';
+import { EvaluationStore } from './evaluation.store.js';
+import type { EvaluationRequest, StoredAnswer, StoredEvaluation } from './evaluation.store.js';
+
+const UNFINISHED: EvaluationRecord['state'][] = ['queued', 'running'];
+
+@Injectable()
+export class EvaluationStorePg extends EvaluationStore {
+  constructor(@Inject(DATABASE) private readonly db: Database) {
+    super();
+  }
+
+  async createOnce(request: EvaluationRequest, record: EvaluationRecord): Promise<EvaluationRecord> {
+    await this.db
+      .insert(evaluations)
+      .values({ id: record.id, jobId: record.jobId, modelId: record.modelId, state: record.state, request, record })
+      .onConflictDoNothing({ target: evaluations.jobId });
+    const kept = await this.find({ jobId: record.jobId });
+    if (!kept) throw new AppError('internal');
+    return kept;
+  }
+
+  async find(by: {
+    evaluationId?: string | undefined;
+    jobId?: string | undefined;
+  }): Promise<EvaluationRecord | undefined> {
+    const where =
+      by.evaluationId !== undefined ? eq(evaluations.id, by.evaluationId) : eq(evaluations.jobId, by.jobId ?? '');
+    const [row] = await this.db.select({ record: evaluations.record }).from(evaluations).where(where).limit(1);
+    return row?.record;
+  }
+
+  async list(page: {
+    after?: string | undefined;
+    limit: number;
+    order: 'asc' | 'desc';
+  }): Promise<Page<EvaluationRecord>> {
+    const direction = page.order === 'asc' ? asc : desc;
+    const beyond = page.order === 'asc' ? gt : lt;
+    const [cursor] =
+      page.after === undefined
+        ? []
+        : await this.db
+            .select({ id: evaluations.id, createdAt: evaluations.createdAt })
+            .from(evaluations)
+            .where(eq(evaluations.id, page.after));
+    const rows = await this.db
+      .select({ record: evaluations.record })
+      .from(evaluations)
+      .where(
+        cursor &&
+          or(
+            beyond(evaluations.createdAt, cursor.createdAt),
+            and(eq(evaluations.createdAt, cursor.createdAt), beyond(evaluations.id, cursor.id)),
+          ),
+      )
+      .orderBy(direction(evaluations.createdAt), direction(evaluations.id))
+      .limit(page.limit + 1);
+    return { items: rows.slice(0, page.limit).map(({ record }) => record), hasMore: rows.length > page.limit };
+  }
+
+  async nextUnfinished(): Promise<StoredEvaluation | undefined> {
+    const [row] = await this.db
+      .select({ request: evaluations.request, record: evaluations.record })
+      .from(evaluations)
+      .where(inArray(evaluations.state, UNFINISHED))
+      .orderBy(asc(evaluations.createdAt))
+      .limit(1);
+    return row;
+  }
+
+  async answers(evaluationId: string): Promise<StoredAnswer[]> {
+    return this.db
+      .select({ fileId: answers.fileId, line: answers.line, side: answers.side, answer: answers.answer })
+      .from(answers)
+      .where(eq(answers.evaluationId, evaluationId));
+  }
+
+  async addAnswers(evaluationId: string, given: readonly StoredAnswer[]): Promise<void> {
+    if (given.length === 0) return;
+    await this.db
+      .insert(answers)
+      .values(given.map((answer) => ({ evaluationId, ...answer })))
+      .onConflictDoNothing();
+  }
+
+  async update(record: EvaluationRecord): Promise<void> {
+    await this.db
+      .update(evaluations)
+      .set({ record, state: record.state })
+      .where(and(eq(evaluations.id, record.id), inArray(evaluations.state, UNFINISHED)));
+  }
+
+  async finish(record: EvaluationRecord): Promise<boolean> {
+    const { id: evaluationId, jobId, modelId, verdict } = record;
+    return this.db.transaction(async (tx) => {
+      const ended = await tx
+        .update(evaluations)
+        .set({ record, state: record.state })
+        .where(and(eq(evaluations.id, evaluationId), inArray(evaluations.state, UNFINISHED)))
+        .returning({ id: evaluations.id });
+      if (ended.length === 0) return false;
+      if (record.state === 'completed') {
+        await enqueue(tx, outbox, evaluationCompleted, {
+          evaluationId,
+          jobId,
+          modelId,
+          verdict,
+          verdictReason: record.verdictReason ?? '',
+        });
+      } else {
+        const error = record.error ?? new AppError('internal');
+        await enqueue(tx, outbox, evaluationFailed, {
+          evaluationId,
+          jobId,
+          modelId,
+          code: error.code,
+          message: error.message,
+        });
+      }
+      return true;
+    });
+  }
+
+  async deleteOfModel(modelId: string, eventId: string): Promise<void> {
+    await this.db.transaction((tx) =>
+      handledOnce(tx, inbox, 'evaluation', eventId, async () => {
+        await tx.delete(evaluations).where(eq(evaluations.modelId, modelId));
+      }),
+    );
+  }
+}

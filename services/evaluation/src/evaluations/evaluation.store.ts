@@ -1,0 +1,37 @@
+import type { EvaluationRecord, Page, RequestOf, evaluateJob } from '@luthier/contracts';
+
+export type EvaluationRequest = RequestOf<typeof evaluateJob>;
+export interface StoredEvaluation {
+  request: EvaluationRequest;
+  record: EvaluationRecord;
+}
+export interface StoredAnswer {
+  fileId: string;
+  line: number;
+  side: 'base' | 'tuned';
+  answer: string;
+}
+
+/** Evaluations, one per job, and the answers given so far. */
+export abstract class EvaluationStore {
+  /** The job's evaluation: the one there is, or `record` made now. */
+  abstract createOnce(request: EvaluationRequest, record: EvaluationRecord): Promise<EvaluationRecord>;
+  abstract find(by: {
+    evaluationId?: string | undefined;
+    jobId?: string | undefined;
+  }): Promise<EvaluationRecord | undefined>;
+  abstract list(page: {
+    after?: string | undefined;
+    limit: number;
+    order: 'asc' | 'desc';
+  }): Promise<Page<EvaluationRecord>>;
+  /** The oldest that has not ended. */
+  abstract nextUnfinished(): Promise<StoredEvaluation | undefined>;
+  abstract answers(evaluationId: string): Promise<StoredAnswer[]>;
+  abstract addAnswers(evaluationId: string, answers: readonly StoredAnswer[]): Promise<void>;
+  abstract update(record: EvaluationRecord): Promise<void>;
+  /** Stores the end and announces it, in one transaction; false when it had ended already. */
+  abstract finish(record: EvaluationRecord): Promise<boolean>;
+  /** What was derived from a deleted model goes with it; handled once per event. */
+  abstract deleteOfModel(modelId: string, eventId: string): Promise<void>;
+}

@@ -1,0 +1,72 @@
+import type { EvaluationRecord, Score } from '@luthier/contracts';
+import { factsContained, rougeL } from '@luthier/metrics';
+import type { Question } from './question.js';
+
+export interface AnsweredQuestion extends Question {
+  base: string;
+  tuned: string;
+}
+
+type Measures = Pick<EvaluationRecord, 'base' | 'tuned' | 'suites' | 'samples'>;
+type Side = 'base' | 'tuned';
+
+const share = (right: number, total: number): { right: number; total: number; share: number } => ({
+  right,
+  total,
+  share: total === 0 ? 0 : right / total,
+});
+
+export const isRight = (question: Question, answer: string): boolean | null =>
+  question.facts.length === 0 ? null : factsContained(answer, question.facts);
+
+/** All measures of an evaluation from its answers; what the run scored itself is taken over. */
+export function measure(
+  answered: readonly AnsweredQuestion[],
+  run: { base: Score | null; tuned: Score | null },
+): Measures {
+  const heldOut = answered.filter((question) => question.heldOut);
+  const side = (which: Side) => {
+    const facts = heldOut.filter((question) => question.suite === 'facts' && question.facts.length > 0);
+    return {
+      perplexity: run[which]?.perplexity ?? null,
+      tokenAccuracy: run[which]?.tokenAccuracy ?? null,
+      rougeL: heldOut.length === 0 ? null : mean(heldOut.map((question) => rougeL(question[which], question.expected))),
+      factAccuracy: facts.length === 0 ? null : share(countRight(facts, which), facts.length).share,
+    };
+  };
+  return { base: side('base'), tuned: side('tuned'), suites: bySuite(answered), samples: answered.map(toSample) };
+}
+
+function bySuite(answered: readonly AnsweredQuestion[]): EvaluationRecord['suites'] {
+  const judged = answered.filter((question) => question.facts.length > 0);
+  const names = [...new Set(judged.map((question) => question.suite))];
+  return Object.fromEntries(
+    names.map((name) => {
+      const rows = judged.filter((question) => question.suite === name);
+      return [
+        name,
+        { base: share(countRight(rows, 'base'), rows.length), tuned: share(countRight(rows, 'tuned'), rows.length) },
+      ];
+    }),
+  );
+}
+
+const countRight = (rows: readonly AnsweredQuestion[], side: Side): number =>
+  rows.filter((question) => isRight(question, question[side]) === true).length;
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function toSample(question: AnsweredQuestion): EvaluationRecord['samples'][number] {
+  const { suite, line, question: text, expected, facts, base, tuned } = question;
+  return {
+    suite,
+    line,
+    question: text,
+    expected,
+    facts,
+    base,
+    tuned,
+    baseRight: isRight(question, base),
+    tunedRight: isRight(question, tuned),
+  };
+}

@@ -1,0 +1,68 @@
+import type { EvaluationRecord } from '@luthier/contracts';
+
+type Measures = Pick<EvaluationRecord, 'base' | 'tuned' | 'suites' | 'samples'>;
+export type Verdict = Pick<EvaluationRecord, 'verdict'> & { verdictReason: string };
+
+/** A difference as rare as this under pure chance counts as shown. */
+const SIGNIFICANCE = 0.05;
+/** Below this share of the base's right general answers, forgetting outweighs what was learned. */
+const GENERAL_KEPT_MIN = 0.7;
+
+/**
+ * Whether the tuned model is better than its base: on rows judged right or wrong by an exact sign test over the rows
+ * where the two differ (McNemar), and only if general questions are still answered. Without such rows nothing is
+ * claimed, since a lower perplexity alone does not show better answers.
+ */
+export function judge(measures: Measures): Verdict {
+  const judged = measures.samples.filter((s) => s.suite !== 'general' && s.baseRight !== null);
+  if (judged.length === 0) {
+    return {
+      verdict: 'not-shown',
+      verdictReason:
+        'The held-out rows name no facts that an answer must contain, so right and wrong cannot be counted.',
+    };
+  }
+  const won = judged.filter((s) => s.tunedRight === true && s.baseRight === false).length;
+  const lost = judged.filter((s) => s.tunedRight === false && s.baseRight === true).length;
+  const p = signTest(won, lost);
+  const right = (key: 'baseRight' | 'tunedRight'): number => judged.filter((s) => s[key] === true).length;
+  const counts = `Right on ${right('tunedRight')} of ${judged.length} held-out questions, the base on ${right('baseRight')} (p ${formatP(p)}).`;
+  const kept = generalKept(measures);
+  const general =
+    kept === undefined ? '' : ` General questions: ${kept.tuned} of ${kept.total} right, the base ${kept.base}.`;
+  if (p >= SIGNIFICANCE)
+    return { verdict: 'not-shown', verdictReason: `${counts} The difference may be chance.${general}` };
+  if (lost > won) return { verdict: 'worse', verdictReason: counts + general };
+  if (kept !== undefined && kept.tuned < GENERAL_KEPT_MIN * kept.base) {
+    return {
+      verdict: 'not-shown',
+      verdictReason: `${counts}${general} Too much of what the base knew is gone: mix in more general rows.`,
+    };
+  }
+  return { verdict: 'better', verdictReason: counts + general };
+}
+
+function generalKept(measures: Measures): { base: number; tuned: number; total: number } | undefined {
+  const suite = measures.suites['general'];
+  return suite && suite.base.total > 0
+    ? { base: suite.base.right, tuned: suite.tuned.right, total: suite.base.total }
+    : undefined;
+}
+
+/** Two-sided probability of a split at least this uneven if either side were equally likely. */
+export function signTest(won: number, lost: number): number {
+  const n = won + lost;
+  if (n === 0) return 1;
+  const k = Math.max(won, lost);
+  let tail = 0;
+  for (let i = k; i <= n; i += 1) tail += Math.exp(logChoose(n, i) - n * Math.LN2);
+  return Math.min(1, 2 * tail);
+}
+
+function logChoose(n: number, k: number): number {
+  let sum = 0;
+  for (let i = 1; i <= k; i += 1) sum += Math.log(n - k + i) - Math.log(i);
+  return sum;
+}
+
+const formatP = (p: number): string => (p < 0.001 ? '< 0.001' : `= ${p.toFixed(3)}`);
