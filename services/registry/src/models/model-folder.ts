@@ -1,0 +1,56 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ARTIFACT_MANIFEST_FILE, AppError, artifactManifest } from '@luthier/contracts';
+import type { ArtifactManifest, ArtifactRef } from '@luthier/contracts';
+import { readArtifact } from '@luthier/artifacts';
+import type { ArtifactStore } from '@luthier/artifacts';
+
+const byName = (a: { name: string }, b: { name: string }): number => (a.name < b.name ? -1 : 1);
+
+/** Writes the manifest of a folder whose files are stored, last: a folder without one is not there yet. */
+async function putManifest(store: ArtifactStore, uri: string, files: ArtifactManifest['files']): Promise<ArtifactRef> {
+  const manifest: ArtifactManifest = { version: 1, files: files.toSorted(byName) };
+  const { sha256 } = await store.put(`${uri}/${ARTIFACT_MANIFEST_FILE}`, `${JSON.stringify(manifest, null, 2)}\n`);
+  return { uri, sha256 };
+}
+
+/** Stores the plain files of a local folder. */
+export async function putModelFolder(
+  store: ArtifactStore,
+  dir: string,
+  uri: string,
+  signal: AbortSignal,
+): Promise<ArtifactRef> {
+  const files: ArtifactManifest['files'] = [];
+  for (const name of await readdir(dir)) {
+    signal.throwIfAborted();
+    const { sizeBytes, sha256 } = await store.put(`${uri}/${name}`, createReadStream(join(dir, name)));
+    files.push({ name, sizeBytes, sha256 });
+  }
+  return putManifest(store, uri, files);
+}
+
+/**
+ * Copies a stored folder, every file checked against its manifest; the copy has the same manifest, hence the same
+ * sha256.
+ * @throws AppError `model.unreadable` when the folder is not what the reference names.
+ */
+export async function copyModelFolder(store: ArtifactStore, from: ArtifactRef, uri: string): Promise<ArtifactRef> {
+  const bytes = await readArtifact(store, `${from.uri}/${ARTIFACT_MANIFEST_FILE}`);
+  if (createHash('sha256').update(bytes).digest('hex') !== from.sha256) {
+    throw new AppError('model.unreadable', `The manifest of ${from.uri} is not the one that was announced`);
+  }
+  const { files } = artifactManifest.parse(JSON.parse(bytes.toString('utf8')));
+  for (const { name, sizeBytes, sha256 } of files) {
+    const known = await store.stat(`${uri}/${name}`);
+    if (known?.sizeBytes === sizeBytes && (await store.stat(`${uri}/${ARTIFACT_MANIFEST_FILE}`))) continue;
+    await store.put(`${uri}/${name}`, await store.get(`${from.uri}/${name}`), {
+      expectedSha256: sha256,
+      maxSizeBytes: sizeBytes,
+    });
+  }
+  await store.put(`${uri}/${ARTIFACT_MANIFEST_FILE}`, bytes, { expectedSha256: from.sha256 });
+  return { uri, sha256: from.sha256 };
+}
