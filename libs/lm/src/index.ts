@@ -1,1 +1,11 @@
-export {};
+export type { AdamWSettings } from './optim/adamw.js';
+export { AdamW, globalNorm } from './optim/adamw.js';
+export type { ScheduleSettings } from './optim/schedule.js';
+export { learningRateAt } from './optim/schedule.js';
+export type { BatchScore, DropoutMasks, EngineOptions, MemoryMode, Weights } from './llama/llama-engine.js';
+export { LlamaEngine } from './llama/llama-engine.js';
+export { loadWeights } from './llama/load-weights.js';
+export type { AdapterTensor, LoraSettings } from './llama/lora.js';
+export { LoraAdapter, targetedModules } from './llama/lora.js';
+export type { PackedBatch, TrainingRow } from './llama/packed-batch.js';
+export { microBatches, packRows, trainedCount } from './llama/packed-batch.js';

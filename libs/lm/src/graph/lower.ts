@@ -137,7 +137,10 @@ export function lowerToOnnx(outputs: Readonly<Record<string, Node>>): LoweredGra
   const model = new OnnxModel();
   const order = topologicalOrder(Object.values(outputs));
   const names = new Map<Node, string>();
-  const inputs = order.filter((node) => node.op === 'input');
+  // Two nodes of one name are one input: tied embeddings are used at both ends.
+  const inputs = [
+    ...new Map(order.filter((node) => node.op === 'input').map((node) => [node.attributes.name ?? '', node])).values(),
+  ];
   for (const node of inputs) model.input(node.attributes.name ?? '', node.type, node.shape);
   for (const node of order) {
     const parents = node.inputs.map((parent) => names.get(parent) ?? '');
