@@ -64,7 +64,11 @@ export const problemBody = (error: AppError, requestId: string) => ({
 export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, logger: Logger): FastifyReply {
   const error = toAppError(thrown);
   if (error.httpStatus >= 500) {
-    logger.error({ op: `${request.method} ${request.routeOptions.url ?? request.url}`, requestId: request.id, err: error });
+    logger.error({
+      op: `${request.method} ${request.routeOptions.url ?? request.url}`,
+      requestId: request.id,
+      err: error,
+    });
   }
   // The SDK repeats a 409 twice by itself; repeating does not help with ours.
   if (error.httpStatus === 409) reply.header('x-should-retry', 'false');

@@ -1,0 +1,104 @@
+import { AppError, idOf } from '@luthier/contracts';
+import type { HttpCreateJob, RequestOf, planJob } from '@luthier/contracts';
+
+/** A job request without the id that the gateway gives it. */
+export type NewJobRequest = RequestOf<typeof planJob>;
+
+type HttpTuning = NonNullable<HttpCreateJob['tuning']>;
+type HttpHyperparameters = NonNullable<HttpCreateJob['hyperparameters']>;
+
+const fileId = idOf('file');
+
+/** What no file can be called does not exist. @throws AppError `file.not-found` */
+function fileParam(value: string, param: string): string {
+  if (fileId.safeParse(value).success) return value;
+  throw new AppError('file.not-found', `There is no file "${value.slice(0, 100)}"`, { param });
+}
+const optionalFile = (value: string | null | undefined, param: string): string | null =>
+  value === null || value === undefined ? null : fileParam(value, param);
+
+/** OpenAI's names to ours; `auto` and what is left out is decided by training. */
+function toHyperparameters(given: HttpHyperparameters): NewJobRequest['hyperparameters'] {
+  const known = <T>(value: T | 'auto' | undefined): T | undefined => (value === 'auto' ? undefined : value);
+  const mapped = {
+    epochs: known(given.n_epochs),
+    globalBatch: known(given.batch_size),
+    learningRateMultiplier: known(given.learning_rate_multiplier),
+    learningRate: given.learning_rate,
+    maxSteps: given.max_steps,
+    schedule: given.lr_scheduler_type,
+    warmupRatio: given.warmup_ratio,
+    weightDecay: given.weight_decay,
+    maxGradNorm: given.max_grad_norm,
+    evaluationSteps: given.eval_steps,
+  };
+  return Object.fromEntries(Object.entries(mapped).filter(([, value]) => value !== undefined));
+}
+
+/** Fills in what PEFT would: rank 16, alpha twice the rank, no dropout, all linear layers. */
+function toTuning(given: HttpTuning): NonNullable<NewJobRequest['tuning']> {
+  const { type } = given;
+  if (type === 'full') return { type };
+  if (type === 'freeze') {
+    const { trainable_layers: trainableLayers } = given;
+    if (trainableLayers !== undefined) return { type, trainableLayers };
+    throw new AppError('request.invalid', 'tuning.trainable_layers: freeze needs the number of layers to train', {
+      param: 'tuning.trainable_layers',
+    });
+  }
+  const r = given.r ?? 16;
+  const lora = {
+    r,
+    loraAlpha: given.lora_alpha ?? 2 * r,
+    loraDropout: given.lora_dropout ?? 0,
+    targetModules: given.target_modules ?? ('all-linear' as const),
+    useRslora: given.use_rslora ?? false,
+  };
+  return type === 'lora' ? { type, ...lora } : { type, ...lora, bits: given.bits ?? 4 };
+}
+
+/**
+ * The public body as the request that training knows.
+ * @throws AppError `request.unsupported` (a method that is not there), `request.invalid`, `file.not-found`.
+ */
+export function toJobRequest(body: HttpCreateJob): NewJobRequest {
+  const method = body.method?.type ?? 'supervised';
+  if (method !== 'supervised') {
+    throw new AppError('request.unsupported', `The method "${method}" is not supported; use "supervised"`, {
+      param: 'method.type',
+      hint: 'Set `method.type` to "supervised" or leave `method` out.',
+    });
+  }
+  return {
+    model: body.model,
+    trainingFile: fileParam(body.training_file, 'training_file'),
+    validationFile: optionalFile(body.validation_file, 'validation_file'),
+    generalFile: optionalFile(body.general_file, 'general_file'),
+    mix: body.mix ? { fileId: fileParam(body.mix.file_id, 'mix.file_id'), share: body.mix.share } : null,
+    suffix: body.suffix ?? null,
+    seed: body.seed ?? null,
+    metadata: body.metadata ?? {},
+    method: { type: 'supervised' },
+    tuning: body.tuning ? toTuning(body.tuning) : null,
+    hyperparameters: toHyperparameters({ ...body.hyperparameters, ...body.method?.supervised?.hyperparameters }),
+    cutoffLength: body.cutoff_length ?? null,
+    autoFix: body.auto_fix ?? false,
+  };
+}
+
+const PUBLIC_NAMES: Readonly<Record<string, string>> = {
+  'hyperparameters.epochs': 'hyperparameters.n_epochs',
+  'hyperparameters.globalBatch': 'hyperparameters.batch_size',
+  'hyperparameters.schedule': 'hyperparameters.lr_scheduler_type',
+  'hyperparameters.evaluationSteps': 'hyperparameters.eval_steps',
+};
+
+/** A refusal of training in the caller's own field names. */
+export function inPublicNames(thrown: unknown): unknown {
+  if (!(thrown instanceof AppError)) return thrown;
+  const { param } = thrown;
+  const name =
+    param === null || param === '' ? (thrown.code.startsWith('model.') ? 'model' : undefined) : PUBLIC_NAMES[param];
+  if (name === undefined) return thrown;
+  return new AppError(thrown.code, thrown.message, { param: name, hint: thrown.hint, cause: thrown.cause });
+}
