@@ -132,7 +132,6 @@ export class ChatTemplate {
       stdin: false,
       resourceLimits: { maxOldGenerationSizeMb: this.memoryMib, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
     });
-    worker.unref();
     worker.on('message', (reply: RenderReply) => this.receive(worker, reply));
     worker.on('error', (error: Error) =>
       this.replaceWorker(
@@ -140,6 +139,8 @@ export class ChatTemplate {
         new TextError('text.template-failed', `The chat template broke its worker: ${error.message}`),
       ),
     );
+    // After the listeners: adding one takes the reference back.
+    worker.unref();
     return worker;
   }
 
