@@ -174,6 +174,29 @@ describe('Postgres', () => {
     }
   });
 
+  it('says that a folder was made with another password, and leaves no server behind', async () => {
+    const data = join(dir, 'pg');
+    await (await startPostgres({ dir: data, durable: false, password: 'one' })).stop();
+    await expect(startPostgres({ dir: data, durable: false, password: 'two' })).rejects.toThrow('another one');
+    const { server } = JSON.parse(await readFile(join(data, 'server.json'), 'utf8')) as { server: { pid: number } };
+    expect(await identityOf(server.pid)).toBeUndefined();
+  });
+
+  asRoot('leaves nothing behind outside its folder when it is only for its parent', async () => {
+    const home = join(dir, 'home');
+    await mkdir(home, { mode: 0o700 });
+    const said: string[] = [];
+    const postgres = await startPostgres({
+      dir: join(home, 'pg'),
+      durable: false,
+      ephemeral: true,
+      log: (l) => said.push(l),
+    });
+    await postgres.stop();
+    const place = /the database lies in (\S+)/.exec(said.join('\n'))?.[1] ?? '/';
+    await expect(stat(place)).rejects.toThrow();
+  });
+
   it('copies its programs where every user can run them, and trusts no copy that is not its own', async () => {
     const programs = join(dir, 'native');
     await mkdir(join(programs, 'bin'), { recursive: true, mode: 0o700 });

@@ -40,7 +40,7 @@ export async function startNats(options: NatsOptions): Promise<NatsProcess> {
     log,
     ...(options.cacheDir !== undefined && { cacheDir: options.cacheDir }),
   });
-  await mkdir(options.dir, { recursive: true, mode: 0o700 });
+  await mkdir(options.dir, { recursive: true });
   const configFile = join(options.dir, 'nats.conf');
   const running = await runServer({
     name: 'nats-server',
@@ -51,7 +51,7 @@ export async function startNats(options: NatsOptions): Promise<NatsProcess> {
     stopGraceMs: 10_000,
     readyTimeoutMs: 20_000,
     endWithParent: options.endWithParent ?? true,
-    ...(options.ephemeral === true && { removeDir: options.dir }),
+    removeDirs: options.ephemeral === true ? [options.dir] : [],
     log,
     command: async (port) => {
       await writeFile(configFile, natsConfiguration(options, port), { mode: 0o600 });

@@ -1,5 +1,5 @@
-import { chmod, chown, mkdir, readFile, stat } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
+import { chmod, chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** Postgres refuses to run as root: then it runs as this user of the system. */
@@ -36,7 +36,7 @@ const SYSTEM_DATA = '/var/lib/luthier';
 
 /**
  * Where the data of a server in `dir` can lie so that `account` reaches it: in `dir` itself, or, below a home that
- * others cannot enter, in a folder of the system named after `dir`.
+ * others cannot enter, in a folder of the system whose name is kept in `dir`.
  */
 export async function reachablePlace(
   dir: string,
@@ -46,10 +46,20 @@ export async function reachablePlace(
   if (!account) return dir;
   await chmod(dir, ((await stat(dir)).mode & 0o777) | OTHERS_MAY_ENTER); // dir is ours; its parents are not
   if (await isReachable(dir)) return dir;
-  const place = join(SYSTEM_DATA, createHash('sha256').update(dir).digest('hex').slice(0, 20));
+  const place = join(SYSTEM_DATA, await placeName(dir));
   await mkdir(place, { recursive: true, mode: 0o711 });
   log(`user ${account.name} cannot reach ${dir}: the database lies in ${place}`);
   return place;
+}
+
+/** Made at random and kept: where somebody deletes `dir` and starts anew, the old data is not found instead. */
+async function placeName(dir: string): Promise<string> {
+  const file = join(dir, 'database-place');
+  const kept = await readFile(file, 'utf8').catch(() => '');
+  if (/^[a-z0-9-]{20,40}$/.test(kept)) return kept;
+  const made = randomUUID();
+  await writeFile(file, made);
+  return made;
 }
 
 /** Creates an empty folder that only `account` (or we ourselves) may enter. */

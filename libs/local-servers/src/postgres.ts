@@ -48,7 +48,8 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresP
   await mkdir(options.dir, { recursive: true });
   const account = await postgresAccount();
   const programs = await postgresPrograms(account, log);
-  const data = join(await reachablePlace(options.dir, account, log), 'data');
+  const place = await reachablePlace(options.dir, account, log);
+  const data = join(place, 'data');
   const password = options.password ?? (await keptPassword(options.dir));
   const urlOf = (port: number, database: string): string =>
     `postgres://${USER}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`;
@@ -61,7 +62,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresP
     stopGraceMs: 20_000,
     readyTimeoutMs: 60_000,
     endWithParent: options.endWithParent ?? true,
-    ...(options.ephemeral === true && { removeDir: options.dir }),
+    removeDirs: options.ephemeral === true ? [...new Set([place, options.dir])] : [],
     log,
     command: async (port) => {
       await initialise({ programs, data, password, account, durable, log });

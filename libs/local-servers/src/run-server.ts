@@ -25,7 +25,7 @@ export interface ServerKind {
   readyTimeoutMs: number;
   endWithParent: boolean;
   /** Removed with the server (also by the watchdog). */
-  removeDir?: string;
+  removeDirs: readonly string[];
   log: (message: string) => void;
   command(port: number): Promise<ChildCommand>;
   /** Resolves to false as long as the server does not answer. */
@@ -60,9 +60,7 @@ export async function runServer(kind: ServerKind): Promise<ServerProcess> {
       await writeRecord(kind.dir, { ...record, owner });
       return handle(kind, record.server, record.port);
     }
-    const { server, port } = await launch(kind, record?.port ?? kind.wantedPort);
-    await writeRecord(kind.dir, { server: server.identity, owner, port, settingsHash });
-    return handle(kind, server.identity, port, server.child);
+    return launch(kind, record?.port ?? kind.wantedPort, { owner, settingsHash });
   });
 }
 
@@ -82,36 +80,58 @@ async function takeOver(kind: ServerKind, record: ServerRecord, settingsHash: st
   return false;
 }
 
-async function launch(kind: ServerKind, lastPort: number): Promise<{ server: ChildServer; port: number }> {
+async function launch(
+  kind: ServerKind,
+  lastPort: number,
+  record: Pick<ServerRecord, 'owner' | 'settingsHash'>,
+): Promise<ServerProcess> {
   const wanted = kind.wantedPort === 0 ? lastPort : kind.wantedPort;
   for (let attempt = 1; ; attempt++) {
     const port = await freePort(attempt === 1 ? wanted : 0);
     if (wanted !== 0 && port !== wanted) kind.log(`port ${wanted} is in use: ${kind.name} takes ${port}`);
     const command = await kind.command(port);
     const server = await spawnServer(command);
-    const deadline = Date.now() + kind.readyTimeoutMs;
-    while (!server.hasExited() && Date.now() < deadline) {
-      if (await kind.isReady(port)) return { server, port };
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    const ended = server.hasExited();
-    await endProcess(server.identity, 'SIGKILL', 0);
+    // Recorded and guarded before it is ready: we may be killed while we wait.
+    await writeRecord(kind.dir, { server: server.identity, port, ...record });
+    const running = handle(kind, server.identity, port, server.child);
+    const failure = await waitUntilReady(kind, server, port);
+    if (failure === undefined) return running;
     const output = await tailOf(command.logFile);
     // Somebody may have taken the port between our look and the server's: then another one is tried.
     // Postgres' children need a moment to notice that their parent was killed.
-    if (ended && attempt < ATTEMPTS && PASSING_FAULTS.test(output)) {
+    if (failure === 'ended' && attempt < ATTEMPTS && PASSING_FAULTS.test(output)) {
       await new Promise((resolve) => setTimeout(resolve, 200));
       continue;
     }
-    throw new Error(`${kind.name} ${ended ? 'ended' : 'is not ready'} (port ${port}):\n${output}`);
+    await endProcess(server.identity, kind.stopSignal, kind.stopGraceMs);
+    if (failure instanceof Error) throw failure;
+    throw new Error(`${kind.name} ${failure} (port ${port}):\n${output}`);
   }
+}
+
+/** Undefined when it answers, else what is wrong with it. */
+async function waitUntilReady(
+  kind: ServerKind,
+  server: ChildServer,
+  port: number,
+): Promise<'ended' | 'is not ready' | Error | undefined> {
+  const deadline = Date.now() + kind.readyTimeoutMs;
+  while (!server.hasExited() && Date.now() < deadline) {
+    try {
+      if (await kind.isReady(port)) return undefined;
+    } catch (cause) {
+      return cause instanceof Error ? cause : new Error(String(cause));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return server.hasExited() ? 'ended' : 'is not ready';
 }
 
 /** Without `child` the server was taken over. */
 function handle(kind: ServerKind, server: ProcessIdentity, port: number, child?: ChildProcess): ServerProcess {
   let watchdog: Watchdog | undefined;
   if (kind.endWithParent) {
-    watchdog = guardServer(server, kind.stopSignal.slice(3) as 'INT' | 'TERM' | 'QUIT' | 'KILL', kind.removeDir);
+    watchdog = guardServer(server, kind.stopSignal.slice(3) as 'INT' | 'TERM' | 'QUIT' | 'KILL', kind.removeDirs);
   }
   child?.once('exit', () => watchdog?.dismiss());
   return {
@@ -122,7 +142,7 @@ function handle(kind: ServerKind, server: ProcessIdentity, port: number, child?:
     stop: async () => {
       await endProcess(server, kind.stopSignal, kind.stopGraceMs);
       watchdog?.dismiss();
-      if (kind.removeDir !== undefined) await rm(kind.removeDir, { recursive: true, force: true });
+      for (const dir of kind.removeDirs) await rm(dir, { recursive: true, force: true });
     },
   };
 }

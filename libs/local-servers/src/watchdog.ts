@@ -5,7 +5,7 @@ import type { ProcessIdentity } from './process-identity.js';
 
 /**
  * A shell that waits for the end of its standard input, which the kernel closes when we die, however we die. It then
- * ends the server, and removes the folder of a server that was only for us.
+ * ends the server, and removes the folders of a server that was only for us.
  */
 const SCRIPT = `
 read -r _
@@ -13,7 +13,8 @@ kill -"$2" "$1" 2>/dev/null
 n=0
 while kill -0 "$1" 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done
 kill -KILL "$1" 2>/dev/null
-if [ -n "$3" ]; then rm -rf -- "$3"; fi
+shift 2
+if [ $# -gt 0 ]; then rm -rf -- "$@"; fi
 `;
 
 /** Removes `dir` when this process is gone, however it ends. */
@@ -26,13 +27,13 @@ export interface Watchdog {
   dismiss(): void;
 }
 
-/** Ends `server` with `signal` when this process is gone. `removeDir`: also removes that folder. */
+/** Ends `server` with `signal` when this process is gone. Also removes `removeDirs`. */
 export function guardServer(
   server: ProcessIdentity,
   signal: 'INT' | 'TERM' | 'QUIT' | 'KILL',
-  removeDir?: string,
+  removeDirs: readonly string[],
 ): Watchdog {
-  const child = startWatchdog(SCRIPT, [String(server.pid), signal, removeDir ?? '']);
+  const child = startWatchdog(SCRIPT, [String(server.pid), signal, ...removeDirs]);
   return {
     dismiss: () => {
       child?.kill('SIGKILL'); // before its input ends, or it would act
