@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { AppError, checkpointManifest, checkpointReport } from '@luthier/contracts';
+import { readArtifact } from '@luthier/artifacts';
+import type { ArtifactStore } from '@luthier/artifacts';
+import type { MessageBus } from '@luthier/messaging';
+import type { IncarnationKey } from './run-publisher.js';
+
+export interface CommittedCheckpoint {
+  step: number;
+  uri: string;
+  sha256: string;
+}
+
+interface Found {
+  step: number;
+  attempt: number;
+  incarnation: number;
+  uri: string;
+}
+
+const NAME = 'checkpoint.json';
+const PATTERN = /^artifact:\/\/runs\/[^/]+\/(\d+)\/(\d+)\/checkpoint-(\d+)\/checkpoint\.json$/;
+const evaluations = z.record(z.string(), z.number());
+
+/** A checkpoint exists when its `checkpoint.json` does; this is the only place that writes one. */
+export class Checkpoints {
+  constructor(
+    private readonly store: ArtifactStore,
+    private readonly bus: Pick<MessageBus, 'publishRunMessage'>,
+  ) {}
+
+  /**
+   * Verifies that every file is there with its size, makes the checkpoint exist and says so on the run stream.
+   * @throws AppError `request.invalid` when a file is missing or has another size.
+   */
+  async commit(key: IncarnationKey, report: z.output<typeof checkpointReport>): Promise<CommittedCheckpoint> {
+    const { step, files } = report;
+    const { runId, attempt, incarnation } = key;
+    const uri = `artifact://runs/${runId}/${attempt}/${incarnation}/checkpoint-${step}`;
+    for (const { name, sizeBytes } of files) {
+      const found = await this.store.stat(`${uri}/${name}`);
+      if (found?.sizeBytes !== sizeBytes) {
+        throw new AppError(
+          'request.invalid',
+          `checkpoint ${step}: ${name} has ${found?.sizeBytes ?? 'no'} bytes, not ${sizeBytes}`,
+        );
+      }
+    }
+    const manifest = checkpointManifest.parse({ version: 1, runId, attempt, incarnation, step, files });
+    const text = JSON.stringify(manifest);
+    const sha256 = createHash('sha256').update(text).digest('hex');
+    await this.store.put(`${uri}/${NAME}`, text);
+    await this.bus.publishRunMessage({
+      ...key,
+      event: { type: 'checkpoint-stored', time: new Date().toISOString(), step, uri, sha256 },
+    });
+    return { step, uri, sha256 };
+  }
+
+  /** The one to resume from: the furthest step over all attempts and incarnations. */
+  async newest(runId: string): Promise<CommittedCheckpoint | undefined> {
+    for (const found of (await this.all(runId)).reverse()) {
+      // Removed in between by pruning, or not ours: look at the next.
+      const bytes = await readArtifact(this.store, `${found.uri}/${NAME}`).catch(() => undefined);
+      if (!bytes) continue;
+      return { step: found.step, uri: found.uri, sha256: createHash('sha256').update(bytes).digest('hex') };
+    }
+    return undefined;
+  }
+
+  /** Remembers how good a step was, so that the best checkpoint is kept. */
+  async noteEvaluation(runId: string, step: number, loss: number): Promise<void> {
+    const uri = evaluationsUri(runId);
+    const known = await this.evaluations(runId);
+    await this.store.put(uri, JSON.stringify({ ...known, [step]: loss }));
+  }
+
+  /** Removes all but the newest `keepLast` and the best. */
+  async prune(runId: string, keepLast: number): Promise<void> {
+    const all = await this.all(runId);
+    const losses = await this.evaluations(runId);
+    const lossOf = ({ step }: Found): number => losses[String(step)] ?? Number.POSITIVE_INFINITY;
+    const best = all.reduce<Found | undefined>(
+      (least, one) => (lossOf(one) < (least ? lossOf(least) : Number.POSITIVE_INFINITY) ? one : least),
+      undefined,
+    );
+    for (const one of all.slice(0, -keepLast)) {
+      if (one.uri === best?.uri) continue;
+      await this.store.remove(`${one.uri}/${NAME}`); // first: from now on it does not exist
+      await this.store.remove(one.uri);
+    }
+  }
+
+  private async evaluations(runId: string): Promise<Record<string, number>> {
+    const bytes = await readArtifact(this.store, evaluationsUri(runId)).catch(() => undefined);
+    if (!bytes) return {};
+    try {
+      return evaluations.parse(JSON.parse(bytes.toString()));
+    } catch {
+      return {}; // a broken note costs one kept checkpoint
+    }
+  }
+
+  /** Committed ones by rising step, then attempt, then incarnation. */
+  private async all(runId: string): Promise<Found[]> {
+    const found: Found[] = [];
+    let after: string | undefined;
+    do {
+      const page = await this.store.list(`artifact://runs/${runId}`, after === undefined ? {} : { after });
+      for (const { uri } of page.items) {
+        const [, attempt, incarnation, step] = PATTERN.exec(uri) ?? [];
+        if (step === undefined) continue;
+        found.push({
+          step: Number(step),
+          attempt: Number(attempt),
+          incarnation: Number(incarnation),
+          uri: uri.slice(0, -NAME.length - 1),
+        });
+      }
+      after = page.next;
+    } while (after !== undefined);
+    return found.sort((a, b) => a.step - b.step || a.attempt - b.attempt || a.incarnation - b.incarnation);
+  }
+}
+
+const evaluationsUri = (runId: string): string => `artifact://runs/${runId}/evaluations.json`;

@@ -1,0 +1,27 @@
+import { Controller } from '@nestjs/common';
+import type { z } from 'zod';
+import { getInventory, idOf, readRunLog } from '@luthier/contracts';
+import { AppError } from '@luthier/contracts';
+import { OnRequest } from '@luthier/messaging';
+import { InventoryReader } from './inventory.js';
+import { RunLog } from './run-log.js';
+
+@Controller()
+export class TrainerRpc {
+  constructor(
+    private readonly inventory: InventoryReader,
+    private readonly log: RunLog,
+  ) {}
+
+  @OnRequest(getInventory)
+  getInventory(): Promise<z.input<typeof getInventory.response>> {
+    return this.inventory.read();
+  }
+
+  @OnRequest(readRunLog)
+  readRunLog({ runId, tailBytes }: z.output<typeof readRunLog.request>): Promise<z.input<typeof readRunLog.response>> {
+    // The id becomes part of a path.
+    if (!idOf('run').safeParse(runId).success) throw new AppError('run.not-found');
+    return this.log.tail(runId, tailBytes);
+  }
+}

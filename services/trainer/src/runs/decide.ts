@@ -1,0 +1,136 @@
+import { idTail } from '@luthier/contracts';
+import type { RunReason, RunSpec, RunStatus } from '@luthier/contracts';
+import type { Observation } from './run-executor.js';
+
+/** What one look at a run leads to. The reconciler applies it and looks again, until nothing is left to do. */
+export type Action =
+  | { type: 'none'; lookAgainInMs?: number }
+  /** Write `creating` with the object's name, before anything is created. */
+  | { type: 'announce'; objectName: string }
+  | { type: 'create'; objectName: string }
+  /** Write the object's UID: only then the run may begin. */
+  | { type: 'place'; objectUid: string; pods: string[] }
+  | { type: 'update'; phase: 'starting' | 'running' | 'stopping'; reason: RunReason; message: string }
+  | { type: 'order-stop'; reason: 'cancel' | 'pause' | 'preempt' | 'deadline' }
+  | { type: 'kill'; reason: RunReason }
+  /** End and gather what is left of the attempt, then write its terminal status. */
+  | { type: 'collect' }
+  /** Terminal without ever having had an object. */
+  | { type: 'end'; reason: RunReason; message: string }
+  | { type: 'remove' };
+
+export interface Observed {
+  now: number;
+  object: Observation;
+  /** Of the status's attempt when it differs from the spec's. */
+  olderObject?: Observation;
+  runningMs: number;
+}
+
+const NONE: Action = { type: 'none' };
+const DEADLINE_MESSAGE = 'The run has reached its time limit and is being stopped.';
+
+export const objectNameOf = (runId: string, attempt: number): string => `ft-${idTail(runId)}-${attempt}`;
+
+/**
+ * The next step from what should be, what was written and what is there. Pure: every rule of a run's life is here and
+ * in its table of tests.
+ */
+export function decide(spec: RunSpec | undefined, status: RunStatus | undefined, observed: Observed): Action {
+  if (!spec) return NONE; // a missing key never means stop
+  if (spec.closed) return observed.object.state === 'absent' ? NONE : { type: 'remove' };
+  if (status && status.attempt > spec.attempt) return NONE; // a stale projection
+  if (status?.attempt === spec.attempt) return decideCurrent(spec, status, observed);
+  if (status && status.phase !== 'ended' && observed.olderObject && observed.olderObject.state !== 'absent') {
+    return { type: 'collect' }; // the older attempt first: there are never two writers
+  }
+  return decideUnwritten(spec, observed);
+}
+
+/** No status of this attempt yet, or it was lost. */
+function decideUnwritten(spec: RunSpec, { object }: Observed): Action {
+  if (object.state === 'live') return { type: 'place', objectUid: object.objectUid, pods: object.pods };
+  if (spec.seen?.attempt === spec.attempt || object.state !== 'absent') return { type: 'collect' };
+  if (spec.desired === 'stopped') return neverStarted();
+  return { type: 'announce', objectName: objectNameOf(spec.runId, spec.attempt) };
+}
+
+function decideCurrent(spec: RunSpec, status: RunStatus, observed: Observed): Action {
+  const { object } = observed;
+  if (status.phase === 'ended') return object.state === 'live' ? { type: 'kill', reason: status.reason } : NONE;
+  if (status.objectUid === undefined) return decideCreating(spec, status, object);
+  if (object.state !== 'live') return { type: 'collect' };
+  if (object.objectUid !== status.objectUid) return { type: 'kill', reason: 'failed' };
+  return decideLive(spec, status, object, observed);
+}
+
+function decideCreating(spec: RunSpec, status: RunStatus, object: Observation): Action {
+  const objectName = status.objectName ?? objectNameOf(spec.runId, spec.attempt);
+  if (object.state === 'live') return { type: 'place', objectUid: object.objectUid, pods: object.pods };
+  if (spec.desired === 'stopped') return object.state === 'absent' ? neverStarted() : { type: 'collect' };
+  if (object.state === 'ended') return { type: 'collect' };
+  // Absent, or a runner that was never let in: create ends such leftovers itself.
+  return { type: 'create', objectName };
+}
+
+function decideLive(
+  spec: RunSpec,
+  status: RunStatus,
+  object: Observation & { state: 'live' },
+  { now, runningMs }: Observed,
+): Action {
+  const late = runningMs >= spec.deadlineSeconds * 1_000;
+  const wanted = spec.desired === 'stopped' || late;
+  if (wanted && status.phase !== 'stopping') {
+    return spec.desired === 'stopped'
+      ? { type: 'order-stop', reason: spec.stopReason ?? 'cancel' }
+      : { type: 'order-stop', reason: 'deadline' };
+  }
+  if (status.phase === 'stopping') {
+    const leftMs = stoppingSince(status, now) + spec.stopGraceSeconds * 1_000 - now;
+    return leftMs <= 0 ? { type: 'kill', reason: status.reason } : { type: 'none', lookAgainInMs: leftMs };
+  }
+  if (object.training && status.phase !== 'running') {
+    return { type: 'update', phase: 'running', reason: 'process-running', message: 'The run is training.' };
+  }
+  if (status.observedGeneration < spec.generation) {
+    return {
+      type: 'update',
+      phase: status.phase === 'running' ? 'running' : 'starting',
+      reason: status.reason,
+      message: status.message,
+    };
+  }
+  return { type: 'none', lookAgainInMs: spec.deadlineSeconds * 1_000 - runningMs };
+}
+
+function neverStarted(): Action {
+  return { type: 'end', reason: 'stopped', message: 'The run was stopped before it started.' };
+}
+
+const STOP_TIME = / \(since (.+)\)$/;
+
+/** A stop's beginning is kept in the status's message, so that a restarted trainer keeps counting. */
+export const stopMessage = (reason: 'cancel' | 'pause' | 'preempt' | 'deadline', now: number): string =>
+  `${reason === 'deadline' ? DEADLINE_MESSAGE : 'The run saves a checkpoint and stops.'} (since ${new Date(now).toISOString()})`;
+
+function stoppingSince(status: RunStatus, now: number): number {
+  const time = Date.parse(STOP_TIME.exec(status.message)?.[1] ?? '');
+  return Number.isNaN(time) ? now : time;
+}
+
+/** Why an attempt has ended, from what it left and what was wanted. */
+export function terminalReason(
+  spec: RunSpec,
+  status: RunStatus | undefined,
+  left: { code?: string | undefined; found: boolean; missing: boolean },
+): RunReason {
+  if (left.found && left.code === undefined) return 'succeeded';
+  if (status?.reason === 'deadline-exceeded') return 'deadline-exceeded';
+  if (spec.desired === 'stopped') return 'stopped';
+  if (!left.found && left.missing) {
+    const existed = status?.objectUid ?? (spec.seen?.attempt === spec.attempt ? spec.seen.objectUid : undefined);
+    return existed === undefined ? 'not-started' : 'deleted-externally';
+  }
+  return 'failed';
+}

@@ -1,0 +1,260 @@
+import { isTerminalPhase } from '@luthier/contracts';
+import type { RunPhase, RunSpec, RunStatus } from '@luthier/contracts';
+import { RevisionConflict } from '@luthier/messaging';
+import type { RunEntry, RunsBucket } from '@luthier/messaging';
+import type { Logger } from '@luthier/service-kit';
+import { decide, stopMessage, terminalReason } from './decide.js';
+import type { Action } from './decide.js';
+import type { AttemptKey, RunExecutor } from './run-executor.js';
+import type { RunsMetrics } from './runs.metrics.js';
+
+export interface ReconcilerParts {
+  runs: RunsBucket;
+  executor: RunExecutor;
+  metrics: RunsMetrics;
+  logger: Logger;
+  /** How often everything is looked at besides watching. @default 60000 */
+  relistIntervalMs?: number;
+}
+
+const MAX_STEPS = 12;
+const RETRY_MS = 1_000;
+const MAX_TIMER_MS = 24 * 60 * 60 * 1_000;
+
+interface Work {
+  running: boolean;
+  again: boolean;
+  timer?: NodeJS.Timeout;
+  phase?: RunPhase;
+  checkpointRequest?: number;
+}
+
+/** Brings every run from what is to what should be, one look at a time; the only writer of `<runId>.status`. */
+export class Reconciler {
+  private readonly work = new Map<string, Work>();
+  private readonly ended = new AbortController();
+  private watching: Promise<void> | undefined;
+  private readonly busy = new Set<Promise<void>>();
+
+  constructor(private readonly parts: ReconcilerParts) {}
+
+  start(): void {
+    this.parts.executor.onChange((runId) => this.look(runId));
+    this.watching = this.watch();
+  }
+
+  /** Takes no new step; returns when the running ones are done. */
+  async stop(): Promise<void> {
+    this.ended.abort();
+    for (const { timer } of this.work.values()) clearTimeout(timer);
+    await this.watching;
+    await Promise.all(this.busy);
+  }
+
+  /** Looks at a run now, or again when that is going on. */
+  look(runId: string): void {
+    if (this.ended.signal.aborted) return;
+    const work = this.work.get(runId) ?? { running: false, again: false };
+    this.work.set(runId, work);
+    clearTimeout(work.timer);
+    if (work.running) {
+      work.again = true;
+      return;
+    }
+    work.running = true;
+    const done = this.reconcileUntilCalm(runId, work).finally(() => {
+      this.busy.delete(done);
+      work.running = false;
+      this.parts.metrics.setPhases([...this.work.values()].flatMap(({ phase }) => phase ?? []));
+    });
+    this.busy.add(done);
+  }
+
+  private async watch(): Promise<void> {
+    const { runs, relistIntervalMs } = this.parts;
+    const options = { signal: this.ended.signal, ...(relistIntervalMs !== undefined && { relistIntervalMs }) };
+    for await (const change of runs.watch('spec', options)) {
+      if (change.type === 'put') this.look(change.entry.runId);
+      else if (change.type === 'list') for (const { runId } of change.entries) this.look(runId);
+      else this.forget(change.runId);
+    }
+  }
+
+  /** Both sides are done with the run. */
+  private forget(runId: string): void {
+    const work = this.work.get(runId);
+    if (work?.running) return;
+    clearTimeout(work?.timer);
+    this.work.delete(runId);
+  }
+
+  private async reconcileUntilCalm(runId: string, work: Work): Promise<void> {
+    do {
+      work.again = false;
+      try {
+        const waitMs = await this.reconcile(runId, work);
+        if (waitMs !== undefined) this.lookIn(runId, work, waitMs);
+      } catch (cause) {
+        if (cause instanceof RevisionConflict) {
+          work.again = true;
+          continue;
+        }
+        this.parts.metrics.reconcileErrors.inc();
+        this.parts.logger.error({ runId, err: cause }, 'A step of a run failed and is repeated');
+        this.lookIn(runId, work, RETRY_MS);
+      }
+    } while (work.again && !this.ended.signal.aborted);
+  }
+
+  private lookIn(runId: string, work: Work, waitMs: number): void {
+    clearTimeout(work.timer);
+    if (this.ended.signal.aborted) return;
+    work.timer = setTimeout(() => this.look(runId), Math.min(Math.max(waitMs, 10), MAX_TIMER_MS));
+    work.timer.unref();
+  }
+
+  /** Steps until nothing is left to do. @returns when to look again. */
+  private async reconcile(runId: string, work: Work): Promise<number | undefined> {
+    const { runs, metrics, logger } = this.parts;
+    for (let step = 0; step < MAX_STEPS && !this.ended.signal.aborted; step++) {
+      const started = performance.now();
+      const spec = (await runs.get('spec', runId))?.value;
+      const status = await runs.get('status', runId);
+      if (status) work.phase = status.value.phase;
+      if (!spec) return undefined;
+      const action = await this.decide(spec, status?.value);
+      if (action.type === 'none') {
+        await this.passOnCheckpointRequest(spec, status?.value, work);
+        return action.lookAgainInMs;
+      }
+      await this.apply(action, spec, status);
+      const durationMs = performance.now() - started;
+      metrics.reconcileDuration.observe({ action: action.type }, durationMs / 1_000);
+      logger.info({
+        op: `run.${action.type}`,
+        ok: true,
+        runId,
+        attempt: spec.attempt,
+        durationMs: Math.round(durationMs),
+      });
+      if (action.type === 'remove') work.phase = 'ended';
+    }
+    return RETRY_MS;
+  }
+
+  private async decide(spec: RunSpec, status: RunStatus | undefined): Promise<Action> {
+    const { executor } = this.parts;
+    const object = await executor.observe(keyOf(spec));
+    const older = status && status.attempt < spec.attempt ? await executor.observe(keyOf(status)) : undefined;
+    const runningMs = object.state === 'live' ? await executor.runningMs(spec.runId) : 0;
+    return decide(spec, status, { now: Date.now(), object, runningMs, ...(older && { olderObject: older }) });
+  }
+
+  private async apply(action: Action, spec: RunSpec, entry: RunEntry<'status'> | undefined): Promise<void> {
+    const { executor } = this.parts;
+    const status = entry?.value.attempt === spec.attempt ? entry.value : undefined;
+    const write = (value: Partial<RunStatus> & Pick<RunStatus, 'phase' | 'reason' | 'message'>): Promise<number> =>
+      this.write(spec, status, value, entry?.revision ?? 0);
+    switch (action.type) {
+      case 'none':
+        return;
+      case 'announce':
+        await write({
+          phase: 'creating',
+          reason: 'process-starting',
+          message: 'The process is being started.',
+          objectName: action.objectName,
+        });
+        return;
+      case 'create':
+        await executor.create(spec, action.objectName);
+        return;
+      case 'place': {
+        const { objectUid, pods } = action;
+        const startedAt = status?.startedAt ?? new Date().toISOString();
+        await write({
+          phase: 'starting',
+          reason: 'process-starting',
+          message: 'The process has started.',
+          objectUid,
+          pods,
+          incarnation: 1,
+          startedAt,
+        });
+        return;
+      }
+      case 'update':
+        await write({ phase: action.phase, reason: action.reason, message: action.message });
+        return;
+      case 'order-stop':
+        await write({
+          phase: 'stopping',
+          reason: action.reason === 'deadline' ? 'deadline-exceeded' : 'stop-requested',
+          message: stopMessage(action.reason, Date.now()),
+        });
+        await executor.stop(keyOf(spec), action.reason === 'deadline' ? 'preempt' : action.reason);
+        return;
+      case 'kill':
+        await executor.kill(keyOf(spec));
+        return;
+      case 'collect':
+        return this.collect(spec, entry);
+      case 'end':
+        await write({
+          phase: 'ended',
+          reason: action.reason,
+          message: action.message,
+          endedAt: new Date().toISOString(),
+        });
+        return;
+      case 'remove':
+        await executor.remove(spec.runId);
+    }
+  }
+
+  /** Nothing of the attempt runs any more when its terminal status is written. */
+  private async collect(spec: RunSpec, entry: RunEntry<'status'> | undefined): Promise<void> {
+    const attempt =
+      entry && entry.value.attempt < spec.attempt && !isTerminalPhase(entry.value.phase)
+        ? entry.value.attempt
+        : spec.attempt;
+    const status = entry?.value.attempt === attempt ? entry.value : undefined;
+    const { outcome, missing } = await this.parts.executor.collect({ runId: spec.runId, attempt });
+    const reason = terminalReason(spec, status, { code: outcome?.code, found: outcome !== undefined, missing });
+    await this.write(
+      { ...spec, attempt },
+      status,
+      {
+        phase: 'ended',
+        reason,
+        message: outcome?.message ?? 'Nothing is left of the run that tells how it ended.',
+        endedAt: new Date().toISOString(),
+        ...(outcome && { outcome }),
+      },
+      entry?.revision ?? 0,
+    );
+  }
+
+  private async write(
+    spec: RunSpec,
+    before: RunStatus | undefined,
+    change: Partial<RunStatus> & Pick<RunStatus, 'phase' | 'reason' | 'message'>,
+    revision: number,
+  ): Promise<number> {
+    const empty = { runId: spec.runId, attempt: spec.attempt, incarnation: 0, pods: [] };
+    return this.parts.runs.compareAndSet(
+      'status',
+      { ...empty, ...before, ...change, observedGeneration: spec.generation },
+      revision,
+    );
+  }
+
+  private async passOnCheckpointRequest(spec: RunSpec, status: RunStatus | undefined, work: Work): Promise<void> {
+    if (status?.phase !== 'running' && status?.phase !== 'starting') return;
+    if (work.checkpointRequest === spec.checkpointRequest) return;
+    work.checkpointRequest = spec.checkpointRequest;
+    await this.parts.executor.checkpoint(keyOf(spec), spec.checkpointRequest);
+  }
+}
+
+const keyOf = ({ runId, attempt }: { runId: string; attempt: number }): AttemptKey => ({ runId, attempt });

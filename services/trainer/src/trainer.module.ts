@@ -1,0 +1,63 @@
+import { Inject, Injectable, Module } from '@nestjs/common';
+import type { DynamicModule, OnModuleDestroy } from '@nestjs/common';
+import { ArtifactStore, FileArtifactStore } from '@luthier/artifacts';
+import { MessageBus, RunsBucket } from '@luthier/messaging';
+import { LOGGER, ServiceMetrics } from '@luthier/service-kit';
+import type { Logger } from '@luthier/service-kit';
+import { RuntimeCapabilities } from './inventory/capabilities.js';
+import { InventoryReader } from './inventory/inventory.js';
+import { RunLog } from './inventory/run-log.js';
+import { TrainerRpc } from './inventory/trainer.rpc.js';
+import { environmentOfRunners } from './trainer.config.js';
+import type { TrainerConfig } from './trainer.config.js';
+import { TrainerService, runsDirOf } from './trainer.service.js';
+
+/** Ends the trainer before the connection to NATS goes. */
+@Injectable()
+class TrainerLifecycle implements OnModuleDestroy {
+  constructor(@Inject(TrainerService) private readonly trainer: TrainerService) {}
+  onModuleDestroy(): Promise<void> {
+    return this.trainer.stop();
+  }
+}
+
+@Module({})
+export class TrainerModule {
+  static forRoot(config: TrainerConfig): DynamicModule {
+    return {
+      module: TrainerModule,
+      controllers: [TrainerRpc],
+      providers: [
+        TrainerLifecycle,
+        { provide: ArtifactStore, useFactory: () => new FileArtifactStore(config.artifactsDir) },
+        {
+          provide: TrainerService,
+          inject: [RunsBucket, MessageBus, ArtifactStore, LOGGER, ServiceMetrics],
+          useFactory: (
+            runs: RunsBucket,
+            bus: MessageBus,
+            store: ArtifactStore,
+            logger: Logger,
+            metrics: ServiceMetrics,
+          ) => TrainerService.start(config, { runs, bus, store, logger, metrics }),
+        },
+        {
+          provide: InventoryReader,
+          inject: [TrainerService, RunsBucket, LOGGER],
+          useFactory: ({ executor }: TrainerService, runs: RunsBucket, logger: Logger) =>
+            new InventoryReader(config.profiles, {
+              executor,
+              runs,
+              capabilities: new RuntimeCapabilities(logger, environmentOfRunners()),
+            }),
+        },
+        {
+          provide: RunLog,
+          inject: [ArtifactStore],
+          useFactory: (store: ArtifactStore) => new RunLog(runsDirOf(config), store),
+        },
+      ],
+      exports: [TrainerService],
+    };
+  }
+}
