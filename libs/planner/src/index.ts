@@ -7,3 +7,5 @@ export type { MemoryEstimate, MemoryQuestion } from './memory.js';
 export { planRun, totalSteps } from './plan-run.js';
 export type { PlanInput, PlanProfile } from './plan-run.js';
 export { guessTokensPerSecond } from './speed.js';
+export { estimateNodeMemory } from './node-memory.js';
+export type { NodeMemoryEstimate, NodeMemoryQuestion } from './node-memory.js';

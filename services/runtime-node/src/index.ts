@@ -1,1 +1,1 @@
-export {};
+export { CAPABILITIES } from './run-command.js';

@@ -1,0 +1,61 @@
+import { AppError } from '@luthier/contracts';
+import type { RuntimeSpec } from '@luthier/contracts';
+import type { LlamaConfig, PreparedDataset } from '@luthier/formats';
+import type { MemoryMode } from '@luthier/lm';
+import { estimateNodeMemory } from '@luthier/planner';
+import type { NodeMemoryEstimate } from '@luthier/planner';
+
+/** Above this, bigger products are not faster, and activations only cost memory. */
+const TOKEN_BUDGET = 256;
+
+export interface MemoryPlan {
+  readonly memoryMode: MemoryMode;
+  /** Tokens a micro-batch holds at most; a longer row has one of its own. */
+  readonly tokenBudget: number;
+  readonly estimate: NodeMemoryEstimate;
+}
+
+function longestRow(dataset: PreparedDataset): number {
+  let longest = 1;
+  for (let i = 0; i < dataset.rows; i += 1) longest = Math.max(longest, dataset.rowLength(i));
+  return longest;
+}
+
+/**
+ * The fastest way of spending memory that stays within `limits.memoryMib`; throws `device.out-of-memory` with the
+ * numbers when none does, or when the mode that the request forces does not.
+ */
+export function planMemory(
+  spec: RuntimeSpec,
+  config: LlamaConfig,
+  adapterParameters: number,
+  datasets: readonly PreparedDataset[],
+): MemoryPlan {
+  const tokenBudget = Math.max(TOKEN_BUDGET, ...datasets.map(longestRow));
+  const trainedShare = Math.max(
+    ...datasets.map(({ manifest }) => manifest.trainedTokens / Math.max(1, manifest.tokens)),
+  );
+  const question = {
+    ...config,
+    heads: config.attentionHeads,
+    vocabularySize: config.vocabSize,
+    tiedEmbeddings: config.tieWordEmbeddings,
+    adapterParameters,
+    microBatchTokens: tokenBudget,
+    microBatchTrained: Math.ceil(tokenBudget * Math.min(1, trainedShare * 1.5)),
+  };
+  const modes: readonly MemoryMode[] = spec.memoryMode ? [spec.memoryMode] : ['whole-step', 'layer-recompute'];
+  const plans = modes.map((memoryMode) => ({
+    memoryMode,
+    tokenBudget,
+    estimate: estimateNodeMemory({ ...question, memoryMode }),
+  }));
+  const fitting = plans.find(({ estimate }) => estimate.totalMib <= spec.limits.memoryMib);
+  if (fitting) return fitting;
+  const least = plans.at(-1);
+  const parts = Object.entries(least?.estimate.components ?? {}).map(([name, mib]) => `${name} ${Math.ceil(mib)}`);
+  throw new AppError(
+    'device.out-of-memory',
+    `The run needs about ${least?.estimate.totalMib} MiB (${parts.join(', ')}) and may take ${spec.limits.memoryMib} MiB.`,
+  );
+}
