@@ -9,12 +9,24 @@ export const registryConfigSchema = defineConfig('registry', {
   ...databaseFields,
   artifactsDir: env('LUTHIER_ARTIFACTS_DIR', z.string().min(1), 'root of the artifact store'),
   workDir: env('LUTHIER_WORK_DIR', z.string().min(1), 'folder for downloads and conversions under way'),
-  hubUrl: env('LUTHIER_HUB_URL', z.url().default('https://huggingface.co'), 'model hub that speaks the Hugging Face API'),
-  modelDir: env('LUTHIER_MODEL_DIR', z.string().optional(), 'folder with models by name, used where the hub is not reachable'),
+  hubUrl: env(
+    'LUTHIER_HUB_URL',
+    z.url().default('https://huggingface.co'),
+    'model hub that speaks the Hugging Face API',
+  ),
+  modelDir: env(
+    'LUTHIER_MODEL_DIR',
+    z.string().optional(),
+    'folder with models by name, used where the hub is not reachable',
+  ),
   cacheDir: env('LUTHIER_CACHE_DIR', z.string().optional(), 'cache of fetched packages'),
   modelBytesMax: env(
     'LUTHIER_REGISTRY_MODEL_BYTES_MAX',
-    z.coerce.number().int().positive().default(64 * GIB),
+    z.coerce
+      .number()
+      .int()
+      .positive()
+      .default(64 * GIB),
     'largest model that is imported, in bytes',
   ),
 });

@@ -51,7 +51,14 @@ export function registryModule(config: RegistryConfig): DynamicModule {
         provide: Importer,
         inject: [ModelStore, ArtifactStore, LOGGER, ServiceMetrics],
         useFactory: (store: ModelStore, artifacts: ArtifactStore, logger: Logger, metrics: ServiceMetrics) =>
-          new Importer({ store, artifacts, logger, metrics, workDir: config.workDir, fetcher: new SourceFetcher(config) }),
+          new Importer({
+            store,
+            artifacts,
+            logger,
+            metrics,
+            workDir: config.workDir,
+            fetcher: new SourceFetcher(config),
+          }),
       },
       {
         provide: ModelsService,

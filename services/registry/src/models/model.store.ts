@@ -26,12 +26,7 @@ export abstract class ModelStore {
     announcement?: Announcement,
   ): Promise<boolean>;
   /** Once per event: the proof of a model. */
-  abstract setProof(
-    eventId: string,
-    modelId: string,
-    proof: ModelRecord['proof'],
-    reason: string,
-  ): Promise<void>;
+  abstract setProof(eventId: string, modelId: string, proof: ModelRecord['proof'], reason: string): Promise<void>;
   /** Removes the row and announces it. */
   abstract remove(id: string, announcement: Announcement): Promise<void>;
   abstract namesOfTuned(baseModelId: string): Promise<string[]>;

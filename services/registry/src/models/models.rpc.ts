@@ -1,12 +1,5 @@
 import { Controller } from '@nestjs/common';
-import {
-  deleteModel,
-  getModel,
-  importModel,
-  listCatalog,
-  listModels,
-  registerModel,
-} from '@luthier/contracts';
+import { deleteModel, getModel, importModel, listCatalog, listModels, registerModel } from '@luthier/contracts';
 import type { ModelRecord, Page, RequestDefinition, ResponseOf } from '@luthier/contracts';
 import { OnRequest } from '@luthier/messaging';
 import type { z } from 'zod';

@@ -1,0 +1,11 @@
+import { z } from 'zod';
+import { baseFields, databaseFields, defineConfig, env } from '@luthier/service-kit';
+import type { ConfigOf } from '@luthier/service-kit';
+
+export const datasetsConfigSchema = defineConfig('datasets', {
+  ...baseFields,
+  ...databaseFields,
+  artifactsDir: env('LUTHIER_ARTIFACTS_DIR', z.string().min(1), 'root of the artifact store'),
+  workDir: env('LUTHIER_WORK_DIR', z.string().min(1), 'folder for datasets under preparation'),
+});
+export type DatasetsConfig = ConfigOf<typeof datasetsConfigSchema>;

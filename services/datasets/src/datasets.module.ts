@@ -1,0 +1,85 @@
+import { fileURLToPath } from 'node:url';
+import { Inject, Injectable, Module } from '@nestjs/common';
+import type { DynamicModule, OnApplicationBootstrap, OnApplicationShutdown } from '@nestjs/common';
+import { ArtifactStore, FileArtifactStore } from '@luthier/artifacts';
+import { DatabaseModule, LOGGER, ServiceMetrics } from '@luthier/service-kit';
+import type { Logger } from '@luthier/service-kit';
+import type { DatasetsConfig } from './datasets.config.js';
+import { inbox, outbox, tables } from './db/schema.js';
+import { FileStore } from './files/file.store.js';
+import { PgFileStore } from './files/file.store.pg.js';
+import { FilesRpc } from './files/files.rpc.js';
+import { FilesService } from './files/files.service.js';
+import { Validator, validateInWorker } from './files/validator.js';
+import { DatasetStore } from './preparation/dataset.store.js';
+import { PgDatasetStore } from './preparation/dataset.store.pg.js';
+import { PreparationRpc } from './preparation/preparation.rpc.js';
+import { PreparationService } from './preparation/preparation.service.js';
+
+@Injectable()
+class BackgroundWork implements OnApplicationBootstrap, OnApplicationShutdown {
+  constructor(
+    @Inject(Validator) private readonly validator: Validator,
+    @Inject(PreparationService) private readonly preparation: PreparationService,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    await Promise.all([this.validator.start(), this.preparation.start()]);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await Promise.all([this.validator.stop(), this.preparation.stop()]);
+  }
+}
+
+@Module({})
+export class DatasetsModule {}
+
+/** Files that users upload and the datasets that are prepared from them. */
+export function datasetsModule(config: DatasetsConfig): DynamicModule {
+  const { artifactsDir, workDir } = config;
+  return {
+    module: DatasetsModule,
+    imports: [
+      DatabaseModule.forService({
+        schemaName: 'datasets',
+        migrationsFolder: fileURLToPath(new URL('./db/migrations', import.meta.url)),
+        url: config.databaseUrl,
+        poolMax: config.databasePoolMax,
+        tables,
+        outbox,
+        inbox,
+      }),
+    ],
+    controllers: [FilesRpc, PreparationRpc],
+    providers: [
+      { provide: ArtifactStore, useFactory: () => new FileArtifactStore(artifactsDir) },
+      { provide: FileStore, useClass: PgFileStore },
+      { provide: DatasetStore, useClass: PgDatasetStore },
+      {
+        provide: Validator,
+        inject: [FileStore, LOGGER, ServiceMetrics],
+        useFactory: (files: FileStore, logger: Logger, metrics: ServiceMetrics) =>
+          new Validator(files, validateInWorker(artifactsDir), logger, metrics),
+      },
+      {
+        provide: FilesService,
+        inject: [FileStore, DatasetStore, ArtifactStore, Validator],
+        useFactory: (files: FileStore, datasets: DatasetStore, artifacts: ArtifactStore, validator: Validator) =>
+          new FilesService(files, datasets, artifacts, validator),
+      },
+      {
+        provide: PreparationService,
+        inject: [FileStore, DatasetStore, ArtifactStore, LOGGER, ServiceMetrics],
+        useFactory: (
+          files: FileStore,
+          datasets: DatasetStore,
+          artifacts: ArtifactStore,
+          logger: Logger,
+          metrics: ServiceMetrics,
+        ) => new PreparationService({ files, datasets, artifacts, artifactsDir, workDir, logger, metrics }),
+      },
+      BackgroundWork,
+    ],
+  };
+}

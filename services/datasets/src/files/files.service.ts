@@ -1,0 +1,101 @@
+import { AppError } from '@luthier/contracts';
+import type { DatasetRow, FileRecord, Page, ValidationReport } from '@luthier/contracts';
+import type { ArtifactStore } from '@luthier/artifacts';
+import { isFormatError, readTrainingRows } from '@luthier/formats';
+import type { DatasetStore } from '../preparation/dataset.store.js';
+import type { FileStore, NewFile, StoredFile } from './file.store.js';
+import type { Validator } from './validator.js';
+
+/** Uploaded files: their records, reports and rows. */
+export class FilesService {
+  constructor(
+    private readonly store: FileStore,
+    private readonly datasets: DatasetStore,
+    private readonly artifacts: ArtifactStore,
+    private readonly validator: Validator,
+  ) {}
+
+  /** Idempotent by id. Results of our own jobs are not training data and are not looked at. */
+  async add(file: NewFile): Promise<FileRecord> {
+    const { record } = await this.store.add(file, file.purpose === 'fine-tune-results' ? 'processed' : 'uploaded');
+    if (record.status === 'uploaded') this.validator.enqueue(record);
+    return record;
+  }
+
+  private async find(fileId: string): Promise<StoredFile> {
+    const file = await this.store.find(fileId);
+    if (!file)
+      throw new AppError('file.not-found', `There is no file ${JSON.stringify(fileId.slice(0, 100))}`, {
+        param: 'file_id',
+      });
+    return file;
+  }
+
+  async get(fileId: string): Promise<FileRecord> {
+    return (await this.find(fileId)).record;
+  }
+
+  list(query: Parameters<FileStore['list']>[0]): Promise<Page<FileRecord>> {
+    return this.store.list(query);
+  }
+
+  async validation(fileId: string): Promise<ValidationReport> {
+    const { report, record } = await this.find(fileId);
+    return (
+      report ?? {
+        fileId,
+        state: record.status === 'uploaded' ? 'validating' : 'done',
+        format: null,
+        rows: 0,
+        usableRows: 0,
+        errorCount: 0,
+        warningCount: 0,
+        issues: [],
+        issueCounts: {},
+        characters: 0,
+        finishedAt: null,
+      }
+    );
+  }
+
+  /** The usable rows `offset` .. `offset + limit`; `total` is 0 as long as the file is being validated. */
+  async rows(fileId: string, offset: number, limit: number): Promise<{ rows: DatasetRow[]; total: number }> {
+    const { record, report } = await this.find(fileId);
+    if (record.status === 'error')
+      throw new AppError('file.unusable', record.statusDetails ?? undefined, { param: 'file_id' });
+    const rows: DatasetRow[] = [];
+    let position = 0;
+    const content = await this.artifacts.get(record.uri);
+    try {
+      for await (const { row, line } of readTrainingRows(content)) {
+        if (!row) continue;
+        position += 1;
+        if (position <= offset) continue;
+        const messages = row.messages.map(({ role, content: text }) => ({ role, content: text }));
+        rows.push({ line, messages, facts: [...(row.facts ?? [])], suite: row.suite ?? null });
+        if (rows.length >= limit) break;
+      }
+    } catch (thrown) {
+      if (isFormatError(thrown)) throw new AppError('file.unusable', thrown.message, { cause: thrown });
+      throw thrown;
+    } finally {
+      content.destroy();
+    }
+    return { rows, total: report?.usableRows ?? 0 };
+  }
+
+  /** Deletes the file and every dataset that was prepared from it. @throws AppError `file.in-use` during a preparation. */
+  async delete(fileId: string): Promise<{ fileId: string }> {
+    const { record } = await this.find(fileId);
+    const derived = await this.datasets.preparedFrom(fileId);
+    const busy = derived.filter(({ state }) => state === 'preparing').map(({ id }) => id);
+    if (busy.length > 0) throw new AppError('file.in-use', `The file is being prepared for ${busy.join(', ')}`);
+    for (const { id } of derived) {
+      await this.datasets.remove(id);
+      await this.artifacts.remove(`artifact://datasets/${id}`);
+    }
+    await this.store.remove(fileId);
+    await this.artifacts.remove(record.uri);
+    return { fileId };
+  }
+}

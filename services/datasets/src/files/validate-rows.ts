@@ -1,0 +1,90 @@
+import type { RowIssue, ValidationReport } from '@luthier/contracts';
+import { isFormatError, readTrainingRows } from '@luthier/formats';
+import type { FileRow } from '@luthier/formats';
+import { DuplicateRows } from './duplicate-rows.js';
+
+export const ISSUES_LISTED_MAX = 100;
+
+class ReportBuilder {
+  readonly report: ValidationReport;
+  private readonly duplicates = new DuplicateRows();
+
+  constructor(fileId: string) {
+    this.report = {
+      fileId,
+      state: 'done',
+      format: null,
+      rows: 0,
+      usableRows: 0,
+      errorCount: 0,
+      warningCount: 0,
+      issues: [],
+      issueCounts: {},
+      characters: 0,
+      finishedAt: null,
+    };
+  }
+
+  add({ line, unit, row, issues }: FileRow): void {
+    const { report } = this;
+    report.rows += 1;
+    for (const issue of issues) this.addIssue(issue);
+    if (!row) return;
+    report.usableRows += 1;
+    report.format ??= row.format;
+    for (const { content } of row.messages) report.characters += content.length;
+    const first = this.duplicates.firstLineOf(JSON.stringify(row.messages), line);
+    if (first !== undefined) {
+      this.addIssue({
+        line,
+        field: null,
+        code: 'duplicate-row',
+        severity: 'warning',
+        message: `The row says the same as ${unit} ${first}.`,
+        hint: 'Remove one of the two, unless the repetition is meant.',
+      });
+    }
+  }
+
+  addIssue(issue: RowIssue): void {
+    const { report } = this;
+    report.issueCounts[issue.code] = (report.issueCounts[issue.code] ?? 0) + 1;
+    if (issue.severity === 'error') report.errorCount += 1;
+    else report.warningCount += 1;
+    if (report.issues.length < ISSUES_LISTED_MAX) report.issues.push(issue);
+  }
+
+  finish(): ValidationReport {
+    const { report } = this;
+    if (report.rows === 0 && report.errorCount === 0) {
+      this.addIssue({
+        line: 0,
+        field: null,
+        code: 'empty-file',
+        severity: 'error',
+        message: 'The file has no row.',
+        hint: 'Upload a file with one JSON object on each line.',
+      });
+    }
+    return { ...report, finishedAt: new Date().toISOString() };
+  }
+}
+
+/** Looks at every row of a file in one pass; memory does not grow with the file beyond the table of duplicates. */
+export async function validateRows(fileId: string, content: AsyncIterable<Uint8Array>): Promise<ValidationReport> {
+  const builder = new ReportBuilder(fileId);
+  try {
+    for await (const row of readTrainingRows(content)) builder.add(row);
+  } catch (thrown) {
+    if (!isFormatError(thrown)) throw thrown;
+    builder.addIssue({
+      line: 0,
+      field: null,
+      code: thrown.code === 'format.too-large' ? 'line-too-long' : 'not-json',
+      severity: 'error',
+      message: thrown.message,
+      hint: 'Upload JSONL: one complete JSON object on each line.',
+    });
+  }
+  return builder.finish();
+}

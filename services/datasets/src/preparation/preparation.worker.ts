@@ -1,0 +1,24 @@
+import { AppError } from '@luthier/contracts';
+import { FileArtifactStore } from '@luthier/artifacts';
+import { isFormatError } from '@luthier/formats';
+import { runInWorker } from '@luthier/service-kit/worker';
+import { TextError } from '@luthier/text';
+import type { PreparationOrder } from './preparation-order.js';
+import { prepareDataset } from './prepare-dataset.js';
+import type { PreparedFields } from './prepare-dataset.js';
+
+export interface PreparationInput {
+  readonly artifactsDir: string;
+  readonly tempDir: string;
+  readonly datasetId: string;
+  readonly order: PreparationOrder;
+}
+
+runInWorker<PreparationInput, PreparedFields>(
+  ({ artifactsDir, ...options }) => prepareDataset({ store: new FileArtifactStore(artifactsDir), ...options }),
+  (thrown) => {
+    if (thrown instanceof TextError) return new AppError('model.unreadable', thrown.message, { cause: thrown });
+    if (isFormatError(thrown)) return new AppError('data.bad', thrown.message, { cause: thrown });
+    return AppError.from(thrown);
+  },
+);
