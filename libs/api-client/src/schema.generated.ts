@@ -638,7 +638,7 @@ export interface components {
             } | null;
             error: {
                 /** @enum {string} */
-                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "service.unavailable" | "internal";
+                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "service.unavailable" | "internal";
                 message: string;
                 hint: string;
             } | null;
@@ -651,7 +651,7 @@ export interface components {
         };
         Diagnosis: {
             /** @enum {string} */
-            code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "service.unavailable" | "internal";
+            code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "service.unavailable" | "internal";
             message: string;
             hint: string;
             change: {
@@ -693,7 +693,7 @@ export interface components {
             verdict_reason: string | null;
             error: {
                 /** @enum {string} */
-                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "service.unavailable" | "internal";
+                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "service.unavailable" | "internal";
                 message: string;
                 hint: string;
             } | null;
@@ -835,7 +835,7 @@ export interface components {
             attempt: number;
             started_at: string | null;
             ended_at: string | null;
-            code: ("request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "service.unavailable" | "internal") | null;
+            code: ("request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "service.unavailable" | "internal") | null;
             message: string;
             resumed_from_step: number | null;
         };
@@ -908,7 +908,7 @@ export interface components {
             proof_reason: string | null;
             error: {
                 /** @enum {string} */
-                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "service.unavailable" | "internal";
+                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "service.unavailable" | "internal";
                 message: string;
                 hint: string;
             } | null;
@@ -1751,8 +1751,8 @@ export interface operations {
             query?: {
                 after?: string;
                 limit?: number;
-                /** @description `metadata[key]=value`, or `metadata=null` for jobs without any */
-                metadata?: "null" | {
+                /** @description `metadata[key]=value`, or `metadata=null` (or empty, as the SDK sends it) for jobs without any */
+                metadata?: ("null" | "") | {
                     [key: string]: string;
                 };
             };

@@ -37,12 +37,19 @@ export function toAppError(thrown: unknown): AppError {
   return AppError.from(thrown);
 }
 
+/** A refusal of a service speaks of its own field names: here they get the caller's spelling. */
+export function inWireNames(thrown: unknown): unknown {
+  if (!(thrown instanceof AppError) || thrown.param === null || thrown.param === '') return thrown;
+  const { code, message, hint, cause } = thrown;
+  return new AppError(code, message, { param: snakePath(thrown.param), hint, cause });
+}
+
 /** OpenAI's form. */
 export const openAiBody = (error: AppError) => ({
   error: {
     message: error.message,
     type: ERRORS[error.code].type,
-    param: error.param === null || error.param === '' ? null : snakePath(error.param),
+    param: error.param === '' ? null : error.param,
     code: error.code,
     hint: error.hint,
   },
@@ -55,7 +62,7 @@ export const problemBody = (error: AppError, requestId: string) => ({
   status: error.httpStatus,
   detail: error.message,
   code: error.code,
-  param: error.param === null || error.param === '' ? null : snakePath(error.param),
+  param: error.param === '' ? null : error.param,
   hint: error.hint,
   request_id: requestId,
 });

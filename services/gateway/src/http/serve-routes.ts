@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '@luthier/contracts';
 import type { Logger } from '@luthier/service-kit';
 import type { Authenticator } from '../auth/authenticator.js';
-import { sendError } from './http-errors.js';
+import { inWireNames, sendError } from './http-errors.js';
 import { parseBody, parseParameters } from './parse.js';
 import type { RouteBinding } from './route.js';
 import { nameRequest } from './security-headers.js';
@@ -47,13 +47,16 @@ export function serveRoutes(scope: FastifyInstance, options: ServeOptions): void
 }
 
 async function answer({ route, handle }: RouteBinding, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-  const result = await handle({
+  const context = {
     params: route.params && parseParameters(route.params, request.params),
     query: route.query && parseParameters(route.query, request.query),
     body: route.body && route.multipart !== true ? parseBody(route.body, request.body) : undefined,
     request,
     reply,
     requestId: request.id,
+  };
+  const result = await handle(context).catch((thrown: unknown) => {
+    throw inWireNames(thrown);
   });
   if (reply.sent) return reply;
   reply.code(route.answer.status);

@@ -42,7 +42,7 @@ export function fineTuningBindings(bus: MessageBus): RouteBinding[] {
     }),
     bindRoute(routes.listJobsRoute, async ({ query, requestId }) => {
       const { metadata } = query;
-      const filter = metadata === undefined ? {} : { metadata: metadata === 'null' ? null : metadata };
+      const filter = metadata === undefined ? {} : { metadata: typeof metadata === 'string' ? null : metadata };
       const page = await bus.request(listJobs, { ...cursor(query), ...filter }, { requestId });
       return toList(page, (job) => presentJob(job));
     }),

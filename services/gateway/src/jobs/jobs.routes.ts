@@ -36,9 +36,9 @@ export const listJobsRoute = defineRoute({
   summary: 'List fine-tuning jobs, newest first',
   query: openaiPage(20).extend({
     metadata: z
-      .union([z.literal('null'), z.record(z.string(), z.string())])
+      .union([z.enum(['null', '']), z.record(z.string(), z.string())])
       .optional()
-      .describe('`metadata[key]=value`, or `metadata=null` for jobs without any'),
+      .describe('`metadata[key]=value`, or `metadata=null` (or empty, as the SDK sends it) for jobs without any'),
   }),
   answer: { status: 200, description: 'A page of jobs', schema: listOf(jobObject) },
 });

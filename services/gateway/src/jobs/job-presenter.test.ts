@@ -1,0 +1,70 @@
+import { describe, expect, it } from '@jest/globals';
+import { checkpointObject, jobEventObject, jobObject } from '../http/openai-schemas.js';
+import { jobRecordOf } from '../testing/builders.js';
+import { presentCheckpoint, presentJob, presentJobEvent } from './job-presenter.js';
+
+const createdAt = '2026-01-02T03:04:05.900Z';
+
+describe('a job as OpenAI shows it', () => {
+  it('has every required field, times in whole seconds', () => {
+    const job = jobRecordOf({ createdAt, finishedAt: createdAt, fineTunedModel: 'ft:m:luthier::ab', trainedTokens: 9 });
+    const shown = presentJob(job);
+    expect(jobObject.parse(shown)).toEqual(shown);
+    expect(shown).toMatchObject({
+      created_at: 1767323045,
+      finished_at: 1767323045,
+      organization_id: 'luthier',
+      hyperparameters: { n_epochs: 3, batch_size: 8, learning_rate_multiplier: 'auto', learning_rate: 0.002 },
+      fine_tuned_model: 'ft:m:luthier::ab',
+      trained_tokens: 9,
+      result_files: [],
+      error: null,
+    });
+  });
+
+  it('estimates its end only while it runs', () => {
+    const progress = { step: 1, totalSteps: 2, epoch: 0, loss: 1, tokensPerSecond: 1, secondsLeft: 30, memoryMib: 1 };
+    expect(presentJob(jobRecordOf({ status: 'running', progress }), 1_000_000).estimated_finish).toBe(1030);
+    expect(presentJob(jobRecordOf({ status: 'paused', progress }), 1_000_000).estimated_finish).toBeNull();
+  });
+
+  it('tells why it failed and what to do', () => {
+    const error = { code: 'data.bad' as const, message: 'Row 3 is empty.', hint: 'Fill it.', change: {} };
+    expect(presentJob(jobRecordOf({ status: 'failed', error })).error).toEqual({
+      code: 'data.bad',
+      message: 'Row 3 is empty. Fill it.',
+      param: null,
+    });
+  });
+
+  it('names metrics as OpenAI does, in events and checkpoints', () => {
+    const event = presentJobEvent({
+      id: 'ftevent-abcdefghij0123456789',
+      createdAt,
+      level: 'info',
+      type: 'metrics',
+      message: 'Step 1/2',
+      data: { step: 1, totalSteps: 2, loss: 2, evaluationTokenAccuracy: 0.5 },
+    });
+    expect(jobEventObject.parse(event).data).toEqual({
+      step: 1,
+      total_steps: 2,
+      train_loss: 2,
+      full_valid_mean_token_accuracy: 0.5,
+    });
+    const job = jobRecordOf({ fineTunedModel: 'ft:m:luthier::ab' });
+    const checkpoint = {
+      id: 'ftckpt_abcdefghij0123456789',
+      createdAt,
+      jobId: job.id,
+      step: 5,
+      uri: 'x',
+      metrics: { loss: 1 },
+    };
+    const shown = presentCheckpoint(checkpoint, job);
+    expect(checkpointObject.parse(shown)).toMatchObject({
+      fine_tuned_model_checkpoint: 'ft:m:luthier::ab:ckpt-step-5',
+      metrics: { step: 5, train_loss: 1 },
+    });
+  });
+});

@@ -1,0 +1,103 @@
+import { describe, expect, it } from '@jest/globals';
+import { AppError, httpCreateJob, newId, planJob } from '@luthier/contracts';
+import { inPublicNames, toJobRequest } from './job-request.js';
+
+const training_file = newId('file');
+const requestOf = (body: object) => toJobRequest(httpCreateJob.parse({ model: 'm', training_file, ...body }));
+
+describe('the public body of a job', () => {
+  it('with only what is required leaves everything else to training', () => {
+    const request = requestOf({});
+    expect(planJob.request.parse(request)).toEqual(request);
+    expect(request).toMatchObject({ hyperparameters: {}, tuning: null, mix: null, metadata: {}, autoFix: false });
+  });
+
+  it('carries every field over', () => {
+    const general_file = newId('file');
+    const hyperparameters = {
+      n_epochs: 2,
+      batch_size: 4,
+      learning_rate_multiplier: 1.5,
+      learning_rate: 0.001,
+      max_steps: 9,
+      lr_scheduler_type: 'linear',
+      warmup_ratio: 0.1,
+      weight_decay: 0.2,
+      max_grad_norm: 2,
+      eval_steps: 3,
+    };
+    const request = requestOf({
+      validation_file: training_file,
+      general_file,
+      suffix: 's',
+      seed: 1,
+      metadata: { a: 'b' },
+      hyperparameters,
+      mix: { file_id: general_file, share: 0.1 },
+      cutoff_length: 128,
+      auto_fix: true,
+    });
+    expect(planJob.request.parse(request)).toEqual({
+      model: 'm',
+      trainingFile: training_file,
+      validationFile: training_file,
+      generalFile: general_file,
+      suffix: 's',
+      seed: 1,
+      metadata: { a: 'b' },
+      method: { type: 'supervised' },
+      tuning: null,
+      mix: { fileId: general_file, share: 0.1 },
+      cutoffLength: 128,
+      autoFix: true,
+      hyperparameters: {
+        epochs: 2,
+        globalBatch: 4,
+        learningRateMultiplier: 1.5,
+        learningRate: 0.001,
+        maxSteps: 9,
+        schedule: 'linear',
+        warmupRatio: 0.1,
+        weightDecay: 0.2,
+        maxGradNorm: 2,
+        evaluationSteps: 3,
+      },
+    });
+  });
+
+  it.each([
+    [
+      { type: 'lora' },
+      { type: 'lora', r: 16, loraAlpha: 32, loraDropout: 0, targetModules: 'all-linear', useRslora: false },
+    ],
+    [
+      { type: 'qlora', r: 4, bits: 8 },
+      { type: 'qlora', r: 4, loraAlpha: 8, loraDropout: 0, targetModules: 'all-linear', useRslora: false, bits: 8 },
+    ],
+    [{ type: 'full' }, { type: 'full' }],
+    [
+      { type: 'freeze', trainable_layers: 2 },
+      { type: 'freeze', trainableLayers: 2 },
+    ],
+  ])('fills in the rest of the tuning %j', (tuning, expected) => {
+    expect(requestOf({ tuning }).tuning).toEqual(expected);
+  });
+
+  it.each([
+    [{ method: { type: 'dpo' } }, 'request.unsupported', 'method.type'],
+    [{ method: { type: 'reinforcement' } }, 'request.unsupported', 'method.type'],
+    [{ training_file: '../etc/passwd' }, 'file.not-found', 'training_file'],
+    [{ mix: { file_id: 'x', share: 0.1 } }, 'file.not-found', 'mix.file_id'],
+    [{ tuning: { type: 'freeze' } }, 'request.invalid', 'tuning.trainable_layers'],
+  ])('%j is refused with %s at %s', (body, code, param) => {
+    expect(() => requestOf(body)).toThrow(expect.objectContaining({ code, param }));
+  });
+
+  it('gives refusals of training the public field names', () => {
+    const named = (param: string, code: 'request.invalid' | 'model.not-found' = 'request.invalid') =>
+      (inPublicNames(new AppError(code, 'no', { param })) as AppError).param;
+    expect(named('hyperparameters.epochs')).toBe('hyperparameters.n_epochs');
+    expect(named('', 'model.not-found')).toBe('model');
+    expect(named('trainingFile')).toBe('trainingFile');
+  });
+});

@@ -1,0 +1,90 @@
+import { newId } from '@luthier/contracts';
+import type { FileRecord, JobRecord, ModelRecord } from '@luthier/contracts';
+
+const CREATED = '2026-01-02T03:04:05.000Z';
+
+export const fileRecordOf = (given: Partial<FileRecord> = {}): FileRecord => {
+  const id = given.id ?? newId('file');
+  return {
+    id,
+    filename: 'rows.jsonl',
+    purpose: 'fine-tune',
+    sizeBytes: 3,
+    sha256: 'a'.repeat(64),
+    uri: `artifact://files/${id}/content`,
+    createdAt: CREATED,
+    status: 'processed',
+    statusDetails: null,
+    ...given,
+  };
+};
+
+export const jobRecordOf = (given: Partial<JobRecord> = {}): JobRecord => ({
+  id: newId('job'),
+  status: 'queued',
+  phase: 'queued',
+  message: 'Waits for a place',
+  createdAt: CREATED,
+  finishedAt: null,
+  model: 'smollm2-135m-instruct',
+  baseModelId: null,
+  fineTunedModel: null,
+  tunedModelId: null,
+  trainingFile: newId('file'),
+  validationFile: null,
+  generalFile: null,
+  mix: null,
+  suffix: null,
+  seed: 7,
+  metadata: {},
+  method: { type: 'supervised' },
+  tuning: { type: 'lora', r: 16, loraAlpha: 32, loraDropout: 0, targetModules: 'all-linear', useRslora: false },
+  hyperparameters: {
+    epochs: 3,
+    maxSteps: null,
+    globalBatch: 8,
+    learningRate: 0.002,
+    schedule: 'cosine',
+    warmupRatio: 0.1,
+    weightDecay: 0,
+    adamBeta1: 0.9,
+    adamBeta2: 0.999,
+    adamEpsilon: 1e-8,
+    maxGradNorm: 1,
+    evaluationSteps: null,
+  },
+  cutoffLength: 512,
+  trainDatasetId: null,
+  heldOutDatasetId: null,
+  plan: null,
+  runId: null,
+  progress: null,
+  attempts: [],
+  trainedTokens: null,
+  result: null,
+  evaluationId: null,
+  error: null,
+  ...given,
+});
+
+export const modelRecordOf = (given: Partial<ModelRecord> = {}): ModelRecord => ({
+  id: newId('model'),
+  name: 'smollm2-135m-instruct',
+  kind: 'base',
+  state: 'ready',
+  createdAt: CREATED,
+  title: 'SmolLM2 135M Instruct',
+  license: 'apache-2.0',
+  languages: ['en'],
+  shape: null,
+  weights: null,
+  adapter: null,
+  baseModelId: null,
+  jobId: null,
+  source: null,
+  sourcesTried: [],
+  proof: 'unproven',
+  proofReason: null,
+  error: null,
+  ...given,
+});

@@ -1,0 +1,71 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import OpenAI from 'openai';
+import { createLogger } from '@luthier/service-kit';
+import type { RunningService } from '@luthier/service-kit';
+import { startNats, startPostgres, tempDir } from '@luthier/testing';
+import type { GatewayConfig } from '../gateway.config.js';
+import { startGateway } from '../start-gateway.js';
+import { Responders } from './responders.js';
+
+export interface GatewayFixture {
+  readonly service: RunningService;
+  readonly url: string;
+  readonly key: string;
+  readonly artifactsDir: string;
+  readonly workDir: string;
+  readonly responders: Responders;
+  readonly openai: OpenAI;
+  /** `fetch` with the key. */
+  call(path: string, init?: RequestInit): Promise<Response>;
+  stop(): Promise<void>;
+}
+
+/** A gateway with a NATS server and a database of its own. */
+export async function startGatewayFixture(overrides: Partial<GatewayConfig> = {}): Promise<GatewayFixture> {
+  const [nats, postgres, dir] = await Promise.all([startNats(), startPostgres(), tempDir('gateway')]);
+  const database = await postgres.createDatabase();
+  const config: GatewayConfig = {
+    service: 'gateway',
+    natsUrl: nats.url,
+    natsUser: undefined,
+    natsPassword: undefined,
+    httpHost: '127.0.0.1',
+    httpPort: 0,
+    logLevel: 'silent',
+    shutdownTimeoutMs: 5_000,
+    databaseUrl: database.url,
+    databasePoolMax: 4,
+    artifactsDir: join(dir, 'artifacts'),
+    workDir: dir,
+    webUrl: undefined,
+    maxFileBytes: 512 * 1024 * 1024,
+    bodyLimitBytes: 10 * 1024 * 1024,
+    sessionSeconds: 3600,
+    secureCookie: false,
+    trustProxy: false,
+    maxStreams: 50,
+    streamPollMs: 2_000,
+    ...overrides,
+  };
+  const logger = createLogger({ service: 'gateway', level: config.logLevel });
+  const service = await startGateway(config, { logger });
+  const key = (await readFile(join(dir, 'api-key'), 'utf8')).trim();
+  const responders = new Responders(await nats.connect());
+  return {
+    service,
+    url: service.url,
+    key,
+    artifactsDir: config.artifactsDir,
+    workDir: dir,
+    responders,
+    openai: new OpenAI({ apiKey: key, baseURL: `${service.url}/v1`, timeout: 15_000 }),
+    call: (path, init = {}) =>
+      fetch(`${service.url}${path}`, { ...init, headers: { authorization: `Bearer ${key}`, ...init.headers } }),
+    stop: async () => {
+      await service.stop();
+      await database.drop();
+      await nats.stop();
+    },
+  };
+}
