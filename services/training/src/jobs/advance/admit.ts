@@ -1,0 +1,111 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { AppError } from '@luthier/contracts';
+import { MessageBus } from '@luthier/messaging';
+import { decideAdmission, whyUnsupported } from '../../queue/admission.js';
+import { RunFiles } from '../../runs/run-files.js';
+import { buildRunRequest } from '../../runs/run-request.js';
+import type { Profile } from '../../runs/run-request.js';
+import { newRun, nextAttempt } from '../../runs/run.js';
+import { TRAINING_CONFIG } from '../../training.config.js';
+import type { TrainingConfig } from '../../training.config.js';
+import { TrainingMetrics } from '../../training.metrics.js';
+import { admitted } from '../job.js';
+import type { Job } from '../job.js';
+import type { JobTransaction } from '../job.store.js';
+import { inventoryOf, planJobRun, refuse } from './plan-and-queue.js';
+import { PhaseStep, change, failJob, wait } from './step.js';
+import type { StepOutcome } from './step.js';
+
+/** The queue: a job starts when it is its turn and its profile has a place. */
+@Injectable()
+export class Admit extends PhaseStep {
+  constructor(
+    private readonly bus: MessageBus,
+    private readonly files: RunFiles,
+    private readonly metrics: TrainingMetrics,
+    @Inject(TRAINING_CONFIG) private readonly config: TrainingConfig,
+  ) {
+    super();
+  }
+
+  override async look(job: Job): Promise<StepOutcome> {
+    if (job.status !== 'queued') return wait(); // paused
+    const inventory = await inventoryOf(this.bus);
+    if (!inventory) return wait('Waiting for the trainer to say what there is to run on');
+    const wish = {
+      method: job.request.method.type,
+      tuning: job.tuning.type,
+      architecture: job.base?.shape?.architecture ?? null,
+    };
+    const unsupported = whyUnsupported(inventory, wish);
+    if (unsupported) return change((tx) => failJob(tx, { code: 'model.unsupported', message: unsupported.message }));
+    const { plan, profile } = planJobRun(job, inventory);
+    if (plan.verdict === 'can-never-fit') return change((tx) => refuse(tx, plan));
+    if (!profile) return wait('Waiting for a runtime that can train this model');
+    const planned: Job = { ...job, plan };
+    const request = await this.requestOf(planned, profile);
+    return change(async (tx) => {
+      await tx.lockQueue();
+      const others = (await tx.liveRuns()).filter(({ jobId }) => jobId !== job.id);
+      const ahead = (await tx.queuedAhead()).filter(
+        (other) => planJobRun(other, inventory).profile?.name === profile.name,
+      );
+      const decision = decideAdmission({
+        plan,
+        profile,
+        countedRuns: inventory.countedRuns,
+        liveRuns: others,
+        ahead: ahead.length,
+      });
+      if (!decision.admit) {
+        if (tx.job.message !== decision.why) await tx.saveJob({ ...tx.job, plan, message: decision.why });
+        return;
+      }
+      await this.start(tx, planned, profile, request);
+    });
+  }
+
+  private async requestOf(job: Job, profile: Profile): Promise<{ uri: string; sha256: string }> {
+    if (job.runId === null) throw new AppError('internal', undefined, { cause: new Error(`${job.id} has no run id`) });
+    return this.files.writeRequest(job.runId, buildRunRequest(job, profile, this.config.runDeadlineSeconds));
+  }
+
+  private async start(
+    tx: JobTransaction,
+    job: Job,
+    profile: Profile,
+    request: { uri: string; sha256: string },
+  ): Promise<void> {
+    const { runId, plan } = job;
+    if (runId === null || plan === null) return;
+    if (tx.run) {
+      await tx.saveRun(nextAttempt(tx.run));
+      this.metrics.attempts.inc({ reason: 'resumed' });
+    } else {
+      await tx.saveRun(
+        newRun({
+          id: runId,
+          jobId: job.id,
+          stopGraceSeconds: this.config.stopGraceSeconds,
+          requestUri: request.uri,
+          requestSha256: request.sha256,
+          resources: {
+            nodes: 1,
+            devicesPerNode: profile.devices > 0 ? 1 : 0,
+            deviceMemoryMib: 0,
+            cpu: profile.cpus,
+            memoryMib: profile.memoryMib,
+            scratchMib: 0,
+          },
+          runtime: profile.runtime,
+          profile: profile.name,
+          priority: 0,
+          deadlineSeconds: this.config.runDeadlineSeconds,
+        }),
+      );
+      this.metrics.attempts.inc({ reason: 'first' });
+    }
+    await tx.event({ level: 'info', type: 'message', message: `Fine-tuning job started on ${profile.device}` });
+    await tx.saveJob(admitted(tx.job, plan, tx.run?.attempt ?? 1));
+  }
+}

@@ -1,0 +1,68 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { AppError, evaluateJob, jobSucceeded } from '@luthier/contracts';
+import type { EvaluationRecord } from '@luthier/contracts';
+import { MessageBus } from '@luthier/messaging';
+import { TRAINING_CONFIG } from '../../training.config.js';
+import type { TrainingConfig } from '../../training.config.js';
+import { done, evaluationBegun } from '../job.js';
+import type { Job } from '../job.js';
+import type { JobTransaction } from '../job.store.js';
+import { PhaseStep, change, mayPass, wait } from './step.js';
+import type { StepOutcome } from './step.js';
+
+const SUCCESS = 'The job has successfully completed';
+
+/** The comparison with the base. Whatever becomes of it, the model is trained and registered: the job succeeds. */
+@Injectable()
+export class Evaluate extends PhaseStep {
+  constructor(
+    private readonly bus: MessageBus,
+    @Inject(TRAINING_CONFIG) private readonly config: TrainingConfig,
+  ) {
+    super();
+  }
+
+  override async look(job: Job): Promise<StepOutcome> {
+    const late =
+      job.evaluatingSince !== null && Date.now() - Date.parse(job.evaluatingSince) > this.config.evaluationTimeoutMs;
+    try {
+      const record = await this.ask(job);
+      if (record.state === 'completed') return change((tx) => succeed(tx, record.id, null));
+      if (record.state === 'failed') {
+        return change((tx) => succeed(tx, record.id, record.error?.message ?? 'The evaluation failed.'));
+      }
+      if (late) return change((tx) => succeed(tx, record.id, 'The evaluation took too long.'));
+      if (record.id === job.evaluationId) return wait();
+      return change((tx) => tx.saveJob(evaluationBegun(tx.job, record.id)));
+    } catch (cause) {
+      const { code, message } = AppError.from(cause);
+      if (mayPass(code) && !late) return wait();
+      return change((tx) => succeed(tx, job.evaluationId, `The model could not be evaluated: ${message}`));
+    }
+  }
+
+  private ask(job: Job): Promise<EvaluationRecord> {
+    const { tunedModelId, base, request, result } = job;
+    if (tunedModelId === null || !base) {
+      throw new AppError('internal', undefined, { cause: new Error(`${job.id} has no model to evaluate`) });
+    }
+    return this.bus.request(evaluateJob, {
+      jobId: job.id,
+      modelId: tunedModelId,
+      baseModelId: base.id,
+      heldOutFileId: request.validationFile,
+      generalFileId: request.generalFile,
+      base: result?.base ?? null,
+      tuned: result?.tuned ?? null,
+    });
+  }
+}
+
+async function succeed(tx: JobTransaction, evaluationId: string | null, fault: string | null): Promise<void> {
+  const { job } = tx;
+  if (fault !== null) await tx.event({ level: 'warn', type: 'message', message: `Not evaluated. ${fault}` });
+  await tx.event({ level: 'info', type: 'message', message: SUCCESS });
+  const message = fault === null ? SUCCESS : `${SUCCESS}; the model is not proven: ${fault}`;
+  await tx.saveJob(done({ ...job, evaluationId }, new Date().toISOString(), message));
+  await tx.announce(jobSucceeded, { jobId: job.id, status: 'succeeded', modelId: job.tunedModelId, code: null });
+}

@@ -1,0 +1,92 @@
+import { Injectable } from '@nestjs/common';
+import { AppError, getModel, getValidation, importModel } from '@luthier/contracts';
+import type { ModelRecord, ValidationReport } from '@luthier/contracts';
+import { MessageBus } from '@luthier/messaging';
+import { advise } from '@luthier/planner';
+import { validated } from '../job.js';
+import type { BaseModel, Job } from '../job.js';
+import { PhaseStep, change, fail, wait } from './step.js';
+import type { StepOutcome } from './step.js';
+
+const SHOWN_ISSUES = 3;
+
+/** Files checked, base model there. Then what the user left open is decided. */
+@Injectable()
+export class ValidateFiles extends PhaseStep {
+  constructor(private readonly bus: MessageBus) {
+    super();
+  }
+
+  override async look(job: Job): Promise<StepOutcome> {
+    const { request } = job;
+    const files = [request.trainingFile, request.validationFile, request.generalFile, request.mix?.fileId];
+    const reports: ValidationReport[] = [];
+    for (const fileId of new Set(files)) {
+      if (fileId == null) continue;
+      const report = await this.bus.request(getValidation, { fileId });
+      if (report.state === 'done' && report.usableRows === 0) {
+        return fail({ code: 'file.unusable', message: whyUnusable(report), hint: hintOf(report) });
+      }
+      reports.push(report);
+    }
+    const model = await this.baseModel(request.model);
+    if (model.state === 'failed') {
+      const { code, message, hint } = model.error ?? { code: 'model.import-failed' as const, message: '', hint: '' };
+      return fail({ code, message: message || `The model "${request.model}" could not be imported.`, hint });
+    }
+    const open = reports.find(({ state }) => state === 'validating');
+    if (open) return wait(`Validating file ${open.fileId}`);
+    if (model.state === 'importing' || !model.shape || !model.weights) {
+      return wait(`Importing the base model ${request.model}`);
+    }
+    return this.finish(
+      job,
+      model,
+      reports.find(({ fileId }) => fileId === request.trainingFile),
+    );
+  }
+
+  private finish(job: Job, model: ModelRecord, report: ValidationReport | undefined): StepOutcome {
+    const { request } = job;
+    const rows = report?.usableRows ?? null;
+    const { tuning, hyperparameters, cutoffLength, notes } = advise({ shape: model.shape, rows, requested: request });
+    const base: BaseModel = { id: model.id, name: model.name, weights: model.weights, shape: model.shape };
+    return change(async (tx) => {
+      if (report) {
+        const { usableRows, errorCount, warningCount } = report;
+        await tx.event({
+          level: errorCount > 0 ? 'warn' : 'info',
+          type: 'message',
+          message: `Validated ${request.trainingFile}: ${usableRows} usable rows, ${errorCount} errors, ${warningCount} warnings`,
+        });
+      }
+      await tx.saveJob(validated(tx.job, { base, tuning, hyperparameters, cutoffLength, advice: notes }));
+    });
+  }
+
+  private async baseModel(name: string): Promise<ModelRecord> {
+    try {
+      const { model } = await this.bus.request(getModel, { model: name });
+      if (model.kind === 'base') return model;
+      throw new AppError('model.unsupported', `"${name}" is a tuned model; a job starts from a base model.`, {
+        param: 'model',
+      });
+    } catch (cause) {
+      if (cause instanceof AppError && cause.code === 'model.not-found') {
+        return this.bus.request(importModel, { model: name });
+      }
+      throw cause;
+    }
+  }
+}
+
+function whyUnusable({ fileId, issues, rows }: ValidationReport): string {
+  const first = issues
+    .slice(0, SHOWN_ISSUES)
+    .map(({ line, message }) => (line > 0 ? `line ${line}: ${message}` : message));
+  const why = first.length > 0 ? ` ${first.join(' ')}` : '';
+  return `The file ${fileId} has no usable row (${rows} read).${why}`;
+}
+
+const hintOf = ({ issues }: ValidationReport): string =>
+  issues[0]?.hint ?? 'Read the issues of the file and correct the rows they name.';

@@ -1,0 +1,240 @@
+import { ERRORS, isTerminalJobStatus } from '@luthier/contracts';
+import type {
+  ArtifactRef,
+  ErrorCode,
+  Hyperparameters,
+  JobPhase,
+  JobRecord,
+  JobRequest,
+  JobStatus,
+  ModelShape,
+  Plan,
+  Tuning,
+} from '@luthier/contracts';
+import type { AdviceNote, Diagnosis } from '@luthier/planner';
+
+export type JobAttempt = JobRecord['attempts'][number];
+export type JobProgress = NonNullable<JobRecord['progress']>;
+export type JobResult = NonNullable<JobRecord['result']>;
+
+/** What training remembers of a prepared dataset. */
+export interface PreparedData {
+  readonly id: string;
+  readonly rows: number;
+  readonly tokens: number;
+  readonly trainedTokens: number;
+  readonly longestRowTokens: number;
+  readonly artifact: ArtifactRef;
+}
+
+export interface BaseModel {
+  readonly id: string;
+  readonly name: string;
+  /** Null until it is imported. */
+  readonly weights: ArtifactRef | null;
+  readonly shape: ModelShape | null;
+}
+
+/** A fine-tuning job. Plain immutable data; only the functions of this file make new versions of it. */
+export interface Job {
+  readonly id: string;
+  readonly status: JobStatus;
+  readonly phase: JobPhase;
+  readonly message: string;
+  /** Rises with every change of the lifecycle (not of progress): whoever decided on an older one decides again. */
+  readonly revision: number;
+  readonly createdAt: string;
+  readonly finishedAt: string | null;
+  readonly request: JobRequest;
+  readonly seed: number;
+  readonly tuning: Tuning;
+  readonly hyperparameters: Hyperparameters;
+  readonly cutoffLength: number;
+  readonly advice: readonly AdviceNote[];
+  readonly base: BaseModel | null;
+  readonly trainDatasetId: string | null;
+  readonly heldOutDatasetId: string | null;
+  readonly train: PreparedData | null;
+  readonly heldOut: PreparedData | null;
+  readonly plan: Plan | null;
+  readonly runId: string | null;
+  /** What the user asked for last; a stop takes effect when the live attempt has ended. */
+  readonly intent: 'run' | 'cancel' | 'pause';
+  readonly progress: JobProgress | null;
+  /** When progress was last put into the live stream, in ms since 1970. */
+  readonly progressToldAtMs: number;
+  readonly attempts: readonly JobAttempt[];
+  readonly trainedTokens: number | null;
+  readonly result: JobResult | null;
+  readonly artifact: ArtifactRef | null;
+  readonly tunedModelId: string | null;
+  readonly fineTunedModel: string | null;
+  readonly evaluationId: string | null;
+  readonly evaluatingSince: string | null;
+  /** Times that the batch was halved after the device ran out of memory (`autoFix`). */
+  readonly fixes: number;
+  readonly error: Diagnosis | null;
+}
+
+/** From a status to those that may follow it. Terminal ones lead nowhere. */
+export const STATUS_TRANSITIONS: Readonly<Record<JobStatus, readonly JobStatus[]>> = {
+  validating_files: ['queued', 'failed', 'cancelled'],
+  queued: ['running', 'paused', 'failed', 'cancelled'],
+  running: ['queued', 'paused', 'succeeded', 'failed', 'cancelled'],
+  paused: ['queued', 'failed', 'cancelled'],
+  succeeded: [],
+  failed: [],
+  cancelled: [],
+};
+
+const RUN_PHASES: readonly JobPhase[] = ['scheduling', 'starting', 'training', 'saving'];
+
+/** From a phase to those that may follow it. Within a run they go back when a new attempt is made. */
+export const PHASE_TRANSITIONS: Readonly<Record<JobPhase, readonly JobPhase[]>> = {
+  validating: ['preparing'],
+  preparing: ['planning'],
+  planning: ['queued'],
+  queued: ['scheduling'],
+  scheduling: [...RUN_PHASES, 'queued', 'registering'],
+  starting: [...RUN_PHASES, 'queued', 'registering'],
+  training: [...RUN_PHASES, 'queued', 'registering'],
+  saving: [...RUN_PHASES, 'queued', 'registering'],
+  registering: ['evaluating'],
+  evaluating: ['done'],
+  done: [],
+};
+
+export class IllegalTransition extends Error {
+  override readonly name = 'IllegalTransition';
+}
+
+export const isFinished = (job: Job): boolean => isTerminalJobStatus(job.status);
+export const isInRun = (job: Job): boolean => RUN_PHASES.includes(job.phase);
+
+interface Move {
+  status?: JobStatus;
+  phase?: JobPhase;
+  message: string;
+}
+
+/** The only way from one state to another. @throws IllegalTransition for a move that the tables do not list. */
+export function move(job: Job, to: Move, patch: Partial<Job> = {}): Job {
+  const status = to.status ?? job.status;
+  const phase = to.phase ?? job.phase;
+  if (isFinished(job)) throw new IllegalTransition(`${job.id} has ended as ${job.status}`);
+  if (status !== job.status && !STATUS_TRANSITIONS[job.status].includes(status)) {
+    throw new IllegalTransition(`${job.id}: ${job.status} -> ${status}`);
+  }
+  if (phase !== job.phase && !PHASE_TRANSITIONS[job.phase].includes(phase)) {
+    throw new IllegalTransition(`${job.id}: ${job.phase} -> ${phase}`);
+  }
+  return { ...job, ...patch, status, phase, message: to.message, revision: job.revision + 1 };
+}
+
+export const validated = (
+  job: Job,
+  patch: Pick<Job, 'base' | 'tuning' | 'hyperparameters' | 'cutoffLength' | 'advice'>,
+): Job => move(job, { phase: 'preparing', message: 'Preparing the datasets' }, patch);
+
+export const prepared = (job: Job, train: PreparedData, heldOut: PreparedData | null): Job =>
+  move(job, { phase: 'planning', message: 'Planning memory and time' }, { train, heldOut });
+
+export const queued = (job: Job, plan: Plan | null, runId: string): Job =>
+  move(job, { status: 'queued', phase: 'queued', message: 'Waiting for a place to run' }, { plan, runId });
+
+export const admitted = (job: Job, plan: Plan, attempt: number): Job =>
+  move(
+    job,
+    { status: 'running', phase: 'scheduling', message: 'The run is being placed' },
+    { plan, attempts: [...job.attempts, newAttempt(attempt, null)] },
+  );
+
+const newAttempt = (attempt: number, resumedFromStep: number | null): JobAttempt => ({
+  attempt,
+  startedAt: null,
+  endedAt: null,
+  code: null,
+  message: '',
+  resumedFromStep,
+});
+
+const updateAttempt = (job: Job, attempt: number, patch: Partial<JobAttempt>): readonly JobAttempt[] =>
+  job.attempts.map((each) => (each.attempt === attempt ? { ...each, ...patch } : each));
+
+export const attemptStarted = (job: Job, attempt: number, startedAt: string, resumedFromStep: number | null): Job => ({
+  ...job,
+  attempts: updateAttempt(job, attempt, { startedAt, ...(resumedFromStep !== null && { resumedFromStep }) }),
+});
+
+export const attemptEnded = (
+  job: Job,
+  attempt: number,
+  end: { endedAt: string; code: ErrorCode | null; message: string },
+): Job => ({ ...job, attempts: updateAttempt(job, attempt, end) });
+
+/** A new attempt of the same run, from its newest checkpoint. */
+export const retried = (job: Job, attempt: number, code: ErrorCode, fromStep: number | null): Job =>
+  move(
+    job,
+    {
+      phase: 'scheduling',
+      message: `${ERRORS[code].title}; attempt ${attempt} goes on from ${fromStep === null ? 'the start' : `step ${fromStep}`}`,
+    },
+    { attempts: [...job.attempts, newAttempt(attempt, fromStep)] },
+  );
+
+/** Back to planning's result with a smaller batch, as a new run (`autoFix`). */
+export const shrunk = (job: Job, runId: string, globalBatch: number): Job =>
+  move(
+    job,
+    {
+      status: 'queued',
+      phase: 'queued',
+      message: `The device ran out of memory; trying again with a batch of ${globalBatch}`,
+    },
+    {
+      hyperparameters: { ...job.hyperparameters, globalBatch },
+      runId,
+      progress: null,
+      attempts: [],
+      fixes: job.fixes + 1,
+    },
+  );
+
+export const stopAsked = (job: Job, intent: 'cancel' | 'pause'): Job =>
+  move(job, { message: intent === 'cancel' ? 'Cancelling' : 'Pausing' }, { intent });
+
+export const paused = (job: Job, fault: string | null): Job =>
+  move(
+    job,
+    { status: 'paused', phase: 'queued', message: fault === null ? 'Paused' : `Paused. ${fault}` },
+    { intent: 'run' },
+  );
+
+export const resumed = (job: Job): Job =>
+  move(job, { status: 'queued', message: 'Waiting for a place to run' }, { intent: 'run' });
+
+export const cancelled = (job: Job, now: string, fault: string | null): Job =>
+  move(
+    job,
+    { status: 'cancelled', message: fault === null ? 'Cancelled' : `Cancelled. ${fault}` },
+    { intent: 'cancel', finishedAt: now },
+  );
+
+export const failed = (job: Job, now: string, error: Diagnosis): Job =>
+  move(job, { status: 'failed', message: error.message }, { error, finishedAt: now });
+
+export const trained = (job: Job, patch: Pick<Job, 'result' | 'artifact' | 'trainedTokens' | 'progress'>): Job =>
+  move(job, { phase: 'registering', message: 'Registering the model' }, patch);
+
+export const registered = (job: Job, model: { id: string; name: string }, now: string): Job =>
+  move(
+    job,
+    { phase: 'evaluating', message: 'Comparing the model with its base' },
+    { tunedModelId: model.id, fineTunedModel: model.name, evaluatingSince: now },
+  );
+
+export const evaluationBegun = (job: Job, evaluationId: string): Job => ({ ...job, evaluationId });
+
+export const done = (job: Job, now: string, message: string): Job =>
+  move(job, { status: 'succeeded', phase: 'done', message }, { finishedAt: now });

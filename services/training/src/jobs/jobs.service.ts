@@ -1,0 +1,239 @@
+import { randomInt } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { AppError, getFile, getModel, getValidation, jobCancelled, listCatalog } from '@luthier/contracts';
+import type { JobRequest, ModelRecord, Plan } from '@luthier/contracts';
+import { MessageBus } from '@luthier/messaging';
+import { advise, planRun } from '@luthier/planner';
+import { capableProfiles, whyUnsupported } from '../queue/admission.js';
+import { Projector } from '../runs/projector.js';
+import { closed, ended, stopped } from '../runs/run.js';
+import { inventoryOf } from './advance/plan-and-queue.js';
+import { cancelled, isFinished, isInRun, paused, resumed, stopAsked } from './job.js';
+import type { Job } from './job.js';
+import { JobStore } from './job.store.js';
+import type { JobTransaction } from './job.store.js';
+import { JobWorker } from './job-worker.js';
+
+const MAX_SEED = 2_147_483_647;
+const CHARACTERS_PER_TOKEN = 4;
+
+type Wish = Omit<JobRequest, 'jobId'>;
+
+/** What callers ask of jobs. The work itself is done by `AdvanceJob`. */
+@Injectable()
+export class JobsService {
+  constructor(
+    private readonly jobs: JobStore,
+    private readonly bus: MessageBus,
+    private readonly worker: JobWorker,
+    private readonly projector: Projector,
+  ) {}
+
+  /** Idempotent by job id. @throws AppError for unknown files and models, and for what no runtime here can do. */
+  async create(request: JobRequest): Promise<Job> {
+    const known = await this.jobs.get(request.jobId);
+    if (known) return known;
+    const model = await this.checkWish(request);
+    const { tuning, hyperparameters, cutoffLength, notes } = advise({
+      shape: model?.shape ?? null,
+      rows: null,
+      requested: request,
+    });
+    const job: Job = {
+      id: request.jobId,
+      status: 'validating_files',
+      phase: 'validating',
+      message: 'Validating files',
+      revision: 1,
+      createdAt: new Date().toISOString(),
+      finishedAt: null,
+      request,
+      seed: request.seed ?? randomInt(MAX_SEED),
+      tuning,
+      hyperparameters,
+      cutoffLength,
+      advice: notes,
+      base: model ? { id: model.id, name: model.name, weights: model.weights, shape: model.shape } : null,
+      trainDatasetId: null,
+      heldOutDatasetId: null,
+      train: null,
+      heldOut: null,
+      plan: null,
+      runId: null,
+      intent: 'run',
+      progress: null,
+      progressToldAtMs: 0,
+      attempts: [],
+      trainedTokens: null,
+      result: null,
+      artifact: null,
+      tunedModelId: null,
+      fineTunedModel: null,
+      evaluationId: null,
+      evaluatingSince: null,
+      fixes: 0,
+      error: null,
+    };
+    const stored = await this.jobs.create(job, [
+      { level: 'info', type: 'message', message: `Created fine-tuning job: ${job.id}` },
+      { level: 'info', type: 'message', message: `Validating training file: ${request.trainingFile}` },
+    ]);
+    this.worker.wake(job.id);
+    return stored;
+  }
+
+  /** @throws AppError `job.not-found`. */
+  async get(jobId: string): Promise<Job> {
+    const job = await this.jobs.get(jobId);
+    if (!job) throw new AppError('job.not-found', `There is no job "${jobId}"`);
+    return job;
+  }
+
+  /** At once without a live attempt; else when the run has saved and left. @throws AppError `job.not-cancellable`. */
+  async cancel(jobId: string): Promise<Job> {
+    return this.ask(jobId, async (tx) => {
+      const { job, run } = tx;
+      if (job.status === 'cancelled' || (job.intent === 'cancel' && !isFinished(job))) return;
+      if (isFinished(job) || job.phase === 'registering' || job.phase === 'evaluating') {
+        const message = isFinished(job)
+          ? `The job has already ended as ${job.status}`
+          : 'The training has already succeeded';
+        throw new AppError('job.not-cancellable', message);
+      }
+      if (run?.live && run.projectedGeneration > 0) {
+        await tx.saveRun(stopped(run, 'cancel'));
+        await tx.event({ level: 'info', type: 'message', message: 'Cancelling the job' });
+        return tx.saveJob(stopAsked(job, 'cancel'));
+      }
+      const now = new Date().toISOString();
+      if (run && !run.closed) await tx.saveRun(closed(run, now));
+      await tx.event({ level: 'info', type: 'message', message: 'The job has been cancelled' });
+      await tx.saveJob(cancelled(job, now, null));
+      await tx.announce(jobCancelled, { jobId, status: 'cancelled', modelId: null, code: null });
+    });
+  }
+
+  /** @throws AppError `job.not-pausable` unless the job is queued or training. */
+  async pause(jobId: string): Promise<Job> {
+    return this.ask(jobId, async (tx) => {
+      const { job, run } = tx;
+      if (job.status === 'paused' || job.intent === 'pause') return;
+      const possible = job.status === 'queued' || (job.status === 'running' && isInRun(job) && job.intent === 'run');
+      if (!possible)
+        throw new AppError('job.not-pausable', `A job that is ${job.status} (${job.phase}) cannot be paused`);
+      if (job.status === 'running' && run?.live && run.projectedGeneration > 0) {
+        await tx.saveRun(stopped(run, 'pause'));
+        return tx.saveJob(stopAsked(job, 'pause'));
+      }
+      if (run?.live) await tx.saveRun(ended(run));
+      await tx.event({ level: 'info', type: 'message', message: 'The job is paused' });
+      await tx.saveJob(paused(job, null));
+    });
+  }
+
+  /** Back into the queue; goes on from the newest checkpoint. @throws AppError `job.not-pausable` unless paused. */
+  async resume(jobId: string): Promise<Job> {
+    return this.ask(jobId, async (tx) => {
+      if (tx.job.status !== 'paused') {
+        throw new AppError('job.not-pausable', `A job that is ${tx.job.status} cannot be resumed`);
+      }
+      await tx.event({ level: 'info', type: 'message', message: 'The job is resumed' });
+      await tx.saveJob(resumed(tx.job));
+    });
+  }
+
+  /** A plan for something that is not submitted; tokens are guessed from the file's characters. */
+  async plan(wish: Wish): Promise<Plan> {
+    const { model } = await this.bus.request(getModel, { model: wish.model });
+    if (!model.shape) throw new AppError('model.not-ready', `The model "${wish.model}" is ${model.state}`);
+    const report = await this.bus.request(getValidation, { fileId: wish.trainingFile });
+    const rows = Math.max(1, report.usableRows);
+    const tokens = Math.ceil(report.characters / CHARACTERS_PER_TOKEN);
+    const { tuning, hyperparameters, cutoffLength, notes } = advise({
+      shape: model.shape,
+      rows: report.state === 'done' ? rows : null,
+      requested: wish,
+    });
+    const inventory = await inventoryOf(this.bus);
+    const kind = { method: wish.method.type, tuning: tuning.type, architecture: model.shape.architecture };
+    const [profile] = inventory ? capableProfiles(inventory, kind) : [];
+    const plan = planRun({
+      shape: model.shape,
+      tuning,
+      hyperparameters,
+      rows,
+      // Rows differ in length; twice the mean is a fair guess of the longest.
+      longestRowTokens: Math.min(cutoffLength, Math.max(16, Math.ceil((2 * tokens) / rows))),
+      tokensPerEpoch: tokens,
+      cutoffLength,
+      profile,
+    });
+    const guess =
+      report.state === 'done' ? 'Tokens are guessed from the size of the file.' : 'The file is still being validated.';
+    return { ...plan, notes: [guess, ...plan.notes, ...notes.map(({ field, note }) => `${field}: ${note}`)] };
+  }
+
+  private async ask(jobId: string, change: (tx: JobTransaction) => Promise<void>): Promise<Job> {
+    const job = await this.jobs.change(jobId, async (tx) => {
+      await change(tx);
+      return tx.job;
+    });
+    // A fault here is not the caller's: the sweep projects what is behind.
+    if (job.runId !== null) await this.projector.project(job.runId).catch(() => undefined);
+    this.worker.wake(jobId);
+    return job;
+  }
+
+  /** Everything named exists and a runtime can do it; undefined: the model is in the catalogue but not imported. */
+  private async checkWish(wish: Wish): Promise<ModelRecord | undefined> {
+    const files: [string, string | null | undefined][] = [
+      ['training_file', wish.trainingFile],
+      ['validation_file', wish.validationFile],
+      ['general_file', wish.generalFile],
+      ['mix.file_id', wish.mix?.fileId],
+    ];
+    for (const [param, fileId] of files) {
+      if (fileId != null) await this.checkFile(param, fileId);
+    }
+    const model = await this.findModel(wish.model);
+    const inventory = await inventoryOf(this.bus);
+    const unsupported =
+      inventory &&
+      whyUnsupported(inventory, {
+        method: wish.method.type,
+        tuning: wish.tuning?.type ?? 'lora',
+        architecture: model?.shape?.architecture ?? null,
+      });
+    if (unsupported) throw new AppError('model.unsupported', unsupported.message, { param: unsupported.param });
+    return model;
+  }
+
+  private async checkFile(param: string, fileId: string): Promise<void> {
+    try {
+      await this.bus.request(getFile, { fileId });
+    } catch (cause) {
+      throw withParam(cause, 'file.not-found', param);
+    }
+  }
+
+  private async findModel(name: string): Promise<ModelRecord | undefined> {
+    try {
+      const { model } = await this.bus.request(getModel, { model: name });
+      if (model.kind === 'base') return model;
+    } catch (cause) {
+      if (!(cause instanceof AppError) || cause.code !== 'model.not-found') throw cause;
+      const { entries } = await this.bus.request(listCatalog, {});
+      if (entries.some((entry) => entry.name === name)) return undefined;
+      throw new AppError('model.not-found', `There is no base model "${name}"`, { param: 'model' });
+    }
+    throw new AppError('model.unsupported', `"${name}" is a tuned model; a job starts from a base model`, {
+      param: 'model',
+    });
+  }
+}
+
+function withParam(cause: unknown, code: AppError['code'], param: string): unknown {
+  return cause instanceof AppError && cause.code === code
+    ? new AppError(code, cause.message, { param, hint: cause.hint, cause })
+    : cause;
+}

@@ -1,0 +1,90 @@
+import type { Inventory, Plan, Tuning } from '@luthier/contracts';
+import type { Method } from '@luthier/contracts';
+import type { Run } from '../runs/run.js';
+
+export type Profile = Inventory['profiles'][number];
+
+export interface Wish {
+  method: Method['type'];
+  tuning: Tuning['type'];
+  /** Null while it is not known: then it does not exclude a profile. */
+  architecture: string | null;
+}
+
+export interface Unsupported {
+  /** The field at fault in its public spelling. */
+  param: string;
+  message: string;
+}
+
+const can = (profile: Profile, { method, tuning, architecture }: Wish): boolean =>
+  profile.capabilities.modes.includes('train') &&
+  profile.capabilities.methods.includes(method) &&
+  profile.capabilities.tunings.includes(tuning) &&
+  (architecture === null || profile.capabilities.architectures.includes(architecture));
+
+/** Profiles that can do what is wished, those with the most memory first. */
+export const capableProfiles = (inventory: Inventory, wish: Wish): Profile[] =>
+  inventory.profiles.filter((profile) => can(profile, wish)).sort((a, b) => b.memoryMib - a.memoryMib);
+
+/** Why no profile can do it, or undefined when one can, or when nothing is known of any. */
+export function whyUnsupported(inventory: Inventory, wish: Wish): Unsupported | undefined {
+  const { profiles } = inventory;
+  if (profiles.length === 0 || profiles.some((profile) => can(profile, wish))) return undefined;
+  const offered = (list: (profile: Profile) => readonly string[]): string =>
+    [...new Set(profiles.flatMap((profile) => list(profile)))].join(', ') || 'nothing';
+  const methods = profiles.filter((profile) => profile.capabilities.methods.includes(wish.method));
+  if (methods.length === 0) {
+    return {
+      param: 'method.type',
+      message: `No runtime here trains with "${wish.method}"; there is ${offered((p) => p.capabilities.methods)}.`,
+    };
+  }
+  const tunings = methods.filter((profile) => profile.capabilities.tunings.includes(wish.tuning));
+  if (tunings.length === 0) {
+    return {
+      param: 'tuning.type',
+      message: `No runtime here trains with "${wish.tuning}"; there is ${offered((p) => p.capabilities.tunings)}.`,
+    };
+  }
+  return {
+    param: 'model',
+    message: `No runtime here trains models of the kind ${wish.architecture ?? 'unknown'}; there is ${offered((p) => p.capabilities.architectures)}.`,
+  };
+}
+
+export type Admission = { admit: true } | { admit: false; why: string };
+
+/**
+ * Whether a job may start on a profile now: first come, first served within a priority, a slot free, memory free. Runs
+ * that the inventory does not count yet are subtracted here. Pure.
+ */
+export function decideAdmission(question: {
+  plan: Plan;
+  profile: Profile;
+  countedRuns: readonly string[];
+  /** Runs that may occupy a place, without the job's own. */
+  liveRuns: readonly Pick<Run, 'id' | 'profile' | 'resources'>[];
+  /** Jobs that wait before this one for the same profile. */
+  ahead: number;
+}): Admission {
+  const { plan, profile, countedRuns, liveRuns, ahead } = question;
+  const here = liveRuns.filter((run) => run.profile === profile.name);
+  if (ahead > 0)
+    return { admit: false, why: `${ahead === 1 ? 'One job waits' : `${ahead} jobs wait`} before this one.` };
+  if (here.length >= profile.slots) {
+    return {
+      admit: false,
+      why: `Waiting for a free place on "${profile.name}": ${here.length} of ${profile.slots} in use.`,
+    };
+  }
+  const uncounted = here.filter((run) => !countedRuns.includes(run.id));
+  const free = profile.freeMemoryMib - uncounted.reduce((sum, run) => sum + run.resources.memoryMib, 0);
+  if (plan.totalMib > free) {
+    return {
+      admit: false,
+      why: `Waiting for memory on "${profile.name}": the run needs about ${plan.totalMib} MiB, ${Math.max(0, Math.floor(free))} MiB are free.`,
+    };
+  }
+  return { admit: true };
+}

@@ -1,0 +1,164 @@
+import type { RunStreamMessage, RuntimeEvent } from '@luthier/contracts';
+import { attemptStarted } from '../jobs/job.js';
+import type { Job, JobProgress } from '../jobs/job.js';
+import type { Incarnation, JobTransaction, MetricPoint, NewEvent } from '../jobs/job.store.js';
+import { moveTo } from './run-phase.js';
+
+/** How often progress is put into the live stream at most. */
+const TELL_EVERY_MS = 1_000;
+/** Metrics events in a job's event list, at most. */
+const METRIC_EVENTS = 50;
+
+type Step = Extract<RuntimeEvent, { type: 'step' }>;
+type Evaluation = Extract<RuntimeEvent, { type: 'evaluation' }>;
+
+/** The points of a curve that one line carries. */
+export function pointsOf(event: RuntimeEvent): MetricPoint[] {
+  if (event.type === 'step') {
+    const { step, loss, learningRate, gradNorm, stepMs, tokens, memory, metrics } = event;
+    return named(step, {
+      ...metrics,
+      loss,
+      learningRate,
+      gradNorm,
+      stepMs,
+      memoryMib: memory.deviceMib ?? memory.hostMib,
+      ...(stepMs > 0 && { tokensPerSecond: (tokens * 1000) / stepMs }),
+    });
+  }
+  if (event.type === 'evaluation') {
+    return named(event.step, {
+      ...event.metrics,
+      evaluationLoss: event.loss,
+      evaluationTokenAccuracy: event.tokenAccuracy,
+      evaluationPerplexity: event.perplexity,
+    });
+  }
+  return [];
+}
+
+const named = (step: number, values: Record<string, number>): MetricPoint[] =>
+  Object.entries(values).map(([name, value]) => ({ step, name, value }));
+
+/**
+ * What one line of a run changes. Idempotent: a line that was applied already changes nothing. The caller holds the lock
+ * and has checked that the run is the job's and not finished.
+ */
+export async function applyRunEvent(
+  tx: JobTransaction,
+  { runId, attempt, incarnation, event }: RunStreamMessage,
+): Promise<void> {
+  const pair = { attempt, incarnation };
+  switch (event.type) {
+    case 'started':
+      return started(tx, runId, pair, event);
+    case 'step':
+      return step(tx, runId, pair, event);
+    case 'evaluation':
+      return evaluation(tx, runId, pair, event);
+    case 'checkpoint-stored': {
+      const { step: at, uri, sha256, time } = event;
+      await tx.addCheckpoint(runId, pair, { step: at, uri, sha256, createdAt: time });
+      return;
+    }
+    case 'phase':
+      if (isCurrent(tx, attempt)) await moveTo(tx, PHASE_OF[event.phase]);
+      return;
+    case 'warning':
+      if (isCurrent(tx, attempt)) await tx.event({ level: 'warn', type: 'message', message: event.message });
+      return;
+    case 'checkpoint': // counts when it is stored
+    case 'heartbeat':
+    case 'result': // the outcome has it
+    case 'failed':
+      return;
+  }
+}
+
+const PHASE_OF = {
+  loading: 'starting',
+  'scoring-base': 'starting',
+  training: 'training',
+  saving: 'saving',
+  'scoring-tuned': 'saving',
+} as const;
+
+const isCurrent = (tx: JobTransaction, attempt: number): boolean => tx.run?.attempt === attempt && tx.run.live;
+
+async function started(
+  tx: JobTransaction,
+  runId: string,
+  pair: Incarnation,
+  event: Extract<RuntimeEvent, { type: 'started' }>,
+): Promise<void> {
+  if (!(await tx.begin(runId, pair, event.resumeStep)) || !isCurrent(tx, pair.attempt)) return;
+  await tx.saveJob(attemptStarted(tx.job, pair.attempt, event.time, event.resumeStep > 0 ? event.resumeStep : null));
+  await tx.event({
+    level: 'info',
+    type: 'message',
+    message:
+      event.resumeStep > 0
+        ? `Training goes on from step ${event.resumeStep} on ${event.device}`
+        : `Training started on ${event.device}`,
+  });
+}
+
+async function step(tx: JobTransaction, runId: string, pair: Incarnation, event: Step): Promise<void> {
+  const stored = await tx.addPoints(runId, pair, pointsOf(event));
+  if (stored.length === 0 || !isCurrent(tx, pair.attempt)) return;
+  if (tx.run && tx.run.firstStepAt === null) await tx.saveRun({ ...tx.run, firstStepAt: event.time });
+  await moveTo(tx, 'training');
+  const last = event.step >= event.totalSteps;
+  const now = Date.now();
+  const tell = last || now - tx.job.progressToldAtMs >= TELL_EVERY_MS;
+  const job: Job = {
+    ...tx.job,
+    progress: progressAfter(tx.job.progress, event),
+    ...(tell && { progressToldAtMs: now }),
+  };
+  await tx.saveJob(job, { tell });
+  const every = Math.max(1, Math.ceil(event.totalSteps / METRIC_EVENTS));
+  if (last || event.step % every === 0) await tx.event(stepEventOf(event));
+}
+
+const SMOOTHING = 0.2;
+
+/** Speed and time left from a running mean: single steps differ by row length. */
+export function progressAfter(before: JobProgress | null, event: Step): JobProgress {
+  const speed = event.stepMs > 0 ? (event.tokens * 1000) / event.stepMs : null;
+  const old = before?.tokensPerSecond ?? null;
+  const tokensPerSecond = speed === null ? old : old === null ? speed : old + SMOOTHING * (speed - old);
+  const oldStepSeconds =
+    before?.secondsLeft != null && before.totalSteps > before.step
+      ? before.secondsLeft / (before.totalSteps - before.step)
+      : null;
+  const stepSeconds =
+    oldStepSeconds === null ? event.stepMs / 1000 : oldStepSeconds + SMOOTHING * (event.stepMs / 1000 - oldStepSeconds);
+  return {
+    step: event.step,
+    totalSteps: event.totalSteps,
+    epoch: event.epoch,
+    loss: event.loss,
+    tokensPerSecond,
+    secondsLeft: Math.max(0, stepSeconds * (event.totalSteps - event.step)),
+    memoryMib: event.memory.deviceMib ?? event.memory.hostMib,
+  };
+}
+
+const stepEventOf = (event: Step): NewEvent => ({
+  level: 'info',
+  type: 'metrics',
+  message: `Step ${event.step}/${event.totalSteps}: training loss=${event.loss.toFixed(2)}`,
+  data: { step: event.step, total_steps: event.totalSteps, train_loss: event.loss },
+});
+
+async function evaluation(tx: JobTransaction, runId: string, pair: Incarnation, event: Evaluation): Promise<void> {
+  const stored = await tx.addPoints(runId, pair, pointsOf(event));
+  if (stored.length === 0) return;
+  await tx.event({
+    level: 'info',
+    type: 'metrics',
+    message: `Step ${event.step}: validation loss=${event.loss.toFixed(2)}`,
+    data: { step: event.step, valid_loss: event.loss, valid_mean_token_accuracy: event.tokenAccuracy },
+  });
+}

@@ -1,0 +1,34 @@
+import { runRequest } from '@luthier/contracts';
+import type { Inventory, RunRequest } from '@luthier/contracts';
+import type { Job } from '../jobs/job.js';
+
+export type Profile = Inventory['profiles'][number];
+
+const LEAST_STEPS_BETWEEN_CHECKPOINTS = 10;
+const CHECKPOINTS_A_RUN = 10;
+const KEPT_CHECKPOINTS = 2;
+
+/** What a job's run is asked to do on a profile. @throws ZodError when the job is not prepared (a programming fault). */
+export function buildRunRequest(job: Job, profile: Profile, deadlineSeconds: number): RunRequest {
+  const steps = job.plan?.steps ?? 0;
+  return runRequest.parse({
+    version: 1,
+    owner: { kind: 'job', id: job.id },
+    mode: 'train',
+    method: job.request.method,
+    tuning: job.tuning,
+    hyperparameters: job.hyperparameters,
+    parallelism: { nodes: 1, devicesPerNode: profile.devices > 0 ? 1 : 0 },
+    checkpointing: {
+      everySteps: Math.max(LEAST_STEPS_BETWEEN_CHECKPOINTS, Math.ceil(steps / CHECKPOINTS_A_RUN)),
+      keepLast: KEPT_CHECKPOINTS,
+    },
+    limits: { memoryMib: profile.memoryMib, cpu: Math.max(1, Math.floor(profile.cpus)), deadlineSeconds },
+    seed: job.seed,
+    model: job.base?.weights,
+    data: {
+      train: job.train?.artifact,
+      ...(job.heldOut && { heldOut: job.heldOut.artifact }),
+    },
+  });
+}
