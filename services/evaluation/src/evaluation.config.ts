@@ -2,7 +2,7 @@ import { baseFields, databaseFields, defineConfig, env } from '@luthier/service-
 import type { ConfigOf } from '@luthier/service-kit';
 import { z } from 'zod';
 
-export const evaluationConfigDefinition = defineConfig('evaluation', {
+export const evaluationConfigSchema = defineConfig('evaluation', {
   ...baseFields,
   ...databaseFields,
   answerTokensMax: env(
@@ -21,4 +21,4 @@ export const evaluationConfigDefinition = defineConfig('evaluation', {
     'rows of each file that are asked; the first ones',
   ),
 });
-export type EvaluationConfig = ConfigOf<typeof evaluationConfigDefinition>;
+export type EvaluationConfig = ConfigOf<typeof evaluationConfigSchema>;

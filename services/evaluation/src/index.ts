@@ -1,3 +1,3 @@
-export { evaluationConfigDefinition } from './evaluation.config.js';
+export { evaluationConfigSchema } from './evaluation.config.js';
 export type { EvaluationConfig } from './evaluation.config.js';
 export { EvaluationModule } from './evaluation.module.js';

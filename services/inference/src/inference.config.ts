@@ -6,7 +6,7 @@ import { z } from 'zod';
 /** Leaves one core to a training run beside it: llama.cpp with all cores on a busy machine is many times slower. */
 const sparingThreads = Math.max(1, availableParallelism() - 1);
 
-export const inferenceConfigDefinition = defineConfig('inference', {
+export const inferenceConfigSchema = defineConfig('inference', {
   ...baseFields,
   artifactsDir: env('LUTHIER_ARTIFACTS_DIR', z.string().min(1), 'folder of the artifact store'),
   workDir: env('LUTHIER_WORK_DIR', z.string().min(1), 'folder for files that can be made again'),
@@ -31,4 +31,4 @@ export const inferenceConfigDefinition = defineConfig('inference', {
     'requests that may wait for their turn',
   ),
 });
-export type InferenceConfig = ConfigOf<typeof inferenceConfigDefinition>;
+export type InferenceConfig = ConfigOf<typeof inferenceConfigSchema>;

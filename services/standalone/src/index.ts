@@ -1,1 +1,4 @@
-export {};
+export { startPlatform } from './platform.js';
+export type { Platform, PlatformOptions } from './platform.js';
+export { processTreePssMib, watchPeakPss } from './memory-use.js';
+export { standaloneConfigDefinition } from './standalone.config.js';

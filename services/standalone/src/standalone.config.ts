@@ -5,7 +5,11 @@ import type { ConfigOf } from '@luthier/service-kit';
 import { z } from 'zod';
 
 export const standaloneConfigDefinition = defineConfig('standalone', {
-  home: env('LUTHIER_HOME', z.string().min(1).default(join(homedir(), '.luthier')), 'folder of everything that is kept'),
+  home: env(
+    'LUTHIER_HOME',
+    z.string().min(1).default(join(homedir(), '.luthier')),
+    'folder of everything that is kept',
+  ),
   host: env('LUTHIER_HOST', z.string().default('127.0.0.1'), 'address of dashboard and API'),
   port: env(
     'LUTHIER_PORT',

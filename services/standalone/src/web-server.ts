@@ -52,7 +52,10 @@ export async function startWebServer(options: WebServerOptions): Promise<LocalSe
 async function answers(port: number, child: { exitCode: number | null }): Promise<boolean> {
   const deadline = Date.now() + READY_TIMEOUT_MS;
   while (Date.now() < deadline && child.exitCode === null) {
-    const reply = await fetch(`http://127.0.0.1:${port}/`, { redirect: 'manual', signal: AbortSignal.timeout(5_000) }).catch(() => undefined);
+    const reply = await fetch(`http://127.0.0.1:${port}/`, {
+      redirect: 'manual',
+      signal: AbortSignal.timeout(5_000),
+    }).catch(() => undefined);
     if (reply && reply.status < 500) return true;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

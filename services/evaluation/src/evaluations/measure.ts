@@ -1,5 +1,5 @@
 import type { EvaluationRecord, Score } from '@luthier/contracts';
-import { factsContained, rougeL } from '@luthier/metrics';
+import { allFactsContained, rougeL } from '@luthier/metrics';
 import type { Question } from './question.js';
 
 export interface AnsweredQuestion extends Question {
@@ -17,7 +17,7 @@ const share = (right: number, total: number): { right: number; total: number; sh
 });
 
 export const isRight = (question: Question, answer: string): boolean | null =>
-  question.facts.length === 0 ? null : factsContained(answer, question.facts);
+  question.facts.length === 0 ? null : allFactsContained(answer, question.facts);
 
 /** All measures of an evaluation from its answers; what the run scored itself is taken over. */
 export function measure(

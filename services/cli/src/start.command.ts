@@ -1,0 +1,22 @@
+import { startPlatform } from '@luthier/standalone';
+import type { Command } from 'commander';
+import { untilAskedToEnd } from './until-asked-to-end.js';
+
+/** `luthier start`: the platform on this machine, until Ctrl-C. */
+export function addStartCommand(program: Command): void {
+  program
+    .command('start')
+    .description('start the platform on this machine')
+    .option('--home <folder>', 'where everything is kept (LUTHIER_HOME)')
+    .option('--port <port>', 'port of dashboard and API (LUTHIER_PORT)', Number)
+    .action(async (options: { home?: string; port?: number }) => {
+      const say = (line: string): void => console.log(`luthier: ${line}`);
+      const platform = await startPlatform({ ...options, say });
+      say(`dashboard and API: ${platform.url}`);
+      say(`sign in with the key in ${platform.apiKeyFile}`);
+      say('Ctrl-C ends it; what runs goes on from its last checkpoint at the next start');
+      await untilAskedToEnd();
+      say('ending…');
+      await platform.stop();
+    });
+}

@@ -1,0 +1,131 @@
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { SERVICES } from '@luthier/contracts';
+import { findNatsServer, freePort, startNats, startPostgres } from '@luthier/local-servers';
+import type { NatsProcess, PostgresProcess } from '@luthier/local-servers';
+import { connectNats, natsPermissions, natsServerConfig, provision } from '@luthier/messaging';
+import type { RunningService } from '@luthier/service-kit';
+import { openHome } from './home.js';
+import type { Home } from './home.js';
+import { childPath } from './installation.config.js';
+import { startServices, stopServices, webEntry } from './services.js';
+import { loadStandaloneConfig } from './standalone.config.js';
+import type { StandaloneConfig } from './standalone.config.js';
+import { SupervisedServer } from './supervised-server.js';
+import type { LocalServer } from './supervised-server.js';
+import { startWebServer, webIsBuilt } from './web-server.js';
+
+export interface Platform {
+  /** Address of dashboard and API. */
+  readonly url: string;
+  /** File with the key that signs in. */
+  readonly apiKeyFile: string;
+  readonly home: string;
+  /** Ends everything in order; runs save a checkpoint first. */
+  stop(): Promise<void>;
+}
+
+export interface PlatformOptions extends Partial<StandaloneConfig> {
+  /** Told of what a person should know (another port, a server taken over). */
+  say?: (line: string) => void;
+  /** Wraps the stages of the start, for whoever shows them; `work` answers the sentence that ends the stage. */
+  stage?: (name: string, title: string, work: () => Promise<string>) => Promise<void>;
+}
+
+/** Starts the whole platform in this process, with NATS, Postgres and the dashboard's server as children. */
+export async function startPlatform(options: PlatformOptions = {}): Promise<Platform> {
+  const say = options.say ?? (() => undefined);
+  const stage = options.stage ?? (async (_name, _title, work) => void (await work()));
+  const config = loadStandaloneConfig(options);
+  const home = await openHome(config.home);
+  const opened: Opened = {};
+  try {
+    await stage('tools', 'tools ready', async () => {
+      const nats = await findNatsServer({ log: say });
+      return `nats-server ${nats.version} (${nats.source}), Postgres 18 (npm package)`;
+    });
+    await stage('platform', 'platform up', async () => {
+      await open(config, home, opened, say);
+      return `${opened.url ?? ''}`;
+    });
+  } catch (cause) {
+    await close(opened);
+    throw cause;
+  }
+  return { url: opened.url ?? '', apiKeyFile: join(home.dir, 'api-key'), home: home.dir, stop: () => close(opened) };
+}
+
+interface Opened {
+  nats?: SupervisedServer<NatsProcess>;
+  postgres?: SupervisedServer<PostgresProcess>;
+  web?: SupervisedServer<LocalServer>;
+  services?: RunningService[];
+  url?: string;
+}
+
+async function open(config: StandaloneConfig, home: Home, opened: Opened, say: (line: string) => void): Promise<void> {
+  const [nats, postgres, web] = await Promise.all([
+    SupervisedServer.start('nats-server', (port) => startProvisionedNats(home, port, say), say),
+    SupervisedServer.start('postgres', (port) => startPostgres({ dir: home.postgres, port, log: say }), say),
+    openWeb(home, say),
+  ]);
+  Object.assign(opened, { nats, postgres, ...(web && { web }) });
+  const databaseUrl = await postgres.current.createDatabase('luthier');
+  const publicPort = await freePort(config.port);
+  if (config.port !== 0 && publicPort !== config.port)
+    say(`port ${config.port} is in use: the platform takes ${publicPort}`);
+  opened.services = await startServices({
+    config,
+    home,
+    databaseUrl,
+    publicPort,
+    natsUrl: nats.current.url,
+    webUrl: web && `http://127.0.0.1:${web.current.port}`,
+    logStream: createWriteStream(join(home.logs, 'platform.log'), { flags: 'a', mode: 0o600 }),
+  });
+  opened.url = `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${publicPort}`;
+}
+
+/** A server whose streams are there, also after its files were lost. */
+async function startProvisionedNats(home: Home, port: number, say: (line: string) => void): Promise<NatsProcess> {
+  const users = SERVICES.map((user) => ({
+    user,
+    password: home.secrets.nats[user] ?? '',
+    permissions: natsPermissions(user),
+  }));
+  const admin = { user: 'admin', password: home.secrets.nats['admin'] ?? '' };
+  const server = await startNats({
+    dir: home.nats,
+    port,
+    configuration: natsServerConfig([...users, admin]),
+    log: say,
+  });
+  try {
+    const connection = await connectNats({
+      servers: server.url,
+      name: 'standalone',
+      user: admin.user,
+      pass: admin.password,
+    });
+    await provision(connection).finally(() => connection.close());
+    return server;
+  } catch (cause) {
+    await server.stop();
+    throw cause;
+  }
+}
+
+async function openWeb(home: Home, say: (line: string) => void): Promise<SupervisedServer<LocalServer> | undefined> {
+  const entry = webEntry();
+  if (!webIsBuilt(entry)) {
+    say('the dashboard is not built, so there is the API only (npm start builds it)');
+    return undefined;
+  }
+  const options = { entry, logFile: join(home.logs, 'web.log'), path: childPath() };
+  return SupervisedServer.start('dashboard', (port) => startWebServer({ ...options, port }), say);
+}
+
+async function close(opened: Opened): Promise<void> {
+  await stopServices(opened.services ?? []);
+  await Promise.all([opened.web?.stop(), opened.nats?.stop(), opened.postgres?.stop()]);
+}

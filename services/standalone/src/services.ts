@@ -1,0 +1,114 @@
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { datasetsConfigSchema, startDatasets } from '@luthier/datasets';
+import { EvaluationModule, evaluationConfigSchema } from '@luthier/evaluation';
+import { gatewayConfigSchema, startGateway } from '@luthier/gateway';
+import { InferenceModule, inferenceConfigSchema } from '@luthier/inference';
+import { registryConfigSchema, startRegistry } from '@luthier/registry';
+import { bootstrap, createLogger, loadConfig } from '@luthier/service-kit';
+import type { Logger, RunningService } from '@luthier/service-kit';
+import { startTrainer, trainerConfigSchema } from '@luthier/trainer';
+import { startTraining, trainingConfig } from '@luthier/training';
+import type { ServiceName } from '@luthier/contracts';
+import type { Home } from './home.js';
+import type { StandaloneConfig } from './standalone.config.js';
+
+export interface Surroundings {
+  config: StandaloneConfig;
+  home: Home;
+  natsUrl: string;
+  databaseUrl: string;
+  webUrl: string | undefined;
+  publicPort: number;
+  logStream: NodeJS.WritableStream;
+}
+
+const BYTES_PER_MIB = 1024 * 1024;
+/** One run may take at most this share of the machine; the rest is for the platform and whoever works on it. */
+const RUN_MEMORY_SHARE = 0.75;
+
+const programOf = (service: string): string => fileURLToPath(new URL(`../../${service}/dist/main.js`, import.meta.url));
+
+/**
+ * Starts all services in this process, each with its own NATS connection, credentials and tables; only ports and
+ * adapters differ from an installation where each is a process of its own.
+ */
+export async function startServices(around: Surroundings): Promise<RunningService[]> {
+  const { config, home } = around;
+  const base = (service: ServiceName) => ({
+    natsUrl: around.natsUrl,
+    natsUser: service,
+    natsPassword: home.secrets.nats[service],
+    logLevel: config.logLevel,
+    httpHost: '127.0.0.1',
+    httpPort: 0,
+    artifactsDir: home.artifacts,
+    workDir: home.work(service),
+  });
+  const stored = (service: ServiceName) => ({ ...base(service), databaseUrl: around.databaseUrl, databasePoolMax: 3 });
+  const logged = (service: ServiceName): { logger: Logger } => ({
+    logger: createLogger({ service, level: config.logLevel, destination: around.logStream }),
+  });
+
+  const running: RunningService[] = [];
+  const keep = async (start: Promise<RunningService>): Promise<void> => void running.push(await start);
+  try {
+    await keep(
+      startRegistry(
+        loadConfig(registryConfigSchema, {}, { ...stored('registry'), modelDir: config.modelDir }),
+        logged('registry'),
+      ),
+    );
+    await keep(startDatasets(loadConfig(datasetsConfigSchema, {}, stored('datasets')), logged('datasets')));
+    const inference = loadConfig(inferenceConfigSchema, {}, base('inference'));
+    await keep(bootstrap(InferenceModule.forConfig(inference), inference, logged('inference')));
+    const evaluation = loadConfig(evaluationConfigSchema, {}, stored('evaluation'));
+    await keep(bootstrap(EvaluationModule.forConfig(evaluation), evaluation, logged('evaluation')));
+    await keep(
+      startTrainer(
+        loadConfig(trainerConfigSchema, {}, { ...base('trainer'), profiles: [localProfile(config)] }),
+        logged('trainer'),
+      ),
+    );
+    await keep(startTraining(loadConfig(trainingConfig, {}, stored('training')), logged('training')));
+    await keep(
+      startGateway(
+        loadConfig(
+          gatewayConfigSchema,
+          {},
+          {
+            ...stored('gateway'),
+            workDir: home.dir,
+            webUrl: around.webUrl,
+            httpHost: config.host,
+            httpPort: around.publicPort,
+          },
+        ),
+        logged('gateway'),
+      ),
+    );
+    return running;
+  } catch (cause) {
+    await stopServices(running);
+    throw cause;
+  }
+}
+
+/** In the opposite order: whoever asks ends before whoever answers. */
+export async function stopServices(services: readonly RunningService[]): Promise<void> {
+  for (const service of [...services].reverse()) await service.stop();
+}
+
+const localProfile = (config: StandaloneConfig) => ({
+  name: 'local-cpu',
+  runtime: 'runtime-node',
+  command: [process.execPath, programOf('runtime-node')],
+  device: 'cpu',
+  devices: 0,
+  slots: 1,
+  memoryMib: config.runMemoryMib ?? Math.floor((totalmem() / BYTES_PER_MIB) * RUN_MEMORY_SHARE),
+});
+
+export const webEntry = (): string =>
+  join(fileURLToPath(new URL('../../../web', import.meta.url)), '.next/standalone/web/server.js');
