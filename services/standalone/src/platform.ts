@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { SERVICES } from '@luthier/contracts';
-import { findNatsServer, freePort, startNats, startPostgres } from '@luthier/local-servers';
+import { NATS_SERVER_VERSION, findNatsServer, freePort, startNats, startPostgres } from '@luthier/local-servers';
 import type { NatsProcess, PostgresProcess } from '@luthier/local-servers';
 import { connectNats, natsPermissions, natsServerConfig, provision } from '@luthier/messaging';
 import type { RunningService } from '@luthier/service-kit';
@@ -42,7 +42,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
   try {
     await stage('tools', 'tools ready', async () => {
       const nats = await findNatsServer({ log: say });
-      return `nats-server ${nats.version} (${nats.source}), Postgres 18 (npm package)`;
+      return `nats-server ${NATS_SERVER_VERSION} (${nats.source}), Postgres 18 (npm package)`;
     });
     await stage('platform', 'platform up', async () => {
       await open(config, home, opened, say);
