@@ -1,7 +1,6 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '@luthier/contracts';
 import type { DatasetRecord } from '@luthier/contracts';
@@ -41,7 +40,7 @@ class Preparation {
     private readonly template: ChatTemplate,
   ) {}
 
-  async run(): Promise<Omit<PreparedFields, 'artifact'> & { manifestSha256: string; dir: string }> {
+  async run(): Promise<Omit<PreparedFields, 'artifact'> & { manifestSha256: string; dir: string; shards: string[] }> {
     const { files, mix, seed } = this.order;
     let mainRows = 0;
     for (const file of files) mainRows += await this.addFile(file, () => true);
@@ -75,6 +74,7 @@ class Preparation {
       longestRowTokens: this.longestRowTokens,
       manifestSha256: sha256,
       dir,
+      shards: manifest.shards.map(({ file }) => file),
     };
   }
 
@@ -181,19 +181,15 @@ export async function prepareDataset(options: {
       tokenizerSha256: tokenizer.sha256,
       templateSha256: template.sha256,
     });
-    const { dir, manifestSha256, ...counts } = await new Preparation(store, order, writer, tokenizer, template).run();
+    const { dir, shards, manifestSha256, ...counts } = await new Preparation(
+      store,
+      order,
+      writer,
+      tokenizer,
+      template,
+    ).run();
     const uri = artifactUri('datasets', datasetId);
-    const shards = Math.max(1, Math.ceil(counts.rows));
-    for (let i = 0; i < shards; i += 1) {
-      const name = `shard-${String(i).padStart(5, '0')}.safetensors`;
-      const shard = createReadStream(join(dir, name));
-      const present = await new Promise<boolean>((resolve) => {
-        shard.once('open', () => resolve(true));
-        shard.once('error', () => resolve(false));
-      });
-      if (!present) break;
-      await store.put(`${uri}/${name}`, shard);
-    }
+    for (const name of shards) await store.put(`${uri}/${name}`, createReadStream(join(dir, name)));
     const manifest = createReadStream(join(dir, PREPARED_MANIFEST_FILE));
     await store.put(`${uri}/${PREPARED_MANIFEST_FILE}`, manifest, { expectedSha256: manifestSha256 });
     return { ...counts, artifact: { uri, sha256: manifestSha256 } };

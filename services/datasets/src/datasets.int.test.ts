@@ -1,0 +1,214 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  addFile,
+  deleteFile,
+  getDataset,
+  getFile,
+  getValidation,
+  listFiles,
+  newId,
+  prepareDataset,
+  readRows,
+} from '@luthier/contracts';
+import type { ArtifactRef, DatasetRecord, FileRecord, RequestOf } from '@luthier/contracts';
+import { FileArtifactStore } from '@luthier/artifacts';
+import { openPreparedDataset } from '@luthier/formats';
+import { MessageBus, provision } from '@luthier/messaging';
+import { loadConfig } from '@luthier/service-kit';
+import type { RunningService } from '@luthier/service-kit';
+import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
+import type { TestDatabase, TestNats, TestPostgres } from '@luthier/testing';
+import { datasetsConfigSchema, startDatasets } from './index.js';
+import type { DatasetsConfig } from './index.js';
+import { TINY_END, TINY_START, putTinyTokenizer } from './testing/tiny-tokenizer.js';
+
+let nats: TestNats;
+let postgres: TestPostgres;
+let database: TestDatabase;
+let config: DatasetsConfig;
+let service: RunningService;
+let bus: MessageBus;
+let store: FileArtifactStore;
+let model: ArtifactRef;
+
+beforeAll(async () => {
+  [nats, postgres] = await Promise.all([startNats(), startPostgres()]);
+  database = await postgres.createDatabase();
+  const home = await tempDir('datasets');
+  const connection = await nats.connect({ inboxPrefix: '_INBOX.gateway' });
+  await provision(connection);
+  bus = new MessageBus(connection);
+  config = loadConfig(datasetsConfigSchema, {
+    LUTHIER_NATS_URL: nats.url,
+    LUTHIER_DATABASE_URL: database.url,
+    LUTHIER_ARTIFACTS_DIR: join(home, 'artifacts'),
+    LUTHIER_WORK_DIR: join(home, 'work'),
+    LUTHIER_LOG_LEVEL: 'silent',
+  });
+  store = new FileArtifactStore(config.artifactsDir);
+  model = await putTinyTokenizer(store, `artifact://models/${newId('model')}/weights`);
+  service = await startDatasets(config);
+}, 60_000);
+
+afterAll(async () => {
+  await service?.stop();
+  await database?.drop();
+  await postgres?.stop();
+  await nats?.stop();
+});
+
+async function upload(content: string, filename = 'rows.jsonl'): Promise<FileRecord> {
+  const id = newId('file');
+  const { uri, sizeBytes, sha256 } = await store.put(`artifact://files/${id}/content`, content);
+  const createdAt = new Date().toISOString();
+  return bus.request(addFile, { id, filename, purpose: 'fine-tune', sizeBytes, sha256, uri, createdAt });
+}
+const validated = (fileId: string): Promise<FileRecord> =>
+  waitFor(
+    async () => {
+      const file = await bus.request(getFile, { fileId });
+      return file.status === 'uploaded' ? undefined : file;
+    },
+    { timeoutMs: 20_000 },
+  );
+const rows = (count: number, label = 'q'): string =>
+  Array.from(
+    { length: count },
+    (_, i) => `${JSON.stringify({ instruction: `${label}${i}`, input: '', output: `a${i}` })}\n`,
+  ).join('');
+const order = (fileIds: string[], more: object = {}): RequestOf<typeof prepareDataset> => ({
+  role: 'train',
+  fileIds,
+  model,
+  cutoffLength: 256,
+  maskPolicy: 'assistant',
+  seed: 7,
+  ...more,
+});
+const prepared = (datasetId: string): Promise<DatasetRecord> =>
+  waitFor(
+    async () => {
+      const dataset = await bus.request(getDataset, { datasetId });
+      return dataset.state === 'preparing' ? undefined : dataset;
+    },
+    { timeoutMs: 20_000 },
+  );
+
+/** The same format, written down a second time: ChatML over bytes. */
+function naiveRow(question: string, answer: string): { tokens: number[]; trained: number[]; promptLength: number } {
+  const turn = (role: string): number[] => [TINY_START, ...Buffer.from(`${role}\n`)];
+  const end = [TINY_END, ...Buffer.from('\n')];
+  const prompt = [...turn('user'), ...Buffer.from(question), ...end, ...turn('assistant')];
+  const tokens = [...prompt, ...Buffer.from(answer), ...end];
+  const trained = tokens.map((_, i) => (i >= prompt.length && i < tokens.length - 1 ? 1 : 0));
+  return { tokens, trained, promptLength: prompt.length };
+}
+
+describe('files', () => {
+  it('validates in the background, announces it, and pages the usable rows', async () => {
+    const { id } = await upload(`${rows(3)}{broken\n${rows(2, 'z')}`);
+    expect(await validated(id)).toMatchObject({ status: 'processed' });
+    expect(await bus.request(getValidation, { fileId: id })).toMatchObject({ state: 'done', rows: 6, usableRows: 5 });
+    const page = await bus.request(readRows, { fileId: id, offset: 2, limit: 2 });
+    expect(page.total).toBe(5);
+    expect(page.rows.map(({ line }) => line)).toEqual([3, 5]);
+  });
+
+  it('adds a file once however often it is asked', async () => {
+    const file = await upload(rows(1));
+    const { status: _status, statusDetails: _details, ...request } = file;
+    await bus.request(addFile, request);
+    const { items } = await bus.request(listFiles, { limit: 1000 });
+    expect(items.filter(({ id }) => id === file.id)).toHaveLength(1);
+  });
+
+  it('gives a file without a usable row the status error and the reason', async () => {
+    const { id } = await upload('nothing\n');
+    expect(await validated(id)).toMatchObject({ status: 'error', statusDetails: expect.stringContaining('not JSON') });
+    await expect(bus.request(readRows, { fileId: id })).rejects.toMatchObject({ code: 'file.unusable' });
+  });
+
+  it('takes up a validation that a restart interrupted', async () => {
+    const { id } = await upload(rows(200_000));
+    await service.stop();
+    service = await startDatasets(config);
+    await validated(id);
+    expect(await bus.request(getValidation, { fileId: id })).toMatchObject({ rows: 200_000, usableRows: 200_000 });
+  });
+
+  it('answers file.not-found for what is not there', async () => {
+    await expect(bus.request(getFile, { fileId: 'file-x' })).rejects.toMatchObject({ code: 'file.not-found' });
+  });
+});
+
+describe('preparation', () => {
+  it('stores what a second, naive implementation gives, and answers the same order with the same dataset', async () => {
+    const { id } = await upload(rows(5));
+    const first = await bus.request(prepareDataset, order([id]));
+    const done = await prepared(first.id);
+    expect(done).toMatchObject({
+      state: 'ready',
+      rows: 5,
+      sources: [{ rows: 5, usedRows: 5, droppedRows: 0, cutRows: 0 }],
+    });
+    const dataset = await openPreparedDataset(store.localPath(`artifact://datasets/${done.id}`) ?? '');
+    for (let i = 0; i < 5; i += 1) {
+      const row = await dataset.row(i);
+      const naive = naiveRow(`q${i}`, `a${i}`);
+      expect({ ...naive }).toEqual({
+        tokens: [...row.tokens],
+        trained: [...row.trained],
+        promptLength: row.promptLength,
+      });
+      expect(row.sourceLine).toBe(i + 1);
+    }
+    expect(done.longestRowTokens).toBe(naiveRow('q0', 'a0').tokens.length);
+    expect((await bus.request(prepareDataset, order([id]))).id).toBe(done.id);
+    expect((await bus.request(prepareDataset, order([id], { cutoffLength: 200 }))).id).not.toBe(done.id);
+  });
+
+  it('mixes general rows in so that they are the asked share, the same ones for the same seed', async () => {
+    const [main, general] = await Promise.all([upload(rows(80)), upload(`${rows(50, 'g')}{bad\n`)]);
+    const mix = { fileId: general.id, share: 0.2 };
+    const done = await prepared((await bus.request(prepareDataset, order([main.id], { mix }))).id);
+    expect(done).toMatchObject({ state: 'ready', rows: 100 });
+    expect(done.sources[1]).toMatchObject({ rows: 51, usedRows: 20, droppedRows: 1 });
+  });
+
+  it('counts cut rows and drops rows whose answer was cut off whole', async () => {
+    const long = JSON.stringify({ instruction: 'x'.repeat(300), output: 'a' });
+    const cut = JSON.stringify({ instruction: 'x', output: 'a'.repeat(300) });
+    const { id } = await upload(`${rows(1)}${long}\n${cut}\n`);
+    const done = await prepared((await bus.request(prepareDataset, order([id]))).id);
+    expect(done.sources).toMatchObject([{ rows: 3, usedRows: 2, droppedRows: 1, cutRows: 1 }]);
+    expect(done.longestRowTokens).toBe(256);
+  });
+
+  it('refuses rows without anything to learn, with the reason, and tries again when asked again', async () => {
+    const { id } = await upload(`${JSON.stringify({ instruction: 'x'.repeat(300), output: 'a' })}\n`);
+    const asked = await bus.request(prepareDataset, order([id]));
+    expect(await prepared(asked.id)).toMatchObject({ state: 'failed', error: { code: 'dataset.no-trained-tokens' } });
+    expect(await bus.request(prepareDataset, order([id]))).toMatchObject({ id: asked.id, state: 'preparing' });
+    await prepared(asked.id);
+  });
+
+  it('takes up a preparation that a restart interrupted and leaves no temporary files', async () => {
+    const { id } = await upload(rows(3_000));
+    const asked = await bus.request(prepareDataset, order([id]));
+    await service.stop();
+    service = await startDatasets(config);
+    expect(await prepared(asked.id)).toMatchObject({ state: 'ready', rows: 3_000 });
+    await waitFor(async () => (await readdir(join(config.workDir, 'preparation'))).length === 0);
+  });
+
+  it('deletes a file together with what was prepared from it', async () => {
+    const { id } = await upload(rows(2));
+    const done = await prepared((await bus.request(prepareDataset, order([id]))).id);
+    await bus.request(deleteFile, { fileId: id });
+    await expect(bus.request(getDataset, { datasetId: done.id })).rejects.toMatchObject({ code: 'dataset.not-found' });
+    expect((await store.list(`artifact://datasets/${done.id}`)).items).toEqual([]);
+    await expect(bus.request(getFile, { fileId: id })).rejects.toMatchObject({ code: 'file.not-found' });
+  });
+});
