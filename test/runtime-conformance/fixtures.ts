@@ -1,0 +1,122 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RandomStream } from '@luthier/contracts';
+import type { RuntimeSpec } from '@luthier/contracts';
+import { PreparedDatasetWriter, formatModelConfig, fromFloat32, writeSafetensors } from '@luthier/formats';
+import type { LlamaConfig } from '@luthier/formats';
+
+export const TINY: LlamaConfig = {
+  architecture: 'LlamaForCausalLM',
+  modelType: 'llama',
+  vocabSize: 96,
+  hiddenSize: 32,
+  intermediateSize: 48,
+  layers: 2,
+  attentionHeads: 4,
+  keyValueHeads: 2,
+  headDim: 8,
+  maxPositionEmbeddings: 256,
+  rmsNormEps: 1e-5,
+  ropeTheta: 10_000,
+  tieWordEmbeddings: true,
+  eosTokenIds: [2],
+};
+
+/** Shapes of the model's tensors, in Hugging Face's names. */
+function tensorShapes(config: LlamaConfig): [string, number[]][] {
+  const { hiddenSize: h, intermediateSize: m, attentionHeads, keyValueHeads, headDim } = config;
+  const [q, k] = [attentionHeads * headDim, keyValueHeads * headDim];
+  const layer = (i: number): [string, number[]][] =>
+    (
+      [
+        ['input_layernorm', [h]],
+        ['self_attn.q_proj', [q, h]],
+        ['self_attn.k_proj', [k, h]],
+        ['self_attn.v_proj', [k, h]],
+        ['self_attn.o_proj', [h, q]],
+        ['post_attention_layernorm', [h]],
+        ['mlp.gate_proj', [m, h]],
+        ['mlp.up_proj', [m, h]],
+        ['mlp.down_proj', [h, m]],
+      ] as [string, number[]][]
+    ).map(([name, shape]) => [`model.layers.${i}.${name}.weight`, shape]);
+  return [
+    ['model.embed_tokens.weight', [config.vocabSize, h]],
+    ...Array.from({ length: config.layers }, (_, i) => layer(i)).flat(),
+    ['model.norm.weight', [h]],
+    ...(config.tieWordEmbeddings ? [] : ([['lm_head.weight', [config.vocabSize, h]]] as [string, number[]][])),
+  ];
+}
+
+/** A random model in a Hugging Face folder: the same bytes for the same seed. */
+export async function writeTinyModel(dir: string, config: LlamaConfig = TINY, seed = 1): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  const tensors = tensorShapes(config).map(([name, shape]) => {
+    const count = shape.reduce((a, b) => a * b, 1);
+    const uniform = new RandomStream(seed, name).uniform(count);
+    const values = shape.length === 1 ? uniform.map((u) => 0.9 + 0.2 * u) : uniform.map((u) => (u - 0.5) * 0.4);
+    return { name, dtype: 'BF16' as const, shape, data: fromFloat32(values, 'BF16') };
+  });
+  await writeSafetensors(join(dir, 'model.safetensors'), tensors, { format: 'pt' });
+  await writeFile(join(dir, 'config.json'), JSON.stringify(formatModelConfig(config)));
+}
+
+/** Rows that count upwards from a random start: easy to learn. Lengths vary. */
+export async function writeTinyData(dir: string, rows: number, seed = 1, vocabulary = TINY.vocabSize): Promise<void> {
+  const hash = 'a'.repeat(64);
+  const writer = await PreparedDatasetWriter.create(dir, {
+    kind: 'sft',
+    cutoffLength: 64,
+    tokenizerSha256: hash,
+    templateSha256: hash,
+  });
+  const sourceFile = writer.addSource({ fileId: 'file-aaaaaaaaaaaaaaaaaaaa', sha256: hash, unit: 'line' });
+  const random = new RandomStream(seed, 'rows');
+  for (let row = 0; row < rows; row += 1) {
+    const [first, second] = random.pair(row);
+    const length = 6 + (second % 20);
+    const tokens = Int32Array.from({ length }, (_, i) => (first + i) % vocabulary);
+    const trained = Uint8Array.from({ length }, (_, i) => (i >= 3 ? 1 : 0));
+    await writer.addRow({ tokens, trained, promptLength: 3, sourceLine: row + 1, sourceFile });
+  }
+  await writer.finish();
+}
+
+/** A valid train spec over the given folders. */
+export function trainSpec(folders: {
+  modelDir: string;
+  trainDir: string;
+  heldOutDir: string;
+  outputDir: string;
+}): RuntimeSpec {
+  return {
+    version: 1,
+    runId: 'run-aaaaaaaaaaaaaaaaaaaa',
+    attempt: 1,
+    incarnation: 1,
+    mode: 'train',
+    method: { type: 'supervised' },
+    tuning: { type: 'lora', r: 4, loraAlpha: 8, loraDropout: 0, targetModules: 'all-linear', useRslora: false },
+    hyperparameters: {
+      epochs: 2,
+      maxSteps: null,
+      globalBatch: 5,
+      learningRate: 0.01,
+      schedule: 'cosine',
+      warmupRatio: 0.1,
+      weightDecay: 0.01,
+      adamBeta1: 0.9,
+      adamBeta2: 0.999,
+      adamEpsilon: 1e-8,
+      maxGradNorm: 1,
+      evaluationSteps: 4,
+    },
+    parallelism: { nodes: 1, devicesPerNode: 0 },
+    checkpointing: { everySteps: 3, keepLast: 2 },
+    limits: { memoryMib: 1024, cpu: 1, deadlineSeconds: 600 },
+    seed: 42,
+    modelDir: folders.modelDir,
+    data: { trainDir: folders.trainDir, heldOutDir: folders.heldOutDir },
+    outputDir: folders.outputDir,
+  };
+}
