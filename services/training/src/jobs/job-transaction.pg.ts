@@ -6,6 +6,7 @@ import { enqueue } from '@luthier/messaging';
 import type { Executor } from '@luthier/messaging';
 import { checkpoints, incarnations, jobEvents, jobStream, jobs, metricPoints, outbox, runs } from '../db/schema.js';
 import type { Run } from '../runs/run.js';
+import { isFinished } from './job.js';
 import type { Job } from './job.js';
 import { toRecord } from './job-record.js';
 import type { Incarnation, JobTransaction, MetricPoint, NewEvent, StoredCheckpoint } from './job.store.js';
@@ -21,7 +22,12 @@ export class PgJobTransaction implements JobTransaction {
     private currentRun: Run | undefined,
     private readonly seq: number,
     private readonly priority: number,
-  ) {}
+  ) {
+    this.complete = isFinished(current);
+  }
+
+  /** The job had ended before: its live stream gets nothing more. */
+  private readonly complete: boolean;
 
   /** The live stream got new entries. */
   told = false;
@@ -187,6 +193,7 @@ export class PgJobTransaction implements JobTransaction {
   }
 
   private async tell(type: StreamEntry['type'], data: Record<string, unknown>): Promise<void> {
+    if (this.complete) return;
     const [row] = await this.tx
       .update(jobs)
       .set({ streamSeq: sql`${jobs.streamSeq} + 1` })

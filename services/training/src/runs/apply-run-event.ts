@@ -9,8 +9,16 @@ const TELL_EVERY_MS = 1_000;
 /** Metrics events in a job's event list, at most. */
 const METRIC_EVENTS = 50;
 
-type Step = Extract<RuntimeEvent, { type: 'step' }>;
-type Evaluation = Extract<RuntimeEvent, { type: 'evaluation' }>;
+type StepEvent = Extract<RuntimeEvent, { type: 'step' }>;
+type EvaluationEvent = Extract<RuntimeEvent, { type: 'evaluation' }>;
+type StartedEvent = Extract<RuntimeEvent, { type: 'started' }>;
+
+/** The lines of a stored events file that count for the curve, in their order. */
+export interface StoredLines {
+  started: StartedEvent | undefined;
+  steps: StepEvent[];
+  evaluations: EvaluationEvent[];
+}
 
 /** The points of a curve that one line carries. */
 export function pointsOf(event: RuntimeEvent): MetricPoint[] {
@@ -85,14 +93,10 @@ const PHASE_OF = {
 
 const isCurrent = (tx: JobTransaction, attempt: number): boolean => tx.run?.attempt === attempt && tx.run.live;
 
-async function started(
-  tx: JobTransaction,
-  runId: string,
-  pair: Incarnation,
-  event: Extract<RuntimeEvent, { type: 'started' }>,
-): Promise<void> {
-  if (!(await tx.begin(runId, pair, event.resumeStep)) || !isCurrent(tx, pair.attempt)) return;
+async function started(tx: JobTransaction, runId: string, pair: Incarnation, event: StartedEvent): Promise<void> {
+  if (!(await tx.begin(runId, pair, event.resumeStep))) return;
   await tx.saveJob(attemptStarted(tx.job, pair.attempt, event.time, event.resumeStep > 0 ? event.resumeStep : null));
+  if (!isCurrent(tx, pair.attempt)) return;
   await tx.event({
     level: 'info',
     type: 'message',
@@ -103,28 +107,50 @@ async function started(
   });
 }
 
-async function step(tx: JobTransaction, runId: string, pair: Incarnation, event: Step): Promise<void> {
+async function step(tx: JobTransaction, runId: string, pair: Incarnation, event: StepEvent): Promise<void> {
   const stored = await tx.addPoints(runId, pair, pointsOf(event));
   if (stored.length === 0 || !isCurrent(tx, pair.attempt)) return;
   if (tx.run && tx.run.firstStepAt === null) await tx.saveRun({ ...tx.run, firstStepAt: event.time });
   await moveTo(tx, 'training');
-  const last = event.step >= event.totalSteps;
   const now = Date.now();
-  const tell = last || now - tx.job.progressToldAtMs >= TELL_EVERY_MS;
+  const tell = isLast(event) || now - tx.job.progressToldAtMs >= TELL_EVERY_MS;
   const job: Job = {
     ...tx.job,
     progress: progressAfter(tx.job.progress, event),
     ...(tell && { progressToldAtMs: now }),
   };
   await tx.saveJob(job, { tell });
-  const every = Math.max(1, Math.ceil(event.totalSteps / METRIC_EVENTS));
-  if (last || event.step % every === 0) await tx.event(stepEventOf(event));
+  if (isToldAsEvent(event)) await tx.event(stepEventOf(event));
+}
+
+const isLast = ({ step, totalSteps }: StepEvent): boolean => step >= totalSteps;
+const isToldAsEvent = (event: StepEvent): boolean =>
+  isLast(event) || event.step % Math.max(1, Math.ceil(event.totalSteps / METRIC_EVENTS)) === 0;
+
+/** The curve of one process set as its runner left it: fills what the run stream lost. Idempotent. */
+export async function fillFromStored(
+  tx: JobTransaction,
+  runId: string,
+  pair: Incarnation,
+  stored: StoredLines,
+): Promise<void> {
+  if (stored.started) await started(tx, runId, pair, stored.started);
+  const points = [...stored.steps, ...stored.evaluations].flatMap(pointsOf);
+  const added = new Set((await tx.addPoints(runId, pair, points)).map(({ step }) => step));
+  if (added.size === 0) return;
+  let { progress } = tx.job;
+  for (const event of stored.steps) {
+    if (!added.has(event.step)) continue;
+    progress = progressAfter(progress, event);
+    if (isToldAsEvent(event)) await tx.event(stepEventOf(event));
+  }
+  await tx.saveJob({ ...tx.job, progress }, { tell: false });
 }
 
 const SMOOTHING = 0.2;
 
 /** Speed and time left from a running mean: single steps differ by row length. */
-export function progressAfter(before: JobProgress | null, event: Step): JobProgress {
+export function progressAfter(before: JobProgress | null, event: StepEvent): JobProgress {
   const speed = event.stepMs > 0 ? (event.tokens * 1000) / event.stepMs : null;
   const old = before?.tokensPerSecond ?? null;
   const tokensPerSecond = speed === null ? old : old === null ? speed : old + SMOOTHING * (speed - old);
@@ -145,16 +171,16 @@ export function progressAfter(before: JobProgress | null, event: Step): JobProgr
   };
 }
 
-const stepEventOf = (event: Step): NewEvent => ({
+const stepEventOf = (event: StepEvent): NewEvent => ({
   level: 'info',
   type: 'metrics',
   message: `Step ${event.step}/${event.totalSteps}: training loss=${event.loss.toFixed(2)}`,
   data: { step: event.step, total_steps: event.totalSteps, train_loss: event.loss },
 });
 
-async function evaluation(tx: JobTransaction, runId: string, pair: Incarnation, event: Evaluation): Promise<void> {
+async function evaluation(tx: JobTransaction, runId: string, pair: Incarnation, event: EvaluationEvent): Promise<void> {
   const stored = await tx.addPoints(runId, pair, pointsOf(event));
-  if (stored.length === 0) return;
+  if (stored.length === 0 || !isCurrent(tx, pair.attempt)) return;
   await tx.event({
     level: 'info',
     type: 'metrics',

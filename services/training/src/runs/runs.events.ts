@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { RunStreamMessage } from '@luthier/contracts';
 import { OnRunMessage } from '@luthier/messaging';
-import { isFinished } from '../jobs/job.js';
 import { JobStore } from '../jobs/job.store.js';
 import { TrainingMetrics } from '../training.metrics.js';
 import { applyRunEvent } from './apply-run-event.js';
@@ -23,8 +22,7 @@ export class RunEvents {
     const run = await this.runs.get(message.runId);
     if (!run || run.purgedAt !== null) return; // not ours, or long gone
     await this.jobs.change(run.jobId, async (tx) => {
-      // After the end the stored events files have filled the curve, and the live stream is complete.
-      if (tx.run?.id !== message.runId || tx.run.closed || isFinished(tx.job)) return;
+      if (tx.run?.id !== message.runId) return; // the job has a newer run
       const first = tx.run.firstStepAt;
       await applyRunEvent(tx, message);
       if (first === null && tx.run.firstStepAt !== null) {

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { ERRORS, jobCancelled, newId } from '@luthier/contracts';
 import type { ErrorCode, RunOutcome, RunStatus } from '@luthier/contracts';
-import { applyRunEvent, pointsOf } from '../../runs/apply-run-event.js';
+import { applyRunEvent, fillFromStored } from '../../runs/apply-run-event.js';
+import type { StoredLines } from '../../runs/apply-run-event.js';
 import { Projector } from '../../runs/projector.js';
 import { decideRetry, endOf } from '../../runs/retry-policy.js';
 import type { AttemptEnd } from '../../runs/retry-policy.js';
@@ -12,18 +13,12 @@ import { RunStore } from '../../runs/run.store.js';
 import { TrainingMetrics } from '../../training.metrics.js';
 import { attemptEnded, cancelled, paused, retried, shrunk, trained } from '../job.js';
 import type { Job } from '../job.js';
-import type { Incarnation, JobTransaction, MetricPoint } from '../job.store.js';
+import type { JobTransaction } from '../job.store.js';
 import { PhaseStep, change, failJob, wait } from './step.js';
 import type { StepOutcome } from './step.js';
 
 /** At most this many halvings of the batch by `autoFix`. */
 const MAX_FIXES = 3;
-
-interface StoredEvents {
-  readonly pair: Incarnation;
-  readonly resumeStep: number | null;
-  readonly points: readonly MetricPoint[];
-}
 
 /** A run that is placed: nothing to do until its attempt has ended; then success, another attempt, or the end. */
 @Injectable()
@@ -43,7 +38,7 @@ export class FollowRun extends PhaseStep {
     if (run.projectedGeneration !== run.generation) await this.projector.project(run.id);
     const { status } = run;
     if (!run.live || status?.phase !== 'ended' || status.attempt !== run.attempt) return wait();
-    const stored = status.outcome ? await this.storedEvents(status.outcome) : undefined;
+    const stored = status.outcome ? await this.storedLines(status.outcome) : undefined;
     return change(async (tx) => {
       // Looked at again under the lock: the end is acted upon once.
       if (!tx.run?.live || tx.run.attempt !== run.attempt || tx.run.status?.phase !== 'ended') return;
@@ -52,23 +47,26 @@ export class FollowRun extends PhaseStep {
   }
 
   /** The curve as the runner left it: what the run stream lost is filled from here. */
-  private async storedEvents(outcome: RunOutcome): Promise<StoredEvents> {
-    const points: MetricPoint[] = [];
-    let resumeStep: number | null = null;
+  private async storedLines(outcome: RunOutcome): Promise<StoredLines> {
+    const lines: StoredLines = { started: undefined, steps: [], evaluations: [] };
     for (const uri of outcome.eventFiles) {
       for await (const event of this.files.readEvents(uri)) {
         if (event.rank !== 0) continue;
-        if (event.type === 'started') resumeStep ??= event.resumeStep;
-        points.push(...pointsOf(event));
+        if (event.type === 'started') lines.started ??= event;
+        if (event.type === 'step') lines.steps.push(event);
+        if (event.type === 'evaluation') lines.evaluations.push(event);
       }
     }
-    return { pair: { attempt: outcome.attempt, incarnation: outcome.incarnation }, resumeStep, points };
+    return lines;
   }
 
-  private async end(tx: JobTransaction, run: Run, status: RunStatus, stored: StoredEvents | undefined): Promise<void> {
+  private async end(tx: JobTransaction, run: Run, status: RunStatus, stored: StoredLines | undefined): Promise<void> {
     const now = new Date().toISOString();
     const end = endOf(status, now);
-    if (stored) await fill(tx, run.id, stored);
+    if (stored && status.outcome) {
+      const { attempt, incarnation } = status.outcome;
+      await fillFromStored(tx, run.id, { attempt, incarnation }, stored);
+    }
     if (status.outcome?.checkpoint) {
       const { attempt, incarnation, checkpoint } = status.outcome;
       const event = { type: 'checkpoint-stored' as const, time: end.endedAt, ...checkpoint };
@@ -159,9 +157,4 @@ export class FollowRun extends PhaseStep {
     await tx.event({ level: 'warn', type: 'message', message: job.message, data: { globalBatch } });
     await tx.saveJob(job);
   }
-}
-
-async function fill(tx: JobTransaction, runId: string, { pair, resumeStep, points }: StoredEvents): Promise<void> {
-  if (resumeStep !== null) await tx.begin(runId, pair, resumeStep);
-  await tx.addPoints(runId, pair, points);
 }

@@ -1,0 +1,395 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Client } from 'pg';
+import {
+  cancelJob,
+  createJob,
+  getJob,
+  listJobCheckpoints,
+  listJobEvents,
+  listJobMetrics,
+  listJobs,
+  newId,
+  pauseJob,
+  planJob,
+  readJobStream,
+  resumeJob,
+} from '@luthier/contracts';
+import type { JobRecord, JobRequest, StreamEntry } from '@luthier/contracts';
+import { MessageBus, provision } from '@luthier/messaging';
+import { createLogger, loadConfig } from '@luthier/service-kit';
+import type { RunningService } from '@luthier/service-kit';
+import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
+import type { TestDatabase, TestNats, TestPostgres } from '@luthier/testing';
+import { startTraining, trainingConfig } from './index.js';
+import { JobStore } from './jobs/job.store.js';
+import { FakePeers } from './testing/fake-peers.js';
+
+let postgres: TestPostgres;
+let nats: TestNats;
+let database: TestDatabase;
+let peers: FakePeers;
+let bus: MessageBus;
+let service: RunningService;
+let artifactsDir: string;
+
+const start = (): Promise<RunningService> =>
+  startTraining(
+    loadConfig(
+      trainingConfig,
+      {},
+      { natsUrl: nats.url, databaseUrl: database.url, artifactsDir, sweepIntervalMs: 100, shutdownTimeoutMs: 3_000 },
+    ),
+    { logger: createLogger({ service: 'training', level: 'silent' }) },
+  );
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+}, 60_000);
+afterAll(() => postgres.stop());
+
+beforeEach(async () => {
+  nats = await startNats();
+  database = await postgres.createDatabase();
+  artifactsDir = await tempDir('training');
+  const connection = await nats.connect();
+  await provision(connection);
+  bus = new MessageBus(connection);
+  peers = new FakePeers(await nats.connect(), artifactsDir);
+  await peers.start();
+  service = await start();
+});
+afterEach(async () => {
+  peers.stop();
+  await service.stop();
+  await nats.stop();
+  await database.drop();
+});
+
+const jobRequest = (patch: Partial<JobRequest> = {}): JobRequest => ({
+  jobId: newId('job'),
+  model: 'tiny-chat',
+  trainingFile: peers.file(),
+  validationFile: peers.file(),
+  generalFile: null,
+  mix: null,
+  suffix: 'support',
+  seed: 7,
+  metadata: {},
+  method: { type: 'supervised' },
+  tuning: null,
+  hyperparameters: {},
+  cutoffLength: null,
+  autoFix: false,
+  ...patch,
+});
+const create = (patch: Partial<JobRequest> = {}): Promise<JobRecord> => bus.request(createJob, jobRequest(patch));
+const get = (jobId: string): Promise<JobRecord> => bus.request(getJob, { jobId });
+const until = (jobId: string, status: JobRecord['status']): Promise<JobRecord> =>
+  waitFor(
+    async () => {
+      const job = await get(jobId);
+      return job.status === status ? job : undefined;
+    },
+    { timeoutMs: 15_000, what: `${jobId} to be ${status}` },
+  );
+const losses = async (jobId: string): Promise<{ step: number; value: number }[]> =>
+  (await bus.request(listJobMetrics, { jobId, names: ['loss'] })).points;
+const messages = async (jobId: string): Promise<string[]> =>
+  (await bus.request(listJobEvents, { jobId, limit: 200, order: 'asc' })).items.map(({ message }) => message);
+async function stream(jobId: string): Promise<StreamEntry[]> {
+  const all: StreamEntry[] = [];
+  for (;;) {
+    const { entries, ended } = await bus.request(readJobStream, { jobId, after: all.at(-1)?.id ?? 0, limit: 20 });
+    all.push(...entries);
+    if (ended || entries.length === 0) return all;
+  }
+}
+const numbered = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
+
+async function query<Row extends object>(text: string, values: unknown[] = []): Promise<Row[]> {
+  const client = new Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    return (await client.query<Row>(text, values)).rows;
+  } finally {
+    await client.end();
+  }
+}
+const outbox = async (jobId: string): Promise<string[]> =>
+  (await query<{ subject: string }>(`select subject from training.outbox where payload->>'jobId' = $1`, [jobId])).map(
+    ({ subject }) => subject,
+  );
+
+/** What is under way in the database is rolled back, as when the process is killed; then the process goes. */
+async function crash(): Promise<void> {
+  await query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'luthier-training' and datname = current_database()`,
+  );
+  await service.stop();
+}
+
+describe('a job', () => {
+  it('goes from files to a registered model, with curve, events and a gap-free live stream', async () => {
+    peers.script.push({ checkpointSteps: [5, 10], lostSteps: [4] });
+    const { id } = await create();
+    const job = await until(id, 'succeeded');
+    expect(job).toMatchObject({
+      phase: 'done',
+      tunedModelId: peers.models.get(id)?.id,
+      fineTunedModel: peers.models.get(id)?.name,
+      trainedTokens: 1600,
+      plan: { verdict: 'fits', steps: 60 },
+      attempts: [{ attempt: 1, code: null }],
+      error: null,
+    });
+    expect((await losses(id)).map(({ step }) => step)).toEqual(numbered(10));
+    await waitFor(async () => {
+      const { items } = await bus.request(listJobCheckpoints, { jobId: id });
+      return items.length === 2 && items.every(({ step }) => step === 5 || step === 10);
+    });
+    const said = await messages(id);
+    for (const part of [
+      `Created fine-tuning job: ${id}`,
+      'Validating training file: file-',
+      'Step 10/10: training loss=2.90',
+      'New fine-tuned model created: ft:tiny-chat',
+      'The job has successfully completed',
+    ]) {
+      expect(said.some((message) => message.includes(part))).toBe(true);
+    }
+    const entries = await stream(id);
+    expect(entries.map((entry) => entry.id)).toEqual(numbered(entries.length));
+    expect(entries.at(-1)).toMatchObject({ type: 'job', data: { status: 'succeeded' } });
+    expect(await outbox(id)).toEqual(['luthier.v1.event.training.job.succeeded']);
+    const runId = job.runId ?? '';
+    await waitFor(async () => (await peers.bucket.get('spec', runId))?.value.closed);
+    expect((await peers.bucket.get('spec', runId))?.value.seen).toEqual({ attempt: 1, objectUid: 'uid-1' });
+  });
+
+  it('is created once however often it is asked for', async () => {
+    const request = jobRequest();
+    await Promise.all([bus.request(createJob, request), bus.request(createJob, request)]);
+    await bus.request(createJob, request);
+    expect((await bus.request(listJobs, {})).items).toHaveLength(1);
+    await until(request.jobId, 'succeeded');
+  });
+
+  it('fails at validation, with the first issues, when a file has no usable row', async () => {
+    const { id } = await create({ trainingFile: peers.unusableFile() });
+    const job = await until(id, 'failed');
+    expect(job.error).toMatchObject({ code: 'file.unusable', hint: 'Add it.' });
+    expect(job.error?.message).toContain('line 3: The field "messages" is missing.');
+    expect(job.runId).toBeNull();
+    expect(await outbox(id)).toEqual(['luthier.v1.event.training.job.failed']);
+  });
+
+  it('fails before queueing, with alternatives, when it can never fit', async () => {
+    for (const profile of peers.inventory.profiles) profile.memoryMib = 1_500;
+    const { id } = await create({ hyperparameters: { globalBatch: 512 } });
+    const job = await until(id, 'failed');
+    expect(job.error?.code).toBe('plan.does-not-fit');
+    expect(job.plan?.alternatives.length).toBeGreaterThan(0);
+    expect(job.error?.change).toEqual(job.plan?.alternatives[0]?.change);
+    expect((await stream(id)).some(({ data }) => data['status'] === 'queued')).toBe(false);
+  });
+
+  it('is refused at submit with the field at fault', async () => {
+    await expect(create({ trainingFile: newId('file') })).rejects.toMatchObject({
+      code: 'file.not-found',
+      param: 'training_file',
+    });
+    await expect(create({ model: 'no-such' })).rejects.toMatchObject({ code: 'model.not-found', param: 'model' });
+    await expect(create({ tuning: { type: 'full' } })).rejects.toMatchObject({
+      code: 'model.unsupported',
+      param: 'tuning.type',
+    });
+    await expect(create({ method: { type: 'orpo', beta: 0.1 } })).rejects.toMatchObject({ param: 'method.type' });
+  });
+
+  it('succeeds without proof when its evaluation fails', async () => {
+    peers.evaluationState = 'failed';
+    const { id } = await create();
+    const job = await until(id, 'succeeded');
+    expect(job.message).toContain('No answers came back.');
+  });
+
+  it('can be planned without being submitted', async () => {
+    const { jobId: _, ...wish } = jobRequest();
+    const plan = await bus.request(planJob, wish);
+    expect(plan).toMatchObject({ verdict: 'fits', steps: 60, tokens: 12_000 });
+    expect(plan.estimatedSeconds).toBeGreaterThan(0);
+  });
+});
+
+describe('a run', () => {
+  it('that infrastructure ended goes on from its checkpoint, and its curve has no doubles', async () => {
+    peers.script.push({ untilStep: 7, checkpointSteps: [5], code: 'runtime.killed' }, {});
+    const { id } = await create();
+    const job = await until(id, 'succeeded');
+    expect(job.attempts).toMatchObject([
+      { attempt: 1, code: 'runtime.killed' },
+      { attempt: 2, code: null, resumedFromStep: 5 },
+    ]);
+    const curve = await losses(id);
+    expect(curve.map(({ step }) => step)).toEqual(numbered(10));
+    expect(curve.map(({ value }) => Math.floor(value))).toEqual([2, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
+    expect(peers.mostAtOnce).toBe(1);
+  });
+
+  it('is tried again three times without a new checkpoint, then fails with the reason', async () => {
+    peers.script.push(...numbered(9).map(() => ({ untilStep: 2, code: 'storage.unreachable' as const })));
+    const { id } = await create();
+    const job = await until(id, 'failed');
+    expect(job.attempts).toHaveLength(4);
+    expect(job.error?.code).toBe('storage.unreachable');
+  });
+
+  it('is never tried again for a fault of the user, but told what to change', async () => {
+    peers.script.push({ untilStep: 3, code: 'training.diverged' });
+    const { id } = await create({ hyperparameters: { learningRate: 0.03 } });
+    const job = await until(id, 'failed');
+    expect(job.attempts).toHaveLength(1);
+    expect(job.error?.change).toEqual({ 'hyperparameters.learning_rate': 0.01 });
+  });
+
+  it('runs with half the batch after the device ran out of memory, when auto_fix allows it', async () => {
+    peers.script.push({ untilStep: 0, code: 'device.out-of-memory' }, {});
+    const { id } = await create({ autoFix: true });
+    const job = await until(id, 'succeeded');
+    expect(job.hyperparameters.globalBatch).toBe(4);
+  });
+
+  it('keeps to one place: the second job waits with a sentence', async () => {
+    peers.script.push({ untilStep: 3, untilStopped: true }, {});
+    const first = await create();
+    await waitFor(async () => (await get(first.id)).progress?.step === 3);
+    const second = await create();
+    const waiting = await waitFor(async () => {
+      const job = await get(second.id);
+      return job.message.includes('free place') ? job : undefined;
+    });
+    expect(waiting.status).toBe('queued');
+    await bus.request(cancelJob, { jobId: first.id });
+    await until(second.id, 'succeeded');
+    expect(peers.mostAtOnce).toBe(1);
+  });
+
+  it('ignores a late status of an older attempt', async () => {
+    peers.script.push({ untilStep: 2, code: 'runtime.killed' }, { untilStep: 4, untilStopped: true });
+    const { id, runId } = await (async () => {
+      const made = await create();
+      return waitFor(async () => {
+        const job = await get(made.id);
+        return job.progress?.step === 4 ? job : undefined;
+      });
+    })();
+    const current = await peers.bucket.get('status', runId ?? '');
+    if (!current) throw new Error('no status');
+    const { outcome: _, ...rest } = current.value;
+    await peers.bucket.put('status', { ...rest, attempt: 1, phase: 'ended', reason: 'failed' });
+    await peers.bucket.put('status', rest);
+    await bus.request(pauseJob, { jobId: id });
+    const job = await until(id, 'paused');
+    expect(job.attempts).toHaveLength(2);
+  });
+});
+
+describe('stopping', () => {
+  it('cancels at once what waits, and what runs after it has left', async () => {
+    peers.script.push({ untilStep: 3, untilStopped: true });
+    const running = await create();
+    await waitFor(async () => (await get(running.id)).progress?.step === 3);
+    const waiting = await create();
+    await until(waiting.id, 'queued');
+    expect((await bus.request(cancelJob, { jobId: waiting.id })).status).toBe('cancelled');
+    expect((await bus.request(cancelJob, { jobId: running.id })).status).toBe('running');
+    const job = await until(running.id, 'cancelled');
+    expect(job.finishedAt).not.toBeNull();
+    expect(await outbox(running.id)).toEqual(['luthier.v1.event.training.job.cancelled']);
+    await waitFor(async () => (await peers.bucket.get('spec', job.runId ?? ''))?.value.closed);
+  });
+
+  it('refuses to cancel what has succeeded', async () => {
+    const { id } = await create();
+    await until(id, 'succeeded');
+    await expect(bus.request(cancelJob, { jobId: id })).rejects.toMatchObject({ code: 'job.not-cancellable' });
+    await expect(bus.request(pauseJob, { jobId: id })).rejects.toMatchObject({ code: 'job.not-pausable' });
+  });
+
+  it('pauses a running job, and goes on from its checkpoint when it is resumed', async () => {
+    peers.script.push({ untilStep: 4, checkpointSteps: [4], untilStopped: true }, {});
+    const { id } = await create();
+    await waitFor(async () => (await get(id)).progress?.step === 4);
+    await bus.request(pauseJob, { jobId: id });
+    await until(id, 'paused');
+    await bus.request(resumeJob, { jobId: id });
+    const job = await until(id, 'succeeded');
+    expect(job.attempts).toMatchObject([{ attempt: 1 }, { attempt: 2, resumedFromStep: 4 }]);
+    expect((await losses(id)).map(({ step }) => step)).toEqual(numbered(10));
+  });
+});
+
+describe('a crash', () => {
+  const phases = [
+    'validating',
+    'preparing',
+    'planning',
+    'queued',
+    'scheduling',
+    'training',
+    'registering',
+    'evaluating',
+  ] as const;
+
+  it.each(phases)('around the phase "%s" and a new start end the same, with one model', async (phase) => {
+    peers.script.push({ untilStep: 10, checkpointSteps: [5] });
+    const { id } = await create();
+    const seen = async (): Promise<boolean> => {
+      const entries = await stream(id);
+      return entries.some(({ type, data }) => type === 'job' && data['phase'] === phase);
+    };
+    await waitFor(seen, { intervalMs: 1 });
+    await crash();
+    service = await start();
+    const job = await until(id, 'succeeded');
+    expect((await losses(id)).map(({ step }) => step)).toEqual(numbered(10));
+    expect(peers.models.size).toBe(1);
+    expect(job.attempts).toHaveLength(1);
+    expect(peers.mostAtOnce).toBe(1);
+    expect(await outbox(id)).toEqual(['luthier.v1.event.training.job.succeeded']);
+    const entries = await stream(id);
+    expect(entries.map((entry) => entry.id)).toEqual(numbered(entries.length));
+    const made = (await messages(id)).filter((message) => message.startsWith('New fine-tuned model'));
+    expect(made).toHaveLength(1);
+  });
+});
+
+describe('the live stream', () => {
+  it('has neither gap nor double for a reader that follows it while many write and some roll back', async () => {
+    peers.datasetState = 'preparing';
+    const { id } = await create();
+    const store = service.app.get(JobStore, { strict: false });
+    let writing = true;
+    const write = async (n: number): Promise<void> => {
+      await store.change(id, async (tx) => {
+        await tx.event({ level: 'info', type: 'message', message: `Note ${n}` });
+        if (n % 3 === 0) throw new Error('rolled back');
+      });
+    };
+    const writers = Promise.allSettled(numbered(60).map(write)).then((results) => {
+      writing = false;
+      return results.filter(({ status }) => status === 'fulfilled').length;
+    });
+    const read: StreamEntry[] = [];
+    while (writing) read.push(...(await store.readStream(id, read.at(-1)?.id ?? 0, 7)));
+    const kept = await writers;
+    for (;;) {
+      const more = await store.readStream(id, read.at(-1)?.id ?? 0, 7);
+      if (more.length === 0) break;
+      read.push(...more);
+    }
+    expect(kept).toBe(40);
+    expect(read.map((entry) => entry.id)).toEqual(numbered(read.length));
+    expect(read.filter(({ data }) => String(data['message']).startsWith('Note'))).toHaveLength(40);
+  });
+});
