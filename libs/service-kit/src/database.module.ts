@@ -75,6 +75,8 @@ async function openDatabase(
     application_name: `luthier-${options.schemaName}`,
   });
   pool.on('error', (err) => logger.warn({ err }, 'An idle database connection was lost'));
+  // One that is lost between two queries of a transaction: its next query fails; without a listener the process would end.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   closers.add('database', () => pool.end());
   health.register('database', async () => void (await pool.query('select 1')));
   return drizzle(pool, { schema: options.tables ?? {} });
