@@ -242,4 +242,31 @@ describe('the official OpenAI SDK against the gateway', () => {
     const large = await post(`"${'x'.repeat(10 * 1024 * 1024)}"`, 'application/json');
     expect([large.status, await large.json()]).toMatchObject([413, { error: { code: 'request.too-large' } }]);
   });
+
+  it.each([
+    [`/v1/models/${'x'.repeat(600)}`, 404],
+    ['/v1/../v1/nowhere', 404],
+    ['/v1/models/%2e%2e%2f', 404],
+  ])('answers the strange address %s with an error of its own', async (path, status) => {
+    const response = await gateway.call(path);
+    expect(response.status).toBe(status);
+    expect(await response.json()).toMatchObject({ error: { type: expect.any(String), code: expect.any(String) } });
+  });
+
+  it('refuses multipart bodies that are broken', async () => {
+    const send = (body: string, type: string) =>
+      gateway.call('/v1/files', { method: 'POST', body, headers: { 'content-type': type } });
+    for (const [body, type] of [
+      [
+        '--b\r\ncontent-disposition: form-data; name="file"; filename="x"\r\n\r\nabc',
+        'multipart/form-data; boundary=b',
+      ],
+      ['abc', 'multipart/form-data'],
+      ['', 'multipart/form-data; boundary=b'],
+      ['{}', 'application/json'],
+    ] as const) {
+      const response = await send(body, type);
+      expect([response.status, await response.json()]).toMatchObject([400, { error: { code: 'request.invalid' } }]);
+    }
+  });
 });

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import type { ArtifactStore, StoredArtifact } from '@luthier/artifacts';
 import { artifactUri } from '@luthier/artifacts';
 import { AppError, newId } from '@luthier/contracts';
+import { toAppError } from '../http/http-errors.js';
 import { parseParameters } from '../http/parse.js';
 import { uploadFields } from './files.routes.js';
 
@@ -41,11 +42,17 @@ export async function receiveUpload(
     return { id, filename: file.filename, purpose, stored: file.stored };
   } catch (thrown) {
     await store.remove(uri);
-    throw thrown;
+    throw isOurs(thrown)
+      ? thrown
+      : new AppError('request.invalid', 'The upload is incomplete or broken', { cause: thrown });
   } finally {
     request.raw.socket.setTimeout(0);
   }
 }
+
+/** Whether an error has a name of ours or comes from the system; the multipart parser's own have neither. */
+const isOurs = (thrown: unknown): boolean =>
+  toAppError(thrown).code !== 'internal' || (thrown instanceof Error && 'syscall' in thrown);
 
 interface Parts {
   file?: { filename: string; stored: StoredArtifact };

@@ -134,7 +134,7 @@ function cursorOf(request: FastifyRequest, fromQuery: number | undefined): numbe
   if (typeof header === 'string' && header !== '') {
     const value = /^\d{1,15}$/.test(header) ? Number(header) : undefined;
     if (value !== undefined) return value;
-    throw new AppError('request.invalid', 'Last-Event-ID must be a number of this stream', { param: 'Last-Event-ID' });
+    throw new AppError('request.invalid', 'Last-Event-ID must be a number of this stream', { param: 'last_event_id' });
   }
   return fromQuery ?? 0;
 }
