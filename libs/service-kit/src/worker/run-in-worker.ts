@@ -8,7 +8,7 @@ import type { WorkerMessage } from './worker-message.js';
  */
 export function runInWorker<Input, Result, Progress = never>(
   work: (input: Input, report: (progress: Progress) => void) => Promise<Result>,
-  toAppError: (thrown: unknown) => AppError = AppError.from,
+  toAppError: (thrown: unknown) => AppError = (thrown) => AppError.from(thrown),
 ): void {
   const port = parentPort;
   if (!port) throw new Error('This file is the entry of a worker thread');

@@ -1,5 +1,6 @@
 import type { FileRecord, ValidationReport } from '@luthier/contracts';
 import { AppError } from '@luthier/contracts';
+import { JSON_ARRAY_BYTES_MAX } from '@luthier/formats';
 import type { Logger, ServiceMetrics } from '@luthier/service-kit';
 import { startWorker } from '@luthier/service-kit/worker';
 import { Counter, Histogram } from 'prom-client';
@@ -8,6 +9,9 @@ import type { FileStore } from './file.store.js';
 import type { ValidationInput } from './validation.worker.js';
 
 const TOGETHER_MAX = 2;
+/** Lines are looked at one by one; a JSON array, which is in memory whole, can only be in a file up to its limit. */
+const LINES_HEAP_MIB = 96;
+const ARRAY_HEAP_MIB = 768;
 /** A thread that died is started again; a file that kills it every time gets an error. */
 const TRIES_MAX = 3;
 
@@ -16,9 +20,10 @@ export type ValidateFile = (file: FileRecord, signal: AbortSignal) => Promise<Va
 /** Validates a stored file in a thread of its own. */
 export const validateInWorker =
   (artifactsDir: string): ValidateFile =>
-  ({ id, uri }, signal) => {
+  ({ id, uri, sizeBytes }, signal) => {
     const data: ValidationInput = { artifactsDir, fileId: id, uri };
-    return startWorker({ entry: new URL('./validation.worker.js', import.meta.url), data, signal, heapMib: 192 });
+    const heapMib = sizeBytes > JSON_ARRAY_BYTES_MAX ? LINES_HEAP_MIB : ARRAY_HEAP_MIB;
+    return startWorker({ entry: new URL('./validation.worker.js', import.meta.url), data, signal, heapMib });
   };
 
 /** Validates files in the background; what a restart interrupted is begun again. */
