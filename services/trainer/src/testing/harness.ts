@@ -142,7 +142,7 @@ export class TrainerHarness {
   async messages(runId: string): Promise<RunStreamMessage[]> {
     const stream = await jetstream(this.connection).streams.get(RUN_STREAM);
     const subject = `luthier.v1.run.${runId}.>`;
-    const info = await stream.info({ subjects_filter: subject });
+    const info = await stream.info(false, { subjects_filter: subject });
     const count = Object.values(info.state.subjects ?? {}).reduce((sum, one) => sum + one, 0);
     if (count === 0) return [];
     const consumer = await jetstream(this.connection).consumers.get(RUN_STREAM, { filter_subjects: subject });
