@@ -1,6 +1,7 @@
 import type { Hyperparameters, ModelShape, Plan, Tuning } from '@luthier/contracts';
-import { estimateMemory } from './memory.js';
+import { estimateMemory, trainableParameters } from './memory.js';
 import type { MemoryEstimate } from './memory.js';
+import { estimateNodeMemory } from './node-memory.js';
 import { guessTokensPerSecond } from './speed.js';
 
 /** The part of an inventory's profile that a plan is made against. */
@@ -23,6 +24,8 @@ export interface PlanInput {
   /** All tokens of one pass over the rows. */
   tokensPerEpoch: number;
   cutoffLength: number;
+  /** Trained tokens by all tokens; 1 where it is not known. */
+  trainedShare?: number;
   /** Undefined: nobody knows yet what there is to run on. */
   profile: PlanProfile | undefined;
 }
@@ -36,7 +39,17 @@ export function totalSteps(rows: number, { epochs, globalBatch, maxSteps }: Hype
 
 const rowTokensOf = (input: PlanInput): number => Math.max(1, Math.min(input.longestRowTokens, input.cutoffLength));
 
+/** The TypeScript runtime fills micro-batches up to this many tokens; a longer row has one of its own. */
+const NODE_TOKEN_BUDGET = 256;
+/** Rows differ in how much of them is trained. */
+const TRAINED_SPREAD = 1.5;
+
+/** Adapters on CPUs are trained by the TypeScript runtime, whatever the batch, in micro-batches of bounded size. */
+const accumulates = ({ tuning, profile }: PlanInput): boolean =>
+  tuning.type === 'lora' && (profile?.devices ?? 0) === 0;
+
 function memoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
+  if (accumulates(input)) return nodeMemoryOf(input, limitMib);
   const rowTokens = rowTokensOf(input);
   return estimateMemory({
     shape: input.shape,
@@ -45,6 +58,25 @@ function memoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
     microBatchTokens: rowTokens * Math.min(input.hyperparameters.globalBatch, Math.max(1, input.rows)),
     limitMib,
   });
+}
+
+/** The same numbers and the same choice of mode as the runtime makes, so that it does not refuse what was planned. */
+function nodeMemoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
+  const { shape, tuning } = input;
+  const microBatchTokens = Math.max(NODE_TOKEN_BUDGET, rowTokensOf(input));
+  const estimateIn = (memoryMode: MemoryEstimate['memoryMode']): MemoryEstimate => {
+    const { components, totalMib } = estimateNodeMemory({
+      ...shape,
+      keyValueHeads: shape.kvHeads,
+      adapterParameters: trainableParameters(shape, tuning),
+      microBatchTokens,
+      microBatchTrained: Math.ceil(microBatchTokens * Math.min(1, (input.trainedShare ?? 1) * TRAINED_SPREAD)),
+      memoryMode,
+    });
+    return { components: Object.entries(components).map(([name, mib]) => ({ name, mib })), totalMib, memoryMode };
+  };
+  const whole = estimateIn('whole-step');
+  return whole.totalMib <= limitMib ? whole : estimateIn('layer-recompute');
 }
 
 /** Memory, steps and time of a run, and what to change when it does not fit. Pure. */
@@ -114,7 +146,7 @@ interface Candidate {
 
 /** Single changes first, the least painful of each kind; all of them together when no single one is enough. */
 function alternatives(input: PlanInput, limitMib: number): Plan['alternatives'] {
-  const kinds = [smallerBatches(input), shorterRows(input), smallerRanks(input)];
+  const kinds = [accumulates(input) ? [] : smallerBatches(input), shorterRows(input), smallerRanks(input)];
   const single = kinds.flatMap((candidates) => firstFitting(candidates, limitMib));
   if (single.length > 0) return single;
   const combined = kinds.reduce(
@@ -132,7 +164,7 @@ function alternatives(input: PlanInput, limitMib: number): Plan['alternatives'] 
         },
       };
     },
-    { title: '', change: {}, input } as Candidate,
+    { title: '', change: {}, input },
   );
   return firstFitting(combined.title === '' ? [] : [combined], limitMib);
 }

@@ -75,15 +75,21 @@ describe('planRun', () => {
     expect(planRun(input({ profile: undefined })).verdict).toBe('unknown');
   });
   it('recomputes layers where the whole step does not fit', () => {
-    const tight = planRun(input({ profile: { ...profile, memoryMib: 2_500, freeMemoryMib: 2_500 } }));
+    const whole = planRun(input()).totalMib;
+    const tight = planRun(input({ profile: { ...profile, memoryMib: whole - 1 } }));
     expect(tight).toMatchObject({ verdict: 'fits', memoryMode: 'layer-recompute' });
   });
-  it('offers only alternatives that fit', () => {
+  it.each([
+    ['shorter rows on a CPU', 0, 'cutoff_length'],
+    ['a smaller batch on a GPU', 1, 'hyperparameters.batch_size'],
+  ])('offers %s, and only what fits', (_name, devices, field) => {
     const hyperparameters = { ...advised().hyperparameters, globalBatch: 256 };
-    const plan = planRun(input({ hyperparameters, profile: { ...profile, memoryMib: 2_000 } }));
+    const long = input({ hyperparameters, longestRowTokens: 4096, cutoffLength: 4096 });
+    const plan = planRun({ ...long, profile: { ...profile, devices, memoryMib: 4_000 } });
     expect(plan.verdict).toBe('can-never-fit');
-    expect(plan.alternatives.length).toBeGreaterThan(0);
-    for (const { totalMib } of plan.alternatives) expect(totalMib).toBeLessThanOrEqual(2_000);
+    const changes = plan.alternatives.flatMap(({ change }) => Object.keys(change));
+    expect(changes).toContain(field);
+    for (const { totalMib } of plan.alternatives) expect(totalMib).toBeLessThanOrEqual(4_000);
   });
   it('offers nothing when the model alone is too large', () => {
     const plan = planRun(input({ profile: { ...profile, memoryMib: 200 } }));

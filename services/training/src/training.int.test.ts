@@ -185,7 +185,8 @@ describe('a job', () => {
 
   it('fails before queueing, with alternatives, when it can never fit', async () => {
     for (const profile of peers.inventory.profiles) profile.memoryMib = 1_500;
-    const { id } = await create({ hyperparameters: { globalBatch: 512 } });
+    peers.longestRowTokens = 8_000;
+    const { id } = await create({ cutoffLength: 8_000 });
     const job = await until(id, 'failed');
     expect(job.error?.code).toBe('plan.does-not-fit');
     expect(job.plan?.alternatives.length).toBeGreaterThan(0);

@@ -30,6 +30,7 @@ import type {
   ValidationReport,
 } from '@luthier/contracts';
 import { MessageBus, RunsBucket } from '@luthier/messaging';
+import { fakeResult, fakeStep } from './fake-run.js';
 
 const SHA = 'a'.repeat(64);
 const NOW = '2026-01-01T00:00:00.000Z';
@@ -82,6 +83,7 @@ export class FakePeers {
   mostAtOnce = 0;
   totalSteps = 10;
   rows = 80;
+  longestRowTokens = 100;
   datasetState: DatasetRecord['state'] = 'ready';
   evaluationState: EvaluationRecord['state'] = 'completed';
   inventory: Inventory;
@@ -241,8 +243,8 @@ export class FakePeers {
       rows: this.rows,
       tokens: this.rows * 50,
       trainedTokens: this.rows * 20,
-      longestRowTokens: 100,
-      cutoffLength: 1024,
+      longestRowTokens: this.longestRowTokens,
+      cutoffLength: 8192,
       artifact: { uri: `artifact://datasets/${id}`, sha256: SHA },
       error: null,
     };
@@ -342,7 +344,7 @@ export class FakePeers {
     await say({ type: 'phase', ...head(), phase: 'training' });
     const last = script.untilStep ?? this.totalSteps;
     for (let step = resumeStep + 1; step <= last; step += 1) {
-      await say(this.step(step, attempt, head()), script.lostSteps?.includes(step));
+      await say(fakeStep({ step, totalSteps: this.totalSteps, attempt }, head()), script.lostSteps?.includes(step));
       if (script.checkpointSteps?.includes(step)) await this.checkpoint(runId, attempt, step);
     }
     if (script.untilStopped) await this.untilStopped(runId);
@@ -357,7 +359,7 @@ export class FakePeers {
       message: code ? `Ended with ${code}.` : 'done',
       step: last,
       ...(!code && {
-        result: this.result(),
+        result: fakeResult(this.totalSteps),
         artifact: { uri: `artifact://runs/${runId}/${attempt}/1/artifact`, sha256: SHA },
       }),
       ...(checkpoint && { checkpoint }),
@@ -388,42 +390,5 @@ export class FakePeers {
     while (this.specs.get(runId)?.desired !== 'stopped' && !this.ending.signal.aborted) {
       await new Promise<void>((resolve) => this.wake.push(resolve));
     }
-  }
-
-  private step(step: number, attempt: number, head: { seq: number; rank: number; time: string }): RuntimeEvent {
-    return {
-      type: 'step',
-      ...head,
-      step,
-      totalSteps: this.totalSteps,
-      epoch: step / this.totalSteps,
-      // Tells the attempt: a curve without doubles has the later one's value where both made the step.
-      loss: 2 - step / 100 + attempt,
-      learningRate: 1e-3,
-      gradNorm: 1,
-      tokens: 400,
-      trainedTokens: 160,
-      stepMs: 100,
-      memory: { hostMib: 900 },
-      metrics: {},
-    };
-  }
-
-  private result(): NonNullable<RunOutcome['result']> {
-    const score = { rows: 5, trainedTokens: 100, loss: 1, perplexity: 2.7, tokenAccuracy: 0.5 };
-    return {
-      mode: 'train',
-      steps: this.totalSteps,
-      firstLoss: 3,
-      lastLoss: 1,
-      trainedTokens: 1600,
-      tokens: 4000,
-      tokensPerSecond: 4000,
-      peakMemoryMib: 900,
-      memoryMode: 'whole-step',
-      artifactDir: 'artifact',
-      base: score,
-      tuned: score,
-    };
   }
 }

@@ -6,7 +6,7 @@ import { planRun } from '@luthier/planner';
 import { capableProfiles, whyUnsupported } from '../../queue/admission.js';
 import type { Profile } from '../../queue/admission.js';
 import { queued } from '../job.js';
-import type { Job } from '../job.js';
+import type { Job, PreparedData } from '../job.js';
 import { PhaseStep, change, failJob } from './step.js';
 import type { StepOutcome } from './step.js';
 
@@ -14,6 +14,8 @@ export interface PlacedPlan {
   readonly plan: Plan;
   readonly profile: Profile | undefined;
 }
+
+const trainedShare = ({ trainedTokens, tokens }: PreparedData): number => trainedTokens / Math.max(1, tokens);
 
 /** The best that the inventory offers: the first capable profile that fits, else the largest. */
 export function planJobRun(job: Job, inventory: Inventory | undefined): PlacedPlan {
@@ -26,7 +28,8 @@ export function planJobRun(job: Job, inventory: Inventory | undefined): PlacedPl
     tuning: job.tuning,
     hyperparameters: job.hyperparameters,
     rows: train.rows,
-    longestRowTokens: train.longestRowTokens,
+    longestRowTokens: Math.max(train.longestRowTokens, job.heldOut?.longestRowTokens ?? 0),
+    trainedShare: Math.max(trainedShare(train), job.heldOut ? trainedShare(job.heldOut) : 0),
     tokensPerEpoch: train.tokens,
     cutoffLength: job.cutoffLength,
   };
