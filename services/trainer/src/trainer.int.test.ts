@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { readFile, readdir } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readArtifact } from '@luthier/artifacts';
@@ -35,7 +36,9 @@ describe('a run from spec to outcome', () => {
       eventFiles: [`${base}/events.0.jsonl.gz`],
     });
     expect(status.outcome?.code).toBeUndefined();
-    const manifest = JSON.parse((await readArtifact(harness.store, `${base}/checkpoint-4/checkpoint.json`)).toString());
+    const manifest: unknown = JSON.parse(
+      (await readArtifact(harness.store, `${base}/checkpoint-4/checkpoint.json`)).toString(),
+    );
     expect(checkpointManifest.parse(manifest).files.map(({ name }) => name)).toEqual(['state.json', 'weights.bin']);
     const lines = (await harness.messages(spec.runId)).flatMap(({ event }) => ('seq' in event ? event.seq : []));
     expect(lines).toEqual([...lines].sort((a, b) => a - b));
@@ -165,6 +168,26 @@ describe('a run from spec to outcome', () => {
     expect(inventory.profiles[0]?.freeMemoryMib).toBeLessThanOrEqual((inventory.profiles[0]?.memoryMib ?? 0) - 64);
     await harness.runs.put('spec', { ...spec, generation: 2, desired: 'stopped', stopReason: 'cancel' });
     await harness.waitForEnd(spec.runId);
+  });
+
+  it('says disk.full with the step when the store has no space left, and the status is told all the same', async () => {
+    const spec = await harness.makeSpec({ checkpointBytes: 1024 * 1024 });
+    const small = join(harness.artifactsDir, 'runs', spec.runId, '1');
+    await mkdir(small, { recursive: true });
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128k', 'tmpfs', small], { stdio: 'ignore' });
+    } catch {
+      console.warn('skipped: no permission to mount a small file system');
+      return;
+    }
+    try {
+      await harness.runs.put('spec', spec);
+      const status = await harness.waitForEnd(spec.runId);
+      expect(status).toMatchObject({ reason: 'failed', outcome: { code: 'disk.full', step: 4 } });
+      expect(status.outcome?.checkpoint).toBeUndefined();
+    } finally {
+      execFileSync('umount', [small]);
+    }
   });
 
   it('shows its metrics, and every one of them is documented', async () => {

@@ -24,6 +24,8 @@ const MAX_TIMER_MS = 24 * 60 * 60 * 1_000;
 interface Work {
   running: boolean;
   again: boolean;
+  /** Only the periodic list asked for this look. */
+  byList: boolean;
   timer?: NodeJS.Timeout;
   phase?: RunPhase;
   checkpointRequest?: number;
@@ -52,9 +54,9 @@ export class Reconciler {
   }
 
   /** Looks at a run now, or again when that is going on. */
-  look(runId: string): void {
+  look(runId: string, byList = false): void {
     if (this.ended.signal.aborted) return;
-    const work = this.work.get(runId) ?? { running: false, again: false };
+    const work = this.work.get(runId) ?? { running: false, again: false, byList: false };
     this.work.set(runId, work);
     clearTimeout(work.timer);
     if (work.running) {
@@ -62,6 +64,7 @@ export class Reconciler {
       return;
     }
     work.running = true;
+    work.byList = byList;
     const done = this.reconcileUntilCalm(runId, work).finally(() => {
       this.busy.delete(done);
       work.running = false;
@@ -73,10 +76,12 @@ export class Reconciler {
   private async watch(): Promise<void> {
     const { runs, relistIntervalMs } = this.parts;
     const options = { signal: this.ended.signal, ...(relistIntervalMs !== undefined && { relistIntervalMs }) };
+    let listed = false;
     for await (const change of runs.watch('spec', options)) {
       if (change.type === 'put') this.look(change.entry.runId);
-      else if (change.type === 'list') for (const { runId } of change.entries) this.look(runId);
+      else if (change.type === 'list') for (const { runId } of change.entries) this.look(runId, listed);
       else this.forget(change.runId);
+      listed ||= change.type === 'list'; // the first list is how a life begins, not a correction
     }
   }
 
@@ -128,6 +133,8 @@ export class Reconciler {
         return action.lookAgainInMs;
       }
       await this.apply(action, spec, status);
+      if (work.byList) metrics.corrections.inc();
+      work.byList = false;
       const durationMs = performance.now() - started;
       metrics.reconcileDuration.observe({ action: action.type }, durationMs / 1_000);
       logger.info({

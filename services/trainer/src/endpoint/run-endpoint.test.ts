@@ -1,0 +1,194 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { createHash } from 'node:crypto';
+import { FileArtifactStore } from '@luthier/artifacts';
+import { attachAnswer, newId } from '@luthier/contracts';
+import type { RunSpec, RunStatus, RunStreamMessage } from '@luthier/contracts';
+import type { RunEntry, RunSide } from '@luthier/messaging';
+import { createLogger } from '@luthier/service-kit';
+import { tempDir } from '@luthier/testing';
+import { Checkpoints } from './checkpoints.js';
+import { RunEndpointServer } from './run-endpoint.server.js';
+import { RunEndpointService } from './run-endpoint.service.js';
+import { RunPublisher } from './run-publisher.js';
+import { RunTokens } from './run-tokens.js';
+
+const SECRET = Buffer.alloc(32, 7);
+const HASH = 'a'.repeat(64);
+
+describe('run endpoint', () => {
+  const runId = newId('run');
+  const modelUri = `artifact://models/${newId('model')}/weights`;
+  const sides: { spec?: Partial<RunSpec>; status?: Partial<RunStatus> } = {};
+  const published: RunStreamMessage[] = [];
+  const tokens = new RunTokens(SECRET);
+  let now = Date.now();
+  let server: RunEndpointServer;
+  let requestSha256 = '';
+
+  const call = async (verb: string, body: unknown, token: string): Promise<{ status: number; body: unknown }> => {
+    const response = await fetch(`${server.url}/runs/${runId}/${verb}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify(body),
+    });
+    return { status: response.status, body: await response.json() };
+  };
+  const attach = (attempt = 1): Promise<{ status: number; body: unknown }> =>
+    call('attach', { attempt, podUid: 'pod' }, tokens.attachToken(runId, attempt));
+  const tokenOf = async (): Promise<string> => attachAnswer.parse((await attach()).body).token;
+  const step = (seq: number): unknown => ({
+    type: 'heartbeat',
+    seq,
+    rank: 0,
+    time: new Date().toISOString(),
+    step: seq,
+  });
+
+  beforeAll(async () => {
+    const store = new FileArtifactStore(await tempDir('endpoint'));
+    const request = JSON.stringify({
+      ...{
+        version: 1,
+        owner: { kind: 'job', id: 'x' },
+        mode: 'train',
+        method: { type: 'supervised' },
+        tuning: { type: 'full' },
+      },
+      ...{ model: { uri: modelUri, sha256: HASH }, data: {}, parallelism: { nodes: 1, devicesPerNode: 0 }, seed: 1 },
+      ...{ checkpointing: { everySteps: 1, keepLast: 2 }, limits: { memoryMib: 1, cpu: 1, deadlineSeconds: 1 } },
+      hyperparameters: {
+        ...{ epochs: 1, maxSteps: null, globalBatch: 1, learningRate: 0.1, schedule: 'constant', warmupRatio: 0 },
+        ...{
+          weightDecay: 0,
+          adamBeta1: 0.9,
+          adamBeta2: 0.99,
+          adamEpsilon: 1e-8,
+          maxGradNorm: 1,
+          evaluationSteps: null,
+        },
+      },
+    });
+    requestSha256 = createHash('sha256').update(request).digest('hex');
+    await store.put(`artifact://runs/${runId}/request.json`, request);
+    const bus = { publishRunMessage: (message: RunStreamMessage) => Promise.resolve(void published.push(message)) };
+    const service = new RunEndpointService({
+      runs: {
+        get: <Side extends RunSide>(side: Side) => {
+          const value = sides[side];
+          // The endpoint reads only what the tests set.
+          return Promise.resolve(value && ({ runId, value, revision: 1 } as unknown as RunEntry<Side>));
+        },
+      },
+      store,
+      tokens: new RunTokens(SECRET, () => now),
+      publisher: new RunPublisher(bus),
+      checkpoints: new Checkpoints(store, bus),
+      listener: { onTraining: () => undefined, onOutcome: () => undefined },
+    });
+    server = new RunEndpointServer(service, createLogger({ service: 'trainer', level: 'silent' }));
+    await server.start('127.0.0.1', 0);
+  });
+  afterAll(() => server.stop());
+  beforeEach(() => {
+    now = Date.now();
+    const requestUri = `artifact://runs/${runId}/request.json`;
+    sides.spec = {
+      runId,
+      attempt: 1,
+      desired: 'running',
+      stopGraceSeconds: 5,
+      checkpointRequest: 0,
+      requestUri,
+      requestSha256,
+    };
+    sides.status = { runId, attempt: 1, incarnation: 1, phase: 'starting', objectUid: 'uid', pods: ['pod'] };
+  });
+
+  it.each([
+    ['without a status', () => delete sides.status],
+    ['without a spec', () => delete sides.spec],
+    ['before the object is in the status', () => delete sides.status?.objectUid],
+    ['for a pod that the status does not list', () => Object.assign(sides.status ?? {}, { pods: ['other'] })],
+  ])('answers 503 %s', async (_name, change) => {
+    change();
+    expect(await attach()).toMatchObject({ status: 503, body: { code: 'run.not-attached' } });
+  });
+
+  it('answers 409 to an older attempt, at attach and afterwards', async () => {
+    const token = await tokenOf();
+    sides.spec = { ...sides.spec, attempt: 2 };
+    expect(await attach()).toMatchObject({ status: 409, body: { code: 'run.fenced' } });
+    expect(await call('heartbeat', { step: 1 }, token)).toMatchObject({ status: 409 });
+    expect(await call('events', { events: [step(1)] }, token)).toMatchObject({ status: 409 });
+  });
+
+  it('answers 409 to an older incarnation and to an ended attempt, 503 when a key is missing', async () => {
+    const token = await tokenOf();
+    sides.status = { ...sides.status, incarnation: 2 };
+    expect(await call('heartbeat', { step: 1 }, token)).toMatchObject({ status: 409 });
+    sides.status = { ...sides.status, incarnation: 1, phase: 'ended' };
+    expect(await call('heartbeat', { step: 1 }, token)).toMatchObject({ status: 409 });
+    delete sides.status;
+    expect(await call('heartbeat', { step: 1 }, token)).toMatchObject({ status: 503 });
+  });
+
+  it('refuses tokens that are wrong, of another run or attempt, or no token', async () => {
+    expect(await call('attach', { attempt: 1, podUid: 'pod' }, 'wrong')).toMatchObject({ status: 401 });
+    const other = tokens.attachToken(newId('run'), 1);
+    expect(await call('attach', { attempt: 1, podUid: 'pod' }, other)).toMatchObject({ status: 401 });
+    const forged = (await tokenOf()).replace('.1.1.', '.1.9.');
+    expect(await call('heartbeat', { step: 1 }, forged)).toMatchObject({ status: 401 });
+    expect(await call('heartbeat', { step: 1 }, '')).toMatchObject({ status: 401 });
+  });
+
+  it('lets a heartbeat, and nothing else, renew an expired token', async () => {
+    const token = await tokenOf();
+    now += 2 * 60 * 60_000;
+    expect(await call('events', { events: [] }, token)).toMatchObject({ status: 401 });
+    const { body } = await call('heartbeat', { step: 1 }, token);
+    expect(body).toMatchObject({ token: expect.any(String) as unknown });
+    expect(await call('events', { events: [] }, (body as { token: string }).token)).toMatchObject({ status: 200 });
+  });
+
+  it('publishes a line once, however often it comes', async () => {
+    const token = await tokenOf();
+    published.length = 0;
+    await call('events', { events: [step(1), step(2)] }, token);
+    const again = await call('events', { events: [step(2), step(3)] }, token);
+    expect(again.body).toMatchObject({ acknowledged: { 0: 3 } });
+    expect(published.map(({ event }) => ('seq' in event ? event.seq : 0))).toEqual([1, 2, 3]);
+  });
+
+  it('carries the orders of the spec in its answers', async () => {
+    const token = await tokenOf();
+    sides.spec = { ...sides.spec, desired: 'stopped', stopReason: 'pause', checkpointRequest: 4 };
+    const stop = { reason: 'pause', graceSeconds: 5 };
+    expect(await call('heartbeat', { step: 1 }, token)).toMatchObject({ body: { stop, checkpointRequest: 4 } });
+  });
+
+  it('gives URLs for the inputs and the own folder only', async () => {
+    const token = await tokenOf();
+    const status = async (operation: string, uri: string): Promise<number> =>
+      (await call('objects', { operation, uris: [uri] }, token)).status;
+    const own = `artifact://runs/${runId}/1/1`;
+    expect(await status('read', `${modelUri}/config.json`)).toBe(200);
+    expect(await status('read', `artifact://runs/${runId}/1/1/checkpoint-2/checkpoint.json`)).toBe(200);
+    expect(await status('write', `${own}/checkpoint-2/weights.bin`)).toBe(200);
+    expect(await status('read', `${modelUri}-other/config.json`)).toBe(400);
+    expect(await status('read', 'artifact://files/file-x/content')).toBe(400);
+    expect(await status('write', `artifact://runs/${runId}/2/1/x`)).toBe(400);
+    expect(await status('write', `${own}/../2/x`)).toBe(400);
+    expect(await status('write', `${own}/checkpoint-2/checkpoint.json`)).toBe(400);
+    expect(await status('write', `${own}/outcome.json`)).toBe(400);
+  });
+
+  it('does not commit a checkpoint whose files are missing or cut', async () => {
+    const files = [{ name: 'weights.bin', sizeBytes: 3, sha256: HASH }];
+    expect(await call('checkpoint', { step: 2, node: 0, files }, await tokenOf())).toMatchObject({ status: 400 });
+  });
+
+  it('refuses a body beyond its limit', async () => {
+    const events = Array.from({ length: 3 }, () => ({ type: 'x', text: 'y'.repeat(4 * 1024 * 1024) }));
+    expect(await call('events', { events }, await tokenOf())).toMatchObject({ status: 413 });
+  });
+});
