@@ -9,3 +9,5 @@ export type { AdapterTensor, LoraSettings } from './llama/lora.js';
 export { LoraAdapter, targetedModules } from './llama/lora.js';
 export type { PackedBatch, TrainingRow } from './llama/packed-batch.js';
 export { microBatches, packRows, trainedCount } from './llama/packed-batch.js';
+export type { GreedyOptions } from './llama/greedy-tokens.js';
+export { greedyTokens } from './llama/greedy-tokens.js';
