@@ -5,7 +5,7 @@ import type { RuntimeSpec } from '@luthier/contracts';
 import { PreparedDatasetWriter, formatModelConfig, fromFloat32, writeSafetensors } from '@luthier/formats';
 import type { LlamaConfig } from '@luthier/formats';
 
-export const TINY: LlamaConfig = {
+const TINY: LlamaConfig = {
   architecture: 'LlamaForCausalLM',
   modelType: 'llama',
   vocabSize: 96,

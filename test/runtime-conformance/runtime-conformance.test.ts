@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { capabilities, trainResult } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import { openPeftAdapter } from '@luthier/formats';
+import { waitFor } from '@luthier/testing';
 import { trainSpec, writeTinyData, writeTinyModel } from './fixtures.js';
 import { RuntimeProcess, eventsOfType, readEvents } from './runtime-process.js';
 import type { RuntimeExit } from './runtime-process.js';
@@ -40,8 +41,9 @@ describe.each(RUNTIMES)('%s', (_name, command) => {
     const runtime = await RuntimeProcess.startSpec(command, started);
     let ended = false;
     void runtime.ended.then(() => (ended = true));
-    while (!ended && (await eventsOfType(started.outputDir, type)).length < count)
-      await new Promise((r) => setTimeout(r, 5));
+    await waitFor(async () => ended || (await eventsOfType(started.outputDir, type)).length >= count, {
+      intervalMs: 5,
+    });
     await writeFile(join(started.outputDir, 'stop'), '');
     return runtime.ended;
   };
@@ -123,23 +125,27 @@ describe.each(RUNTIMES)('%s', (_name, command) => {
     });
 
     it('goes on from its stop exactly as if it had never stopped, base scores included', async () => {
-      const stopped = spec();
+      // Long enough that the stop file comes before the end even on a busy machine.
+      const many = (): RuntimeSpec => spec({ hyperparameters: { ...done.hyperparameters, epochs: 15 } });
+      const whole = many();
+      await run(whole);
+      const stopped = many();
       expect((await stopWhen(stopped, 'step', 2)).code).toBe(60);
       const saved = (await eventsOfType(stopped.outputDir, 'checkpoint')).at(-1);
       expect(saved?.step).toBeGreaterThanOrEqual(2);
       const first = await losses(stopped.outputDir);
       expect(first.length).toBe(saved?.step);
-      const resumed = spec({ incarnation: 2, resumeFrom: join(stopped.outputDir, saved?.dir ?? '') });
+      const resumed = { ...many(), incarnation: 2, resumeFrom: join(stopped.outputDir, saved?.dir ?? '') };
       expect((await run(resumed)).code).toBe(0);
       expect((await readEvents(resumed.outputDir))[0]).toMatchObject({ type: 'started', resumeStep: saved?.step });
-      expect([...first, ...(await losses(resumed.outputDir))]).toEqual(await losses(done.outputDir));
+      expect([...first, ...(await losses(resumed.outputDir))]).toEqual(await losses(whole.outputDir));
       const phases = (await eventsOfType(resumed.outputDir, 'phase')).map(({ phase }) => phase);
       expect(phases).not.toContain('scoring-base');
       const pick = async (dir: string): Promise<unknown> => {
         const result = trainResult.parse((await eventsOfType(dir, 'result'))[0]?.result);
         return { base: result.base, tuned: result.tuned, firstLoss: result.firstLoss, tokens: result.tokens };
       };
-      expect(await pick(resumed.outputDir)).toEqual(await pick(done.outputDir));
+      expect(await pick(resumed.outputDir)).toEqual(await pick(whole.outputDir));
     });
 
     it('resumed at its last step, saves and scores at once', async () => {
@@ -159,8 +165,13 @@ describe.each(RUNTIMES)('%s', (_name, command) => {
     });
   });
 
+  const long = (): RuntimeSpec => {
+    const base = spec();
+    return { ...base, hyperparameters: { ...base.hyperparameters, epochs: 50 } };
+  };
+
   it('stopped before its first step, saves step 0 and leaves', async () => {
-    const stopped = spec();
+    const stopped = long();
     const exit = await stopWhen(stopped, 'phase', 1);
     expect(exit.code).toBe(60);
     expect((await eventsOfType(stopped.outputDir, 'checkpoint')).at(-1)?.step).toBeGreaterThanOrEqual(0);
@@ -186,15 +197,10 @@ describe.each(RUNTIMES)('%s', (_name, command) => {
     expect(await losses(second.outputDir)).toEqual(await losses(first.outputDir));
   });
 
-  const long = (): RuntimeSpec => {
-    const base = spec();
-    return { ...base, hyperparameters: { ...base.hyperparameters, epochs: 50 } };
-  };
-
   it('ends when its parent is gone', async () => {
     const started = long();
     const runtime = await RuntimeProcess.startSpec(command, started);
-    while ((await eventsOfType(started.outputDir, 'step')).length < 1) await new Promise((r) => setTimeout(r, 5));
+    await waitFor(async () => (await eventsOfType(started.outputDir, 'step')).length >= 1, { intervalMs: 5 });
     runtime.child.stdin.end();
     const { code, signal } = await runtime.ended;
     expect(code === 0 || code === 60 ? 'finished' : (signal ?? code)).not.toBe('finished');
@@ -204,7 +210,7 @@ describe.each(RUNTIMES)('%s', (_name, command) => {
   it('leaves at once on SIGTERM without saving', async () => {
     const started = long();
     const runtime = await RuntimeProcess.startSpec(command, started);
-    while ((await eventsOfType(started.outputDir, 'step')).length < 1) await new Promise((r) => setTimeout(r, 5));
+    await waitFor(async () => (await eventsOfType(started.outputDir, 'step')).length >= 1, { intervalMs: 5 });
     runtime.child.kill('SIGTERM');
     expect((await runtime.ended).code).not.toBe(0);
     expect(await eventsOfType(started.outputDir, 'result')).toEqual([]);

@@ -13,7 +13,7 @@ const CHECKPOINTS_DIR = 'checkpoints';
 const KEPT_MIN = 2;
 
 /** What besides tensors a run needs to go on exactly. The data position follows from `step`. */
-export const trainerState = z.object({
+const trainerState = z.object({
   version: z.literal(1),
   /** Finished optimiser steps. */
   step: z.int().nonnegative(),
@@ -28,7 +28,7 @@ export const trainerState = z.object({
 export type TrainerState = z.output<typeof trainerState>;
 
 /** The adapter's settings as PEFT stores them. */
-export function peftConfig(adapter: LoraAdapter): LoraConfig {
+function peftConfig(adapter: LoraAdapter): LoraConfig {
   const { r, loraAlpha, loraDropout, useRslora } = adapter.settings;
   const targetModules = adapter.modules.map(
     (module) => module.slice(module.indexOf('.') + 1) as LoraConfig['targetModules'][number],

@@ -24,7 +24,7 @@ const overLastAxis =
     model.node(op, inputs, { axis: -1 });
 
 /** Sizes for Reshape: 0 copies the source's size at that position, -1 is inferred. */
-export function reshapeSizes(node: Node): number[] {
+function reshapeSizes(node: Node): number[] {
   const source = node.inputs[0]?.shape ?? [];
   const sizes = node.shape.map((dim, i) => (typeof dim === 'number' ? dim : dim === source[i] ? 0 : -1));
   if (sizes.filter((size) => size === -1).length > 1) {

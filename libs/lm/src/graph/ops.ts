@@ -21,7 +21,7 @@ function broadcastDim(a: Dim, b: Dim): Dim {
   throw new Error(`cannot broadcast ${a} with ${b}`);
 }
 
-export function broadcastShape(a: Shape, b: Shape): Shape {
+function broadcastShape(a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, i) => broadcastDim(a[i - rank + a.length] ?? 1, b[i - rank + b.length] ?? 1));
 }

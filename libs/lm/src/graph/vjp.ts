@@ -9,7 +9,7 @@ import * as ops from './ops.js';
 export type Vjp = (node: Node, gradient: Node, wants: readonly boolean[]) => (Node | undefined)[];
 
 /** Undoes broadcasting: sums `gradient` over the axes along which `x` was repeated. */
-export function reduceTo(gradient: Node, x: Node): Node {
+function reduceTo(gradient: Node, x: Node): Node {
   const lead = gradient.rank - x.rank;
   const axes = gradient.shape.flatMap((dim, axis) =>
     axis < lead || (x.shape[axis - lead] === 1 && dim !== 1) ? [axis] : [],

@@ -21,7 +21,7 @@ export interface AdapterTensor {
 }
 
 /** alpha/r, or alpha/sqrt(r) for rank-stabilised LoRA. */
-export const loraScale = (settings: LoraSettings): number =>
+const loraScale = (settings: LoraSettings): number =>
   settings.loraAlpha / (settings.useRslora ? Math.sqrt(settings.r) : settings.r);
 
 /** The linear layers that are adapted. Throws RangeError for a name that matches none. */
