@@ -20,5 +20,15 @@ export const evaluationConfigSchema = defineConfig('evaluation', {
     z.coerce.number().int().min(1).max(10_000).default(500),
     'rows of each file that are asked; the first ones',
   ),
+  retryPauseMs: env(
+    'LUTHIER_EVALUATION_RETRY_PAUSE_MS',
+    z.coerce.number().int().positive().default(2_000),
+    'pause before a passing fault of another service is tried again',
+  ),
+  patienceMs: env(
+    'LUTHIER_EVALUATION_PATIENCE_MS',
+    z.coerce.number().int().nonnegative().default(120_000),
+    'how long a passing fault is waited for, counted from the last answer',
+  ),
 });
 export type EvaluationConfig = ConfigOf<typeof evaluationConfigSchema>;

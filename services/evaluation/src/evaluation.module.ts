@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { MessageBus } from '@luthier/messaging';
-import { DatabaseModule } from '@luthier/service-kit';
+import { DatabaseModule, LOGGER } from '@luthier/service-kit';
+import type { Logger } from '@luthier/service-kit';
 import { Module } from '@nestjs/common';
 import type { DynamicModule } from '@nestjs/common';
 import { inbox, outbox } from './db/schema.js';
@@ -36,7 +37,12 @@ export class EvaluationModule {
           inject: [MessageBus, EvaluationStore],
           useFactory: (bus: MessageBus, store: EvaluationStore) => new AnswerCollector(bus, store, config),
         },
-        EvaluationWorker,
+        {
+          provide: EvaluationWorker,
+          inject: [EvaluationStore, AnswerCollector, LOGGER],
+          useFactory: (store: EvaluationStore, collector: AnswerCollector, logger: Logger) =>
+            new EvaluationWorker(store, collector, logger, config),
+        },
         EvaluationsService,
         EvaluationsEvents,
       ],

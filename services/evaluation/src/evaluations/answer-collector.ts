@@ -26,11 +26,15 @@ export class AnswerCollector {
     private readonly settings: CollectorSettings,
   ) {}
 
-  /** Undefined when `signal` stopped it. @throws AppError of the services asked. */
+  /**
+   * Undefined when `signal` stopped it, or the evaluation was deleted meanwhile. `onProgress` is told of every batch.
+   * @throws AppError of the services asked.
+   */
   async collect(
     request: EvaluationRequest,
     record: EvaluationRecord,
     signal: AbortSignal,
+    onProgress: () => void = () => undefined,
   ): Promise<AnsweredQuestion[] | undefined> {
     const questions = await this.questions(request);
     const given = new Map((await this.store.answers(record.id)).map((answer) => [keyOf(answer), answer.answer]));
@@ -40,11 +44,14 @@ export class AnswerCollector {
       const model = side === 'base' ? request.baseModelId : request.modelId;
       const open = questions.filter((question) => !given.has(keyOf({ ...question, side })));
       for (let at = 0; at < open.length; at += this.settings.batchSize) {
-        if (signal.aborted) return undefined;
-        const answers = await this.ask(model, side, open.slice(at, at + this.settings.batchSize));
-        await this.store.addAnswers(record.id, answers);
+        const batch = open.slice(at, at + this.settings.batchSize);
+        // Answers that a stop leaves behind are asked for again: waiting for them could take minutes.
+        const answers = await unlessAborted(signal, () => this.ask(model, side, batch));
+        if (!answers) return undefined;
         for (const answer of answers) given.set(keyOf(answer), answer.answer);
-        await this.store.update({ ...record, state: 'running', progress: { done: given.size, total } });
+        const progress = { done: given.size, total };
+        if (!(await this.store.addAnswers({ ...record, state: 'running', progress }, answers))) return undefined;
+        onProgress();
       }
     }
     const answerOf = (question: Question, side: Side): string => given.get(keyOf({ ...question, side })) ?? '';
@@ -76,13 +83,14 @@ export class AnswerCollector {
 
   private async questionsOf(fileId: string, heldOut: boolean): Promise<Question[]> {
     const questions: Question[] = [];
-    for (let offset = 0; offset < this.settings.rowsMax; offset += PAGE) {
+    for (let offset = 0; offset < this.settings.rowsMax;) {
       const limit = Math.min(PAGE, this.settings.rowsMax - offset);
       const { rows, total } = await this.bus.request(readRows, { fileId, offset, limit });
       questions.push(
         ...rows.map((row) => toQuestion(fileId, heldOut, row)).filter((question) => question !== undefined),
       );
-      if (offset + rows.length >= total || rows.length === 0) break;
+      offset += rows.length;
+      if (offset >= total || rows.length === 0) break;
     }
     return questions;
   }
@@ -90,3 +98,18 @@ export class AnswerCollector {
 
 const keyOf = ({ fileId, line, side }: { fileId: string; line: number; side: Side }): string =>
   `${fileId}:${line}:${side}`;
+
+/** The answer of `work`, or undefined as soon as `signal` is aborted. */
+async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T | undefined> {
+  if (signal.aborted) return undefined;
+  let leave = (): void => undefined;
+  const aborted = new Promise<undefined>((resolve) => {
+    leave = () => resolve(undefined);
+    signal.addEventListener('abort', leave, { once: true });
+  });
+  try {
+    return await Promise.race([work(), aborted]);
+  } finally {
+    signal.removeEventListener('abort', leave);
+  }
+}

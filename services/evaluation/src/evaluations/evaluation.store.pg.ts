@@ -4,7 +4,7 @@ import { enqueue, handledOnce } from '@luthier/messaging';
 import { DATABASE } from '@luthier/service-kit';
 import type { Database } from '@luthier/service-kit';
 import { Inject, Injectable } from '@nestjs/common';
-import { and, asc, desc, eq, gt, inArray, lt, or } from 'drizzle-orm';
+import { and, asc, desc, eq, inArray, sql } from 'drizzle-orm';
 import { answers, evaluations, inbox, outbox } from '../db/schema.js';
 import { EvaluationStore } from './evaluation.store.js';
 import type { EvaluationRequest, StoredAnswer, StoredEvaluation } from './evaluation.store.js';
@@ -43,24 +43,16 @@ export class EvaluationStorePg extends EvaluationStore {
     order: 'asc' | 'desc';
   }): Promise<Page<EvaluationRecord>> {
     const direction = page.order === 'asc' ? asc : desc;
-    const beyond = page.order === 'asc' ? gt : lt;
-    const [cursor] =
+    // Compared inside the database: a timestamp loses its microseconds on the way through JavaScript.
+    const beyond =
       page.after === undefined
-        ? []
-        : await this.db
-            .select({ id: evaluations.id, createdAt: evaluations.createdAt })
-            .from(evaluations)
-            .where(eq(evaluations.id, page.after));
+        ? undefined
+        : sql`(${evaluations.createdAt}, ${evaluations.id}) ${sql.raw(page.order === 'asc' ? '>' : '<')}
+              (select e.created_at, e.id from evaluation.evaluations e where e.id = ${page.after})`;
     const rows = await this.db
-      .select({ record: evaluations.record })
+      .select({ record: sql<EvaluationRecord>`${evaluations.record} || '{"samples": []}'::jsonb` })
       .from(evaluations)
-      .where(
-        cursor &&
-          or(
-            beyond(evaluations.createdAt, cursor.createdAt),
-            and(eq(evaluations.createdAt, cursor.createdAt), beyond(evaluations.id, cursor.id)),
-          ),
-      )
+      .where(beyond)
       .orderBy(direction(evaluations.createdAt), direction(evaluations.id))
       .limit(page.limit + 1);
     return { items: rows.slice(0, page.limit).map(({ record }) => record), hasMore: rows.length > page.limit };
@@ -83,19 +75,21 @@ export class EvaluationStorePg extends EvaluationStore {
       .where(eq(answers.evaluationId, evaluationId));
   }
 
-  async addAnswers(evaluationId: string, given: readonly StoredAnswer[]): Promise<void> {
-    if (given.length === 0) return;
-    await this.db
-      .insert(answers)
-      .values(given.map((answer) => ({ evaluationId, ...answer })))
-      .onConflictDoNothing();
-  }
-
-  async update(record: EvaluationRecord): Promise<void> {
-    await this.db
-      .update(evaluations)
-      .set({ record, state: record.state })
-      .where(and(eq(evaluations.id, record.id), inArray(evaluations.state, UNFINISHED)));
+  async addAnswers(record: EvaluationRecord, given: readonly StoredAnswer[]): Promise<boolean> {
+    return this.db.transaction(async (tx) => {
+      const open = await tx
+        .update(evaluations)
+        .set({ record, state: record.state })
+        .where(and(eq(evaluations.id, record.id), inArray(evaluations.state, UNFINISHED)))
+        .returning({ id: evaluations.id });
+      if (open.length === 0) return false;
+      if (given.length > 0)
+        await tx
+          .insert(answers)
+          .values(given.map((answer) => ({ evaluationId: record.id, ...answer })))
+          .onConflictDoNothing();
+      return true;
+    });
   }
 
   async finish(record: EvaluationRecord): Promise<boolean> {

@@ -20,6 +20,7 @@ export abstract class EvaluationStore {
     evaluationId?: string | undefined;
     jobId?: string | undefined;
   }): Promise<EvaluationRecord | undefined>;
+  /** Without samples: a page of them would not fit into one message. */
   abstract list(page: {
     after?: string | undefined;
     limit: number;
@@ -28,8 +29,8 @@ export abstract class EvaluationStore {
   /** The oldest that has not ended. */
   abstract nextUnfinished(): Promise<StoredEvaluation | undefined>;
   abstract answers(evaluationId: string): Promise<StoredAnswer[]>;
-  abstract addAnswers(evaluationId: string, answers: readonly StoredAnswer[]): Promise<void>;
-  abstract update(record: EvaluationRecord): Promise<void>;
+  /** Keeps answers and the record's progress in one transaction; false when the evaluation has ended or was deleted. */
+  abstract addAnswers(record: EvaluationRecord, answers: readonly StoredAnswer[]): Promise<boolean>;
   /** Stores the end and announces it, in one transaction; false when it had ended already. */
   abstract finish(record: EvaluationRecord): Promise<boolean>;
   /** What was derived from a deleted model goes with it; handled once per event. */

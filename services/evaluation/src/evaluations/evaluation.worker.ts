@@ -1,31 +1,38 @@
+import { setTimeout } from 'node:timers/promises';
 import { AppError } from '@luthier/contracts';
 import type { EvaluationRecord } from '@luthier/contracts';
-import { LOGGER, logWideEvent } from '@luthier/service-kit';
+import { logWideEvent } from '@luthier/service-kit';
 import type { Logger } from '@luthier/service-kit';
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { BeforeApplicationShutdown, OnApplicationBootstrap } from '@nestjs/common';
 import { AnswerCollector } from './answer-collector.js';
 import { EvaluationStore } from './evaluation.store.js';
 import type { StoredEvaluation } from './evaluation.store.js';
-import { measure } from './measure.js';
+import { measure, samplesToKeep } from './measure.js';
 import { judge } from './verdict.js';
 
 const LOOK_EVERY_MS = 5_000;
-const RETRY_PAUSE_MS = 2_000;
-/** A passing fault (a service that restarts) is waited for this long. */
-const PATIENCE_MS = 120_000;
+
+export interface WorkerSettings {
+  /** Pause before a passing fault is tried again. */
+  retryPauseMs: number;
+  /** A passing fault (a service that restarts) is waited for this long after the last answer that was kept. */
+  patienceMs: number;
+}
 
 /** Works off evaluations one after the other; what a crash interrupted is taken up again at the next start. */
 @Injectable()
 export class EvaluationWorker implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private timer: NodeJS.Timeout | undefined;
   private working: Promise<void> | undefined;
+  private wokenAgain = false;
   private readonly stopping = new AbortController();
 
   constructor(
     private readonly store: EvaluationStore,
     private readonly collector: AnswerCollector,
-    @Inject(LOGGER) private readonly logger: Logger,
+    private readonly logger: Logger,
+    private readonly settings: WorkerSettings,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -40,8 +47,9 @@ export class EvaluationWorker implements OnApplicationBootstrap, BeforeApplicati
   }
 
   wake(): void {
-    if (this.working || this.stopping.signal.aborted) return;
-    this.working = this.workOff()
+    if (this.stopping.signal.aborted) return;
+    this.wokenAgain = true;
+    this.working ??= this.workOff()
       .catch((cause: unknown) =>
         this.logger.error({ err: cause }, 'The evaluation worker stumbled; it looks again soon'),
       )
@@ -49,18 +57,20 @@ export class EvaluationWorker implements OnApplicationBootstrap, BeforeApplicati
   }
 
   private async workOff(): Promise<void> {
-    while (!this.stopping.signal.aborted) {
-      const next = await this.store.nextUnfinished();
-      if (!next) return;
-      await this.workOn(next);
+    while (!this.stopping.signal.aborted && this.wokenAgain) {
+      this.wokenAgain = false;
+      for (let next = await this.store.nextUnfinished(); next; next = await this.store.nextUnfinished()) {
+        if (this.stopping.signal.aborted) return;
+        await this.workOn(next);
+      }
     }
   }
 
   private async workOn(evaluation: StoredEvaluation): Promise<void> {
     const startedMs = performance.now();
     const ended = await this.tryUntilItHolds(evaluation);
-    if (!ended) return; // stopping: the next start goes on
-    await this.store.finish(ended);
+    if (!ended) return; // stopping: the next start goes on; or deleted
+    if (!(await this.store.finish(ended))) return; // deleted meanwhile
     logWideEvent(this.logger, {
       op: 'evaluation',
       ok: ended.state === 'completed',
@@ -71,10 +81,11 @@ export class EvaluationWorker implements OnApplicationBootstrap, BeforeApplicati
   }
 
   private async tryUntilItHolds({ request, record }: StoredEvaluation): Promise<EvaluationRecord | undefined> {
-    const giveUpMs = performance.now() + PATIENCE_MS;
+    let lastProgressMs = performance.now();
+    const onProgress = (): void => void (lastProgressMs = performance.now());
     for (;;) {
       try {
-        const answered = await this.collector.collect(request, record, this.stopping.signal);
+        const answered = await this.collector.collect(request, record, this.stopping.signal, onProgress);
         if (!answered) return undefined;
         const measures = measure(answered, { base: request.base, tuned: request.tuned });
         const progress = { done: answered.length * 2, total: answered.length * 2 };
@@ -82,6 +93,7 @@ export class EvaluationWorker implements OnApplicationBootstrap, BeforeApplicati
           ...record,
           ...measures,
           ...judge(measures),
+          samples: samplesToKeep(measures.samples),
           progress,
           state: 'completed',
           finishedAt: new Date().toISOString(),
@@ -89,12 +101,12 @@ export class EvaluationWorker implements OnApplicationBootstrap, BeforeApplicati
       } catch (thrown) {
         const fault = AppError.from(thrown);
         if (this.stopping.signal.aborted) return undefined;
-        if (!fault.retryable || performance.now() > giveUpMs) {
+        if (!fault.retryable || performance.now() > lastProgressMs + this.settings.patienceMs) {
           if (fault.code === 'internal')
             this.logger.error({ err: fault.cause, jobId: record.jobId }, 'An evaluation failed');
           return failed(record, fault);
         }
-        await pause(RETRY_PAUSE_MS, this.stopping.signal);
+        await pause(this.settings.retryPauseMs, this.stopping.signal);
       }
     }
   }
@@ -108,7 +120,4 @@ const failed = (record: EvaluationRecord, fault: AppError): EvaluationRecord => 
 });
 
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-  });
+  setTimeout(ms, undefined, { signal, ref: false }).catch(() => undefined);

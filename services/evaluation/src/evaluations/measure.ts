@@ -70,3 +70,24 @@ function toSample(question: AnsweredQuestion): EvaluationRecord['samples'][numbe
     tunedRight: isRight(question, tuned),
   };
 }
+
+/** What travels in one message together with the rest of a record. */
+const SAMPLES_BYTES_MAX = 512 * 1024;
+const SAMPLE_TEXT_CHARACTERS_MAX = 2_000;
+
+/** The samples to show: long texts are cut, and the last rows left out when all of them would not fit into a message. */
+export function samplesToKeep(samples: EvaluationRecord['samples']): EvaluationRecord['samples'] {
+  const kept: EvaluationRecord['samples'] = [];
+  let bytes = 0;
+  for (const sample of samples) {
+    const { question, expected, base, tuned } = sample;
+    const short = { ...sample, question: cut(question), expected: cut(expected), base: cut(base), tuned: cut(tuned) };
+    bytes += Buffer.byteLength(JSON.stringify(short));
+    if (bytes > SAMPLES_BYTES_MAX) break;
+    kept.push(short);
+  }
+  return kept;
+}
+
+const cut = (text: string): string =>
+  text.length <= SAMPLE_TEXT_CHARACTERS_MAX ? text : `${text.slice(0, SAMPLE_TEXT_CHARACTERS_MAX)}…`;

@@ -54,8 +54,13 @@ export function signTest(won: number, lost: number): number {
   const n = won + lost;
   if (n === 0) return 1;
   const k = Math.max(won, lost);
+  // Each term follows from the one before; logarithms, as 2^-n is no longer a number from n = 1075 on.
+  let logTerm = logChoose(n, k) - n * Math.LN2;
   let tail = 0;
-  for (let i = k; i <= n; i += 1) tail += Math.exp(logChoose(n, i) - n * Math.LN2);
+  for (let i = k; i <= n; i += 1) {
+    tail += Math.exp(logTerm);
+    logTerm += Math.log(n - i) - Math.log(i + 1);
+  }
   return Math.min(1, 2 * tail);
 }
 
