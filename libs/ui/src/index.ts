@@ -1,0 +1,18 @@
+export { Badge } from './badge';
+export type { Tone } from './badge';
+export { Button, buttonClass } from './button';
+export { Card } from './card';
+export { ConfirmDialog } from './confirm-dialog';
+export { Disclosure } from './disclosure';
+export { FactList, Figure, FigureRow } from './facts';
+export type { Fact } from './facts';
+export { Field, Input, Select, Textarea } from './field';
+export { LineChart } from './line-chart';
+export { EmptyState, Notice } from './notice';
+export { Progress, StackedBar } from './progress';
+export { Skeleton } from './skeleton';
+export { Spinner } from './spinner';
+export { Stepper } from './stepper';
+export type { StepState } from './stepper';
+export { Table } from './table';
+export type { Column } from './table';

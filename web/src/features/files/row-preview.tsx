@@ -1,0 +1,64 @@
+'use client';
+import { Button, Card } from '@luthier/ui';
+import { keepPreviousData, useQuery } from '@tanstack/react-query';
+import { useTranslations } from 'next-intl';
+import { useState } from 'react';
+import { rowsQuery } from '../../lib/api';
+import { QueryView } from '../../lib/query-view';
+import { useFormat } from '../../lib/use-format';
+
+const PAGE = 10;
+
+/** The usable rows as conversations: what the model will learn from. */
+export function RowPreview({ fileId }: { fileId: string }) {
+  const t = useTranslations('files');
+  const format = useFormat();
+  const [offset, setOffset] = useState(0);
+  const query = useQuery({ ...rowsQuery(fileId, offset, PAGE), placeholderData: keepPreviousData });
+  return (
+    <Card title={t('rows')}>
+      <QueryView query={query}>
+        {({ rows, total }) => (
+          <>
+            <ol className="flex flex-col divide-y divide-line">
+              {rows.map((row) => (
+                <li key={row.line} className="py-3 first:pt-0">
+                  <p className="text-xs text-muted tabular-nums">
+                    {t('line', { line: row.line })}
+                    {row.suite !== null && ` · ${row.suite}`}
+                    {row.facts.length > 0 && ` · ${t('mustContain', { facts: row.facts.join(', ') })}`}
+                  </p>
+                  <dl className="mt-1.5 flex flex-col gap-1.5 text-sm">
+                    {row.messages.map((message, index) => (
+                      <div key={index} className="grid grid-cols-[5.5rem_1fr] gap-2">
+                        <dt className="text-xs leading-5 text-muted">{t(`speaker.${message.role}`)}</dt>
+                        <dd className="min-w-0 break-words whitespace-pre-wrap">{message.content}</dd>
+                      </div>
+                    ))}
+                  </dl>
+                </li>
+              ))}
+            </ol>
+            {total > PAGE && (
+              <div className="mt-4 flex items-center justify-between gap-3 text-sm">
+                <Button disabled={offset === 0} onClick={() => setOffset(Math.max(0, offset - PAGE))}>
+                  {t('previous')}
+                </Button>
+                <span className="text-center text-xs text-muted tabular-nums">
+                  {t('range', {
+                    from: format.number(offset + 1),
+                    to: format.number(Math.min(total, offset + PAGE)),
+                    total: format.number(total),
+                  })}
+                </span>
+                <Button disabled={offset + PAGE >= total} onClick={() => setOffset(offset + PAGE)}>
+                  {t('next')}
+                </Button>
+              </div>
+            )}
+          </>
+        )}
+      </QueryView>
+    </Card>
+  );
+}

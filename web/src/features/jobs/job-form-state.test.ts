@@ -1,0 +1,55 @@
+import { describe, expect, it } from '@jest/globals';
+import { EMPTY_FORM, jobBody, withChange, wrongFields } from './job-form-state';
+
+const FORM = { ...EMPTY_FORM, model: 'tiny', trainingFile: 'file-1' };
+
+describe('the form of a new job', () => {
+  it('asks for nothing before model and training file are chosen', () => {
+    expect(jobBody(EMPTY_FORM)).toBeNull();
+    expect(jobBody({ ...FORM, trainingFile: '' })).toBeNull();
+  });
+
+  it('leaves to the platform what was left open', () => {
+    expect(jobBody(FORM)).toEqual({
+      model: 'tiny',
+      training_file: 'file-1',
+      method: { type: 'supervised', supervised: { hyperparameters: {} } },
+    });
+  });
+
+  it('writes what was filled in', () => {
+    const body = jobBody({
+      ...FORM,
+      heldOutFile: 'file-2',
+      mixFile: 'file-3',
+      mixPercent: '20',
+      suffix: ' support ',
+      epochs: '3',
+      learningRate: '2e-3',
+      rank: '16',
+      seed: '0',
+    });
+    expect(body).toEqual({
+      model: 'tiny',
+      training_file: 'file-1',
+      validation_file: 'file-2',
+      mix: { file_id: 'file-3', share: 0.2 },
+      suffix: 'support',
+      seed: 0,
+      method: { type: 'supervised', supervised: { hyperparameters: { n_epochs: 3, learning_rate: 0.002 } } },
+      tuning: { type: 'lora', r: 16 },
+    });
+  });
+
+  it('names the fields that are no number or out of range, and makes no body of them', () => {
+    const wrong = { ...FORM, epochs: 'many', batchSize: '2.5', learningRate: '0', mixFile: 'file-3', mixPercent: '' };
+    expect(Object.keys(wrongFields(wrong)).sort()).toEqual(['batchSize', 'epochs', 'learningRate', 'mixPercent']);
+    expect(jobBody(wrong)).toBeNull();
+    expect(wrongFields({ ...FORM, mixPercent: 'x' })).toEqual({});
+  });
+
+  it('takes over a proposed change, whichever way its fields are spelled', () => {
+    const changed = withChange(FORM, { 'hyperparameters.globalBatch': 4, cutoff_length: 256, 'tuning.r': 8, other: 1 });
+    expect(changed).toEqual({ ...FORM, batchSize: '4', cutoffLength: '256', rank: '8' });
+  });
+});

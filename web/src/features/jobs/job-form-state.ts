@@ -1,0 +1,152 @@
+import type { Job, JobBody } from '../../lib/api';
+
+/** A changed configuration that the platform proposes, in the job's own field names. */
+export type Change = Readonly<Record<string, string | number>>;
+
+/** What the form holds, as written; an empty text leaves the choice to the platform. */
+export interface JobForm {
+  model: string;
+  trainingFile: string;
+  heldOutFile: string;
+  generalFile: string;
+  mixFile: string;
+  mixPercent: string;
+  suffix: string;
+  epochs: string;
+  learningRate: string;
+  batchSize: string;
+  rank: string;
+  alpha: string;
+  cutoffLength: string;
+  seed: string;
+}
+
+export const EMPTY_FORM: JobForm = {
+  model: '',
+  trainingFile: '',
+  heldOutFile: '',
+  generalFile: '',
+  mixFile: '',
+  mixPercent: '15',
+  suffix: '',
+  epochs: '',
+  learningRate: '',
+  batchSize: '',
+  rank: '',
+  alpha: '',
+  cutoffLength: '',
+  seed: '',
+};
+
+type NumberField = 'epochs' | 'learningRate' | 'batchSize' | 'rank' | 'alpha' | 'cutoffLength' | 'seed' | 'mixPercent';
+
+interface Range {
+  min: number;
+  max: number;
+  whole: boolean;
+}
+
+/** As the API takes them. */
+export const RANGES: Readonly<Record<NumberField, Range>> = {
+  epochs: { min: 1, max: 50, whole: false },
+  learningRate: { min: 1e-8, max: 1, whole: false },
+  batchSize: { min: 1, max: 256, whole: true },
+  rank: { min: 1, max: 1024, whole: true },
+  alpha: { min: 0.01, max: 4096, whole: false },
+  cutoffLength: { min: 16, max: 131_072, whole: true },
+  seed: { min: 0, max: 2_147_483_647, whole: true },
+  mixPercent: { min: 1, max: 90, whole: false },
+};
+
+const NUMBER_FIELDS = Object.keys(RANGES) as NumberField[];
+
+/** Fields whose text is no number or out of its range. */
+export function wrongFields(form: JobForm): Partial<Record<NumberField, Range>> {
+  const wrong = NUMBER_FIELDS.filter((field) => {
+    const text = form[field].trim();
+    if (field === 'mixPercent' ? form.mixFile === '' : text === '') return false;
+    const value = Number(text);
+    const { min, max, whole } = RANGES[field];
+    return text === '' || !Number.isFinite(value) || value < min || value > max || (whole && !Number.isInteger(value));
+  });
+  return Object.fromEntries(wrong.map((field) => [field, RANGES[field]]));
+}
+
+const numberOf = (text: string): number | undefined => (text.trim() === '' ? undefined : Number(text));
+
+/** The fields that were given, without those that were left open. */
+function given<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
+
+/** The body of the request; null while it cannot be one. */
+export function jobBody(form: JobForm): JobBody | null {
+  if (form.model === '' || form.trainingFile === '' || Object.keys(wrongFields(form)).length > 0) return null;
+  const hyperparameters = given({
+    n_epochs: numberOf(form.epochs),
+    batch_size: numberOf(form.batchSize),
+    learning_rate: numberOf(form.learningRate),
+  });
+  const tuning = given({ r: numberOf(form.rank), lora_alpha: numberOf(form.alpha) });
+  return {
+    model: form.model,
+    training_file: form.trainingFile,
+    ...(form.heldOutFile !== '' && { validation_file: form.heldOutFile }),
+    ...(form.generalFile !== '' && { general_file: form.generalFile }),
+    ...(form.mixFile !== '' && { mix: { file_id: form.mixFile, share: Number(form.mixPercent) / 100 } }),
+    ...(form.suffix.trim() !== '' && { suffix: form.suffix.trim() }),
+    ...given({ seed: numberOf(form.seed), cutoff_length: numberOf(form.cutoffLength) }),
+    method: { type: 'supervised', supervised: { hyperparameters } },
+    ...(Object.keys(tuning).length > 0 && { tuning: { type: 'lora' as const, ...tuning } }),
+  };
+}
+
+/** By the last part of a name in the job's own fields, in either spelling. */
+const CHANGED_FIELDS: Readonly<Record<string, keyof JobForm>> = {
+  epochs: 'epochs',
+  n_epochs: 'epochs',
+  globalbatch: 'batchSize',
+  global_batch: 'batchSize',
+  batch_size: 'batchSize',
+  learningrate: 'learningRate',
+  learning_rate: 'learningRate',
+  r: 'rank',
+  loraalpha: 'alpha',
+  lora_alpha: 'alpha',
+  cutofflength: 'cutoffLength',
+  cutoff_length: 'cutoffLength',
+  model: 'model',
+};
+
+/** The form with a proposed change written into it; what the form has no field for is left out. */
+export function withChange(form: JobForm, change: Change): JobForm {
+  const changed = Object.entries(change).flatMap(([name, value]) => {
+    const field = CHANGED_FIELDS[(name.split('.').at(-1) ?? '').toLowerCase()];
+    return field === undefined ? [] : [[field, String(value)] as const];
+  });
+  return { ...form, ...Object.fromEntries(changed) };
+}
+
+/** The form as an earlier job was asked for, to start another like it. */
+export function formOf(job: Job): JobForm {
+  const { hyperparameters, tuning } = job;
+  const lora = tuning.type === 'lora' || tuning.type === 'qlora' ? tuning : null;
+  return {
+    ...EMPTY_FORM,
+    model: job.model,
+    trainingFile: job.training_file,
+    heldOutFile: job.validation_file ?? '',
+    generalFile: job.general_file ?? '',
+    mixFile: job.mix?.file_id ?? '',
+    mixPercent: job.mix ? String(Math.round(job.mix.share * 1000) / 10) : EMPTY_FORM.mixPercent,
+    suffix: job.suffix ?? '',
+    epochs: String(hyperparameters.epochs),
+    learningRate: String(hyperparameters.learning_rate),
+    batchSize: String(hyperparameters.global_batch),
+    rank: lora ? String(lora.r) : '',
+    alpha: lora ? String(lora.lora_alpha) : '',
+    cutoffLength: String(job.cutoff_length),
+    seed: String(job.seed),
+  };
+}

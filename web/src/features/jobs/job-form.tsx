@@ -1,0 +1,103 @@
+'use client';
+import { Button, Card, Disclosure, Field, Input, Notice } from '@luthier/ui';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useTranslations } from 'next-intl';
+import { useRouter } from 'next/navigation';
+import { useDeferredValue, useMemo, useState } from 'react';
+import type { SubmitEvent } from 'react';
+import { createJob, keys, planQuery, validationQuery } from '../../lib/api';
+import { ErrorNotice } from '../../lib/error-notice';
+import { QueryView } from '../../lib/query-view';
+import { routes } from '../../lib/routes';
+import { FilePicker } from './file-picker';
+import { JobSettings } from './job-settings';
+import type { JobForm } from './job-form-state';
+import { jobBody, withChange } from './job-form-state';
+import { ModelPicker } from './model-picker';
+import { PlanView } from './plan-view';
+
+/** Asks for model and data, shows what is wrong with the data and what the run will need, and only then starts. */
+export function JobFormView({ start, settingsOpen = false }: { start: JobForm; settingsOpen?: boolean }) {
+  const t = useTranslations('jobs');
+  const router = useRouter();
+  const queries = useQueryClient();
+  const [form, setForm] = useState(start);
+  const [modelReady, setModelReady] = useState(false);
+  const set = (change: Partial<JobForm>): void => setForm((before) => ({ ...before, ...change }));
+
+  const body = useMemo(() => jobBody(form), [form]);
+  const training = useQuery(validationQuery(form.trainingFile, form.trainingFile !== ''));
+  const usable = training.data?.state === 'done' && training.data.usable_rows > 0;
+  const wanted = useDeferredValue(body !== null && usable && modelReady ? body : null);
+  const plan = useQuery(planQuery(wanted));
+  const submit = useMutation({
+    mutationFn: createJob,
+    onSuccess: async (job) => {
+      await queries.invalidateQueries({ queryKey: keys.jobs });
+      router.push(routes.job(job.id));
+    },
+  });
+  const fits = plan.data !== undefined && plan.data.verdict !== 'can-never-fit';
+  const ready = body !== null && usable && wanted === body && fits;
+  const send = (event: SubmitEvent): void => {
+    event.preventDefault();
+    if (ready && !submit.isPending) submit.mutate(body);
+  };
+  return (
+    <form onSubmit={send} className="grid gap-5 lg:grid-cols-[minmax(0,1fr)_minmax(0,26rem)] lg:items-start">
+      <div className="flex min-w-0 flex-col gap-5">
+        <Card title={t('form.model')}>
+          <ModelPicker value={form.model} onChange={(model) => set({ model })} onReady={setModelReady} />
+        </Card>
+        <Card title={t('form.data')}>
+          <div className="flex flex-col gap-5">
+            <FilePicker
+              label={t('form.trainingFile')}
+              hint={t('form.trainingFileHint')}
+              value={form.trainingFile}
+              onChange={(trainingFile) => set({ trainingFile })}
+            />
+            <FilePicker
+              label={t('form.heldOutFile')}
+              hint={t('form.heldOutFileHint')}
+              optional
+              value={form.heldOutFile}
+              onChange={(heldOutFile) => set({ heldOutFile })}
+            />
+          </div>
+        </Card>
+        <Card>
+          <Field label={t('form.suffix')} hint={t('form.suffixHint')}>
+            {(ids) => (
+              <Input {...ids} maxLength={64} value={form.suffix} onChange={(e) => set({ suffix: e.target.value })} />
+            )}
+          </Field>
+          <div className="mt-5">
+            <Disclosure title={t('form.more')} defaultOpen={settingsOpen}>
+              <JobSettings form={form} onChange={set} />
+            </Disclosure>
+          </div>
+        </Card>
+      </div>
+      <div className="flex min-w-0 flex-col gap-4 lg:sticky lg:top-6">
+        <Card title={t('plan.title')}>
+          {wanted === null ? (
+            <p className="text-sm leading-relaxed text-muted">{t('plan.waiting')}</p>
+          ) : (
+            <QueryView query={plan}>
+              {(data) => <PlanView plan={data} onApply={(change) => setForm((f) => withChange(f, change))} />}
+            </QueryView>
+          )}
+        </Card>
+        {training.data?.state === 'done' && !usable && (
+          <Notice tone="bad" title={t('form.noRows')} hint={t('form.noRowsHint')} />
+        )}
+        {submit.isError && <ErrorNotice error={submit.error} />}
+        <Button type="submit" tone="primary" disabled={!ready} busy={submit.isPending}>
+          {t('form.start')}
+        </Button>
+        <p className="text-xs leading-relaxed text-muted">{t('form.promise')}</p>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,74 @@
+'use client';
+import { Card, Table } from '@luthier/ui';
+import { useTranslations } from 'next-intl';
+import type { Job, JobEvent } from '../../lib/api';
+import { useFormat } from '../../lib/use-format';
+import type { LiveJob } from './live-entries';
+
+const LEVELS: Record<JobEvent['level'], string> = { info: 'bg-line-strong', warn: 'bg-warn', error: 'bg-bad' };
+
+/** What happened: events, checkpoints, and the attempts where there was more than one. */
+export function JobHistory({ job, live }: { job: Job; live: LiveJob }) {
+  const t = useTranslations('jobs');
+  const format = useFormat();
+  return (
+    <div className="grid gap-5 lg:grid-cols-2 lg:items-start">
+      <Card title={t('history.events')}>
+        {live.events.length === 0 ? (
+          <p className="text-sm text-muted">{t('history.noEvents')}</p>
+        ) : (
+          <ol
+            className="flex max-h-96 flex-col gap-2.5 overflow-y-auto text-sm"
+            tabIndex={0}
+            aria-label={t('history.events')}
+          >
+            {live.events.map((event) => (
+              <li key={event.id} className="flex gap-3">
+                <span aria-hidden="true" className={`mt-[7px] size-1.5 shrink-0 rounded-full ${LEVELS[event.level]}`} />
+                <span className="min-w-0 grow break-words">
+                  {event.level !== 'info' && <span className="sr-only">{t(`level.${event.level}`)}: </span>}
+                  {event.message}
+                  <span className="block text-xs text-muted">{format.time(event.created_at)}</span>
+                </span>
+              </li>
+            ))}
+          </ol>
+        )}
+      </Card>
+      <div className="flex min-w-0 flex-col gap-5">
+        <Card title={t('history.checkpoints')} flush={live.checkpoints.length > 0}>
+          {live.checkpoints.length === 0 ? (
+            <p className="text-sm text-muted">{t('history.noCheckpoints')}</p>
+          ) : (
+            <Table
+              label={t('history.checkpoints')}
+              rows={live.checkpoints}
+              rowKey={(checkpoint) => checkpoint.id}
+              columns={[
+                { key: 'step', title: t('curve.step'), cell: (checkpoint) => format.number(checkpoint.step) },
+                { key: 'time', title: t('column.created'), cell: (checkpoint) => format.time(checkpoint.created_at) },
+              ]}
+            />
+          )}
+        </Card>
+        {job.attempts.length > 1 && (
+          <Card title={t('history.attempts')}>
+            <ol className="flex flex-col gap-2 text-sm">
+              {job.attempts.map((attempt) => (
+                <li key={attempt.attempt}>
+                  <span className="font-medium">{t('history.attempt', { number: attempt.attempt })}</span>{' '}
+                  <span className="break-words text-muted">{attempt.message}</span>
+                  {attempt.resumed_from_step !== null && (
+                    <span className="block text-xs text-muted">
+                      {t('history.resumed', { step: attempt.resumed_from_step })}
+                    </span>
+                  )}
+                </li>
+              ))}
+            </ol>
+          </Card>
+        )}
+      </div>
+    </div>
+  );
+}

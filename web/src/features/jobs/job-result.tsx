@@ -1,0 +1,174 @@
+'use client';
+import { Badge, Card, Notice, Progress, Table } from '@luthier/ui';
+import type { Column } from '@luthier/ui';
+import { useQuery } from '@tanstack/react-query';
+import { useTranslations } from 'next-intl';
+import type { Evaluation, Job } from '../../lib/api';
+import { evaluationQuery } from '../../lib/api';
+import { isNotFound } from '../../lib/problem';
+import { QueryView } from '../../lib/query-view';
+import { useFormat } from '../../lib/use-format';
+import { proofTone } from '../models/proof';
+import { Samples } from './samples';
+
+/** Whether the tuned model is better than its base: the verdict, the numbers, and the answers behind them. */
+export function JobResult({ job }: { job: Job }) {
+  const t = useTranslations('jobs');
+  const query = useQuery(evaluationQuery(job.id, true));
+  if (isNotFound(query.error)) return <RunScores job={job} />;
+  return (
+    <QueryView query={query}>
+      {(evaluation) => (
+        <>
+          <Card
+            title={t('result.title')}
+            aside={<Badge tone={proofTone(evaluation.verdict)}>{t(`proof.${evaluation.verdict}`)}</Badge>}
+          >
+            {evaluation.verdict_reason !== null && (
+              <p className="mb-4 max-w-prose text-sm leading-relaxed">{evaluation.verdict_reason}</p>
+            )}
+            <EvaluationProgress evaluation={evaluation} />
+            <Scores evaluation={evaluation} />
+          </Card>
+          {evaluation.samples.length > 0 && <Samples samples={evaluation.samples} />}
+        </>
+      )}
+    </QueryView>
+  );
+}
+
+function EvaluationProgress({ evaluation }: { evaluation: Evaluation }) {
+  const t = useTranslations('jobs');
+  const { state, progress, error } = evaluation;
+  if (error) return <Notice tone="warn" title={error.message} hint={error.hint} />;
+  if (state === 'completed') return null;
+  return (
+    <div className="mb-4 flex flex-col gap-1.5">
+      <Progress value={progress.total > 0 ? progress.done / progress.total : 0} label={t('result.evaluating')} />
+      <p className="text-xs text-muted tabular-nums">
+        {t('result.answered', { done: progress.done, total: progress.total })}
+      </p>
+    </div>
+  );
+}
+
+interface Measure {
+  name: string;
+  /** What it says and which way is better. */
+  note: string;
+  base: string;
+  tuned: string;
+  /** Null where nothing can be said. */
+  better: boolean | null;
+}
+
+function useMeasures(): (evaluation: Evaluation) => Measure[] {
+  const t = useTranslations('jobs');
+  const format = useFormat();
+  return ({ base, tuned, suites }) => {
+    const row = (
+      key: 'perplexity' | 'token_accuracy' | 'rouge_l' | 'fact_accuracy',
+      show: (value: number | null | undefined) => string,
+      lowerIsBetter = false,
+    ): Measure[] => {
+      const before = base?.[key] ?? null;
+      const after = tuned?.[key] ?? null;
+      if (before === null && after === null) return [];
+      const better = before === null || after === null || before === after ? null : after < before === lowerIsBetter;
+      return [
+        { name: t(`measure.${key}`), note: t(`measureNote.${key}`), base: show(before), tuned: show(after), better },
+      ];
+    };
+    const known = (suite: string): suite is 'facts' | 'general' | 'refusals' =>
+      ['facts', 'general', 'refusals'].includes(suite);
+    const suiteRows = Object.entries(suites).map(([suite, { base: b, tuned: u }]): Measure => {
+      const right = (side: typeof b): string =>
+        `${format.percent(side.share)} (${format.number(side.right)}/${format.number(side.total)})`;
+      return {
+        name: known(suite) ? t(`suite.${suite}`) : suite,
+        note: known(suite) ? t(`suiteNote.${suite}`) : t('suiteNote.other'),
+        base: right(b),
+        tuned: right(u),
+        better: b.share === u.share ? null : u.share > b.share,
+      };
+    });
+    return [
+      ...row('perplexity', (v) => format.number(v, 2), true),
+      ...row('token_accuracy', (v) => format.percent(v, 1)),
+      ...row('rouge_l', (v) => format.number(v, 3)),
+      ...row('fact_accuracy', (v) => format.percent(v, 1)),
+      ...suiteRows,
+    ];
+  };
+}
+
+function Scores({ evaluation }: { evaluation: Evaluation }) {
+  const t = useTranslations('jobs');
+  const measures = useMeasures()(evaluation);
+  if (measures.length === 0) return <p className="text-sm text-muted">{t('result.nothing')}</p>;
+  return <MeasureTable measures={measures} />;
+}
+
+function MeasureTable({ measures }: { measures: readonly Measure[] }) {
+  const t = useTranslations('jobs');
+  const columns: Column<Measure>[] = [
+    {
+      key: 'name',
+      title: t('result.measure'),
+      className: 'pl-0! sm:pl-0!',
+      cell: ({ name, note }) => (
+        <>
+          <span className="font-medium">{name}</span>
+          <span className="block text-xs text-muted">{note}</span>
+        </>
+      ),
+    },
+    { key: 'base', title: t('result.base'), align: 'end', className: 'whitespace-nowrap', cell: ({ base }) => base },
+    {
+      key: 'tuned',
+      title: t('result.tuned'),
+      align: 'end',
+      className: 'pr-0! sm:pr-0! whitespace-nowrap',
+      cell: ({ tuned, better }) => (
+        <span className={better === null ? '' : better ? 'font-semibold text-good' : 'font-semibold text-bad'}>
+          {tuned}
+          {better !== null && <span className="sr-only">: {better ? t('result.better') : t('result.worse')}</span>}
+        </span>
+      ),
+    },
+  ];
+  return <Table label={t('result.title')} columns={columns} rows={measures} rowKey={({ name }) => name} />;
+}
+
+/** Without an evaluation there is still what the run itself scored on the held-out rows. */
+function RunScores({ job }: { job: Job }) {
+  const t = useTranslations('jobs');
+  const format = useFormat();
+  const { base, tuned } = job.result ?? { base: null, tuned: null };
+  return (
+    <Card title={t('result.title')} aside={<Badge>{t('proof.unproven')}</Badge>}>
+      {tuned === null ? (
+        <p className="text-sm text-muted">{t('result.nothing')}</p>
+      ) : (
+        <MeasureTable
+          measures={[
+            {
+              name: t('measure.perplexity'),
+              note: t('measureNote.perplexity'),
+              base: format.number(base?.perplexity, 2),
+              tuned: format.number(tuned.perplexity, 2),
+              better: base ? tuned.perplexity < base.perplexity : null,
+            },
+            {
+              name: t('measure.token_accuracy'),
+              note: t('measureNote.token_accuracy'),
+              base: format.percent(base?.token_accuracy, 1),
+              tuned: format.percent(tuned.token_accuracy, 1),
+              better: base ? tuned.token_accuracy > base.token_accuracy : null,
+            },
+          ]}
+        />
+      )}
+    </Card>
+  );
+}

@@ -1,0 +1,49 @@
+import { describe, expect, it } from '@jest/globals';
+import { progressShare, stageStates } from './job-state';
+
+const states = (...job: Parameters<typeof stageStates>): string =>
+  stageStates(...job)
+    .map(({ state }) => state[0])
+    .join('');
+
+describe('stages of a job', () => {
+  it('what is behind is done, what comes is ahead', () => {
+    expect(states({ status: 'validating_files', phase: 'validating' })).toBe('caaaaaaa');
+    expect(states({ status: 'running', phase: 'training' })).toBe('ddddcaaa');
+    expect(states({ status: 'running', phase: 'evaluating' })).toBe('dddddddc');
+  });
+
+  it('queued, scheduling and starting are one wait', () => {
+    for (const phase of ['queued', 'scheduling', 'starting'] as const) {
+      expect(states({ status: 'queued', phase })).toBe('dddcaaaa');
+    }
+  });
+
+  it('a failed job shows where it broke, a cancelled one claims nothing', () => {
+    expect(states({ status: 'failed', phase: 'training' })).toBe('ddddfaaa');
+    expect(states({ status: 'cancelled', phase: 'training' })).toBe('ddddaaaa');
+    expect(states({ status: 'succeeded', phase: 'done' })).toBe('dddddddd');
+  });
+});
+
+describe('progress of a job', () => {
+  const progress = {
+    step: 3,
+    total_steps: 12,
+    epoch: 1,
+    loss: 1,
+    tokens_per_second: 1,
+    seconds_left: 1,
+    memory_mib: 1,
+  };
+
+  it('is the share of its steps', () => {
+    expect(progressShare({ status: 'running', progress })).toBe(0.25);
+    expect(progressShare({ status: 'succeeded', progress: null })).toBe(1);
+  });
+
+  it('is unknown before the first step', () => {
+    expect(progressShare({ status: 'queued', progress: null })).toBeNull();
+    expect(progressShare({ status: 'running', progress: { ...progress, step: 0, total_steps: 0 } })).toBeNull();
+  });
+});

@@ -1,0 +1,67 @@
+import type { StepState, Tone } from '@luthier/ui';
+import type { Job } from '../../lib/api';
+
+export const PHASES = [
+  'validating',
+  'preparing',
+  'planning',
+  'queued',
+  'scheduling',
+  'starting',
+  'training',
+  'saving',
+  'registering',
+  'evaluating',
+  'done',
+] as const satisfies readonly Job['phase'][];
+
+/** What a reader tells apart; `queued` to `starting` are one wait. */
+export const STAGES = [
+  'validating',
+  'preparing',
+  'planning',
+  'waiting',
+  'training',
+  'saving',
+  'registering',
+  'evaluating',
+] as const;
+export type Stage = (typeof STAGES)[number];
+
+export const isOver = (status: Job['status']): boolean =>
+  status === 'succeeded' || status === 'failed' || status === 'cancelled';
+
+const STATUS_TONES: Record<Job['status'], Tone> = {
+  validating_files: 'accent',
+  queued: 'neutral',
+  running: 'accent',
+  paused: 'warn',
+  succeeded: 'good',
+  failed: 'bad',
+  cancelled: 'neutral',
+};
+export const statusTone = (status: Job['status']): Tone => STATUS_TONES[status];
+
+function stageOf(phase: Job['phase']): Stage | 'done' {
+  if (phase === 'queued' || phase === 'scheduling' || phase === 'starting') return 'waiting';
+  return phase;
+}
+
+/** Which stages are behind the job, which one it is at, and where it broke. */
+export function stageStates({ status, phase }: Pick<Job, 'status' | 'phase'>): { stage: Stage; state: StepState }[] {
+  const at = stageOf(phase);
+  const index = at === 'done' ? STAGES.length : STAGES.indexOf(at);
+  // A job that failed or was cancelled may say `done`; then nothing is known of where, and nothing is claimed.
+  return STAGES.map((stage, position) => {
+    if (status === 'succeeded' || position < index) return { stage, state: 'done' };
+    if (position > index) return { stage, state: 'ahead' };
+    if (status === 'failed') return { stage, state: 'failed' };
+    return { stage, state: isOver(status) ? 'ahead' : 'current' };
+  });
+}
+
+/** Share of the training steps that are done, from 0 to 1; null before the first. */
+export function progressShare(job: Pick<Job, 'status' | 'progress'>): number | null {
+  if (job.status === 'succeeded') return 1;
+  return job.progress && job.progress.total_steps > 0 ? job.progress.step / job.progress.total_steps : null;
+}

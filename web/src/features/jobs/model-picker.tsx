@@ -1,0 +1,85 @@
+'use client';
+import { Button, Field, Notice, Select } from '@luthier/ui';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useTranslations } from 'next-intl';
+import { useEffect } from 'react';
+import { catalogQuery, importModel, keys, modelsQuery } from '../../lib/api';
+import { ErrorNotice } from '../../lib/error-notice';
+import { useFormat } from '../../lib/use-format';
+
+export interface ModelPickerProps {
+  value: string;
+  onChange: (model: string) => void;
+  /** Told whether the chosen model is here and can be planned with. */
+  onReady: (ready: boolean) => void;
+}
+
+/** A base model that is here, or one of the catalogue, which is imported first. */
+export function ModelPicker({ value, onChange, onReady }: ModelPickerProps) {
+  const t = useTranslations('jobs');
+  const format = useFormat();
+  const models = useQuery(modelsQuery);
+  const catalog = useQuery(catalogQuery);
+  const queries = useQueryClient();
+  const importing = useMutation({
+    mutationFn: importModel,
+    onSuccess: () => queries.invalidateQueries({ queryKey: keys.models }),
+  });
+  const bases = (models.data?.items ?? []).filter((model) => model.kind === 'base');
+  const chosen = bases.find((model) => model.name === value || model.id === value);
+  const offered = (catalog.data?.entries ?? []).filter((entry) => !bases.some((base) => base.name === entry.name));
+  const ready = chosen?.state === 'ready';
+  useEffect(() => onReady(ready), [onReady, ready]);
+  const failure = models.error ?? catalog.error;
+  return (
+    <div className="flex flex-col gap-3">
+      <Field label={t('form.baseModel')} hint={t('form.baseModelHint')}>
+        {(ids) => (
+          <Select {...ids} value={chosen?.name ?? value} onChange={(event) => onChange(event.target.value)}>
+            <option value="">{t('form.chooseModel')}</option>
+            {bases.length > 0 && (
+              <optgroup label={t('form.here')}>
+                {bases.map((model) => (
+                  <option key={model.id} value={model.name}>
+                    {model.shape ? `${model.title} · ${format.compact(model.shape.parameters)}` : model.title}
+                  </option>
+                ))}
+              </optgroup>
+            )}
+            {offered.length > 0 && (
+              <optgroup label={t('form.inCatalog')}>
+                {offered.map((entry) => (
+                  <option key={entry.name} value={entry.name}>
+                    {`${entry.title} · ${format.compact(entry.parameters)}`}
+                  </option>
+                ))}
+              </optgroup>
+            )}
+          </Select>
+        )}
+      </Field>
+      {failure !== null && <ErrorNotice error={failure} />}
+      {chosen?.state === 'importing' && <Notice title={t('form.importing', { model: chosen.title })} />}
+      {chosen?.state === 'failed' && (
+        <Notice
+          tone="bad"
+          title={chosen.error?.message ?? t('form.importFailed')}
+          hint={chosen.error?.hint}
+          actions={<Button onClick={() => importing.mutate(chosen.name)}>{t('form.importAgain')}</Button>}
+        />
+      )}
+      {value !== '' && !chosen && models.data && (
+        <Notice
+          title={t('form.notHere')}
+          hint={t('form.notHereHint')}
+          actions={
+            <Button busy={importing.isPending} onClick={() => importing.mutate(value)}>
+              {t('form.import')}
+            </Button>
+          }
+        />
+      )}
+      {importing.isError && <ErrorNotice error={importing.error} />}
+    </div>
+  );
+}

@@ -1,0 +1,136 @@
+'use client';
+import { buttonClass, Card, FactList, Notice } from '@luthier/ui';
+import type { Fact } from '@luthier/ui';
+import { useQuery } from '@tanstack/react-query';
+import { Check, X } from 'lucide-react';
+import { useTranslations } from 'next-intl';
+import Link from 'next/link';
+import { modelQuery } from '../../lib/api';
+import type { Model } from '../../lib/api';
+import { PageHeader } from '../../lib/page-header';
+import { QueryView } from '../../lib/query-view';
+import { routes } from '../../lib/routes';
+import { useFormat } from '../../lib/use-format';
+import { ModelBadge } from './model-badge';
+
+export function ModelDetail({ modelId }: { modelId: string }) {
+  const query = useQuery(modelQuery(modelId));
+  return (
+    <QueryView query={query} lines={8}>
+      {({ model, base }) => <ModelPage model={model} base={base} />}
+    </QueryView>
+  );
+}
+
+function ModelPage({ model, base }: { model: Model; base: Model | null }) {
+  const t = useTranslations('models');
+  const action =
+    model.kind === 'tuned' ? (
+      <Link href={routes.playground({ model: model.id })} className={buttonClass('primary')}>
+        {t('try')}
+      </Link>
+    ) : (
+      <Link href={routes.newJob({ model: model.name })} className={buttonClass('primary')}>
+        {t('tune')}
+      </Link>
+    );
+  return (
+    <>
+      <PageHeader
+        title={model.title}
+        mark={<ModelBadge model={model} />}
+        back={{ href: routes.models(), name: t('title') }}
+        {...(model.state === 'ready' && { actions: action })}
+      />
+      <div className="grid gap-5 lg:grid-cols-2 lg:items-start">
+        {model.error && (
+          <div className="lg:col-span-2">
+            <Notice tone="bad" title={model.error.message} hint={model.error.hint} />
+          </div>
+        )}
+        {model.kind === 'tuned' && <Proof model={model} />}
+        <About model={model} base={base} />
+        {model.sources_tried.length > 0 && <Sources model={model} />}
+      </div>
+    </>
+  );
+}
+
+function Proof({ model }: { model: Model }) {
+  const t = useTranslations('models');
+  return (
+    <Card title={t('proofTitle')}>
+      <p className="text-sm leading-relaxed">{model.proof_reason ?? t('noProof')}</p>
+      {model.job_id !== null && (
+        <p className="mt-3 text-sm">
+          <Link href={routes.job(model.job_id)} className="prose-link focus-ring rounded">
+            {t('toJob')}
+          </Link>
+        </p>
+      )}
+    </Card>
+  );
+}
+
+function About({ model, base }: { model: Model; base: Model | null }) {
+  const t = useTranslations('models');
+  const format = useFormat();
+  const { shape } = model;
+  const facts: Fact[] = [
+    { name: t('fact.name'), value: <span className="break-all">{model.name}</span> },
+    { name: t('fact.id'), value: <span className="break-all">{model.id}</span> },
+    ...(base
+      ? [
+          {
+            name: t('fact.base'),
+            value: (
+              <Link href={routes.model(base.id)} className="prose-link focus-ring rounded">
+                {base.title}
+              </Link>
+            ),
+          },
+        ]
+      : []),
+    ...(model.source === null ? [] : [{ name: t('fact.source'), value: model.source }]),
+    ...(model.license === null ? [] : [{ name: t('fact.license'), value: model.license }]),
+    ...(model.languages.length > 0 ? [{ name: t('fact.languages'), value: model.languages.join(', ') }] : []),
+    ...(shape
+      ? [
+          { name: t('fact.architecture'), value: shape.architecture },
+          { name: t('column.parameters'), value: format.number(shape.parameters) },
+          { name: t('fact.layers'), value: format.number(shape.layers) },
+          { name: t('fact.context'), value: t('tokens', { count: shape.context_length }) },
+          { name: t('fact.weights'), value: format.bytes(shape.weight_bytes) },
+        ]
+      : []),
+    { name: t('column.created'), value: format.time(model.created_at) },
+  ];
+  return (
+    <Card title={t('about')}>
+      <FactList facts={facts} />
+    </Card>
+  );
+}
+
+function Sources({ model }: { model: Model }) {
+  const t = useTranslations('models');
+  return (
+    <Card title={t('sourcesTried')}>
+      <ol className="flex flex-col gap-3 text-sm">
+        {model.sources_tried.map(({ source, ok, message }) => (
+          <li key={source} className="flex gap-2.5">
+            {ok ? (
+              <Check aria-label={t('used')} className="mt-0.5 size-4 shrink-0 text-good" />
+            ) : (
+              <X aria-label={t('notUsed')} className="mt-0.5 size-4 shrink-0 text-muted" />
+            )}
+            <span className="min-w-0 break-words">
+              {source}
+              {message !== '' && <span className="block text-xs leading-relaxed text-muted">{message}</span>}
+            </span>
+          </li>
+        ))}
+      </ol>
+    </Card>
+  );
+}

@@ -1,0 +1,205 @@
+'use client';
+import { createClient, unwrap, uploadFile } from '@luthier/api-client';
+import type { paths, Schemas } from '@luthier/api-client';
+import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
+
+export type CatalogEntry = Schemas['CatalogEntry'];
+export type Dataset = Schemas['Dataset'];
+export type Evaluation = Schemas['Evaluation'];
+export type FileObject = Schemas['OpenAIFile'];
+export type Job = Schemas['Job'];
+export type JobCheckpoint = Schemas['JobCheckpoint'];
+export type JobEvent = Schemas['JobEvent'];
+export type Model = Schemas['Model'];
+export type Plan = Schemas['Plan'];
+export type ValidationReport = Schemas['ValidationReport'];
+/** Body of a new job and of a plan. */
+export type JobBody = paths['/v1/fine_tuning/jobs']['post']['requestBody']['content']['application/json'];
+
+// The dashboard lies at the address of the API; the session cookie signs every call.
+const client = createClient({ baseUrl: '' });
+
+const PAGE = 25;
+const LIST_REFRESH_MS = 5_000;
+const WORK_REFRESH_MS = 1_500;
+
+const isOver = (status: Job['status']): boolean => ['succeeded', 'failed', 'cancelled'].includes(status);
+
+/** Keys by thing, so that a change can name what it outdates. */
+export const keys = {
+  session: ['session'],
+  jobs: ['jobs'],
+  job: (jobId: string) => ['jobs', jobId],
+  files: ['files'],
+  models: ['models'],
+} as const;
+
+export const sessionQuery = queryOptions({
+  queryKey: keys.session,
+  queryFn: ({ signal }) => unwrap(client.GET('/api/v1/session', { signal })),
+  retry: false,
+});
+
+export const jobsQuery = infiniteQueryOptions({
+  queryKey: [...keys.jobs, 'list'],
+  queryFn: ({ signal, pageParam }) =>
+    unwrap(
+      client.GET('/api/v1/jobs', {
+        params: { query: { limit: PAGE, ...(pageParam !== '' && { after: pageParam }) } },
+        signal,
+      }),
+    ),
+  initialPageParam: '',
+  getNextPageParam: (last) => (last.has_more ? last.items.at(-1)?.id : undefined),
+  refetchInterval: LIST_REFRESH_MS,
+});
+
+export const jobQuery = (jobId: string) =>
+  queryOptions({
+    queryKey: keys.job(jobId),
+    queryFn: ({ signal }) =>
+      unwrap(client.GET('/api/v1/jobs/{job_id}', { params: { path: { job_id: jobId } }, signal })),
+    // The live stream says when something changed; this is for when it cannot.
+    refetchInterval: ({ state }) => (state.data && isOver(state.data.status) ? false : 10_000),
+  });
+
+export const evaluationQuery = (jobId: string, enabled: boolean) =>
+  queryOptions({
+    queryKey: [...keys.job(jobId), 'evaluation'],
+    queryFn: ({ signal }) =>
+      unwrap(client.GET('/api/v1/jobs/{job_id}/evaluation', { params: { path: { job_id: jobId } }, signal })),
+    enabled,
+    refetchInterval: ({ state }) =>
+      state.data && (state.data.state === 'completed' || state.data.state === 'failed') ? false : WORK_REFRESH_MS,
+  });
+
+export const filesQuery = infiniteQueryOptions({
+  queryKey: [...keys.files, 'list'],
+  queryFn: ({ signal, pageParam }) =>
+    unwrap(
+      client.GET('/v1/files', {
+        params: { query: { limit: PAGE, ...(pageParam !== '' && { after: pageParam }) } },
+        signal,
+      }),
+    ),
+  initialPageParam: '',
+  getNextPageParam: (last) => (last.has_more ? last.data.at(-1)?.id : undefined),
+});
+
+/** Files to choose from, newest first. */
+export const trainingFilesQuery = queryOptions({
+  queryKey: [...keys.files, 'choice'],
+  queryFn: ({ signal }) =>
+    unwrap(client.GET('/v1/files', { params: { query: { limit: 200, purpose: 'fine-tune' } }, signal })),
+});
+
+export const fileQuery = (fileId: string) =>
+  queryOptions({
+    queryKey: [...keys.files, fileId],
+    queryFn: ({ signal }) =>
+      unwrap(client.GET('/v1/files/{file_id}', { params: { path: { file_id: fileId } }, signal })),
+  });
+
+export const validationQuery = (fileId: string, enabled = true) =>
+  queryOptions({
+    queryKey: [...keys.files, fileId, 'validation'],
+    queryFn: ({ signal }) =>
+      unwrap(client.GET('/api/v1/files/{file_id}/validation', { params: { path: { file_id: fileId } }, signal })),
+    enabled,
+    refetchInterval: ({ state }) => (state.data?.state === 'done' ? false : WORK_REFRESH_MS),
+  });
+
+export const rowsQuery = (fileId: string, offset: number, limit: number) =>
+  queryOptions({
+    queryKey: [...keys.files, fileId, 'rows', offset, limit],
+    queryFn: ({ signal }) =>
+      unwrap(
+        client.GET('/api/v1/files/{file_id}/rows', {
+          params: { path: { file_id: fileId }, query: { offset, limit } },
+          signal,
+        }),
+      ),
+  });
+
+export const datasetsQuery = queryOptions({
+  queryKey: ['datasets'],
+  queryFn: ({ signal }) => unwrap(client.GET('/api/v1/datasets', { params: { query: { limit: 100 } }, signal })),
+});
+
+export const datasetQuery = (datasetId: string) =>
+  queryOptions({
+    queryKey: ['datasets', datasetId],
+    queryFn: ({ signal }) =>
+      unwrap(client.GET('/api/v1/datasets/{dataset_id}', { params: { path: { dataset_id: datasetId } }, signal })),
+    refetchInterval: ({ state }) => (state.data?.state === 'preparing' ? WORK_REFRESH_MS : false),
+  });
+
+export const modelsQuery = queryOptions({
+  queryKey: [...keys.models, 'list'],
+  queryFn: ({ signal }) => unwrap(client.GET('/api/v1/models', { params: { query: { limit: 200 } }, signal })),
+  refetchInterval: ({ state }) =>
+    state.data?.items.some((model) => model.state === 'importing') === true ? WORK_REFRESH_MS : false,
+});
+
+export const modelQuery = (model: string) =>
+  queryOptions({
+    queryKey: [...keys.models, model],
+    queryFn: ({ signal }) => unwrap(client.GET('/api/v1/models/{model}', { params: { path: { model } }, signal })),
+    refetchInterval: ({ state }) => (state.data?.model.state === 'importing' ? WORK_REFRESH_MS : false),
+  });
+
+export const catalogQuery = queryOptions({
+  queryKey: ['catalog'],
+  queryFn: ({ signal }) => unwrap(client.GET('/api/v1/catalog', { signal })),
+});
+
+/** Memory, steps and time of a job that is not submitted; null asks nothing. */
+export const planQuery = (body: JobBody | null) =>
+  queryOptions({
+    queryKey: ['plan', body],
+    queryFn: ({ signal }) =>
+      unwrap(client.POST('/api/v1/plan', { body: body ?? { model: '', training_file: '' }, signal })),
+    enabled: body !== null,
+    retry: false,
+  });
+
+export const signIn = (key: string) => unwrap(client.POST('/api/v1/session', { body: { key } }));
+export const signOut = () => unwrap(client.DELETE('/api/v1/session'));
+export const createJob = (body: JobBody) => unwrap(client.POST('/v1/fine_tuning/jobs', { body }));
+export const cancelJob = (jobId: string) =>
+  unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/cancel', { params: { path: { job_id: jobId } } }));
+export const uploadTrainingFile = (file: File) =>
+  uploadFile(client, { content: file, filename: file.name, purpose: 'fine-tune' });
+export const deleteFile = (fileId: string) =>
+  unwrap(client.DELETE('/v1/files/{file_id}', { params: { path: { file_id: fileId } } }));
+export const importModel = (model: string) => unwrap(client.POST('/api/v1/models', { body: { model } }));
+
+export interface Answer {
+  text: string;
+  seconds: number;
+  tokens: number;
+}
+
+/** One answer of one model, with the time it took as the reader felt it. */
+export async function ask(model: string, system: string, question: string, signal: AbortSignal): Promise<Answer> {
+  const started = performance.now();
+  const completion = await unwrap(
+    client.POST('/v1/chat/completions', {
+      body: {
+        model,
+        messages: [
+          ...(system.trim() === '' ? [] : [{ role: 'system' as const, content: system }]),
+          { role: 'user' as const, content: question },
+        ],
+        max_tokens: 256,
+        temperature: 0,
+      },
+      signal,
+    }),
+  );
+  return {
+    text: completion.choices[0]?.message.content ?? '',
+    seconds: (performance.now() - started) / 1000,
+    tokens: completion.usage.completion_tokens,
+  };
+}

@@ -1,0 +1,20 @@
+import { ApiError } from '@luthier/api-client';
+
+export interface Problem {
+  /** Null: the platform did not answer at all. */
+  title: string | null;
+  hint: string | null;
+  requestId: string | null;
+}
+
+/** What a failed call tells the reader; what is not an answer of the platform is told as unreachable, never as a trace. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof ApiError) return { title: error.message, hint: error.hint, requestId: error.requestId };
+  return { title: null, hint: null, requestId: null };
+}
+
+export const isSignedOut = (error: unknown): boolean => error instanceof ApiError && error.status === 401;
+export const isNotFound = (error: unknown): boolean => error instanceof ApiError && error.status === 404;
+/** Worth asking again by itself: the platform was not reached or a part of it was away. */
+export const isPassing = (error: unknown): boolean =>
+  !(error instanceof ApiError) || error.status === 429 || error.status >= 502;
