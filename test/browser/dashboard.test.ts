@@ -1,0 +1,193 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Page } from 'playwright-core';
+import { waitFor } from '@luthier/testing';
+import { FAKE_KEY } from '../../web/dev/fake-api.js';
+import { BROKEN_FILE, DONE_JOB, FAILED_JOB, TRAIN_FILE, TUNED_ID } from '../../web/dev/fixtures.js';
+import { canBrowse, startDashboard } from './dashboard.js';
+import type { Dashboard } from './dashboard.js';
+
+const suite = canBrowse() ? describe : describe.skip;
+
+suite('dashboard', () => {
+  let dashboard: Dashboard;
+  beforeAll(async () => {
+    dashboard = await startDashboard();
+  }, 60_000);
+  afterAll(async () => dashboard.close());
+
+  const points = async (page: Page): Promise<number> =>
+    Number((await page.locator('[data-points]').getAttribute('data-points')) ?? 0);
+
+  it('signs in with the key, keeps it out of browser storage, and returns to the page that was asked for', async () => {
+    const { page, faults } = await dashboard.open({ path: '/models', signedIn: false });
+    await page.waitForURL(/\/sign-in\?next=/);
+    await page.getByLabel('API key').fill('lk-wrong');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('The API key is not known').waitFor();
+    await page.getByLabel('API key').fill(FAKE_KEY);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.waitForURL(/\/models$/);
+    await page.getByRole('heading', { level: 1, name: 'Models' }).waitFor();
+    const stored = await page.evaluate(() =>
+      JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]),
+    );
+    expect(stored).not.toContain(FAKE_KEY);
+    expect(stored).not.toContain('luthier_session');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.waitForURL(/\/sign-in/);
+    expect(faults).toEqual([]);
+  });
+
+  it('answers with a policy that lets only its own scripts run', async () => {
+    const { page } = await dashboard.open();
+    const response = await page.reload();
+    const policy = response?.headers()['content-security-policy'] ?? '';
+    expect(policy).toMatch(/script-src 'self' 'nonce-[A-Za-z0-9+/=]{20,}' 'strict-dynamic'/);
+    expect(policy).not.toContain('unsafe');
+  });
+
+  it('lists jobs, and says what to do where there are none', async () => {
+    const { page } = await dashboard.open();
+    await page.getByRole('link', { name: 'support', exact: true }).waitFor();
+    expect(await page.getByText('Failed', { exact: true }).count()).toBe(1);
+    const { page: empty } = await dashboard.open({ empty: true });
+    await empty.getByText('No jobs yet').waitFor();
+    expect(await empty.locator('main').getByRole('link').allInnerTexts()).toEqual(
+      expect.arrayContaining(['New job', 'Check a data file first']),
+    );
+  });
+
+  it('the curve grows live, and goes on without gap after the stream was cut', async () => {
+    const { page, faults } = await dashboard.open({ path: `/jobs/${dashboard.api.liveJobId}` });
+    await page.getByText('Live', { exact: true }).waitFor();
+    await waitFor(async () => (await points(page)) > 3, { timeoutMs: 10_000 });
+    const before = await points(page);
+    expect(dashboard.api.dropStreams()).toBeGreaterThan(0);
+    await waitFor(async () => (await points(page)) > before + 5, { timeoutMs: 20_000 });
+    const steps = await page.locator('.u-legend').innerText();
+    expect(steps).toContain('Loss');
+    expect(faults.filter((text) => !/ERR_|network/i.test(text))).toEqual([]);
+  });
+
+  it('shows verdict, numbers and misses of a finished job, and leads to the playground', async () => {
+    const { page, faults } = await dashboard.open({ path: `/jobs/${DONE_JOB}` });
+    await page.getByText('Better than the base').waitFor();
+    const table = page.getByRole('table', { name: 'Is it better?' });
+    expect(await table.innerText()).toMatch(/Perplexity[\s\S]*20\.8[\s\S]*1\.23/);
+    expect(await table.innerText()).toMatch(/General questions[\s\S]*90% \(9\/10\)[\s\S]*80% \(8\/10\)/);
+    await page.getByRole('heading', { name: 'What does the Lark lamp cost?' }).waitFor();
+    await page.getByRole('link', { name: 'Try the model' }).click();
+    await page.waitForURL(new RegExp(`/playground\\?model=${TUNED_ID}`));
+    expect(faults).toEqual([]);
+  });
+
+  it('tells why a job failed and starts another with the suggested change written in', async () => {
+    const { page } = await dashboard.open({ path: `/jobs/${FAILED_JOB}` });
+    await page.getByText('The loss became NaN at step 14.').first().waitFor();
+    await page.getByRole('link', { name: 'Start again with this change' }).click();
+    await page.getByLabel('Learning rate').waitFor();
+    expect(await page.getByLabel('Learning rate').inputValue()).toBe('0.0002');
+  });
+
+  it('shows issues by line and the plan before a job can be started, then cancels it after asking', async () => {
+    const { page, faults } = await dashboard.open({ path: '/jobs/new' });
+    const start = page.getByRole('button', { name: 'Start training' });
+    await page.getByLabel('Base model').selectOption('smollm2-135m-instruct');
+    await page.getByLabel('Training file', { exact: true }).selectOption(BROKEN_FILE);
+    await page.getByText('Line 1', { exact: true }).waitFor();
+    await page.getByText('No row of the training file can be used').waitFor();
+    expect(await start.isDisabled()).toBe(true);
+    await page.getByLabel('Training file', { exact: true }).selectOption(TRAIN_FILE);
+    await page.getByText('303 of 304 rows usable').waitFor();
+    await page.getByText('Fits', { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'More settings' }).click();
+    await page.getByLabel('Batch size, rows').fill('128');
+    await page.getByText('Does not fit', { exact: true }).waitFor();
+    expect(await start.isDisabled()).toBe(true);
+    await page.getByRole('button', { name: 'Use this' }).click();
+    await page.getByText('Fits', { exact: true }).waitFor();
+    await start.click();
+    await page.waitForURL(/\/jobs\/ftjob-new/);
+    await page.getByRole('button', { name: 'Cancel job' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Keep it running' }).click();
+    expect(await page.getByText('Cancelled', { exact: true }).count()).toBe(0);
+    await page.getByRole('button', { name: 'Cancel job' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Cancel the job' }).click();
+    await page.getByText('Cancelled', { exact: true }).waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  it('the language switch keeps the page; the first language is the browser’s', async () => {
+    const { page } = await dashboard.open({ path: `/jobs/${DONE_JOB}`, locale: 'zh-CN' });
+    await page.getByText('优于基础模型').waitFor();
+    expect(await page.locator('html').getAttribute('lang')).toBe('zh-CN');
+    await page.getByRole('button', { name: 'Switch to English' }).click();
+    await page.getByText('Better than the base').waitFor();
+    expect(new URL(page.url()).pathname).toBe(`/jobs/${DONE_JOB}`);
+    await page.reload();
+    await page.getByText('Better than the base').waitFor();
+  });
+
+  it('answers one question with base and tuned side by side, with the time of each', async () => {
+    const { page, faults } = await dashboard.open({ path: `/playground?model=${TUNED_ID}` });
+    const examples = page.getByRole('group', { name: 'Examples' }).getByRole('button');
+    await examples.first().waitFor();
+    expect(await examples.count()).toBe(3);
+    await page.getByLabel('Question').fill('How long may I send a lamp back?');
+    await page.getByRole('button', { name: 'Ask both' }).click();
+    await page.locator('[data-answer=tuned]').getByText('Within 45 days').waitFor();
+    await page.locator('[data-answer=base]').getByText('It depends on the shop').waitFor();
+    expect(await page.getByText(/tokens\/s/).count()).toBe(2);
+    expect(faults).toEqual([]);
+  });
+
+  it('tells what the platform said when something cannot be done', async () => {
+    const { page } = await dashboard.open({ path: `/files/${TRAIN_FILE}` });
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('alert').getByText('The file is in use').waitFor();
+    const { page: gone } = await dashboard.open({ path: '/jobs/ftjob-nothing' });
+    await gone.getByText('There is no such job').waitFor();
+  });
+
+  const PAGES = [
+    '/sign-in',
+    '/jobs',
+    '/jobs/new',
+    `/jobs/${DONE_JOB}`,
+    `/jobs/${FAILED_JOB}`,
+    '/files',
+    `/files/${BROKEN_FILE}`,
+    `/files/${TRAIN_FILE}`,
+    '/datasets/ds-train000000000000000',
+    '/models',
+    `/models/${TUNED_ID}`,
+    '/playground',
+  ];
+
+  it.each(PAGES)('%s has one heading, labels on every control, and no sideways scrolling on a phone', async (path) => {
+    const { page, faults } = await dashboard.open({ path, width: 390, dark: true });
+    await page.locator('h1').first().waitFor();
+    await page.locator('[role=status].animate-pulse').first().waitFor({ state: 'detached' });
+    const found = await page.evaluate(() => ({
+      headings: document.querySelectorAll('h1').length,
+      wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      unnamed: [...document.querySelectorAll('input, select, textarea, button, a[href]')]
+        .filter((e) => {
+          const labels = 'labels' in e ? ((e.labels as NodeListOf<Element> | null)?.length ?? 0) : 0;
+          return labels === 0 && !e.getAttribute('aria-label') && (e.textContent ?? '').trim() === '';
+        })
+        .map((e) => e.outerHTML.slice(0, 120)),
+      doubled: [...document.querySelectorAll('[id]')].map((e) => e.id).filter((v, i, all) => all.indexOf(v) !== i),
+    }));
+    expect(found).toEqual({ headings: 1, wide: 0, unnamed: [], doubled: [] });
+    expect(faults).toEqual([]);
+  });
+
+  it('takes less than 200 MB after all of this', () => {
+    const pss = Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${dashboard.pid}/smaps_rollup`, 'utf8'))?.[1]);
+    console.log(`dashboard PSS: ${(pss / 1024).toFixed(0)} MiB`);
+    expect(pss / 1024).toBeLessThan(200);
+  });
+});

@@ -1,0 +1,99 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { waitFor } from '@luthier/testing';
+import { FAKE_KEY, startFakeApi } from '../../web/dev/fake-api.js';
+import type { FakeApi } from '../../web/dev/fake-api.js';
+
+const SERVER = join(import.meta.dirname, '../../web/.next/standalone/web/server.js');
+const CHROMIUM = process.env['LUTHIER_CHROMIUM'] || '/usr/bin/chromium';
+
+/** False says loudly that these tests cannot run; where everything is required it throws. */
+export function canBrowse(): boolean {
+  const missing = [CHROMIUM, SERVER].filter((path) => !existsSync(path));
+  if (missing.length === 0) return true;
+  const reason = `browser tests need ${missing.join(' and ')}`;
+  if (process.env['LUTHIER_TEST_REQUIRE'] === 'all') throw new Error(reason);
+  console.warn(`SKIPPED: ${reason}`);
+  return false;
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+export interface Dashboard {
+  api: FakeApi;
+  emptyApi: FakeApi;
+  /** A page of a new visitor; signed in unless told otherwise. What the page logs as an error is kept in `faults`. */
+  open: (options?: OpenOptions) => Promise<{ page: Page; faults: string[] }>;
+  pid: number;
+  close: () => Promise<void>;
+}
+export interface OpenOptions {
+  path?: string;
+  locale?: string;
+  width?: number;
+  dark?: boolean;
+  empty?: boolean;
+  signedIn?: boolean;
+}
+
+/** The built dashboard as its own process behind the fake API, and a browser. */
+export async function startDashboard(): Promise<Dashboard> {
+  const port = await freePort();
+  const child = spawn(process.execPath, ['--max-old-space-size=128', SERVER], {
+    stdio: 'ignore',
+    env: { PORT: String(port), HOSTNAME: '127.0.0.1', NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1' },
+  });
+  const webUrl = `http://127.0.0.1:${port}`;
+  const answers = (): Promise<boolean> =>
+    fetch(`${webUrl}/sign-in`).then(
+      (response) => response.ok,
+      () => false,
+    );
+  await waitFor(answers, { timeoutMs: 20_000 });
+  const api = await startFakeApi({ webUrl });
+  const emptyApi = await startFakeApi({ webUrl, empty: true });
+  const browser: Browser = await chromium.launch({
+    executablePath: CHROMIUM,
+    args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
+  });
+  const contexts: BrowserContext[] = [];
+  const open = async (options: OpenOptions = {}): Promise<{ page: Page; faults: string[] }> => {
+    const { path = '/jobs', locale = 'en-US', width = 1280, dark = false, empty = false, signedIn = true } = options;
+    const context = await browser.newContext({
+      baseURL: (empty ? emptyApi : api).url,
+      locale,
+      viewport: { width, height: width < 600 ? 844 : 900 },
+      colorScheme: dark ? 'dark' : 'light',
+    });
+    contexts.push(context);
+    const page = await context.newPage();
+    const faults: string[] = [];
+    page.on('pageerror', (error) => faults.push(error.message));
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !/status of 40[14]/.test(message.text())) faults.push(message.text());
+    });
+    if (signedIn) await context.request.post('/api/v1/session', { data: { key: FAKE_KEY } });
+    await page.goto(path);
+    return { page, faults };
+  };
+  const close = async (): Promise<void> => {
+    await Promise.all(contexts.map((context) => context.close()));
+    await browser.close();
+    await Promise.all([api.close(), emptyApi.close()]);
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await exited;
+  };
+  return { api, emptyApi, open, pid: child.pid ?? 0, close };
+}

@@ -1,0 +1,120 @@
+import type { Schemas } from '@luthier/api-client';
+import { baseJob, BASE_ID, id, plan } from './fixtures.js';
+
+interface Entry {
+  id: number;
+  type: 'job' | 'event' | 'metrics' | 'checkpoint';
+  data: unknown;
+}
+
+/** A job that trains before one's eyes: every tick is a step, and everything is kept for replays. */
+export class LiveJob {
+  record: Schemas['Job'];
+  readonly entries: Entry[] = [];
+  private readonly listeners = new Set<() => void>();
+  private readonly timer: ReturnType<typeof setInterval>;
+  private step = 0;
+
+  constructor(
+    tail: string,
+    private readonly totalSteps: number,
+    stepMs: number,
+    change: Partial<Schemas['Job']> = {},
+  ) {
+    this.record = {
+      ...baseJob,
+      id: id('ftjob-', tail),
+      status: 'running',
+      phase: 'training',
+      message: 'Training.',
+      created_at: new Date().toISOString(),
+      finished_at: null,
+      base_model_id: BASE_ID,
+      fine_tuned_model: null,
+      tuned_model_id: null,
+      result: null,
+      evaluation_id: null,
+      progress: null,
+      plan: plan(true),
+      ...change,
+    };
+    this.event('The run has started.');
+    this.timer = setInterval(() => this.tick(), stepMs);
+  }
+
+  get ended(): boolean {
+    return this.record.status !== 'running';
+  }
+
+  onEntry(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  cancel(): void {
+    this.stop();
+    this.record = { ...this.record, status: 'cancelled', message: 'Cancelled; a checkpoint is kept.' };
+    this.event('The job was cancelled.');
+    this.add('job', this.record);
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  private tick(): void {
+    const step = ++this.step;
+    const loss = 0.2 + 3.2 * Math.exp(-step / 18) + 0.12 * Math.sin(step * 1.7) * Math.exp(-step / 40);
+    const points = [{ step, name: 'loss', value: loss }];
+    if (step % 20 === 0) points.push({ step, name: 'evaluationLoss', value: loss + 0.15 });
+    this.add('metrics', { points });
+    this.record = {
+      ...this.record,
+      progress: {
+        step,
+        total_steps: this.totalSteps,
+        epoch: (3 * step) / this.totalSteps,
+        loss,
+        tokens_per_second: 266,
+        seconds_left: (this.totalSteps - step) * 2,
+        memory_mib: 1386,
+      },
+    };
+    if (step % 20 === 0) this.checkpoint(step);
+    this.add('job', this.record);
+    if (step < this.totalSteps) return;
+    this.stop();
+    this.record = { ...this.record, status: 'cancelled', phase: 'done', message: 'The demonstration is over.' };
+    this.add('job', this.record);
+  }
+
+  private checkpoint(step: number): void {
+    const checkpoint: Schemas['JobCheckpoint'] = {
+      id: id('ftckpt_', `s${step}`),
+      created_at: new Date().toISOString(),
+      job_id: this.record.id,
+      step,
+      uri: `artifact://runs/run/${step}`,
+      metrics: {},
+    };
+    this.add('checkpoint', checkpoint);
+    this.event(`Checkpoint at step ${step} is stored.`);
+  }
+
+  private event(message: string): void {
+    const event: Schemas['JobEvent'] = {
+      id: id('ftevent-', `n${this.entries.length}`),
+      created_at: new Date().toISOString(),
+      level: 'info',
+      type: 'message',
+      message,
+      data: null,
+    };
+    this.add('event', event);
+  }
+
+  private add(type: Entry['type'], data: unknown): void {
+    this.entries.push({ id: this.entries.length + 1, type, data });
+    for (const listener of this.listeners) listener();
+  }
+}
