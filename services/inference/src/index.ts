@@ -1,3 +1,4 @@
 export { inferenceConfigSchema } from './inference.config.js';
 export type { InferenceConfig } from './inference.config.js';
 export { InferenceModule } from './inference.module.js';
+export { LlamaEngine } from './engine/llama-engine.js';

@@ -20,6 +20,11 @@ export const inferenceConfigSchema = defineConfig('inference', {
     z.coerce.number().int().min(1).max(64).default(8),
     'conversations answered in one batch',
   ),
+  contextTokens: env(
+    'LUTHIER_INFERENCE_CONTEXT_TOKENS',
+    z.coerce.number().int().min(256).default(8_192),
+    'tokens that the conversations of one batch keep together; longer ones are answered with fewer at once',
+  ),
   idleUnloadMs: env(
     'LUTHIER_INFERENCE_IDLE_UNLOAD_MS',
     z.coerce.number().int().positive().default(60_000),
@@ -28,7 +33,7 @@ export const inferenceConfigSchema = defineConfig('inference', {
   maxWaiting: env(
     'LUTHIER_INFERENCE_MAX_WAITING',
     z.coerce.number().int().positive().default(64),
-    'requests that may wait for their turn',
+    'requests that may run or wait; more are refused',
   ),
 });
 export type InferenceConfig = ConfigOf<typeof inferenceConfigSchema>;

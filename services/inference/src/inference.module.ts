@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { ArtifactStore, FileArtifactStore } from '@luthier/artifacts';
+import { LOGGER } from '@luthier/service-kit';
+import type { Logger } from '@luthier/service-kit';
 import { Module } from '@nestjs/common';
 import type { DynamicModule } from '@nestjs/common';
 import { AnswersRpc } from './answers/answers.rpc.js';
@@ -26,9 +28,9 @@ export class InferenceModule {
         ModelFiles,
         {
           provide: AnswersService,
-          inject: [ModelFiles, LlamaEngine, Turns, AnswerMetrics],
-          useFactory: (files: ModelFiles, engine: LlamaEngine, turns: Turns, metrics: AnswerMetrics) =>
-            new AnswersService(files, engine, turns, metrics, config.idleUnloadMs),
+          inject: [ModelFiles, LlamaEngine, Turns, AnswerMetrics, LOGGER],
+          useFactory: (files: ModelFiles, engine: LlamaEngine, turns: Turns, metrics: AnswerMetrics, logger: Logger) =>
+            new AnswersService(files, engine, turns, metrics, logger, config.idleUnloadMs),
         },
       ],
     };

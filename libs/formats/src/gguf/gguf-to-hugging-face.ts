@@ -7,7 +7,7 @@ import { fromFloat32 } from '../safetensors/float.js';
 import { writeSafetensors } from '../safetensors/write-safetensors.js';
 import type { TensorToWrite } from '../safetensors/write-safetensors.js';
 import { ggufTokenizerFiles } from './gguf-tokenizer.js';
-import { llamaTensorNames, unpermuteRows } from './llama-names.js';
+import { llamaTensorNames, llamaTensorShape, unpermuteRows } from './llama-names.js';
 import { openGguf } from './read-gguf.js';
 import type { GgufFile } from './read-gguf.js';
 
@@ -56,16 +56,6 @@ export function ggufModelConfig(gguf: GgufFile): LlamaConfig {
   });
 }
 
-function expectedShape(name: string, config: LlamaConfig): number[] {
-  const { hiddenSize, intermediateSize, attentionHeads, keyValueHeads, headDim, vocabSize } = config;
-  if (name.includes('norm')) return [hiddenSize];
-  if (name.includes('embed_tokens') || name.startsWith('lm_head')) return [vocabSize, hiddenSize];
-  if (name.includes('q_proj')) return [attentionHeads * headDim, hiddenSize];
-  if (name.includes('o_proj')) return [hiddenSize, attentionHeads * headDim];
-  if (name.includes('k_proj') || name.includes('v_proj')) return [keyValueHeads * headDim, hiddenSize];
-  return name.includes('down_proj') ? [hiddenSize, intermediateSize] : [intermediateSize, hiddenSize];
-}
-
 async function* convertRows(gguf: GgufFile, name: string, headDim: number | undefined): AsyncGenerator<Uint8Array> {
   const { shape } = gguf.get(name);
   const rows = shape.length > 1 ? (shape[0] ?? 1) : 1;
@@ -90,7 +80,7 @@ function modelTensors(gguf: GgufFile, config: LlamaConfig): TensorToWrite[] {
     );
   return names.map((name) => {
     const { shape } = gguf.get(name.gguf);
-    const expected = expectedShape(name.huggingFace, config);
+    const expected = llamaTensorShape(name.huggingFace, config);
     if (shape.join() !== expected.join()) {
       throw new FormatError(
         'format.malformed',

@@ -12,7 +12,7 @@ import { openSafetensorsModel } from '../safetensors/safetensors-model.js';
 import type { WrittenFile } from '../safetensors/write-safetensors.js';
 import { GGUF_FILE_TYPE } from './gguf-types.js';
 import { huggingFaceTokenizerEntries } from './hugging-face-tokenizer.js';
-import { llamaTensorNames, permuteRows } from './llama-names.js';
+import { llamaTensorNames, llamaTensorShape, permuteRows } from './llama-names.js';
 import { writeGguf } from './write-gguf.js';
 import type { GgufEntry, GgufTensorToWrite } from './write-gguf.js';
 
@@ -43,6 +43,14 @@ async function* convertRows(
     const values = toFloat32(bytes, tensor.dtype);
     yield fromFloat32(headDim === undefined ? values : permuteRows(values, headDim, columns), type);
   }
+}
+
+/** llama.cpp would refuse it later with no word about which tensor, or read beside it. */
+function checkShape({ name, shape }: SafetensorsTensor, expected: readonly number[]): void {
+  if (shape.join() === expected.join()) return;
+  throw new FormatError('format.malformed', `"${name}" is [${shape.join(', ')}], expected [${expected.join(', ')}].`, {
+    tensor: name,
+  });
 }
 
 function llamaEntries(config: LlamaConfig, name: string, type: GgufOutputType): [string, GgufEntry][] {
@@ -84,6 +92,7 @@ export async function huggingFaceToGguf(options: HuggingFaceToGgufOptions): Prom
   const model = await openSafetensorsModel(modelDir);
   const tensors = llamaTensorNames(config.layers, config.tieWordEmbeddings).map((entry): GgufTensorToWrite => {
     const tensor = model.get(entry.huggingFace);
+    checkShape(tensor, llamaTensorShape(entry.huggingFace, config));
     const file = model.fileOf(entry.huggingFace);
     const target = tensor.shape.length === 1 ? 'F32' : type;
     const headDim = entry.permuted ? config.headDim : undefined;
@@ -129,6 +138,8 @@ export async function peftToGguf(options: PeftToGgufOptions): Promise<WrittenFil
       throw new FormatError('format.invalid-input', `"${tensor.name}" is not part of the base model.`, {
         tensor: tensor.name,
       });
+    const [out = 0, inner = 0] = llamaTensorShape(parsed.module, base);
+    checkShape(tensor, parsed.part === 'A' ? [config.rank, inner] : [out, config.rank]);
     // Only the output side is permuted: the rows of B are the rows of the product.
     const permuted = parsed.part === 'B' && (parsed.module === 'q_proj' || parsed.module === 'k_proj');
     const gguf = `blk.${parsed.layer}.${GGUF_MODULES[parsed.module]}.weight.lora_${parsed.part === 'A' ? 'a' : 'b'}`;

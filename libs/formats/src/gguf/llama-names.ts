@@ -1,3 +1,5 @@
+import type { LlamaConfig } from '../huggingface/model-config.js';
+
 /** GGUF tensor of each part of a Llama block, by its Hugging Face name. */
 const BLOCK_TENSORS: readonly (readonly [huggingFace: string, gguf: string])[] = [
   ['input_layernorm', 'attn_norm'],
@@ -36,6 +38,17 @@ export function llamaTensorNames(layers: number, tiedEmbeddings: boolean): Llama
   names.push({ huggingFace: 'model.norm.weight', gguf: 'output_norm.weight', permuted: undefined });
   if (!tiedEmbeddings) names.push({ huggingFace: 'lm_head.weight', gguf: 'output.weight', permuted: undefined });
   return names;
+}
+
+/** Shape of a tensor by its Hugging Face name (or a part of it, such as `q_proj`), outermost dimension first. */
+export function llamaTensorShape(name: string, config: LlamaConfig): number[] {
+  const { hiddenSize, intermediateSize, attentionHeads, keyValueHeads, headDim, vocabSize } = config;
+  if (name.includes('norm')) return [hiddenSize];
+  if (name.includes('embed_tokens') || name.startsWith('lm_head')) return [vocabSize, hiddenSize];
+  if (name.includes('q_proj')) return [attentionHeads * headDim, hiddenSize];
+  if (name.includes('o_proj')) return [hiddenSize, attentionHeads * headDim];
+  if (name.includes('k_proj') || name.includes('v_proj')) return [keyValueHeads * headDim, hiddenSize];
+  return name.includes('down_proj') ? [hiddenSize, intermediateSize] : [intermediateSize, hiddenSize];
 }
 
 /** Rows from Hugging Face order (head, half, i) to GGUF order (head, i, half). `rows` holds whole heads. */

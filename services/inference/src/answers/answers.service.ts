@@ -1,4 +1,5 @@
 import type { ChatMessage, Completion, ResponseOf, generateAnswers, sampling } from '@luthier/contracts';
+import type { Logger } from '@luthier/service-kit';
 import { Injectable } from '@nestjs/common';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import type { z } from 'zod';
@@ -29,31 +30,52 @@ export class AnswersService implements OnApplicationShutdown {
     private readonly engine: LlamaEngine,
     private readonly turns: Turns,
     private readonly metrics: AnswerMetrics,
+    private readonly logger: Logger,
     private readonly idleUnloadMs: number,
   ) {}
 
+  /**
+   * @throws AppError `model.not-found`, `model.not-ready`, `model.unreadable`, `request.invalid`, `request.rate-limited`,
+   * `host.out-of-memory`, `service.unavailable` while the service ends.
+   */
   async generate(request: AnswersRequest): Promise<ResponseOf<typeof generateAnswers>> {
-    const model = await this.files.resolve(request.model);
+    const found = await this.files.find(request.model);
+    // Conversion takes its turn too: no two at once, and what is converted cannot be removed before it is used.
     return this.turns.take(async () => {
       clearTimeout(this.idleTimer);
       try {
+        const model = await this.files.prepare(found);
         return { modelId: model.modelId, answers: await this.answer(model, request) };
       } finally {
-        this.idleTimer = setTimeout(() => void this.turns.take(() => this.unload()), this.idleUnloadMs);
-        this.idleTimer.unref();
+        this.unloadWhenIdle();
       }
     });
   }
 
   async onApplicationShutdown(): Promise<void> {
     clearTimeout(this.idleTimer);
-    await this.turns.take(() => this.unload());
-    await this.engine.dispose();
+    this.engine.interrupt();
+    await this.turns.close(async () => {
+      clearTimeout(this.idleTimer); // the task that just ended has set it again
+      await this.unload();
+      await this.engine.dispose();
+    });
+  }
+
+  private unloadWhenIdle(): void {
+    clearTimeout(this.idleTimer);
+    this.idleTimer = setTimeout(() => {
+      this.turns
+        .tidy(() => this.unload())
+        .catch((cause: unknown) => this.logger.error({ err: cause }, 'The idle model could not be unloaded'));
+    }, this.idleUnloadMs);
+    this.idleTimer.unref();
   }
 
   private async answer(model: ServableModel, { conversations, sampling: how }: AnswersRequest): Promise<Completion[]> {
     const codec = await this.codecFor(model.baseDir);
-    const prompts = await Promise.all(conversations.map((messages) => codec.prompt(messages)));
+    const prompts: number[][] = [];
+    for (const messages of conversations) prompts.push(await codec.prompt(messages));
     const startedMs = performance.now();
     const generated = await this.engine.generate(model.gguf, prompts, {
       maxTokens: how.maxTokens,

@@ -1,5 +1,5 @@
 import { AppError } from '@luthier/contracts';
-import { LlamaLogLevel, getLlama } from 'node-llama-cpp';
+import { InsufficientMemoryError, LlamaLogLevel, getLlama } from 'node-llama-cpp';
 import type { Llama, LlamaContext, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
 
 /** Files of one model as llama.cpp reads them. */
@@ -26,9 +26,18 @@ export interface GeneratedTokens {
 interface OpenContext {
   context: LlamaContext;
   tokensPerSequence: number;
+  sequences: number;
 }
 
 const CONTEXT_STEP = 256;
+
+export interface LlamaEngineOptions {
+  threads: number;
+  /** Prompts continued at the same time, at most. */
+  sequences: number;
+  /** Tokens that all sequences of a context keep together; one sequence may exceed it if its prompt does. */
+  contextTokens: number;
+}
 
 /**
  * One loaded base model with a context for it and one for its adapter: base and tuned answers come from the same
@@ -38,30 +47,52 @@ export class LlamaEngine {
   private llama: Llama | undefined;
   private model: { path: string; handle: LlamaModel } | undefined;
   private readonly contexts = new Map<string, OpenContext>();
+  private readonly interrupted = new AbortController();
 
-  constructor(private readonly options: { threads: number; sequences: number }) {}
+  constructor(private readonly options: LlamaEngineOptions) {}
+
+  /** Whether weights are in memory. */
+  get isLoaded(): boolean {
+    return this.model !== undefined;
+  }
 
   /**
-   * Continues every prompt; they share one batch. Prompts and answers are token ids.
-   * @throws AppError `model.unreadable` when llama.cpp refuses the files; `request.invalid` for a prompt that is too long.
+   * Continues every prompt; several share one batch. Prompts and answers are token ids.
+   * @throws AppError `model.unreadable` when llama.cpp refuses the files; `request.invalid` for a prompt that is empty
+   * or too long; `host.out-of-memory`; `service.unavailable` after `interrupt()`.
    */
   async generate(model: GgufModel, prompts: readonly number[][], sampling: TokenSampling): Promise<GeneratedTokens[]> {
-    const longest = Math.max(...prompts.map((prompt) => prompt.length)) + sampling.maxTokens;
-    const context = await this.contextFor(model, longest);
+    if (prompts.length === 0) return [];
+    if (prompts.some((prompt) => prompt.length === 0))
+      throw new AppError('request.invalid', 'A conversation renders to nothing.', { param: 'messages' });
+    const longest = prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0) + sampling.maxTokens;
+    const { context, sequences } = await this.contextFor(model, longest, prompts.length);
     const answers: GeneratedTokens[] = [];
-    for (let at = 0; at < prompts.length; at += this.options.sequences) {
-      const batch = prompts.slice(at, at + this.options.sequences);
-      answers.push(...(await Promise.all(batch.map((prompt) => this.continueOne(context, prompt, sampling)))));
+    for (let at = 0; at < prompts.length; at += sequences) {
+      const batch = prompts.slice(at, at + sequences);
+      // All of them have ended before a failure is told: nothing computes on in a context that is then freed.
+      const ended = await Promise.allSettled(batch.map((prompt) => this.continueOne(context, prompt, sampling)));
+      for (const one of ended) {
+        if (one.status === 'rejected') throw one.reason;
+        answers.push(one.value);
+      }
     }
     return answers;
   }
 
+  /** Makes what is being generated end soon, for good: the process is about to end. */
+  interrupt(): void {
+    this.interrupted.abort();
+  }
+
   /** Frees the weights; the next call loads them again. */
   async unload(): Promise<void> {
-    for (const { context } of this.contexts.values()) await context.dispose();
+    const contexts = [...this.contexts.values()];
+    const model = this.model;
     this.contexts.clear();
-    await this.model?.handle.dispose();
     this.model = undefined;
+    for (const { context } of contexts) await context.dispose();
+    await model?.handle.dispose();
   }
 
   async dispose(): Promise<void> {
@@ -81,10 +112,13 @@ export class LlamaEngine {
       const stream = sequence.evaluate(prompt as Token[], {
         temperature: sampling.temperature,
         topP: sampling.topP,
+        topK: 0, // the library would leave 40 tokens: what is asked for is the whole distribution
         ...(sampling.seed !== undefined && { seed: sampling.seed }),
         yieldEogToken: true,
       });
       for await (const token of stream) {
+        if (this.interrupted.signal.aborted)
+          throw new AppError('service.unavailable', 'The service for answers is ending.');
         if (context.model.isEogToken(token)) return { tokens, finishReason: 'stop' };
         tokens.push(token);
         if (tokens.length >= sampling.maxTokens) break;
@@ -95,44 +129,51 @@ export class LlamaEngine {
     }
   }
 
-  private async contextFor(model: GgufModel, tokensPerSequence: number): Promise<LlamaContext> {
+  private async contextFor(model: GgufModel, tokensPerSequence: number, prompts: number): Promise<OpenContext> {
     const base = await this.loadBase(model.basePath);
     if (tokensPerSequence > base.trainContextSize) {
       throw new AppError(
         'request.invalid',
         `Prompt and answer need ${tokensPerSequence} tokens; the model reads ${base.trainContextSize}.`,
-        {
-          param: 'messages',
-        },
+        { param: 'messages' },
       );
     }
     const key = model.adapterPath ?? '';
     const open = this.contexts.get(key);
-    if (open && open.tokensPerSequence >= tokensPerSequence) return open.context;
-    await open?.context.dispose();
+    const wanted = this.sizeFor(tokensPerSequence, prompts, base.trainContextSize);
+    if (open && open.tokensPerSequence >= tokensPerSequence && open.sequences >= wanted.sequences) return open;
     this.contexts.delete(key);
+    await open?.context.dispose();
     await this.dropOtherAdapters(key);
-    const rounded = Math.min(Math.ceil(tokensPerSequence / CONTEXT_STEP) * CONTEXT_STEP, base.trainContextSize);
     const context = await base
       .createContext({
-        sequences: this.options.sequences,
-        contextSize: rounded,
+        sequences: wanted.sequences,
+        contextSize: wanted.tokensPerSequence,
         threads: this.options.threads,
         ...(model.adapterPath !== undefined && { lora: { adapters: [{ filePath: model.adapterPath, scale: 1 }] } }),
       })
       .catch((cause: unknown) => {
-        throw new AppError('model.unreadable', 'llama.cpp could not open the model for answers.', { cause });
+        throw asAppError(cause, 'llama.cpp could not open the model for answers.');
       });
-    this.contexts.set(key, { context, tokensPerSequence: rounded });
-    return context;
+    const made = { context, ...wanted };
+    this.contexts.set(key, made);
+    return made;
+  }
+
+  /** As many sequences as prompts ask for, fewer when they are long: the memory of a context stays bounded. */
+  private sizeFor(tokensPerSequence: number, prompts: number, contextMax: number): Omit<OpenContext, 'context'> {
+    const { sequences, contextTokens } = this.options;
+    const rounded = Math.min(Math.ceil(tokensPerSequence / CONTEXT_STEP) * CONTEXT_STEP, contextMax);
+    const affordable = Math.max(1, Math.floor(contextTokens / rounded));
+    return { tokensPerSequence: rounded, sequences: Math.min(sequences, prompts, affordable) };
   }
 
   /** At most the base's and one adapter's context stay open, so memory does not grow with the number of models. */
   private async dropOtherAdapters(key: string): Promise<void> {
-    for (const [other, { context }] of this.contexts) {
+    for (const [other, { context }] of [...this.contexts]) {
       if (other === '' || other === key || key === '') continue;
-      await context.dispose();
       this.contexts.delete(other);
+      await context.dispose();
     }
   }
 
@@ -148,9 +189,14 @@ export class LlamaEngine {
       maxThreads: this.options.threads,
     });
     const handle = await this.llama.loadModel({ modelPath: path, gpuLayers: 0 }).catch((cause: unknown) => {
-      throw new AppError('model.unreadable', 'llama.cpp could not load the model.', { cause });
+      throw asAppError(cause, 'llama.cpp could not load the model.');
     });
     this.model = { path, handle };
     return handle;
   }
 }
+
+const asAppError = (cause: unknown, message: string): AppError =>
+  cause instanceof InsufficientMemoryError
+    ? new AppError('host.out-of-memory', 'There is not enough free memory to answer with this model.', { cause })
+    : new AppError('model.unreadable', message, { cause });

@@ -1,59 +1,67 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '@luthier/contracts';
 import { huggingFaceToGguf, isFormatError, peftToGguf } from '@luthier/formats';
 
-/** Converted files, named by the sha256 of what they were made from; the oldest go when there are too many. */
+/** Raised when the conversion changes what it writes: files of an older one are made again. */
+const CONVERSION = 'v1';
+const COMPLETE = /\.gguf$/;
+const UNFINISHED = /\.tmp$/;
+
+/**
+ * Converted files, named by the sha256 of what they were made from; the ones unused for longest go when there are too
+ * many. Belongs to one process, which calls it for one model at a time.
+ */
 export class GgufCache {
-  private readonly making = new Map<string, Promise<string>>();
+  private opened = false;
 
   constructor(
     private readonly dir: string,
     private readonly maxFiles = 24,
   ) {}
 
-  /** BF16 GGUF of a Hugging Face folder. @throws AppError `model.unreadable`. */
+  /** BF16 GGUF of a Hugging Face folder. @throws AppError `model.unreadable`, `disk.full`. */
   base(modelDir: string, sha256: string): Promise<string> {
-    return this.once(`base-${sha256}.gguf`, (file) => huggingFaceToGguf({ modelDir, ggufPath: file, type: 'BF16' }));
+    return this.make(`base-${CONVERSION}-${sha256}.gguf`, (ggufPath) =>
+      huggingFaceToGguf({ modelDir, ggufPath, type: 'BF16', fsync: true }),
+    );
   }
 
-  /** GGUF LoRA of a PEFT folder. @throws AppError `model.unreadable`. */
+  /** GGUF LoRA of a PEFT folder. @throws AppError `model.unreadable`, `disk.full`. */
   adapter(adapterDir: string, sha256: string, baseDir: string): Promise<string> {
-    return this.once(`adapter-${sha256}.gguf`, (file) => peftToGguf({ adapterDir, modelDir: baseDir, ggufPath: file }));
+    return this.make(`adapter-${CONVERSION}-${sha256}.gguf`, (ggufPath) =>
+      peftToGguf({ adapterDir, modelDir: baseDir, ggufPath, fsync: true }),
+    );
   }
 
-  private once(name: string, convert: (file: string) => Promise<unknown>): Promise<string> {
-    const running = this.making.get(name);
-    if (running) return running;
-    const made = this.make(name, convert).finally(() => this.making.delete(name));
-    this.making.set(name, made);
-    return made;
-  }
-
+  /** The converters write under a temporary name and leave nothing when they fail. */
   private async make(name: string, convert: (file: string) => Promise<unknown>): Promise<string> {
+    await this.open();
     const path = join(this.dir, name);
     if (existsSync(path)) {
       const now = new Date();
       await utimes(path, now, now);
       return path;
     }
-    await mkdir(this.dir, { recursive: true });
-    const unfinished = `${path}.${process.pid}.tmp`;
-    try {
-      await convert(unfinished);
-      await rename(unfinished, path);
-    } catch (cause) {
-      await rm(unfinished, { force: true });
-      if (isFormatError(cause)) throw new AppError('model.unreadable', cause.message, { cause });
-      throw cause;
-    }
+    await convert(path).catch((cause: unknown) => {
+      throw asAppError(cause);
+    });
     await this.prune();
     return path;
   }
 
+  /** What a killed process had not finished is removed. */
+  private async open(): Promise<void> {
+    if (this.opened) return;
+    await mkdir(this.dir, { recursive: true });
+    for (const name of await readdir(this.dir))
+      if (UNFINISHED.test(name)) await rm(join(this.dir, name), { force: true });
+    this.opened = true;
+  }
+
   private async prune(): Promise<void> {
-    const names = (await readdir(this.dir)).filter((name) => name.endsWith('.gguf'));
+    const names = (await readdir(this.dir)).filter((name) => COMPLETE.test(name));
     const aged = await Promise.all(
       names.map(async (name) => ({ name, usedMs: (await stat(join(this.dir, name))).mtimeMs })),
     );
@@ -61,4 +69,14 @@ export class GgufCache {
     // A file that llama.cpp has mapped stays readable after its name is gone.
     for (const { name } of aged.slice(this.maxFiles)) await rm(join(this.dir, name), { force: true });
   }
+}
+
+function asAppError(cause: unknown): unknown {
+  if (isFormatError(cause)) return new AppError('model.unreadable', cause.message, { cause });
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
+  if (code === 'ENOENT' || code === 'ENOTDIR')
+    return new AppError('model.unreadable', 'The files of the model are not there.', { cause });
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new AppError('disk.full', 'There is no space to convert the model for answers.', { cause });
+  return cause;
 }

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { ArtifactStore } from '@luthier/artifacts';
 import { AppError, getModel } from '@luthier/contracts';
 import type { ArtifactRef, ModelRecord } from '@luthier/contracts';
@@ -14,6 +13,14 @@ export interface ServableModel {
   gguf: GgufModel;
 }
 
+/** A model that can be answered with, as the registry knows it. */
+export interface FoundModel {
+  modelId: string;
+  weights: ArtifactRef;
+  /** Absent for a base model. */
+  adapter?: ArtifactRef;
+}
+
 /** From a model's name to files that the engine can load. */
 @Injectable()
 export class ModelFiles {
@@ -23,23 +30,28 @@ export class ModelFiles {
     private readonly cache: GgufCache,
   ) {}
 
-  /** @throws AppError `model.not-found`, `model.not-ready`, `model.unreadable`. */
-  async resolve(name: string): Promise<ServableModel> {
+  /** Never the base in place of an unknown tuned model. @throws AppError `model.not-found`, `model.not-ready`. */
+  async find(name: string): Promise<FoundModel> {
     const { model, base } = await this.bus.request(getModel, { model: name });
-    const weightsOf = base ?? model;
-    const weights = ready(weightsOf, weightsOf.weights);
+    if (model.kind === 'base') return { modelId: model.id, weights: ready(model, model.weights) };
+    const adapter = ready(model, model.adapter);
+    if (!base) throw new AppError('model.not-found', `The base of ${model.name} is not there.`, { param: 'model' });
+    return { modelId: model.id, weights: ready(base, base.weights), adapter };
+  }
+
+  /** Converts what is not converted yet. @throws AppError `model.unreadable`, `disk.full`. */
+  async prepare({ modelId, weights, adapter }: FoundModel): Promise<ServableModel> {
     const baseDir = this.localDir(weights);
     const basePath = await this.cache.base(baseDir, weights.sha256);
-    if (model.kind === 'base') return { modelId: model.id, baseDir, gguf: { basePath } };
-    const adapter = ready(model, model.adapter);
+    if (!adapter) return { modelId, baseDir, gguf: { basePath } };
     const adapterPath = await this.cache.adapter(this.localDir(adapter), adapter.sha256, baseDir);
-    return { modelId: model.id, baseDir, gguf: { basePath, adapterPath } };
+    return { modelId, baseDir, gguf: { basePath, adapterPath } };
   }
 
   private localDir(ref: ArtifactRef): string {
     const path = this.artifacts.localPath(ref.uri);
     if (path === undefined) throw new AppError('model.unreadable', 'The artifact store offers no local files.');
-    return join(path);
+    return path;
   }
 }
 
