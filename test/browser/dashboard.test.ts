@@ -7,6 +7,18 @@ import { BROKEN_FILE, DONE_JOB, FAILED_JOB, TRAIN_FILE, TUNED_ID } from '../../w
 import { canBrowse, startDashboard } from './dashboard.js';
 import type { Dashboard } from './dashboard.js';
 
+/** Run inside the page: what scripts there can read of storage. */
+const STORED = 'JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])';
+/** Run inside the page: what everyone needs who does not see it or has a small screen. */
+const BASICS = `({
+  headings: document.querySelectorAll('h1').length,
+  wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  unnamed: [...document.querySelectorAll('input, select, textarea, button, a[href]')]
+    .filter((e) => !e.labels?.length && !e.getAttribute('aria-label') && (e.textContent ?? '').trim() === '')
+    .map((e) => e.outerHTML.slice(0, 120)),
+  doubled: [...document.querySelectorAll('[id]')].map((e) => e.id).filter((v, i, all) => all.indexOf(v) !== i),
+})`;
+
 const suite = canBrowse() ? describe : describe.skip;
 
 suite('dashboard', () => {
@@ -29,9 +41,7 @@ suite('dashboard', () => {
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.waitForURL(/\/models$/);
     await page.getByRole('heading', { level: 1, name: 'Models' }).waitFor();
-    const stored = await page.evaluate(() =>
-      JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]),
-    );
+    const stored = await page.evaluate<string>(STORED);
     expect(stored).not.toContain(FAKE_KEY);
     expect(stored).not.toContain('luthier_session');
     await page.getByRole('button', { name: 'Sign out' }).click();
@@ -170,17 +180,7 @@ suite('dashboard', () => {
     const { page, faults } = await dashboard.open({ path, width: 390, dark: true });
     await page.locator('h1').first().waitFor();
     await page.locator('[role=status].animate-pulse').first().waitFor({ state: 'detached' });
-    const found = await page.evaluate(() => ({
-      headings: document.querySelectorAll('h1').length,
-      wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-      unnamed: [...document.querySelectorAll('input, select, textarea, button, a[href]')]
-        .filter((e) => {
-          const labels = 'labels' in e ? ((e.labels as NodeListOf<Element> | null)?.length ?? 0) : 0;
-          return labels === 0 && !e.getAttribute('aria-label') && (e.textContent ?? '').trim() === '';
-        })
-        .map((e) => e.outerHTML.slice(0, 120)),
-      doubled: [...document.querySelectorAll('[id]')].map((e) => e.id).filter((v, i, all) => all.indexOf(v) !== i),
-    }));
+    const found = await page.evaluate<unknown>(BASICS);
     expect(found).toEqual({ headings: 1, wide: 0, unnamed: [], doubled: [] });
     expect(faults).toEqual([]);
   });

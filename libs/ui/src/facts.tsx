@@ -29,7 +29,7 @@ export interface FigureProps {
 export const Figure = ({ name, value, note, className }: FigureProps) => (
   <div className={cx('min-w-0', className)}>
     <dt className="text-xs text-muted">{name}</dt>
-    <dd className="mt-0.5 text-lg leading-snug font-semibold tabular-nums sm:text-xl">
+    <dd className="mt-0.5 text-lg leading-snug font-semibold whitespace-nowrap tabular-nums">
       {value}
       {note !== undefined && <span className="ml-1 text-xs font-normal text-muted">{note}</span>}
     </dd>
@@ -37,5 +37,5 @@ export const Figure = ({ name, value, note, className }: FigureProps) => (
 );
 
 export const FigureRow = ({ children }: { children: ReactNode }) => (
-  <dl className="grid grid-cols-2 gap-x-4 gap-y-3 sm:grid-cols-3 lg:flex lg:gap-x-10">{children}</dl>
+  <dl className="flex flex-wrap gap-x-8 gap-y-3">{children}</dl>
 );

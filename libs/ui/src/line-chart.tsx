@@ -48,7 +48,7 @@ function optionsOf(
   const axis = { stroke: ink, grid, ticks: { show: false }, font: '11px system-ui' };
   return {
     ...size,
-    padding: [8, 8, 0, 0],
+    padding: [8, 16, 0, 0],
     cursor: { y: false, drag: { x: false, y: false } },
     legend: { live: true },
     scales: {

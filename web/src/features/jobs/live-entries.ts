@@ -58,7 +58,7 @@ export function applyEntries(live: LiveJob, entries: readonly LiveEntry[]): Live
   if (!last) return live;
   const points = fresh
     .filter(({ type }) => type === 'metrics')
-    .flatMap(({ data }) => (isRecord(data) && Array.isArray(data['points']) ? data['points'] : []))
+    .flatMap(({ data }) => (isRecord(data) && Array.isArray(data['points']) ? (data['points'] as unknown[]) : []))
     .filter(isPoint);
   const events = fresh.filter(({ type, data }) => type === 'event' && hasId(data)).map(({ data }) => data as JobEvent);
   const checkpoints = fresh
