@@ -11,4 +11,4 @@ export { startPostgres } from './postgres.js';
 export type { PostgresOptions, PostgresProcess } from './postgres.js';
 export { endProcess, identityOf, isAlive } from './process-identity.js';
 export type { ProcessIdentity } from './process-identity.js';
-export { removeWithProcess } from './watchdog.js';
+export { guardServer, removeWithProcess } from './watchdog.js';

@@ -8,7 +8,7 @@ const KIB_PER_MIB = 1024;
  */
 export async function processTreePssMib(rootPid = process.pid): Promise<number | undefined> {
   const parents = await parentOf();
-  if (!parents) return undefined;
+  if (!parents || (await pssKib(process.pid)) === 0) return undefined;
   const members = [...parents.keys()].filter((pid) => isBelow(pid, rootPid, parents));
   const sizes = await Promise.all(members.map(pssKib));
   return sizes.reduce((sum, kib) => sum + kib, 0) / KIB_PER_MIB;
@@ -29,7 +29,7 @@ async function parentOf(): Promise<Map<number, number> | undefined> {
 }
 
 function isBelow(pid: number, root: number, parents: Map<number, number>): boolean {
-  for (let at: number | undefined = pid; at !== undefined && at > 1; at = parents.get(at)) if (at === root) return true;
+  for (let at: number | undefined = pid; at !== undefined && at > 0; at = parents.get(at)) if (at === root) return true;
   return false;
 }
 
@@ -38,7 +38,7 @@ async function pssKib(pid: number): Promise<number> {
   return Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0);
 }
 
-/** Watches the tree's memory until `stop()`, which answers the highest sum seen. */
+/** Watches the tree's memory until `stop()`; `peakMib()` is the highest sum seen, undefined before the first look. */
 export function watchPeakPss(everyMs = 1_000): { peakMib(): number | undefined; stop(): void } {
   let peak: number | undefined;
   let busy = false;

@@ -1,4 +1,5 @@
 import { createWriteStream } from 'node:fs';
+import type { WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { SERVICES } from '@luthier/contracts';
 import { NATS_SERVER_VERSION, findNatsServer, freePort, startNats, startPostgres } from '@luthier/local-servers';
@@ -49,7 +50,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       return `${opened.url ?? ''}`;
     });
   } catch (cause) {
-    await close(opened);
+    await close(opened).catch(() => undefined); // why it could not start matters more
     throw cause;
   }
   return { url: opened.url ?? '', apiKeyFile: join(home.dir, 'api-key'), home: home.dir, stop: () => close(opened) };
@@ -60,20 +61,29 @@ interface Opened {
   postgres?: SupervisedServer<PostgresProcess>;
   web?: SupervisedServer<LocalServer>;
   services?: RunningService[];
+  logStream?: WriteStream;
   url?: string;
 }
 
 async function open(config: StandaloneConfig, home: Home, opened: Opened, say: (line: string) => void): Promise<void> {
-  const [nats, postgres, web] = await Promise.all([
-    SupervisedServer.start('nats-server', (port) => startProvisionedNats(home, port, say), say),
-    SupervisedServer.start('postgres', (port) => startPostgres({ dir: home.postgres, port, log: say }), say),
-    openWeb(home, say),
+  // Noted as they come, and all of them waited for: when one cannot start, the others are stopped again.
+  const started = await Promise.allSettled([
+    SupervisedServer.start('nats-server', (port) => startProvisionedNats(home, port, say), say).then(
+      (server) => (opened.nats = server),
+    ),
+    SupervisedServer.start('postgres', (port) => startPostgres({ dir: home.postgres, port, log: say }), say).then(
+      (server) => (opened.postgres = server),
+    ),
+    openWeb(home, say).then((server) => server && (opened.web = server)),
   ]);
-  Object.assign(opened, { nats, postgres, ...(web && { web }) });
+  for (const one of started) if (one.status === 'rejected') throw one.reason;
+  const { nats, postgres, web } = opened;
+  if (!nats || !postgres) throw new Error('the servers did not start');
   const databaseUrl = await postgres.current.createDatabase('luthier');
   const publicPort = await freePort(config.port);
   if (config.port !== 0 && publicPort !== config.port)
     say(`port ${config.port} is in use: the platform takes ${publicPort}`);
+  opened.logStream = openLog(home, say);
   opened.services = await startServices({
     config,
     home,
@@ -81,9 +91,16 @@ async function open(config: StandaloneConfig, home: Home, opened: Opened, say: (
     publicPort,
     natsUrl: nats.current.url,
     webUrl: web && `http://127.0.0.1:${web.current.port}`,
-    logStream: createWriteStream(join(home.logs, 'platform.log'), { flags: 'a', mode: 0o600 }),
+    logStream: opened.logStream,
   });
   opened.url = `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${publicPort}`;
+}
+
+/** A log that cannot be written (a full disk) is said once and ends nothing. */
+function openLog(home: Home, say: (line: string) => void): WriteStream {
+  const stream = createWriteStream(join(home.logs, 'platform.log'), { flags: 'a', mode: 0o600 });
+  stream.on('error', (cause) => say(`the log cannot be written: ${cause.message}`));
+  return stream;
 }
 
 /** A server whose streams are there, also after its files were lost. */
@@ -125,7 +142,10 @@ async function openWeb(home: Home, say: (line: string) => void): Promise<Supervi
   return SupervisedServer.start('dashboard', (port) => startWebServer({ ...options, port }), say);
 }
 
+/** Ends everything that was opened, whatever fails on the way; tells the first failure. */
 async function close(opened: Opened): Promise<void> {
-  await stopServices(opened.services ?? []);
-  await Promise.all([opened.web?.stop(), opened.nats?.stop(), opened.postgres?.stop()]);
+  const services = await Promise.allSettled([stopServices(opened.services ?? [])]);
+  const servers = await Promise.allSettled([opened.web?.stop(), opened.nats?.stop(), opened.postgres?.stop()]);
+  opened.logStream?.end();
+  for (const one of [...services, ...servers]) if (one.status === 'rejected') throw one.reason;
 }

@@ -12,6 +12,7 @@ import { startTrainer, trainerConfigSchema } from '@luthier/trainer';
 import { startTraining, trainingConfig } from '@luthier/training';
 import type { ServiceName } from '@luthier/contracts';
 import type { Home } from './home.js';
+import { serviceEnvironment } from './standalone.config.js';
 import type { StandaloneConfig } from './standalone.config.js';
 
 export interface Surroundings {
@@ -36,6 +37,7 @@ const programOf = (service: string): string => fileURLToPath(new URL(`../../${se
  */
 export async function startServices(around: Surroundings): Promise<RunningService[]> {
   const { config, home } = around;
+  const environment = serviceEnvironment();
   const base = (service: ServiceName) => ({
     natsUrl: around.natsUrl,
     natsUser: service,
@@ -56,48 +58,46 @@ export async function startServices(around: Surroundings): Promise<RunningServic
   try {
     await keep(
       startRegistry(
-        loadConfig(registryConfigSchema, {}, { ...stored('registry'), modelDir: config.modelDir }),
+        loadConfig(registryConfigSchema, environment, { ...stored('registry'), modelDir: config.modelDir }),
         logged('registry'),
       ),
     );
-    await keep(startDatasets(loadConfig(datasetsConfigSchema, {}, stored('datasets')), logged('datasets')));
-    const inference = loadConfig(inferenceConfigSchema, {}, base('inference'));
+    await keep(startDatasets(loadConfig(datasetsConfigSchema, environment, stored('datasets')), logged('datasets')));
+    const inference = loadConfig(inferenceConfigSchema, environment, base('inference'));
     await keep(bootstrap(InferenceModule.forConfig(inference), inference, logged('inference')));
-    const evaluation = loadConfig(evaluationConfigSchema, {}, stored('evaluation'));
+    const evaluation = loadConfig(evaluationConfigSchema, environment, stored('evaluation'));
     await keep(bootstrap(EvaluationModule.forConfig(evaluation), evaluation, logged('evaluation')));
     await keep(
       startTrainer(
-        loadConfig(trainerConfigSchema, {}, { ...base('trainer'), profiles: [localProfile(config)] }),
+        loadConfig(trainerConfigSchema, environment, { ...base('trainer'), profiles: [localProfile(config)] }),
         logged('trainer'),
       ),
     );
-    await keep(startTraining(loadConfig(trainingConfig, {}, stored('training')), logged('training')));
+    await keep(startTraining(loadConfig(trainingConfig, environment, stored('training')), logged('training')));
     await keep(
       startGateway(
-        loadConfig(
-          gatewayConfigSchema,
-          {},
-          {
-            ...stored('gateway'),
-            workDir: home.dir,
-            webUrl: around.webUrl,
-            httpHost: config.host,
-            httpPort: around.publicPort,
-          },
-        ),
+        loadConfig(gatewayConfigSchema, environment, {
+          ...stored('gateway'),
+          workDir: home.dir,
+          webUrl: around.webUrl,
+          httpHost: config.host,
+          httpPort: around.publicPort,
+        }),
         logged('gateway'),
       ),
     );
     return running;
   } catch (cause) {
-    await stopServices(running);
+    await stopServices(running).catch(() => undefined); // why it could not start matters more
     throw cause;
   }
 }
 
-/** In the opposite order: whoever asks ends before whoever answers. */
+/** In the opposite order: whoever asks ends before whoever answers. One that fails keeps no other from ending. */
 export async function stopServices(services: readonly RunningService[]): Promise<void> {
-  for (const service of [...services].reverse()) await service.stop();
+  const failures: unknown[] = [];
+  for (const service of [...services].reverse()) await service.stop().catch((cause: unknown) => failures.push(cause));
+  if (failures.length > 0) throw new AggregateError(failures, 'Not every service ended in order.');
 }
 
 const localProfile = (config: StandaloneConfig) => ({

@@ -33,3 +33,6 @@ export type StandaloneConfig = ConfigOf<typeof standaloneConfigDefinition>;
 /** Settings from the environment; `values` win. @throws ConfigError that lists every problem. */
 export const loadStandaloneConfig = (values: Partial<StandaloneConfig> = {}): StandaloneConfig =>
   loadConfig(standaloneConfigDefinition, process.env, values);
+
+/** Settings of single services (`LUTHIER_INFERENCE_THREADS`, `LUTHIER_HUB_URL`, …) hold here too. */
+export const serviceEnvironment = (): NodeJS.ProcessEnv => process.env;

@@ -17,6 +17,7 @@ const RESTART_PAUSES_MS = [0, 500, 1_000, 2_000, 5_000];
 export class SupervisedServer<Server extends LocalServer> {
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
+  private stopping: Promise<void> | undefined;
   private restarting: Promise<void> | undefined;
 
   private constructor(
@@ -40,23 +41,31 @@ export class SupervisedServer<Server extends LocalServer> {
     return this.server;
   }
 
-  async stop(): Promise<void> {
+  /** Ends the server for good; a restart under way is waited for. May be called twice. */
+  stop(): Promise<void> {
     this.stopped = true;
     clearInterval(this.timer);
-    await this.restarting;
-    await this.server.stop();
+    this.stopping ??= (async () => {
+      await this.restarting;
+      await this.server.stop();
+    })();
+    return this.stopping;
   }
 
   private async watch(): Promise<void> {
     const identity = await identityOf(this.server.pid);
-    this.timer = setInterval(() => {
+    if (this.stopped) return;
+    const timer = setInterval(() => {
       void (async () => {
-        if (this.stopped || this.restarting || (identity && (await isAlive(identity)))) return;
-        clearInterval(this.timer);
-        this.restarting ??= this.restart().finally(() => (this.restarting = undefined));
+        if (identity && (await isAlive(identity))) return;
+        // Looked at only now: between the look at the process and its answer somebody may have stopped or restarted it.
+        if (this.stopped || this.restarting || timer !== this.timer) return;
+        clearInterval(timer);
+        this.restarting = this.restart().finally(() => (this.restarting = undefined));
       })();
     }, LOOK_EVERY_MS);
-    this.timer.unref();
+    timer.unref();
+    this.timer = timer;
   }
 
   private async restart(): Promise<void> {
@@ -64,8 +73,9 @@ export class SupervisedServer<Server extends LocalServer> {
     for (let attempt = 0; !this.stopped; attempt += 1) {
       const pauseMs = RESTART_PAUSES_MS[Math.min(attempt, RESTART_PAUSES_MS.length - 1)] ?? 0;
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      if (this.stopped) return;
       try {
-        this.server = await this.startAgain(this.server.port);
+        this.server = await this.startOnPort(this.server.port);
         this.log(`${this.name} runs again (process ${this.server.pid})`);
         await this.watch();
         return;
@@ -73,5 +83,13 @@ export class SupervisedServer<Server extends LocalServer> {
         this.log(`${this.name} did not start: ${cause instanceof Error ? cause.message : String(cause)}`);
       }
     }
+  }
+
+  /** Clients know the server by its port: one on another port would run beside them, unseen. */
+  private async startOnPort(port: number): Promise<Server> {
+    const server = await this.startAgain(port);
+    if (server.port === port) return server;
+    await server.stop();
+    throw new Error(`port ${port} is taken by another program`);
   }
 }

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { freePort } from '@luthier/local-servers';
+import { freePort, guardServer, identityOf } from '@luthier/local-servers';
 import type { LocalServer } from './supervised-server.js';
 
 const READY_TIMEOUT_MS = 30_000;
@@ -24,6 +24,7 @@ export async function startWebServer(options: WebServerOptions): Promise<LocalSe
   const log = await open(options.logFile, 'a', 0o600);
   const child = spawn(process.execPath, ['--max-old-space-size=192', options.entry], {
     stdio: ['ignore', log.fd, log.fd],
+    detached: true, // Ctrl-C in a terminal reaches only us; we end it in order
     env: {
       PATH: options.path,
       NODE_ENV: 'production',
@@ -33,15 +34,22 @@ export async function startWebServer(options: WebServerOptions): Promise<LocalSe
     },
   });
   await log.close();
+  child.on('error', () => undefined); // without a pid it was never started, and that is said below
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const end = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGTERM');
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
     await exited;
     clearTimeout(timer);
   };
   const { pid } = child;
-  if (pid === undefined) throw new Error('the dashboard server could not be started');
+  const identity = pid === undefined ? undefined : await identityOf(pid);
+  if (pid === undefined || !identity)
+    throw new Error(`the dashboard server could not be started; see ${options.logFile}`);
+  // It keeps nothing: should we be killed, it ends with us, and the next start begins a new one.
+  const watchdog = guardServer(identity, 'TERM', []);
+  void exited.then(() => watchdog.dismiss());
   if (!(await answers(port, child))) {
     await end();
     throw new Error(`the dashboard server did not answer; see ${options.logFile}`);
@@ -49,9 +57,12 @@ export async function startWebServer(options: WebServerOptions): Promise<LocalSe
   return { pid, port, stop: end };
 }
 
-async function answers(port: number, child: { exitCode: number | null }): Promise<boolean> {
+async function answers(
+  port: number,
+  child: { exitCode: number | null; signalCode: NodeJS.Signals | null },
+): Promise<boolean> {
   const deadline = Date.now() + READY_TIMEOUT_MS;
-  while (Date.now() < deadline && child.exitCode === null) {
+  while (Date.now() < deadline && child.exitCode === null && child.signalCode === null) {
     const reply = await fetch(`http://127.0.0.1:${port}/`, {
       redirect: 'manual',
       signal: AbortSignal.timeout(5_000),
