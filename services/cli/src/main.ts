@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addApiCommands } from './client/api-commands.js';
 import { addDemoCommand } from './demo/demo.command.js';
 import { describeFailure } from './failure.js';
+import { addProvisionCommand } from './provision.command.js';
 import { addStartCommand } from './start.command.js';
 
 const program = new Command('luthier')
@@ -12,6 +13,7 @@ const program = new Command('luthier')
 addStartCommand(program);
 addDemoCommand(program);
 addApiCommands(program);
+addProvisionCommand(program);
 
 program.parseAsync().catch((thrown: unknown) => {
   process.stderr.write(`${describeFailure(thrown)}\n`);

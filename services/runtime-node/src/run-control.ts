@@ -1,4 +1,4 @@
-import { existsSync, fstatSync } from 'node:fs';
+import { existsSync, fstatSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Thrown when the stop file was seen; the caller saves and leaves. */
@@ -9,6 +9,14 @@ export class StopRequested extends Error {
 /** Throws StopRequested when `<outputDir>/stop` exists. Looked at after every micro-batch. */
 export function throwIfStopped(outputDir: string): void {
   if (existsSync(join(outputDir, 'stop'))) throw new StopRequested('asked to stop');
+}
+
+/** Whether `<outputDir>/checkpoint-now` asks for a checkpoint now; the request is taken with the question. */
+export function takeCheckpointRequest(outputDir: string): boolean {
+  const request = join(outputDir, 'checkpoint-now');
+  if (!existsSync(request)) return false;
+  rmSync(request, { force: true });
+  return true;
 }
 
 const STDIN = 0;

@@ -12,7 +12,7 @@ import { blaming, faultOf } from './fault.js';
 import { planMemory } from './memory-plan.js';
 import type { MemoryPlan } from './memory-plan.js';
 import { loraSettings, openAdapter, openConfig, openData, openWeights } from './open-inputs.js';
-import { StopRequested, throwIfStopped } from './run-control.js';
+import { StopRequested, takeCheckpointRequest, throwIfStopped } from './run-control.js';
 import { scoreRows } from './score-rows.js';
 import { Stepper } from './train-step.js';
 import type { StepOutcome } from './train-step.js';
@@ -153,7 +153,8 @@ export class TrainRun {
       this.finishStep(outcome, performance.now() - startMs, total, stepper.stepsPerEpoch);
       const { evaluationSteps } = spec.hyperparameters;
       // Saved before it is evaluated, so that a stop during evaluation loses no step.
-      if (this.state.step % spec.checkpointing.everySteps === 0) await this.saveCheckpoint();
+      const due = this.state.step % spec.checkpointing.everySteps === 0;
+      if (takeCheckpointRequest(spec.outputDir) || due) await this.saveCheckpoint();
       if (evaluationSteps !== null && this.state.step % evaluationSteps === 0 && this.state.step < total)
         await this.evaluate();
     }

@@ -1,0 +1,47 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { createServer } from 'node:net';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { tempDir, waitFor } from '@luthier/testing';
+import { startPlatform } from './index.js';
+import type { Platform } from './index.js';
+
+let platform: Platform | undefined;
+afterEach(async () => {
+  await platform?.stop();
+  platform = undefined;
+});
+
+const answers = (url: string): Promise<boolean> =>
+  fetch(`${url}/healthz`).then(
+    (reply) => reply.ok,
+    () => false,
+  );
+
+describe('the platform in one process', () => {
+  it('starts in an empty home beside a taken port, says so, survives a second stop, and starts again there', async () => {
+    const home = join(await tempDir('platform'), 'home');
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    const address = taken.address();
+    const port = typeof address === 'object' && address ? address.port : 0;
+    const said: string[] = [];
+    platform = await startPlatform({ home, port, logLevel: 'error', say: (line) => said.push(line) });
+    taken.close();
+    expect(said).toContainEqual(expect.stringContaining(`port ${port} is in use`));
+    expect(await answers(platform.url)).toBe(true);
+    const key = await readFile(platform.apiKeyFile, 'utf8');
+    expect((await stat(platform.apiKeyFile)).mode & 0o077).toBe(0);
+    await Promise.all([platform.stop(), platform.stop()]);
+    expect(await answers(platform.url)).toBe(false);
+
+    platform = await startPlatform({ home, port: 0, logLevel: 'error' });
+    const models = await waitFor(async () => {
+      const reply = await fetch(`${platform?.url ?? ''}/v1/models`, {
+        headers: { authorization: `Bearer ${key.trim()}` },
+      });
+      return reply.ok ? reply : undefined;
+    });
+    expect(await models.json()).toMatchObject({ object: 'list' });
+  }, 90_000);
+});
