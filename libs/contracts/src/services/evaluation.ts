@@ -71,6 +71,7 @@ export const getEvaluation = defineRequest({
   response: evaluationRecord,
   errors: ['evaluation.not-found'],
 });
+/** `samples` are empty here, since a page of them would not fit into one message; `getEvaluation` has them. */
 export const listEvaluations = defineRequest({
   subject: `${s}.list-evaluations`,
   request: pageQuery,

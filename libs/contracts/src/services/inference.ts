@@ -30,6 +30,14 @@ export const generateAnswers = defineRequest({
     sampling: sampling.prefault({}),
   }),
   response: z.object({ modelId: z.string(), answers: z.array(completion) }),
-  errors: ['model.not-found', 'model.not-ready', 'model.unreadable', 'request.invalid'],
+  errors: [
+    'model.not-found',
+    'model.not-ready',
+    'model.unreadable',
+    'request.invalid',
+    'request.rate-limited',
+    'host.out-of-memory',
+    'disk.full',
+  ],
   timeoutMs: 300_000,
 });
