@@ -47,7 +47,8 @@ export class MessageBus {
       } catch (thrown) {
         const absent = thrown instanceof AppError && thrown.code === 'service.unavailable';
         const fromHandler = thrown instanceof AppError && !(thrown.cause instanceof Error);
-        if (!absent || fromHandler || Date.now() >= patientUntil) throw thrown;
+        const over = this.connection.isClosed() || Date.now() >= patientUntil;
+        if (!absent || fromHandler || over) throw thrown;
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
     }
