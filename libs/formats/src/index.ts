@@ -40,6 +40,8 @@ export {
   writePeftAdapter,
 } from './peft/peft-adapter.js';
 export type { LoraConfig, PeftAdapter } from './peft/peft-adapter.js';
+export { mergePeftAdapter } from './peft/merge-peft.js';
+export type { MergePeftOptions } from './peft/merge-peft.js';
 export { GGUF_HEADER_BYTES_MAX } from './gguf/gguf-header.js';
 export type { GgufTensor } from './gguf/gguf-header.js';
 export type { GgufScalar, GgufTensorType, GgufValue } from './gguf/gguf-types.js';

@@ -48,9 +48,9 @@ export const CATALOGUE: readonly CatalogueModel[] = [
   {
     name: 'luthier-tiny-chat',
     title: 'Luthier tiny chat (for trying things out)',
-    parameters: 1_000_000,
+    parameters: 541_536,
     license: 'Apache-2.0',
-    languages: ['en'],
+    languages: ['en', 'zh'],
     sources: [
       { kind: 'bundled', folder: 'luthier-tiny-chat' },
       { kind: 'model-dir', folder: 'luthier-tiny-chat' },

@@ -1,0 +1,109 @@
+import { copyFile, mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FormatError } from '../format-error.js';
+import { fromFloat32 } from '../safetensors/float.js';
+import type { SafetensorsFile } from '../safetensors/read-safetensors.js';
+import { openSafetensorsModel } from '../safetensors/safetensors-model.js';
+import type { ModelTensor, SafetensorsModel } from '../safetensors/safetensors-model.js';
+import { writeSafetensors } from '../safetensors/write-safetensors.js';
+import type { TensorToWrite, WrittenFile } from '../safetensors/write-safetensors.js';
+import { LORA_MODULES, parseLoraTensorName } from './lora-names.js';
+import { loraScale, openPeftAdapter } from './peft-adapter.js';
+
+export interface MergePeftOptions {
+  /** Hugging Face folder of the base model. */
+  readonly modelDir: string;
+  readonly adapterDir: string;
+  /** Becomes a Hugging Face folder of its own: one `model.safetensors`, settings and tokenizer of the base. */
+  readonly outDir: string;
+  readonly fsync?: boolean;
+}
+
+type FloatType = 'F32' | 'F16' | 'BF16';
+const isFloat = (dtype: string): dtype is FloatType => dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+/** Settings beside the weights; the index of shards is not true of the one file any more. */
+const SETTINGS = /^(?!\.)(?!.*\.index\.json$)[\w.-]+\.(json|jinja)$/;
+
+/** The base's name of the weight that a LoRA A tensor adapts. */
+function baseName(loraName: string): string | undefined {
+  const parsed = parseLoraTensorName(loraName);
+  if (parsed?.part !== 'A') return undefined;
+  return `model.layers.${parsed.layer}.${LORA_MODULES[parsed.module]}.${parsed.module}.weight`;
+}
+
+/** Adds `scale · B·A` to row-major `weight` [rows, columns]; `b` is [rows, rank], `a` is [rank, columns]. */
+function addProduct(weight: Float32Array, b: Float32Array, a: Float32Array, rank: number, scale: number): void {
+  const columns = a.length / rank;
+  const rows = b.length / rank;
+  // One row in double precision: the sum over the rank is rounded once.
+  const sums = new Float64Array(columns);
+  for (let row = 0; row < rows; row += 1) {
+    sums.fill(0);
+    for (let k = 0; k < rank; k += 1) {
+      const factor = scale * (b[row * rank + k] ?? 0);
+      for (let column = 0; column < columns; column += 1)
+        sums[column] = (sums[column] ?? 0) + factor * (a[k * columns + column] ?? 0);
+    }
+    const first = row * columns;
+    for (let column = 0; column < columns; column += 1)
+      weight[first + column] = (weight[first + column] ?? 0) + (sums[column] ?? 0);
+  }
+}
+
+async function mergedBytes(
+  model: SafetensorsModel,
+  tensor: ModelTensor,
+  lora: { readonly weights: SafetensorsFile; readonly name: string; readonly rank: number; readonly scale: number },
+): Promise<Uint8Array> {
+  const { dtype, name, shape } = tensor;
+  if (!isFloat(dtype))
+    throw new FormatError('format.unsupported', `"${name}" is ${dtype}; adapters are merged into floats only.`, {
+      tensor: name,
+    });
+  const nameB = lora.name.replace('.lora_A.', '.lora_B.');
+  const columns = lora.weights.get(lora.name).shape[1];
+  const rows = lora.weights.get(nameB).shape[0];
+  if (shape.length !== 2 || shape[0] !== rows || shape[1] !== columns)
+    throw new FormatError('format.malformed', `The adapter's matrices do not fit "${name}" [${shape.join(', ')}].`, {
+      tensor: name,
+    });
+  const weight = await model.readFloat32(name);
+  const a = await lora.weights.readFloat32(lora.name);
+  const b = await lora.weights.readFloat32(nameB);
+  addProduct(weight, b, a, lora.rank, lora.scale);
+  return fromFloat32(weight, dtype);
+}
+
+/**
+ * Merges a LoRA adapter into its base: `W + scale · B·A`, rounded once to the type of `W`. One tensor is in memory at a
+ * time. Files of `outDir` with the same names are replaced.
+ * @throws FormatError when the adapter does not belong to the model.
+ */
+export async function mergePeftAdapter(options: MergePeftOptions): Promise<WrittenFile> {
+  const { modelDir, adapterDir, outDir } = options;
+  const model = await openSafetensorsModel(modelDir);
+  const { config, weights } = await openPeftAdapter(adapterDir);
+  const adapted = new Map<string, string>();
+  for (const loraName of weights.tensors.keys()) {
+    const name = baseName(loraName);
+    if (name !== undefined) adapted.set(model.get(name).name, loraName);
+  }
+  const tensors = [...model.tensors.values()].map((tensor): TensorToWrite => {
+    const { name, dtype, shape } = tensor;
+    const loraName = adapted.get(name);
+    if (loraName === undefined) return { name, dtype, shape, data: async () => [await model.read(name)] };
+    const lora = { weights, name: loraName, rank: config.rank, scale: loraScale(config) };
+    return { name, dtype, shape, data: async () => [await mergedBytes(model, tensor, lora)] };
+  });
+  await mkdir(outDir, { recursive: true });
+  for (const name of (await readdir(modelDir)).filter((entry) => SETTINGS.test(entry)))
+    await copyFile(join(modelDir, name), join(outDir, name));
+  return writeSafetensors(
+    join(outDir, 'model.safetensors'),
+    tensors,
+    { format: 'pt' },
+    {
+      fsync: options.fsync ?? false,
+    },
+  );
+}
