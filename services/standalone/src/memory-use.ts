@@ -39,7 +39,7 @@ async function pssKib(pid: number): Promise<number> {
 }
 
 /** Watches the tree's memory until `stop()`; `peakMib()` is the highest sum seen, undefined before the first look. */
-export function watchPeakPss(everyMs = 1_000): { peakMib(): number | undefined; stop(): void } {
+export function watchPeakPss(everyMs = 2_000): { peakMib(): number | undefined; stop(): void } {
   let peak: number | undefined;
   let busy = false;
   const look = async (): Promise<void> => {

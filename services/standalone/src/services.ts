@@ -1,4 +1,4 @@
-import { totalmem } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { datasetsConfigSchema, startDatasets } from '@luthier/datasets';
@@ -107,6 +107,8 @@ const localProfile = (config: StandaloneConfig) => ({
   device: 'cpu',
   devices: 0,
   slots: 1,
+  // On one machine the run is what the user waits for; answers take one core less (see inference).
+  cpus: availableParallelism(),
   memoryMib: config.runMemoryMib ?? Math.floor((totalmem() / BYTES_PER_MIB) * RUN_MEMORY_SHARE),
 });
 

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { unwrap, uploadFile } from '@luthier/api-client';
 import type { LuthierClient, Schemas } from '@luthier/api-client';
 
-const LOOK_EVERY_MS = 400;
+const LOOK_EVERY_MS = 1_000;
 
 /** Asks until `done` says so. @throws Error after `timeoutMs`. */
 async function follow<T>(
