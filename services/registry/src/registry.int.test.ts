@@ -23,6 +23,7 @@ import type { RunningService } from '@luthier/service-kit';
 import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
 import type { TestDatabase, TestNats, TestPostgres } from '@luthier/testing';
 import { jetstream } from '@nats-io/jetstream';
+import { CATALOGUE } from './catalogue/catalogue.js';
 import { expectedTensors } from './import/check-model-folder.js';
 import { registryConfigSchema, startRegistry } from './index.js';
 import type { RegistryConfig } from './index.js';
@@ -140,6 +141,14 @@ describe('importing a base model', () => {
     });
     expect(await store.stat(`${model.weights?.uri}/model.safetensors`)).toBeDefined();
     expect((await bus.request(importModel, { model: 'mine', localDir: dir })).id).toBe(model.id);
+  });
+
+  it('imports the bundled model without any network, of the size that the catalogue names', async () => {
+    const named = CATALOGUE.find(({ name }) => name === 'luthier-tiny-chat');
+    await bus.request(importModel, { model: 'luthier-tiny-chat' });
+    const model = await ended('luthier-tiny-chat');
+    expect(model).toMatchObject({ state: 'ready', error: null, source: expect.stringContaining('bundled') });
+    expect(model.shape).toMatchObject({ parameters: named?.parameters, vocabularySize: 1024, contextLength: 512 });
   });
 
   it.each([
