@@ -31,7 +31,10 @@ export async function findNatsServer(
   options: { cacheDir?: string; log?: (message: string) => void } = {},
 ): Promise<NatsBinary> {
   const onPath = await runTool('nats-server', ['--version']).catch(() => '');
-  if (onPath.trim() === `nats-server: v${NATS_SERVER_VERSION}`) return { path: 'nats-server', source: 'PATH' };
+  if (onPath.trim() === `nats-server: v${NATS_SERVER_VERSION}`) {
+    // Its whole path: servers are started with a PATH of their own.
+    return { path: (await runTool('sh', ['-c', 'command -v nats-server'])).trim(), source: 'PATH' };
+  }
   const { dir, source } = await fetchPinned({
     name: `nats-server-${NATS_SERVER_VERSION}-${process.platform}-${process.arch}`,
     sources: natsSources(PINS[`${process.platform}-${process.arch}`] ?? {}),

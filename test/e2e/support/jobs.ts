@@ -46,13 +46,15 @@ export interface JobWish {
   batchSize?: number;
   rows?: number;
   suffix?: string;
+  /** Rank of the adapter. */
+  rank?: number;
   /** Without held-out rows there is no evaluation to wait for. */
   heldOut?: boolean;
 }
 
 /** Submits a job over a model that learns in milliseconds. */
 export async function submitJob(client: LuthierClient, wish: JobWish): Promise<Job> {
-  const { steps, batchSize = 4, rows = 64, suffix = 'e2e', heldOut = false } = wish;
+  const { steps, batchSize = 4, rows = 64, suffix = 'e2e', rank = 4, heldOut = false } = wish;
   const training = await upload(client, trainingRows(rows));
   const validationFile = heldOut ? await upload(client, jsonLines(HELD_OUT), 'held-out.jsonl') : null;
   const job = await unwrap(
@@ -63,7 +65,7 @@ export async function submitJob(client: LuthierClient, wish: JobWish): Promise<J
         ...(validationFile !== null && { validation_file: validationFile }),
         suffix,
         seed: 5,
-        tuning: { type: 'lora', r: 4, lora_alpha: 8, lora_dropout: 0, target_modules: 'all-linear' },
+        tuning: { type: 'lora', r: rank, lora_alpha: 8, lora_dropout: 0, target_modules: 'all-linear' },
         method: {
           type: 'supervised',
           supervised: {

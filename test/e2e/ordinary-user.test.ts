@@ -1,0 +1,50 @@
+import { expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
+import { chmod, chown, copyFile, mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findNatsServer } from '@luthier/local-servers';
+import { tempDir } from '@luthier/testing';
+import { expectWholeAndSingle, submitJob, waitForEnd } from './support/jobs.js';
+import { PlatformProcess, removeHome } from './support/platform-process.js';
+import { requirement } from './support/requirement.js';
+
+const NOBODY = 65_534;
+const ROOT = process.getuid?.() === 0;
+/** The other tests run as ourselves; root has to become somebody ordinary first. */
+const PREFIX = ROOT ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
+
+const mayRun = (): boolean => {
+  const source = fileURLToPath(new URL('../../services/cli/dist/main.js', import.meta.url));
+  const [program = process.execPath, ...args] = [...PREFIX, process.execPath, '--check', source];
+  return spawnSync(program, args, { cwd: '/' }).status === 0;
+};
+
+it('runs for an ordinary user, in a home that nobody else can read', async () => {
+  if (!requirement(mayRun(), 'an ordinary user (no setpriv, or other users cannot read this folder)')) return;
+  const dir = await tempDir('e2e-user');
+  const home = join(dir, 'home');
+  for (const folder of [home, join(dir, 'bin')]) await mkdir(folder, { mode: 0o700 });
+  const program = join(dir, 'bin', 'nats-server'); // ours lies in a cache that the other user cannot read
+  await copyFile((await findNatsServer()).path, program);
+  if (ROOT) for (const path of [dir, home, join(dir, 'bin'), program]) await chown(path, NOBODY, NOBODY);
+  await chmod(dir, 0o700);
+  const platform = await PlatformProcess.start({
+    home,
+    prefix: PREFIX,
+    env: { HOME: home, PATH: `${join(dir, 'bin')}:${process.env['PATH'] ?? ''}` },
+  });
+  try {
+    const { id } = await submitJob(platform.client, { steps: 10 });
+    const job = await waitForEnd(platform.client, id);
+    expect(job).toMatchObject({ status: 'succeeded' });
+    await expectWholeAndSingle(platform.client, job);
+    for (const [name, mode] of Object.entries({ '.': 0o700, 'api-key': 0o600, 'secrets.json': 0o600 })) {
+      const found = await stat(join(home, name));
+      expect([name, found.mode & 0o777, found.uid]).toEqual([name, mode, ROOT ? NOBODY : process.getuid?.()]);
+    }
+  } finally {
+    await platform.stop();
+    await removeHome(home);
+  }
+}, 120_000);

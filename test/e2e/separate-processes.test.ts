@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { createClient, unwrap } from '@luthier/api-client';
+import { SERVICES } from '@luthier/contracts';
+import { freePort } from '@luthier/local-servers';
+import { natsPermissions, natsServerConfig } from '@luthier/messaging';
+import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
+import type { TestNats, TestPostgres } from '@luthier/testing';
+import { expectWholeAndSingle, submitJob, waitForEnd } from './support/jobs.js';
+import { startService } from './support/service-process.js';
+import type { ServiceProcess } from './support/service-process.js';
+
+const LUTHIER = fileURLToPath(new URL('../../services/cli/dist/main.js', import.meta.url));
+
+describe('each service as a process of its own, with its own credentials', () => {
+  const password = randomBytes(12).toString('hex');
+  let nats: TestNats;
+  let postgres: TestPostgres;
+  let services: ServiceProcess[] = [];
+  let url: string;
+  let apiKey: string;
+  beforeAll(async () => {
+    const users = SERVICES.map((user) => ({
+      user,
+      password: `${user}-${password}`,
+      permissions: natsPermissions(user),
+    }));
+    [nats, postgres] = await Promise.all([
+      startNats({ configuration: natsServerConfig([...users, { user: 'admin', password }]) }),
+      startPostgres(),
+    ]);
+    const provision = [LUTHIER, 'provision', '--nats', nats.url, '--user', 'admin', '--password', password];
+    await promisify(execFile)(process.execPath, provision, { timeout: 20_000 });
+    const database = await postgres.createDatabase();
+    const dir = await tempDir('e2e-services');
+    const port = await freePort(0);
+    services = SERVICES.map((name) =>
+      startService(name, {
+        LUTHIER_NATS_URL: nats.url,
+        LUTHIER_NATS_USER: name,
+        LUTHIER_NATS_PASSWORD: `${name}-${password}`,
+        LUTHIER_DATABASE_URL: database.url,
+        LUTHIER_ARTIFACTS_DIR: join(dir, 'artifacts'),
+        LUTHIER_WORK_DIR: join(dir, name),
+        LUTHIER_HTTP_PORT: String(name === 'gateway' ? port : 0),
+      }),
+    );
+    url = `http://127.0.0.1:${port}`;
+    await waitFor(
+      async () => {
+        const dead = services.find((service) => service.ended());
+        if (dead) return true;
+        const status = (await (await fetch(`${url}/api/v1/status`)).json()) as { ready?: boolean };
+        return status.ready === true;
+      },
+      { timeoutMs: 60_000, intervalMs: 200, what: 'all services' },
+    ).catch((cause: unknown) => {
+      throw new Error(services.map((service) => service.said()).join('\n'), { cause });
+    });
+    expect(services.filter((service) => service.ended()).map((service) => service.said())).toEqual([]);
+    apiKey = (await readFile(join(dir, 'gateway', 'api-key'), 'utf8')).trim();
+  }, 100_000);
+  afterAll(async () => {
+    await Promise.all(services.map((service) => service.stop()));
+    await nats.stop();
+    await postgres.stop();
+  }, 60_000);
+
+  it('the main job succeeds, and no service asks NATS for more than it may', async () => {
+    const client = createClient({ baseUrl: url, apiKey });
+    const { id } = await submitJob(client, { steps: 30, heldOut: true });
+    const job = await waitForEnd(client, id, 90_000);
+    expect(job).toMatchObject({ status: 'succeeded', phase: 'done', error: null });
+    await expectWholeAndSingle(client, job);
+    const evaluation = await unwrap(
+      client.GET('/api/v1/jobs/{job_id}/evaluation', { params: { path: { job_id: id } } }),
+    );
+    expect(evaluation).toMatchObject({ state: 'completed', error: null });
+    for (const service of services) {
+      const refused = service
+        .said()
+        .split('\n')
+        .filter((line) => /permissions? violation/i.test(line));
+      expect({ name: service.name, refused }).toEqual({ name: service.name, refused: [] });
+    }
+  }, 120_000);
+
+  it('each ends in order when asked', async () => {
+    const ends = await Promise.all(services.map(async (service) => [service.name, await service.stop()]));
+    expect(ends).toEqual(SERVICES.map((name) => [name, 0]));
+  }, 60_000);
+});
