@@ -162,7 +162,8 @@ const HANDLERS: Record<string, Handler> = {
   'GET /api/v1/files/*/rows': ({ parts, url }) => {
     const all = fixtures.rows(parts[3] ?? '');
     const offset = Number(url.searchParams.get('offset') ?? 0);
-    return { rows: all.slice(offset, offset + Number(url.searchParams.get('limit') ?? 50)), total: all.length };
+    const rows = all.slice(offset, offset + Number(url.searchParams.get('limit') ?? 50));
+    return { rows, total: all.length, next_offset: offset + rows.length };
   },
   'GET /api/v1/datasets': ({ state }) => page(state.empty ? [] : fixtures.datasets),
   'GET /api/v1/datasets/*': ({ parts }) =>

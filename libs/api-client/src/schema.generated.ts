@@ -1069,7 +1069,7 @@ export interface components {
             line: number;
             field: string | null;
             /** @enum {string} */
-            code: "not-json" | "not-object" | "missing-field" | "empty-field" | "wrong-type" | "unknown-format" | "mixed-format" | "byte-order-mark" | "crlf" | "invalid-utf8" | "line-too-long" | "no-assistant-turn" | "bad-role" | "placeholder-left" | "duplicate-row" | "empty-file";
+            code: "not-json" | "not-object" | "missing-field" | "empty-field" | "wrong-type" | "unknown-format" | "mixed-format" | "byte-order-mark" | "crlf" | "invalid-utf8" | "line-too-long" | "no-assistant-turn" | "bad-role" | "placeholder-left" | "duplicate-row" | "duplicates-not-checked" | "empty-file";
             /** @enum {string} */
             severity: "error" | "warning";
             message: string;
@@ -1687,6 +1687,7 @@ export interface operations {
                     "application/json": {
                         rows: components["schemas"]["DatasetRow"][];
                         total: number;
+                        next_offset: number;
                     };
                 };
             };

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  ROWS_PAGE_BYTES_MAX,
   addFile,
   deleteFile,
   getDataset,
@@ -114,6 +115,21 @@ describe('files', () => {
     const page = await bus.request(readRows, { fileId: id, offset: 2, limit: 2 });
     expect(page.total).toBe(5);
     expect(page.rows.map(({ line }) => line)).toEqual([3, 5]);
+  });
+
+  it('bounds a page by bytes, and leaves out a row that no message can carry', async () => {
+    const row = (output: string): string => `${JSON.stringify({ instruction: 'q', output })}\n`;
+    const { id } = await upload(`${row('长'.repeat(4_000)).repeat(99)}${row('x'.repeat(600_000))}${row('end')}`);
+    await validated(id);
+    const lines: number[] = [];
+    for (let offset = 0, total = 1; offset < total;) {
+      const page = await bus.request(readRows, { fileId: id, offset, limit: 200 });
+      expect(Buffer.byteLength(JSON.stringify(page.rows))).toBeLessThanOrEqual(ROWS_PAGE_BYTES_MAX + 1);
+      lines.push(...page.rows.map(({ line }) => line));
+      expect(page.nextOffset).toBeGreaterThan(offset);
+      [offset, total] = [page.nextOffset, page.total];
+    }
+    expect(lines).toEqual([...Array.from({ length: 99 }, (_, i) => i + 1), 101]);
   });
 
   it('adds a file once however often it is asked', async () => {

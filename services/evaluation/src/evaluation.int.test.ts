@@ -126,7 +126,8 @@ beforeAll(async () => {
   respond(readRows.subject, async ({ fileId, offset, limit }: { fileId: string; offset: number; limit: number }) => {
     const rows = files.get(fileId);
     if (!rows) throw new AppError('file.not-found');
-    return { rows: rows.slice(offset, offset + Math.min(limit, 3)), total: rows.length }; // a short page is no end
+    const page = rows.slice(offset, offset + Math.min(limit, 3)); // a short page is no end
+    return { rows: page, total: rows.length, nextOffset: offset + page.length };
   });
   respond(generateAnswers.subject, answerLikeInference);
   for (const { subject } of [evaluationCompleted, evaluationFailed]) {

@@ -24,6 +24,7 @@ export const ROW_ISSUE_CODES = [
   'bad-role',
   'placeholder-left',
   'duplicate-row',
+  'duplicates-not-checked',
   'empty-file',
 ] as const;
 
@@ -142,6 +143,13 @@ export const getValidation = defineRequest({
   response: validationReport,
   errors: ['file.not-found'],
 });
+/** What the rows of one answer may take as JSON, so that it fits into a message; a page ends before the next row would exceed it. */
+export const ROWS_PAGE_BYTES_MAX = 512 * 1024;
+/**
+ * A page of usable rows. Fewer than `limit` can come back before the end: go on at `nextOffset` until it reaches `total`
+ * (0 as long as the file is being validated). A row that is larger than a page on its own is left out: its line is
+ * missing and `nextOffset` counts it.
+ */
 export const readRows = defineRequest({
   subject: `${s}.read-rows`,
   request: z.object({
@@ -149,7 +157,12 @@ export const readRows = defineRequest({
     offset: z.int().nonnegative().default(0),
     limit: z.int().min(1).max(200).default(50),
   }),
-  response: z.object({ rows: z.array(datasetRow), total: z.int().nonnegative() }),
+  response: z.object({
+    rows: z.array(datasetRow),
+    total: z.int().nonnegative(),
+    /** Usable rows passed so far, those left out included. */
+    nextOffset: z.int().nonnegative(),
+  }),
   errors: ['file.not-found', 'file.unusable'],
   timeoutMs: 30_000,
 });

@@ -1,9 +1,10 @@
 import { AppError } from '@luthier/contracts';
-import type { DatasetRow, FileRecord, Page, ValidationReport } from '@luthier/contracts';
+import type { FileRecord, Page, readRows, ResponseOf, ValidationReport } from '@luthier/contracts';
 import type { ArtifactStore } from '@luthier/artifacts';
-import { isFormatError, readTrainingRows } from '@luthier/formats';
+import { isFormatError } from '@luthier/formats';
 import type { DatasetStore } from '../preparation/dataset.store.js';
 import type { FileStore, NewFile, StoredFile } from './file.store.js';
+import { pageOfRows } from './page-of-rows.js';
 import type { Validator } from './validator.js';
 
 /** Uploaded files: their records, reports and rows. */
@@ -58,30 +59,20 @@ export class FilesService {
     );
   }
 
-  /** The usable rows `offset` .. `offset + limit`; `total` is 0 as long as the file is being validated. */
-  async rows(fileId: string, offset: number, limit: number): Promise<{ rows: DatasetRow[]; total: number }> {
+  /** Usable rows from `offset` on, at most `limit`; `total` is 0 as long as the file is being validated. */
+  async rows(fileId: string, offset: number, limit: number): Promise<ResponseOf<typeof readRows>> {
     const { record, report } = await this.find(fileId);
     if (record.status === 'error')
       throw new AppError('file.unusable', record.statusDetails ?? undefined, { param: 'file_id' });
-    const rows: DatasetRow[] = [];
-    let position = 0;
     const content = await this.artifacts.get(record.uri);
     try {
-      for await (const { row, line } of readTrainingRows(content)) {
-        if (!row) continue;
-        position += 1;
-        if (position <= offset) continue;
-        const messages = row.messages.map(({ role, content: text }) => ({ role, content: text }));
-        rows.push({ line, messages, facts: [...(row.facts ?? [])], suite: row.suite ?? null });
-        if (rows.length >= limit) break;
-      }
+      return { ...(await pageOfRows(content, offset, limit)), total: report?.usableRows ?? 0 };
     } catch (thrown) {
       if (isFormatError(thrown)) throw new AppError('file.unusable', thrown.message, { cause: thrown });
       throw thrown;
     } finally {
       content.destroy();
     }
-    return { rows, total: report?.usableRows ?? 0 };
   }
 
   /** Deletes the file and every dataset that was prepared from it. @throws AppError `file.in-use` during a preparation. */

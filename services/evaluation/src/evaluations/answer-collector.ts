@@ -85,12 +85,12 @@ export class AnswerCollector {
     const questions: Question[] = [];
     for (let offset = 0; offset < this.settings.rowsMax;) {
       const limit = Math.min(PAGE, this.settings.rowsMax - offset);
-      const { rows, total } = await this.bus.request(readRows, { fileId, offset, limit });
+      const { rows, total, nextOffset } = await this.bus.request(readRows, { fileId, offset, limit });
       questions.push(
         ...rows.map((row) => toQuestion(fileId, heldOut, row)).filter((question) => question !== undefined),
       );
-      offset += rows.length;
-      if (offset >= total || rows.length === 0) break;
+      if (nextOffset >= total || nextOffset <= offset) break;
+      offset = nextOffset;
     }
     return questions;
   }

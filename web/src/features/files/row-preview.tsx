@@ -13,12 +13,14 @@ const PAGE = 10;
 export function RowPreview({ fileId }: { fileId: string }) {
   const t = useTranslations('files');
   const format = useFormat();
-  const [offset, setOffset] = useState(0);
+  // A page can be shorter than asked, so the way back is remembered.
+  const [starts, setStarts] = useState([0]);
+  const offset = starts.at(-1) ?? 0;
   const query = useQuery({ ...rowsQuery(fileId, offset, PAGE), placeholderData: keepPreviousData });
   return (
     <Card title={t('rows')}>
       <QueryView query={query}>
-        {({ rows, total }) => (
+        {({ rows, total, next_offset: nextOffset }) => (
           <>
             <ol className="flex flex-col divide-y divide-line">
               {rows.map((row) => (
@@ -39,19 +41,22 @@ export function RowPreview({ fileId }: { fileId: string }) {
                 </li>
               ))}
             </ol>
-            {total > PAGE && (
+            {(offset > 0 || nextOffset < total) && (
               <div className="mt-4 flex items-center justify-between gap-3 text-sm">
-                <Button disabled={offset === 0} onClick={() => setOffset(Math.max(0, offset - PAGE))}>
+                <Button disabled={starts.length === 1} onClick={() => setStarts(starts.slice(0, -1))}>
                   {t('previous')}
                 </Button>
                 <span className="text-center text-xs text-muted tabular-nums">
                   {t('range', {
                     from: format.number(offset + 1),
-                    to: format.number(Math.min(total, offset + PAGE)),
+                    to: format.number(nextOffset),
                     total: format.number(total),
                   })}
                 </span>
-                <Button disabled={offset + PAGE >= total} onClick={() => setOffset(offset + PAGE)}>
+                <Button
+                  disabled={query.isPlaceholderData || nextOffset >= total}
+                  onClick={() => setStarts([...starts, nextOffset])}
+                >
                   {t('next')}
                 </Button>
               </div>
