@@ -13,12 +13,15 @@ export class DuplicateRows {
   /** Rows that were not remembered because the table was full. */
   notRemembered = 0;
 
+  /** `slotsMax` is a power of two, at least 4096. */
+  constructor(private readonly slotsMax = SLOTS_MAX) {}
+
   /** Line of the first row with this text, or undefined (and it is remembered). Lines count from 1. */
   firstLineOf(text: string, line: number): number | undefined {
     const digest = hash('sha1', text, 'buffer');
     const high = digest.readUInt32LE(0);
     const low = digest.readUInt32LE(4);
-    if (this.used >= this.slots * FILL && this.slots < SLOTS_MAX) this.grow();
+    if (this.used >= this.slots * FILL && this.slots < this.slotsMax) this.grow();
     const slot = this.find(high, low);
     const known = this.table[slot * 3 + 2];
     if (known !== undefined && known > 0) return known;

@@ -104,6 +104,14 @@ describe('validation of a file', () => {
 });
 
 describe('table of duplicates', () => {
+  it('says for the file as a whole when it was too small for all rows', async () => {
+    const lines = Array.from({ length: 3_000 }, (_, i) => `${row(`q${i}`)}\n${i % 20 === 0 ? '[]\n' : ''}`);
+    const report = await validateRows(FILE_ID, stream(...lines), new DuplicateRows(4_096));
+    expect(report.issues).toHaveLength(100);
+    expect(report.issues[0]).toMatchObject({ line: 0, code: 'duplicates-not-checked', severity: 'warning' });
+    expect(report.issueCounts['duplicates-not-checked']).toBe(1);
+  });
+
   it('agrees with a plain map while it grows', () => {
     const table = new DuplicateRows();
     const plain = new Map<string, number>();

@@ -7,9 +7,11 @@ export const ISSUES_LISTED_MAX = 100;
 
 class ReportBuilder {
   readonly report: ValidationReport;
-  private readonly duplicates = new DuplicateRows();
 
-  constructor(fileId: string) {
+  constructor(
+    fileId: string,
+    private readonly duplicates: DuplicateRows,
+  ) {
     this.report = {
       fileId,
       state: 'done',
@@ -54,6 +56,13 @@ class ReportBuilder {
     if (report.issues.length < ISSUES_LISTED_MAX) report.issues.push(issue);
   }
 
+  /** Listed first, whatever the number of issues of rows. */
+  private addFileIssue(issue: RowIssue): void {
+    this.report.issues.splice(ISSUES_LISTED_MAX - 1);
+    this.addIssue(issue);
+    this.report.issues.unshift(...this.report.issues.splice(-1));
+  }
+
   finish(): ValidationReport {
     const { report } = this;
     if (report.rows === 0 && report.errorCount === 0) {
@@ -66,13 +75,28 @@ class ReportBuilder {
         hint: 'Upload a file with one JSON object on each line.',
       });
     }
+    const { notRemembered } = this.duplicates;
+    if (notRemembered > 0) {
+      this.addFileIssue({
+        line: 0,
+        field: null,
+        code: 'duplicates-not-checked',
+        severity: 'warning',
+        message: `The file has more different rows than are remembered: repetitions of ${notRemembered} rows were not looked for.`,
+        hint: 'Split the file to have all of its rows compared.',
+      });
+    }
     return { ...report, finishedAt: new Date().toISOString() };
   }
 }
 
 /** Looks at every row of a file in one pass; memory does not grow with the file beyond the table of duplicates. */
-export async function validateRows(fileId: string, content: AsyncIterable<Uint8Array>): Promise<ValidationReport> {
-  const builder = new ReportBuilder(fileId);
+export async function validateRows(
+  fileId: string,
+  content: AsyncIterable<Uint8Array>,
+  duplicates = new DuplicateRows(),
+): Promise<ValidationReport> {
+  const builder = new ReportBuilder(fileId, duplicates);
   try {
     for await (const row of readTrainingRows(content)) builder.add(row);
   } catch (thrown) {
