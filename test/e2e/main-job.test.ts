@@ -137,21 +137,34 @@ describe('luthier demo', () => {
     const home = join(await tempDir('e2e-demo'), 'home');
     const file = join(home, '..', 'report.json');
     const args = [LUTHIER, 'demo', '--once', '--json', file, '--model', TINY_MODEL, '--home', home, '--port', '0'];
-    const { stdout } = await promisify(execFile)(process.execPath, args, {
-      timeout: 150_000,
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
-    });
-    const report = demoReport.parse(JSON.parse(await readFile(file, 'utf8')));
-    for (const side of [report.base, report.tuned]) expect(Object.values(side)).not.toContain(null);
-    expect(report).toMatchObject({ baseModel: TINY_MODEL, job: { status: 'succeeded' } });
-    expect(report.general).not.toBeNull();
-    expect(report.refusals?.total).toBe(8);
-    expect(report.job.steps).toBeGreaterThan(50);
-    expect(report.job.lastLoss).toBeLessThan(report.job.firstLoss);
-    expect(Object.keys(report.timings)).toEqual(
-      expect.arrayContaining(['tools', 'platform', 'import', 'upload', 'plan', 'train', 'register', 'evaluate', 'ask']),
-    );
-    expect(stdout).toContain('model registered');
-    await removeHome(home);
+    try {
+      const { stdout } = await promisify(execFile)(process.execPath, args, {
+        timeout: 150_000,
+        env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
+      });
+      const report = demoReport.parse(JSON.parse(await readFile(file, 'utf8')));
+      for (const side of [report.base, report.tuned]) expect(Object.values(side)).not.toContain(null);
+      expect(report).toMatchObject({ baseModel: TINY_MODEL, job: { status: 'succeeded' } });
+      expect(report.general).not.toBeNull();
+      expect(report.refusals?.total).toBe(8);
+      expect(report.job.steps).toBeGreaterThan(50);
+      expect(report.job.lastLoss).toBeLessThan(report.job.firstLoss);
+      expect(Object.keys(report.timings)).toEqual(
+        expect.arrayContaining([
+          'tools',
+          'platform',
+          'import',
+          'upload',
+          'plan',
+          'train',
+          'register',
+          'evaluate',
+          'ask',
+        ]),
+      );
+      expect(stdout).toContain('model registered');
+    } finally {
+      await removeHome(home);
+    }
   }, 180_000);
 });
