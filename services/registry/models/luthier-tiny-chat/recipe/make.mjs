@@ -19,7 +19,8 @@ import {
   parseModelConfig,
   writeSafetensors,
 } from '@luthier/formats';
-import { encodeConversation, loadChatTemplate, loadTokenizer } from '@luthier/text';
+// By path: the service itself does not depend on this library.
+import { encodeConversation, loadChatTemplate, loadTokenizer } from '../../../../../libs/text/dist/index.js';
 import { learnBytePairs } from './byte-pairs.mjs';
 import { CHAT_ROWS } from './chat-rows.mjs';
 
