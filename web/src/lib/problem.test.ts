@@ -10,12 +10,18 @@ describe('what a failed call tells the reader', () => {
     expect(problemOf(answered(404))).toEqual({
       title: 'There is no such file',
       hint: 'Upload it first.',
+      code: 'file.not-found',
       requestId: 'req-1',
     });
   });
 
   it('nothing of the inside of a program error', () => {
-    expect(problemOf(new TypeError('x is not a function'))).toEqual({ title: null, hint: null, requestId: null });
+    expect(problemOf(new TypeError('x is not a function'))).toEqual({
+      title: null,
+      hint: null,
+      code: null,
+      requestId: null,
+    });
   });
 
   it('which faults pass by themselves', () => {

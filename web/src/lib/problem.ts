@@ -4,13 +4,17 @@ export interface Problem {
   /** Null: the platform did not answer at all. */
   title: string | null;
   hint: string | null;
+  /** One of the platform's codes. */
+  code: string | null;
   requestId: string | null;
 }
 
 /** What a failed call tells the reader; what is not an answer of the platform is told as unreachable, never as a trace. */
 export function problemOf(error: unknown): Problem {
-  if (error instanceof ApiError) return { title: error.message, hint: error.hint, requestId: error.requestId };
-  return { title: null, hint: null, requestId: null };
+  if (error instanceof ApiError) {
+    return { title: error.message, hint: error.hint, code: error.code, requestId: error.requestId };
+  }
+  return { title: null, hint: null, code: null, requestId: null };
 }
 
 export const isSignedOut = (error: unknown): boolean => error instanceof ApiError && error.status === 401;

@@ -9,6 +9,7 @@ import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
+import { useTold } from '../../lib/use-told';
 import { DatasetBadge } from './state-badges';
 
 /** What preparation made of the files: rows, tokens, and what was cut or left out. */
@@ -24,6 +25,8 @@ export function DatasetDetail({ datasetId }: { datasetId: string }) {
 function DatasetPage({ dataset }: { dataset: Dataset }) {
   const t = useTranslations('files');
   const format = useFormat();
+  const told = useTold();
+  const error = dataset.error && told.error(dataset.error.code, dataset.error.message, dataset.error.hint);
   return (
     <>
       <PageHeader
@@ -33,7 +36,7 @@ function DatasetPage({ dataset }: { dataset: Dataset }) {
         text={t('datasetText')}
       />
       <div className="flex flex-col gap-5">
-        {dataset.error && <Notice tone="bad" title={dataset.error.message} hint={dataset.error.hint} />}
+        {error && <Notice tone="bad" title={error.title} hint={error.hint} />}
         <Card title={t('numbers')}>
           <FigureRow>
             <Figure name={t('column.rows')} value={format.number(dataset.rows)} />

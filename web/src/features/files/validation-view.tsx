@@ -4,6 +4,7 @@ import { useTranslations } from 'next-intl';
 import { useState } from 'react';
 import type { ValidationReport } from '../../lib/api';
 import { useFormat } from '../../lib/use-format';
+import { useTold } from '../../lib/use-told';
 
 const FIRST = 10;
 
@@ -42,6 +43,7 @@ export function ValidationSummary({ report, open = false }: { report: Validation
 
 function Issues({ report }: { report: ValidationReport }) {
   const t = useTranslations('files');
+  const told = useTold();
   const [count, setCount] = useState(FIRST);
   const total = report.error_count + report.warning_count;
   return (
@@ -57,8 +59,8 @@ function Issues({ report }: { report: ValidationReport }) {
               <span className={`font-medium ${issue.severity === 'error' ? 'text-bad' : 'text-warn'}`}>
                 {t(`severity.${issue.severity}`)}
               </span>{' '}
-              {issue.message}
-              <span className="block text-xs leading-relaxed text-muted">{issue.hint}</span>
+              {told.issue(issue).title}
+              <span className="block text-xs leading-relaxed text-muted">{told.issue(issue).hint}</span>
             </span>
           </li>
         ))}

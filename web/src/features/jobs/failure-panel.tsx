@@ -4,16 +4,19 @@ import { useTranslations } from 'next-intl';
 import Link from 'next/link';
 import type { Job } from '../../lib/api';
 import { routes } from '../../lib/routes';
+import { useTold } from '../../lib/use-told';
 
 /** Why a job ended, what to do, and the changed configuration to start again with. */
 export function FailurePanel({ job, error }: { job: Job; error: NonNullable<Job['error']> }) {
   const t = useTranslations('jobs');
+  const told = useTold();
+  const said = told.error(error.code, error.message, error.hint);
   const changes = Object.entries(error.change);
   return (
     <Notice
       tone="bad"
-      title={error.message}
-      hint={error.hint}
+      title={said.title}
+      hint={said.hint}
       actions={
         <Link href={routes.newJob({ from: job.id })} className={buttonClass()}>
           {changes.length > 0 ? t('failure.againChanged') : t('again')}
@@ -31,6 +34,11 @@ export function FailurePanel({ job, error }: { job: Job; error: NonNullable<Job[
             ))}
           </ul>
         </div>
+      )}
+      {said.original !== null && (
+        <p lang="en" className="mt-2 text-xs break-words text-muted">
+          {told.original(`${said.original} ${error.hint}`)}
+        </p>
       )}
       <p className="mt-2 font-mono text-xs text-muted">{error.code}</p>
     </Notice>

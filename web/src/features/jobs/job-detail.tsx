@@ -10,6 +10,7 @@ import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
+import { useTold } from '../../lib/use-told';
 import { FailurePanel } from './failure-panel';
 import { JobBadge } from './job-badge';
 import { JobCurve } from './job-curve';
@@ -30,6 +31,7 @@ export function JobDetail({ jobId }: { jobId: string }) {
 
 function JobPage({ job }: { job: Job }) {
   const t = useTranslations('jobs');
+  const told = useTold();
   const live = useLiveJob(job.id);
   return (
     <>
@@ -37,7 +39,7 @@ function JobPage({ job }: { job: Job }) {
         title={job.suffix ?? job.model}
         mark={<JobBadge status={job.status} />}
         back={{ href: routes.jobs(), name: t('title') }}
-        text={job.message}
+        text={told.job(job)}
         actions={<JobActions job={job} />}
       />
       <div className="flex flex-col gap-5">

@@ -3,6 +3,7 @@ import { Card, Table } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import type { Job, JobEvent } from '../../lib/api';
 import { useFormat } from '../../lib/use-format';
+import { useTold } from '../../lib/use-told';
 import type { LiveJob } from './live-entries';
 
 const LEVELS: Record<JobEvent['level'], string> = { info: 'bg-line-strong', warn: 'bg-warn', error: 'bg-bad' };
@@ -11,6 +12,7 @@ const LEVELS: Record<JobEvent['level'], string> = { info: 'bg-line-strong', warn
 export function JobHistory({ job, live }: { job: Job; live: LiveJob }) {
   const t = useTranslations('jobs');
   const format = useFormat();
+  const told = useTold();
   return (
     <div className="grid gap-5 lg:grid-cols-2 lg:items-start">
       <Card title={t('history.events')}>
@@ -27,7 +29,7 @@ export function JobHistory({ job, live }: { job: Job; live: LiveJob }) {
                 <span aria-hidden="true" className={`mt-[7px] size-1.5 shrink-0 rounded-full ${LEVELS[event.level]}`} />
                 <span className="min-w-0 grow break-words">
                   {event.level !== 'info' && <span className="sr-only">{t(`level.${event.level}`)}: </span>}
-                  {event.message}
+                  {told.event(event)}
                   <span className="block text-xs text-muted">{format.time(event.created_at)}</span>
                 </span>
               </li>
@@ -57,7 +59,9 @@ export function JobHistory({ job, live }: { job: Job; live: LiveJob }) {
               {job.attempts.map((attempt) => (
                 <li key={attempt.attempt}>
                   <span className="font-medium">{t('history.attempt', { number: attempt.attempt })}</span>{' '}
-                  <span className="break-words text-muted">{attempt.message}</span>
+                  <span className="break-words text-muted">
+                    {told.error(attempt.code, attempt.message, null).title}
+                  </span>
                   {attempt.resumed_from_step !== null && (
                     <span className="block text-xs text-muted">
                       {t('history.resumed', { step: attempt.resumed_from_step })}

@@ -10,6 +10,7 @@ import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
+import { useTold } from '../../lib/use-told';
 import { JobBadge } from './job-badge';
 import { isOver, progressShare } from './job-state';
 
@@ -99,10 +100,10 @@ function JobTable({ jobs }: { jobs: readonly Job[] }) {
 function Where({ job }: { job: Job }) {
   const t = useTranslations('jobs');
   const format = useFormat();
+  const told = useTold();
   const share = progressShare(job);
-  if (job.status === 'failed')
-    return <span className="line-clamp-2 text-muted">{job.error?.message ?? job.message}</span>;
-  if (isOver(job.status) || share === null || !job.progress) return <span className="text-muted">{job.message}</span>;
+  if (job.status === 'failed') return <span className="line-clamp-2 text-muted">{told.job(job)}</span>;
+  if (isOver(job.status) || share === null || !job.progress) return <span className="text-muted">{told.job(job)}</span>;
   return (
     <div className="flex flex-col gap-1.5">
       <Progress value={share} label={t('column.progress')} />

@@ -8,12 +8,14 @@ import { evaluationQuery } from '../../lib/api';
 import { isNotFound } from '../../lib/problem';
 import { QueryView } from '../../lib/query-view';
 import { useFormat } from '../../lib/use-format';
+import { useTold } from '../../lib/use-told';
 import { proofTone } from '../models/proof';
 import { Samples } from './samples';
 
 /** Whether the tuned model is better than its base: the verdict, the numbers, and the answers behind them. */
 export function JobResult({ job }: { job: Job }) {
   const t = useTranslations('jobs');
+  const told = useTold();
   const query = useQuery(evaluationQuery(job.id, true));
   if (isNotFound(query.error)) return <RunScores job={job} />;
   return (
@@ -25,7 +27,7 @@ export function JobResult({ job }: { job: Job }) {
             aside={<Badge tone={proofTone(evaluation.verdict)}>{t(`proof.${evaluation.verdict}`)}</Badge>}
           >
             {evaluation.verdict_reason !== null && (
-              <p className="mb-4 max-w-prose text-sm leading-relaxed">{evaluation.verdict_reason}</p>
+              <p className="mb-4 max-w-prose text-sm leading-relaxed">{told.verdict(evaluation)}</p>
             )}
             <EvaluationProgress evaluation={evaluation} />
             <Scores evaluation={evaluation} />
@@ -39,8 +41,12 @@ export function JobResult({ job }: { job: Job }) {
 
 function EvaluationProgress({ evaluation }: { evaluation: Evaluation }) {
   const t = useTranslations('jobs');
+  const told = useTold();
   const { state, progress, error } = evaluation;
-  if (error) return <Notice tone="warn" title={error.message} hint={error.hint} />;
+  if (error) {
+    const { title, hint } = told.error(error.code, error.message, error.hint);
+    return <Notice tone="warn" title={title} hint={hint} />;
+  }
   if (state === 'completed') return null;
   return (
     <div className="mb-4 flex flex-col gap-1.5">

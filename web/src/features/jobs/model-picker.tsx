@@ -6,6 +6,7 @@ import { useEffect } from 'react';
 import { catalogQuery, importModel, keys, modelsQuery } from '../../lib/api';
 import { ErrorNotice } from '../../lib/error-notice';
 import { useFormat } from '../../lib/use-format';
+import { useTold } from '../../lib/use-told';
 
 export interface ModelPickerProps {
   value: string;
@@ -18,6 +19,7 @@ export interface ModelPickerProps {
 export function ModelPicker({ value, onChange, onReady }: ModelPickerProps) {
   const t = useTranslations('jobs');
   const format = useFormat();
+  const told = useTold();
   const models = useQuery(modelsQuery);
   const catalog = useQuery(catalogQuery);
   const queries = useQueryClient();
@@ -30,6 +32,7 @@ export function ModelPicker({ value, onChange, onReady }: ModelPickerProps) {
   const offered = (catalog.data?.entries ?? []).filter((entry) => !bases.some((base) => base.name === entry.name));
   const ready = chosen?.state === 'ready';
   useEffect(() => onReady(ready), [onReady, ready]);
+  const fault = chosen?.error ? told.error(chosen.error.code, chosen.error.message, chosen.error.hint) : null;
   const failure = models.error ?? catalog.error;
   return (
     <div className="flex flex-col gap-3">
@@ -63,8 +66,8 @@ export function ModelPicker({ value, onChange, onReady }: ModelPickerProps) {
       {chosen?.state === 'failed' && (
         <Notice
           tone="bad"
-          title={chosen.error?.message ?? t('form.importFailed')}
-          hint={chosen.error?.hint}
+          title={fault?.title ?? t('form.importFailed')}
+          hint={fault?.hint}
           actions={<Button onClick={() => importing.mutate(chosen.name)}>{t('form.importAgain')}</Button>}
         />
       )}

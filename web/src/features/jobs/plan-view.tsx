@@ -4,6 +4,7 @@ import type { Tone } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import type { Plan } from '../../lib/api';
 import { useFormat } from '../../lib/use-format';
+import { useTold } from '../../lib/use-told';
 import type { Change } from './job-form-state';
 
 const TONES: Record<Plan['verdict'], Tone> = {
@@ -23,12 +24,13 @@ export interface PlanViewProps {
 export function PlanView({ plan, onApply }: PlanViewProps) {
   const t = useTranslations('jobs');
   const format = useFormat();
+  const told = useTold();
   const parts = plan.components.map(({ name, mib }) => ({ name, value: mib, text: format.mib(mib) }));
   return (
     <div className="flex flex-col gap-4">
       <div className="flex flex-wrap items-baseline gap-x-3 gap-y-1.5">
         <Badge tone={TONES[plan.verdict]}>{t(`verdict.${plan.verdict}`)}</Badge>
-        <p className="min-w-0 text-sm text-muted">{plan.message}</p>
+        <p className="min-w-0 text-sm text-muted">{told.plan(plan)}</p>
       </div>
       <FigureRow>
         <Figure

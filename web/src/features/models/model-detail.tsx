@@ -5,12 +5,13 @@ import { useQuery } from '@tanstack/react-query';
 import { Check, X } from 'lucide-react';
 import { useTranslations } from 'next-intl';
 import Link from 'next/link';
-import { modelQuery } from '../../lib/api';
+import { evaluationQuery, modelQuery } from '../../lib/api';
 import type { Model } from '../../lib/api';
 import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
+import { useTold } from '../../lib/use-told';
 import { ModelBadge } from './model-badge';
 
 export function ModelDetail({ modelId }: { modelId: string }) {
@@ -24,6 +25,8 @@ export function ModelDetail({ modelId }: { modelId: string }) {
 
 function ModelPage({ model, base }: { model: Model; base: Model | null }) {
   const t = useTranslations('models');
+  const told = useTold();
+  const error = model.error && told.error(model.error.code, model.error.message, model.error.hint);
   const action =
     model.kind === 'tuned' ? (
       <Link href={routes.playground({ model: model.id })} className={buttonClass('primary')}>
@@ -43,9 +46,9 @@ function ModelPage({ model, base }: { model: Model; base: Model | null }) {
         {...(model.state === 'ready' && { actions: action })}
       />
       <div className="grid gap-5 lg:grid-cols-2 lg:items-start">
-        {model.error && (
+        {error && (
           <div className="lg:col-span-2">
-            <Notice tone="bad" title={model.error.message} hint={model.error.hint} />
+            <Notice tone="bad" title={error.title} hint={error.hint} />
           </div>
         )}
         {model.kind === 'tuned' && <Proof model={model} />}
@@ -58,9 +61,14 @@ function ModelPage({ model, base }: { model: Model; base: Model | null }) {
 
 function Proof({ model }: { model: Model }) {
   const t = useTranslations('models');
+  const told = useTold();
+  const evaluation = useQuery(
+    evaluationQuery(model.job_id ?? '', model.job_id !== null && model.proof_reason !== null),
+  );
+  const reason = evaluation.data ? told.verdict(evaluation.data) : model.proof_reason;
   return (
     <Card title={t('proofTitle')}>
-      <p className="text-sm leading-relaxed">{model.proof_reason ?? t('noProof')}</p>
+      <p className="text-sm leading-relaxed">{reason ?? t('noProof')}</p>
       {model.job_id !== null && (
         <p className="mt-3 text-sm">
           <Link href={routes.job(model.job_id)} className="prose-link focus-ring rounded">

@@ -1,0 +1,109 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import type { Evaluation, Job } from './api';
+import { eventTold, jobTold, repeatedLine, verdictTold } from './told';
+
+const repository = join(import.meta.dirname, '../../..');
+const json = (...path: string[]): unknown => JSON.parse(readFileSync(join(repository, ...path), 'utf8'));
+const messages = { en: json('web/messages/en.json'), zh: json('web/messages/zh.json') };
+
+/** The text that a key of `told` stands for. */
+const textOf = (locale: 'en' | 'zh', key: string): unknown =>
+  ['told', ...key.split('.')].reduce<unknown>(
+    (at, part) => (at as Record<string, unknown> | undefined)?.[part],
+    messages[locale],
+  );
+
+/** The closed list of the API's description that holds this value. */
+function listWith(value: string): string[] {
+  let found: string[] = [];
+  JSON.stringify(json('libs/api-client/openapi.generated.json'), (_key, node: unknown) => {
+    if (Array.isArray(node) && node.includes(value) && node.length > found.length) found = node as string[];
+    return node;
+  });
+  return found;
+}
+
+const missing = (keys: string[]): string[] =>
+  keys.flatMap((key) =>
+    (['en', 'zh'] as const).flatMap((l) => (typeof textOf(l, key) === 'string' ? [] : [`${l} ${key}`])),
+  );
+const job = (change: Partial<Job>) =>
+  jobTold({ status: 'running', phase: 'training', message: '', progress: null, ...change });
+
+describe('what the platform says, in the reader’s language', () => {
+  it('every error code of the API has a title and a hint in both languages', () => {
+    const codes = listWith('request.invalid');
+    expect(codes.length).toBeGreaterThan(40);
+    expect(missing(codes.flatMap((code) => [`error.${code}.title`, `error.${code}.hint`]))).toEqual([]);
+  });
+
+  it('every code of a row has a sentence and what to do in both languages', () => {
+    const codes = listWith('placeholder-left');
+    expect(codes.length).toBeGreaterThan(10);
+    expect(missing(codes.flatMap((code) => [`issue.${code}.title`, `issue.${code}.hint`]))).toEqual([]);
+  });
+
+  it('every status, phase and plan verdict of the API has a sentence', () => {
+    const statuses = listWith('validating_files') as Job['status'][];
+    const phases = listWith('scheduling') as Job['phase'][];
+    const keys = statuses.flatMap((status) => phases.map((phase) => job({ status, phase }).key));
+    expect(missing([...new Set(keys)])).toEqual([]);
+    expect(missing(listWith('can-never-fit').map((verdict) => `plan.${verdict}`))).toEqual([]);
+  });
+
+  it('tells how far a training is and why a queued job waits', () => {
+    const progress = { step: 12, total_steps: 40 } as NonNullable<Job['progress']>;
+    expect(job({ progress })).toEqual({ key: 'job.trainingStep', values: { step: 12, total: 40 } });
+    const message = 'Waiting for memory on "local-cpu": the run needs about 1433 MiB, 900 MiB are free.';
+    expect(job({ status: 'queued', phase: 'queued', message })).toEqual({
+      key: 'job.waitsForMemory',
+      values: { device: 'local-cpu' },
+      mib: { needed: 1433, free: 900 },
+    });
+  });
+
+  it.each([
+    ['Created fine-tuning job: ftjob-1', 'created'],
+    ['Validated file-1: 303 usable rows, 1 errors, 2 warnings', 'validated'],
+    ['Prepared 303 training rows with 21904 tokens, 9120 of them trained', 'prepared'],
+    ['The run needs about 1433 of 5940 MiB.', 'fits'],
+    ['Training goes on from step 20 on cpu', 'resumedAt'],
+    ['Step 3/40: training loss=1.25', 'step'],
+    ['Step 20: validation loss=1.25', 'heldOut'],
+    ['New fine-tuned model created: ft:base:org:support:abc', 'model'],
+    ['The training process was killed. Attempt 2 goes on from step 20.', 'retry'],
+    ['The job has successfully completed', 'completed'],
+  ])('knows the event "%s"', (message, key) => {
+    const told = eventTold(message);
+    expect(told?.key).toBe(`event.${key}`);
+    expect(missing([`event.${key}`])).toEqual([]);
+  });
+
+  it('leaves an event that it does not know as it is', () => {
+    expect(eventTold('Something new has happened')).toBeNull();
+  });
+
+  it('counts the verdict from the suites, general questions apart', () => {
+    const side = (right: number, total: number) => ({ right, total, share: right / total });
+    const suites = {
+      facts: { base: side(0, 68), tuned: side(56, 68) },
+      refusals: { base: side(0, 8), tuned: side(7, 8) },
+      general: { base: side(9, 10), tuned: side(3, 10) },
+    };
+    const told = (verdict: string, verdict_reason: string) =>
+      verdictTold({ suites, verdict, verdict_reason } as unknown as Evaluation);
+    expect(told('better', 'Right … (p < 0.001).')).toEqual([
+      { key: 'verdict.counts', values: { tuned: 63, base: 0, total: 76, p: '< 0.001' } },
+      { key: 'verdict.general', values: { tuned: 3, base: 9, total: 10 } },
+    ]);
+    expect(told('not-shown', 'Too much of what the base knew is gone').at(-1)).toEqual({ key: 'verdict.forgotten' });
+    expect(told('not-shown', 'The difference may be chance.').at(-1)).toEqual({ key: 'verdict.chance' });
+  });
+
+  it('finds the line that a repeated row names', () => {
+    expect(repeatedLine('The row says the same as line 41.')).toBe(41);
+    expect(repeatedLine('The row repeats.')).toBeNull();
+  });
+});

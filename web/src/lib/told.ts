@@ -1,0 +1,164 @@
+import type { Evaluation, Job, Plan } from './api';
+
+/** A text of the namespace `told` with its values; amounts of memory are in MiB and named in `mib`. */
+export interface Told {
+  key: string;
+  values?: Readonly<Record<string, string | number>>;
+  mib?: Readonly<Record<string, number>>;
+}
+
+type Rule = readonly [pattern: RegExp, told: (match: readonly string[]) => Told];
+const first = (rules: readonly Rule[], text: string): Told | null => {
+  for (const [pattern, told] of rules) {
+    const match = pattern.exec(text);
+    if (match) return told(match);
+  }
+  return null;
+};
+const n = (text: string | undefined): number => Number(text ?? 0);
+
+/** The platform's own English sentences of events, since an event has no other field that says what happened. */
+const EVENTS: readonly Rule[] = [
+  [/^Created fine-tuning job/, () => ({ key: 'event.created' })],
+  [/^Validating training file/, () => ({ key: 'event.validating' })],
+  [
+    /^Validated \S+: (\d+) usable rows, (\d+) errors, (\d+) warnings$/,
+    ([, usable, errors, warnings]) => ({
+      key: 'event.validated',
+      values: { usable: n(usable), errors: n(errors), warnings: n(warnings) },
+    }),
+  ],
+  [
+    /^Prepared (\d+) training rows with (\d+) tokens, (\d+) of them trained$/,
+    ([, rows, tokens, trained]) => ({
+      key: 'event.prepared',
+      values: { rows: n(rows), tokens: n(tokens), trained: n(trained) },
+    }),
+  ],
+  [
+    /^The run needs about (\d+) of (\d+) MiB\.$/,
+    ([, total, available]) => ({ key: 'event.fits', mib: { total: n(total), available: n(available) } }),
+  ],
+  [
+    /^The run needs about (\d+) MiB; (\d+) MiB are free right now/,
+    ([, total, free]) => ({ key: 'event.planWaits', mib: { total: n(total), free: n(free) } }),
+  ],
+  [/^Fine-tuning job started on (.+)$/, ([, device = '']) => ({ key: 'event.placed', values: { device } })],
+  [/^Training started on (.+)$/, ([, device = '']) => ({ key: 'event.started', values: { device } })],
+  [
+    /^Training goes on from step (\d+) on (.+)$/,
+    ([, step, device = '']) => ({ key: 'event.resumedAt', values: { step: n(step), device } }),
+  ],
+  [
+    /^Step (\d+)\/(\d+): training loss=([\d.]+)$/,
+    ([, step, total, loss = '']) => ({ key: 'event.step', values: { step: n(step), total: n(total), loss } }),
+  ],
+  [
+    /^Step (\d+): validation loss=([\d.]+)$/,
+    ([, step, loss = '']) => ({ key: 'event.heldOut', values: { step: n(step), loss } }),
+  ],
+  [/^New fine-tuned model created: (.+)$/, ([, model = '']) => ({ key: 'event.model', values: { model } })],
+  [/^The job has successfully completed/, () => ({ key: 'event.completed' })],
+  [/^Not evaluated\. (.+)$/, ([, reason = '']) => ({ key: 'event.notEvaluated', values: { reason } })],
+  [/^The job is paused$/, () => ({ key: 'event.paused' })],
+  [/^The job is resumed$/, () => ({ key: 'event.resumed' })],
+  [/^Cancelling the job$/, () => ({ key: 'event.cancelling' })],
+  [/^The job has been cancelled$/, () => ({ key: 'event.cancelled' })],
+  [
+    /ttempt (\d+) goes on from (?:the start|step (\d+))\.?$/,
+    ([, attempt, step]) => ({ key: 'event.retry', values: { attempt: n(attempt), step: n(step) } }),
+  ],
+  [
+    /^The device ran out of memory; trying again with a batch of (\d+)/,
+    ([, count]) => ({ key: 'event.smallerBatch', values: { count: n(count) } }),
+  ],
+];
+
+/** Null: what is said is not known here, and the platform's sentence stands. */
+export const eventTold = (message: string): Told | null => first(EVENTS, message);
+
+/** Why a queued job waits, and what a running one was asked: these stand in the sentence alone. */
+const REASONS: readonly Rule[] = [
+  [
+    /^(One|\d+) jobs? waits? before this one/,
+    ([, count]) => ({ key: 'job.waitsBehind', values: { count: count === 'One' ? 1 : n(count) } }),
+  ],
+  [
+    /^Waiting for a free place on "(.+)": (\d+) of (\d+) in use/,
+    ([, device = '', used, slots]) => ({
+      key: 'job.waitsForPlace',
+      values: { device, used: n(used), slots: n(slots) },
+    }),
+  ],
+  [
+    /^Waiting for memory on "(.+)": the run needs about (\d+) MiB, (\d+) MiB are free/,
+    ([, device = '', needed, free]) => ({
+      key: 'job.waitsForMemory',
+      values: { device },
+      mib: { needed: n(needed), free: n(free) },
+    }),
+  ],
+  [/^Cancelling$/, () => ({ key: 'job.cancelling' })],
+  [/^Pausing$/, () => ({ key: 'job.pausing' })],
+  EVENTS[EVENTS.length - 2] as Rule,
+  EVENTS[EVENTS.length - 1] as Rule,
+];
+
+type JobState = Pick<Job, 'status' | 'phase' | 'message' | 'progress'>;
+
+/** Where a job is, from its status, phase and progress. A failed one is told by its error. */
+export function jobTold({ status, phase, message, progress }: JobState): Told {
+  if (status === 'succeeded') {
+    return { key: message.includes('not proven') ? 'job.succeededUnproven' : 'job.succeeded' };
+  }
+  if (status === 'failed' || status === 'cancelled' || status === 'paused') return { key: `job.${status}` };
+  const reason = first(REASONS, message);
+  if (reason) return reason;
+  if (status === 'queued' || phase === 'queued') return { key: 'job.waiting' };
+  if (phase === 'training' && progress) {
+    return { key: 'job.trainingStep', values: { step: progress.step, total: progress.total_steps } };
+  }
+  return { key: `job.${phase}` };
+}
+
+export const planTold = ({ verdict, total_mib: total, available_mib: available }: Plan): Told => ({
+  key: `plan.${verdict}`,
+  mib: { total, available },
+});
+
+const GENERAL_KEPT_MIN = 0.7;
+
+/** The verdict in sentences, from the counts; empty where the evaluation has none yet or could not be made. */
+export function verdictTold(evaluation: Evaluation): Told[] {
+  const { suites, verdict, verdict_reason: reason } = evaluation;
+  if (verdict === 'unproven') return [];
+  const judged = Object.entries(suites).filter(([suite]) => suite !== 'general');
+  const sum = (of: (suite: Evaluation['suites'][string]) => number): number =>
+    judged.reduce((total, [, suite]) => total + of(suite), 0);
+  const total = sum(({ tuned }) => tuned.total);
+  if (total === 0) return [{ key: 'verdict.nothingCounted' }];
+  const { general } = suites;
+  const p = /\(p ([<=] [\d.]+)\)/.exec(reason ?? '')?.[1] ?? 'none';
+  const right = { tuned: sum(({ tuned }) => tuned.right), base: sum(({ base }) => base.right) };
+  const forgot = general !== undefined && general.tuned.right < GENERAL_KEPT_MIN * general.base.right;
+  return [
+    { key: 'verdict.counts', values: { ...right, total, p } },
+    ...(general && general.base.total > 0
+      ? [
+          {
+            key: 'verdict.general',
+            values: { tuned: general.tuned.right, base: general.base.right, total: general.base.total },
+          },
+        ]
+      : []),
+    ...(verdict !== 'not-shown'
+      ? []
+      : [{ key: forgot && !(reason ?? '').includes('chance') ? 'verdict.forgotten' : 'verdict.chance' }]),
+  ];
+}
+
+/** The line that a repeated row names. */
+export const repeatedLine = (message: string): number | null => {
+  const line = /\b(?:line|row) (\d+)\.?$/.exec(message)?.[1];
+  return line === undefined ? null : Number(line);
+};
