@@ -15,7 +15,7 @@ if (
   process.exit(1);
 
 const contracts = await import('../libs/contracts/dist/index.js');
-const { z } = await import('../libs/contracts/node_modules/zod/index.js');
+const { z } = await import('zod');
 const changed = [];
 
 async function emit(file, text) {
