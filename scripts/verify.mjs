@@ -6,6 +6,7 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const STEPS = [
   ['format', 'prettier', ['--check', '--log-level=warn', '.']],
   ['types', 'tsc', ['--noEmit', '-p', 'tsconfig.json']],
+  ['types of the dashboard', 'pnpm', ['--filter', '@luthier/web', 'typecheck']],
   ['lint', 'eslint', ['--max-warnings=0', '.']],
   ['dead code', 'knip', []],
   ['generated files', process.execPath, ['scripts/generate.mjs', '--check']],
