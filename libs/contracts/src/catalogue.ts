@@ -7,7 +7,7 @@ import * as trainer from './services/trainer.js';
 import * as training from './services/training.js';
 
 const declared: unknown[] = [datasets, evaluation, inference, registry, trainer, training].flatMap((m) =>
-  Object.values(m),
+  Object.values<unknown>(m),
 );
 const isKind = (value: unknown, kind: string): boolean =>
   typeof value === 'object' && value !== null && 'kind' in value && value.kind === kind && 'subject' in value;
