@@ -2,7 +2,7 @@ import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const IGNORED = new Set(['node_modules', 'dist', '.next', '.turbo', '.git', 'migrations', 'coverage']);
 
 export interface SourceFile {

@@ -38,7 +38,7 @@ export interface Dashboard {
   pid: number;
   close: () => Promise<void>;
 }
-export interface OpenOptions {
+interface OpenOptions {
   path?: string;
   locale?: string;
   width?: number;

@@ -5,7 +5,7 @@ export const id = (prefix: string, tail: string): string => prefix + tail.padEnd
 export const BASE_ID = id('model-', 'base');
 export const TUNED_ID = id('model-', 'tuned');
 export const TRAIN_FILE = id('file-', 'train');
-export const HELD_OUT_FILE = id('file-', 'heldout');
+const HELD_OUT_FILE = id('file-', 'heldout');
 export const BROKEN_FILE = id('file-', 'broken');
 export const DONE_JOB = id('ftjob-', 'done');
 export const FAILED_JOB = id('ftjob-', 'failed');

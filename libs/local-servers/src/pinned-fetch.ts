@@ -11,7 +11,7 @@ import { withFileLock } from './file-lock.js';
 const run = promisify(execFile);
 
 /** Every source gets this long to connect, and this long in all. */
-export const CONNECT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 10_000;
 const FETCH_TIMEOUT_MS = 15 * 60_000;
 const MARKER = '.complete.json';
 

@@ -6,7 +6,7 @@ import { cx } from './class-names';
 const CONTROL =
   'w-full min-h-9 rounded-lg border border-line-strong bg-raised px-3 py-1.5 text-sm text-ink placeholder:text-faint focus-ring disabled:opacity-50 aria-invalid:border-bad';
 
-export interface FieldIds {
+interface FieldIds {
   id: string;
   'aria-describedby'?: string;
   'aria-invalid'?: true;

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
-export interface LineSeries {
+interface LineSeries {
   name: string;
   /** Points by rising x. */
   points: readonly (readonly [x: number, y: number])[];

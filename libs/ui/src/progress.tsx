@@ -23,7 +23,7 @@ export function Progress({ value, label, className }: ProgressProps) {
   );
 }
 
-export interface StackedBarPart {
+interface StackedBarPart {
   name: string;
   value: number;
   /** The value with its unit. */

@@ -33,7 +33,7 @@ class BackgroundWork implements OnApplicationBootstrap, OnApplicationShutdown {
 }
 
 @Module({})
-export class DatasetsModule {}
+class DatasetsModule {}
 
 /** Files that users upload and the datasets that are prepared from them. */
 export function datasetsModule(config: DatasetsConfig): DynamicModule {

@@ -16,7 +16,7 @@ import type { GatewayConfig } from './gateway.config.js';
 import { GatewayMetrics } from './gateway.metrics.js';
 import { JobStreams } from './live/job-streams.js';
 
-export const GATEWAY_CONFIG = Symbol('luthier.gateway-config');
+const GATEWAY_CONFIG = Symbol('luthier.gateway-config');
 const HEARTBEAT_MS = 15_000;
 
 /** Makes the key of the installation at the first start, and ends live streams before the server closes. */

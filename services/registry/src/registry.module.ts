@@ -26,7 +26,7 @@ class ImporterLife implements OnApplicationBootstrap, OnApplicationShutdown {
 }
 
 @Module({})
-export class RegistryModule {}
+class RegistryModule {}
 
 /** The registry: base and tuned models, their files, lineage and proof. */
 export function registryModule(config: RegistryConfig): DynamicModule {

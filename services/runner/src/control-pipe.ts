@@ -6,7 +6,7 @@ const order = z.discriminatedUnion('type', [
   z.object({ type: z.literal('stop'), reason: z.enum(['cancel', 'pause', 'preempt']) }),
   z.object({ type: z.literal('checkpoint'), request: z.int().nonnegative() }),
 ]);
-export type ControlOrder = z.output<typeof order>;
+type ControlOrder = z.output<typeof order>;
 
 export interface ControlListener {
   onOrder: (order: ControlOrder) => void;

@@ -20,7 +20,7 @@ const secretsSchema = z.object({
   /** NATS password of each service, and of the standalone process itself (`admin`). */
   nats: z.record(z.string(), z.string()),
 });
-export type Secrets = z.output<typeof secretsSchema>;
+type Secrets = z.output<typeof secretsSchema>;
 
 const randomSecret = (): string => randomBytes(24).toString('base64url');
 

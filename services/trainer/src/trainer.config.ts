@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { baseFields, defineConfig, env } from '@luthier/service-kit';
 import type { ConfigOf } from '@luthier/service-kit';
 
-export const runtimeProfile = z.object({
+const runtimeProfile = z.object({
   name: z.string().min(1),
   /** What run specs call it. */
   runtime: z.string().min(1),

@@ -3,7 +3,6 @@ import { createClient, unwrap, uploadFile } from '@luthier/api-client';
 import type { paths, Schemas } from '@luthier/api-client';
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 
-export type CatalogEntry = Schemas['CatalogEntry'];
 export type Dataset = Schemas['Dataset'];
 export type Evaluation = Schemas['Evaluation'];
 export type FileObject = Schemas['OpenAIFile'];

@@ -1,11 +1,11 @@
 /** Languages of the dashboard; the first is used when none is asked for. */
-export const LOCALES = ['en', 'zh'] as const;
+const LOCALES = ['en', 'zh'] as const;
 export type Locale = (typeof LOCALES)[number];
 
 /** Holds the language that the reader chose; read on the server, so that the first paint is already right. */
 export const LOCALE_COOKIE = 'luthier_locale';
 
-export const isLocale = (value: unknown): value is Locale => LOCALES.some((locale) => locale === value);
+const isLocale = (value: unknown): value is Locale => LOCALES.some((locale) => locale === value);
 
 /** The chosen language, else the first known one of `Accept-Language` by weight, else English. */
 export function pickLocale(cookie: string | undefined, acceptLanguage: string | null): Locale {

@@ -13,8 +13,7 @@ export interface PreparedRow {
 }
 
 /** Kinds whose rows this package stores. `prompts` needs items beside the rows and is refused. */
-export const STORED_KINDS = ['sft', 'pretrain', 'preference', 'kto'] as const;
-export type StoredKind = (typeof STORED_KINDS)[number];
+export type StoredKind = 'sft' | 'pretrain' | 'preference' | 'kto';
 
 export const SHARD_BYTES_MAX = 256 * 1024 * 1024;
 export const PREPARED_MANIFEST_FILE = 'manifest.json';

@@ -8,7 +8,7 @@ import { bar, formatSeconds } from './stages.js';
 import type { Stages } from './stages.js';
 
 /** When no source of the wanted base can be reached: a tiny model that lies in the repository. */
-export const FALLBACK_MODEL = 'luthier-tiny-chat';
+const FALLBACK_MODEL = 'luthier-tiny-chat';
 
 /** Settings that a 135M model learns facts with; a larger model takes the platform's own advice. */
 const SMALL_MODEL_RECIPE = {

@@ -66,7 +66,7 @@ export function followJob(
   );
 }
 
-export const hasEnded = (job: Schemas['Job']): boolean => ['succeeded', 'failed', 'cancelled'].includes(job.status);
+const hasEnded = (job: Schemas['Job']): boolean => ['succeeded', 'failed', 'cancelled'].includes(job.status);
 
 export async function evaluationOf(client: LuthierClient, jobId: string): Promise<Schemas['Evaluation'] | undefined> {
   const { data } = await client.GET('/api/v1/jobs/{job_id}/evaluation', { params: { path: { job_id: jobId } } });

@@ -3,7 +3,7 @@ import { isFormatError, readTrainingRows } from '@luthier/formats';
 import type { FileRow } from '@luthier/formats';
 import { DuplicateRows } from './duplicate-rows.js';
 
-export const ISSUES_LISTED_MAX = 100;
+const ISSUES_LISTED_MAX = 100;
 
 class ReportBuilder {
   readonly report: ValidationReport;

@@ -16,7 +16,7 @@ const share = (right: number, total: number): { right: number; total: number; sh
   share: total === 0 ? 0 : right / total,
 });
 
-export const isRight = (question: Question, answer: string): boolean | null =>
+const isRight = (question: Question, answer: string): boolean | null =>
   question.facts.length === 0 ? null : allFactsContained(answer, question.facts);
 
 /** All measures of an evaluation from its answers; what the run scored itself is taken over. */

@@ -42,7 +42,7 @@ export const fileObject = z.object({
 });
 export const fileDeleted = z.object({ id: z.string(), object: z.literal('file'), deleted: z.boolean() });
 
-export const openaiHyperparameters = z.object({
+const openaiHyperparameters = z.object({
   n_epochs: autoOr,
   batch_size: autoOr,
   learning_rate_multiplier: autoOr,

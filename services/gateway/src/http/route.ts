@@ -8,7 +8,7 @@ type Shape = z.ZodObject | undefined;
 type Body = z.ZodType | undefined;
 
 /** What goes back. Without a schema the handler sends bytes or nothing itself. */
-export interface Answer<A extends z.ZodType | undefined = z.ZodType | undefined> {
+interface Answer<A extends z.ZodType | undefined = z.ZodType | undefined> {
   readonly status: number;
   readonly description: string;
   readonly schema?: A;

@@ -28,7 +28,7 @@ import * as openai from '../http/openai-schemas.js';
 import { renameInJsonSchema } from '../http/snake-case.js';
 
 /** Schemas that get a name in the document; all others are written where they are used. */
-export const NAMED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
+const NAMED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   OpenAIError: openai.openaiError,
   Problem: openai.problem,
   OpenAIFile: openai.fileObject,

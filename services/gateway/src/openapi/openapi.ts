@@ -12,7 +12,7 @@ import type { JsonSchema } from './components.js';
 /** Codes any route may answer with. */
 const COMMON: readonly ErrorCode[] = ['service.unavailable', 'request.timeout', 'internal'];
 
-export const isOpenAiRoute = (path: string): boolean => path.startsWith('/v1/');
+const isOpenAiRoute = (path: string): boolean => path.startsWith('/v1/');
 
 /** All codes of a route: its own and those that follow from what it takes. */
 export function errorsOf(route: RouteDefinition): ErrorCode[] {

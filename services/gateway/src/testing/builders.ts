@@ -1,23 +1,7 @@
 import { newId } from '@luthier/contracts';
-import type { FileRecord, JobRecord, ModelRecord } from '@luthier/contracts';
+import type { JobRecord, ModelRecord } from '@luthier/contracts';
 
 const CREATED = '2026-01-02T03:04:05.000Z';
-
-export const fileRecordOf = (given: Partial<FileRecord> = {}): FileRecord => {
-  const id = given.id ?? newId('file');
-  return {
-    id,
-    filename: 'rows.jsonl',
-    purpose: 'fine-tune',
-    sizeBytes: 3,
-    sha256: 'a'.repeat(64),
-    uri: `artifact://files/${id}/content`,
-    createdAt: CREATED,
-    status: 'processed',
-    statusDetails: null,
-    ...given,
-  };
-};
 
 export const jobRecordOf = (given: Partial<JobRecord> = {}): JobRecord => ({
   id: newId('job'),

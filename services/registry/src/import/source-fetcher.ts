@@ -75,7 +75,7 @@ export class SourceFetcher {
  * Copies the model files of a folder that nobody vouches for. Links must stay inside the folder.
  * @throws Error that says what is wrong with it.
  */
-export async function copyModelFolder(from: string, into: string, bytesMax: number): Promise<void> {
+async function copyModelFolder(from: string, into: string, bytesMax: number): Promise<void> {
   const root = await realpath(from).catch(() => {
     throw new Error('the folder is not there');
   });

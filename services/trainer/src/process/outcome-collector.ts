@@ -69,7 +69,7 @@ const incarnation0 = ({ attempt }: AttemptKey): Pick<RunOutcome, 'attempt' | 'in
  * Without the runner's own outcome: the last lines, else how the runner ended. A train run's result counts only with its
  * artifact stored, which only the runner does: such a run goes on from its last checkpoint and saves again.
  */
-export function judge(words: LastWords, end: RunnerEnd): Classification {
+function judge(words: LastWords, end: RunnerEnd): Classification {
   if (words.failed) {
     const { code, message, hint } = words.failed;
     return { code, message, hint };

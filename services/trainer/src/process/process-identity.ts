@@ -26,7 +26,7 @@ export async function identityOf(pid: number): Promise<ProcessIdentity | undefin
   return { pid, startTime: `${bootId.trim()}:${startTicks}` };
 }
 
-export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
+async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   return (await identityOf(identity.pid))?.startTime === identity.startTime;
 }
 

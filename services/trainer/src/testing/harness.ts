@@ -26,7 +26,7 @@ export interface Behaviour {
 }
 
 const FAKE_RUNTIME = fileURLToPath(new URL('fake-runtime.mjs', import.meta.url));
-export const RUNNER = fileURLToPath(new URL('../../../runner/dist/main.js', import.meta.url));
+const RUNNER = fileURLToPath(new URL('../../../runner/dist/main.js', import.meta.url));
 export const TRAINER = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');

@@ -15,7 +15,7 @@ import type { AdviceNote, Diagnosis } from '@luthier/planner';
 
 export type JobAttempt = JobRecord['attempts'][number];
 export type JobProgress = NonNullable<JobRecord['progress']>;
-export type JobResult = NonNullable<JobRecord['result']>;
+type JobResult = NonNullable<JobRecord['result']>;
 
 /** What training remembers of a prepared dataset. */
 export interface PreparedData {
@@ -90,7 +90,7 @@ export const STATUS_TRANSITIONS: Readonly<Record<JobStatus, readonly JobStatus[]
 const RUN_PHASES: readonly JobPhase[] = ['scheduling', 'starting', 'training', 'saving'];
 
 /** From a phase to those that may follow it. Within a run they go back when a new attempt is made. */
-export const PHASE_TRANSITIONS: Readonly<Record<JobPhase, readonly JobPhase[]>> = {
+const PHASE_TRANSITIONS: Readonly<Record<JobPhase, readonly JobPhase[]>> = {
   validating: ['preparing'],
   preparing: ['planning'],
   planning: ['queued'],

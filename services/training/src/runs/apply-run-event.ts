@@ -21,7 +21,7 @@ export interface StoredLines {
 }
 
 /** The points of a curve that one line carries. */
-export function pointsOf(event: RuntimeEvent): MetricPoint[] {
+function pointsOf(event: RuntimeEvent): MetricPoint[] {
   if (event.type === 'step') {
     const { step, loss, learningRate, gradNorm, stepMs, tokens, memory, metrics } = event;
     return named(step, {
@@ -150,7 +150,7 @@ export async function fillFromStored(
 const SMOOTHING = 0.2;
 
 /** Speed and time left from a running mean: single steps differ by row length. */
-export function progressAfter(before: JobProgress | null, event: StepEvent): JobProgress {
+function progressAfter(before: JobProgress | null, event: StepEvent): JobProgress {
   const speed = event.stepMs > 0 ? (event.tokens * 1000) / event.stepMs : null;
   const old = before?.tokensPerSecond ?? null;
   const tokensPerSecond = speed === null ? old : old === null ? speed : old + SMOOTHING * (speed - old);

@@ -1,22 +1,8 @@
 import type { StepState, Tone } from '@luthier/ui';
 import type { Job } from '../../lib/api';
 
-export const PHASES = [
-  'validating',
-  'preparing',
-  'planning',
-  'queued',
-  'scheduling',
-  'starting',
-  'training',
-  'saving',
-  'registering',
-  'evaluating',
-  'done',
-] as const satisfies readonly Job['phase'][];
-
 /** What a reader tells apart; `queued` to `starting` are one wait. */
-export const STAGES = [
+const STAGES = [
   'validating',
   'preparing',
   'planning',

@@ -1,6 +1,6 @@
 import type { JobCheckpoint, JobEvent } from '../../lib/api';
 
-export type Point = readonly [step: number, value: number];
+type Point = readonly [step: number, value: number];
 
 /** What the live stream of a job has told so far. */
 export interface LiveJob {
