@@ -89,7 +89,7 @@ describe('a run from spec to outcome', () => {
   });
 
   it('stops a run at its deadline with a checkpoint', async () => {
-    const spec = await harness.makeSpec({ steps: 100_000, stepMs: 20 }, { deadlineSeconds: 1 });
+    const spec = await harness.makeSpec({ steps: 100_000, stepMs: 20 }, { deadlineSeconds: 4 });
     await harness.runs.put('spec', spec);
     const status = await harness.waitForEnd(spec.runId);
     expect(status.reason).toBe('deadline-exceeded');
