@@ -60,6 +60,12 @@ const found = <T>(value: T | undefined, what: string): T => {
 };
 const page = <T>(items: T[]) => ({ items, has_more: false });
 const list = <T>(data: T[]) => ({ object: 'list', data, has_more: false, first_id: null, last_id: null });
+/** A page of a list that is paged by `after` and `limit`. */
+const pageOf = <T extends { id: string }>(all: readonly T[], url: URL) => {
+  const from = all.findIndex((item) => item.id === url.searchParams.get('after')) + 1;
+  const limit = Number(url.searchParams.get('limit') ?? 20);
+  return { ...list(all.slice(from, from + limit)), has_more: from + limit < all.length };
+};
 const records = (state: State): Schemas['Job'][] =>
   state.empty ? [] : [...[...state.jobs.values()].map((j) => j.record).reverse(), fixtures.baseJob, fixtures.failedJob];
 const jobOf = (state: State, jobId = ''): Schemas['Job'] =>
@@ -140,6 +146,22 @@ const HANDLERS: Record<string, Handler> = {
   'POST /v1/fine_tuning/jobs/*/cancel': ({ state, parts }) => {
     found(state.jobs.get(parts[3] ?? ''), 'job').cancel();
     return {};
+  },
+  'POST /v1/fine_tuning/jobs/*/pause': ({ state, parts }) => {
+    found(state.jobs.get(parts[3] ?? ''), 'job').pause();
+    return {};
+  },
+  'POST /v1/fine_tuning/jobs/*/resume': ({ state, parts }) => {
+    found(state.jobs.get(parts[3] ?? ''), 'job').resume();
+    return {};
+  },
+  'GET /v1/fine_tuning/jobs/*/events': ({ parts, url }) =>
+    pageOf(parts[3] === fixtures.DONE_JOB ? fixtures.doneEvents : [], url),
+  'GET /v1/fine_tuning/jobs/*/checkpoints': ({ parts, url }) =>
+    pageOf(parts[3] === fixtures.DONE_JOB ? fixtures.doneCheckpoints : [], url),
+  'GET /api/v1/jobs/*/log': ({ state, parts }) => {
+    jobOf(state, parts[3]);
+    return { text: fixtures.RUN_LOG, truncated: true };
   },
   'POST /api/v1/plan': ({ body }) => PLANNED(body),
   'GET /v1/files': ({ state }) => list(state.files),

@@ -129,7 +129,7 @@ const report = (fileId: string, rows: number, issues: Schemas['RowIssue'][]): Sc
 export const reports: Record<string, Schemas['ValidationReport']> = {
   [TRAIN_FILE]: report(TRAIN_FILE, 304, [
     issue(17, 'empty-field', 'output', 'The answer is empty.', 'Write the answer the model should give.'),
-    issue(202, 'duplicate-row', null, 'The same as line 41.', 'Remove one of them.', 'warning'),
+    issue(202, 'duplicate-row', null, 'The row says the same as line 41.', 'Remove one of them.', 'warning'),
   ]),
   [HELD_OUT_FILE]: report(HELD_OUT_FILE, 86, []),
   [BROKEN_FILE]: report(BROKEN_FILE, 0, [
@@ -209,7 +209,7 @@ export const baseJob: Schemas['Job'] = {
   id: DONE_JOB,
   status: 'succeeded',
   phase: 'done',
-  message: 'The tuned model is registered and evaluated.',
+  message: 'The job has successfully completed',
   created_at: '2026-11-22T14:09:00Z',
   finished_at: '2026-11-22T14:41:00Z',
   model: baseModel.name,
@@ -350,3 +350,43 @@ export const evaluation: Schemas['Evaluation'] = {
   verdict_reason: tunedModel.proof_reason,
   error: null,
 };
+
+const SAID = [
+  'The job has successfully completed',
+  `New fine-tuned model created: ${tunedModel.name}`,
+  ...Array.from(
+    { length: 120 },
+    (_, i) => `Step ${120 - i}/120: training loss=${(0.18 + 3.2 * Math.exp(-(119 - i) / 18)).toFixed(2)}`,
+  ),
+  'Training started on cpu',
+  'Fine-tuning job started on 2 CPU cores',
+  'The run needs about 1433 of 5940 MiB.',
+  'Prepared 303 training rows with 21904 tokens, 9120 of them trained',
+  `Validated ${TRAIN_FILE}: 303 usable rows, 1 errors, 1 warnings`,
+  `Validating training file: ${TRAIN_FILE}`,
+  `Created fine-tuning job: ${DONE_JOB}`,
+];
+/** Newest first, more than one page of them. */
+export const doneEvents: Schemas['OpenAIJobEvent'][] = SAID.map((message, index) => ({
+  object: 'fine_tuning.job.event',
+  id: id('ftevent-', `d${index}x`),
+  created_at: unix('2026-11-22T14:40:00Z') - 12 * index,
+  level: 'info',
+  type: message.startsWith('Step') ? 'metrics' : 'message',
+  message,
+  data: null,
+}));
+export const doneCheckpoints: Schemas['OpenAICheckpoint'][] = [120, 90, 60, 30].map((step) => ({
+  object: 'fine_tuning.job.checkpoint',
+  id: id('ftckpt_', `d${step}x`),
+  created_at: unix('2026-11-22T14:10:00Z') + 12 * step,
+  fine_tuning_job_id: DONE_JOB,
+  fine_tuned_model_checkpoint: `${tunedModel.name}:ckpt-step-${step}`,
+  step_number: step,
+  metrics: {},
+}));
+export const RUN_LOG = Array.from(
+  { length: 40 },
+  (_, i) =>
+    `2026-11-22T14:${20 + Math.floor(i / 3)}:00Z info step ${3 * (i + 1)}/120 loss ${(3.4 * Math.exp(-i / 9)).toFixed(4)}`,
+).join('\n');

@@ -7,18 +7,21 @@ interface Entry {
   data: unknown;
 }
 
+const isTerminal = (status: Schemas['Job']['status']): boolean =>
+  status === 'succeeded' || status === 'failed' || status === 'cancelled';
+
 /** A job that trains before one's eyes: every tick is a step, and everything is kept for replays. */
 export class LiveJob {
   record: Schemas['Job'];
   readonly entries: Entry[] = [];
   private readonly listeners = new Set<() => void>();
-  private readonly timer: ReturnType<typeof setInterval>;
+  private timer: ReturnType<typeof setInterval>;
   private step = 0;
 
   constructor(
     tail: string,
     private readonly totalSteps: number,
-    stepMs: number,
+    private readonly stepMs: number,
     change: Partial<Schemas['Job']> = {},
   ) {
     this.record = {
@@ -38,12 +41,12 @@ export class LiveJob {
       plan: plan(true),
       ...change,
     };
-    this.event('The run has started.');
+    this.event('Training started on cpu');
     this.timer = setInterval(() => this.tick(), stepMs);
   }
 
   get ended(): boolean {
-    return this.record.status !== 'running';
+    return isTerminal(this.record.status);
   }
 
   onEntry(listener: () => void): () => void {
@@ -54,7 +57,21 @@ export class LiveJob {
   cancel(): void {
     this.stop();
     this.record = { ...this.record, status: 'cancelled', message: 'Cancelled; a checkpoint is kept.' };
-    this.event('The job was cancelled.');
+    this.event('The job has been cancelled');
+    this.add('job', this.record);
+  }
+
+  pause(): void {
+    this.stop();
+    this.record = { ...this.record, status: 'paused', phase: 'queued', message: 'Paused' };
+    this.event('The job is paused');
+    this.add('job', this.record);
+  }
+
+  resume(): void {
+    this.record = { ...this.record, status: 'running', phase: 'training', message: 'Training' };
+    this.timer = setInterval(() => this.tick(), this.stepMs);
+    this.event('The job is resumed');
     this.add('job', this.record);
   }
 
@@ -80,6 +97,7 @@ export class LiveJob {
         memory_mib: 1386,
       },
     };
+    if (step % 5 === 0) this.event(`Step ${step}/${this.totalSteps}: training loss=${loss.toFixed(2)}`);
     if (step % 20 === 0) this.checkpoint(step);
     this.add('job', this.record);
     if (step < this.totalSteps) return;
@@ -90,7 +108,7 @@ export class LiveJob {
 
   private checkpoint(step: number): void {
     const checkpoint: Schemas['JobCheckpoint'] = {
-      id: id('ftckpt_', `s${step}`),
+      id: id('ftckpt_', `s${step}x`),
       created_at: new Date().toISOString(),
       job_id: this.record.id,
       step,
@@ -98,12 +116,11 @@ export class LiveJob {
       metrics: {},
     };
     this.add('checkpoint', checkpoint);
-    this.event(`Checkpoint at step ${step} is stored.`);
   }
 
   private event(message: string): void {
     const event: Schemas['JobEvent'] = {
-      id: id('ftevent-', `n${this.entries.length}`),
+      id: id('ftevent-', `n${this.entries.length}x`),
       created_at: new Date().toISOString(),
       level: 'info',
       type: 'message',

@@ -19,8 +19,28 @@ export type JobBody = paths['/v1/fine_tuning/jobs']['post']['requestBody']['cont
 const client = createClient({ baseUrl: '' });
 
 const PAGE = 25;
+const EVENTS_PAGE = 100;
+const LOG_BYTES = 65_536;
 const LIST_REFRESH_MS = 5_000;
 const WORK_REFRESH_MS = 1_500;
+
+/** What a choice offers at most, in pages. */
+const CHOICE_PAGE = 200;
+const CHOICE_PAGES_MAX = 10;
+
+/** All pages of a list, for choosing from it. */
+async function allOf<Item extends { id: string }>(
+  read: (after: { after?: string }) => Promise<{ items: Item[]; more: boolean }>,
+): Promise<Item[]> {
+  const all: Item[] = [];
+  for (let page = 0; page < CHOICE_PAGES_MAX; page += 1) {
+    const last = all.at(-1);
+    const { items, more } = await read(last ? { after: last.id } : {});
+    all.push(...items);
+    if (!more || items.length === 0) break;
+  }
+  return all;
+}
 
 const isOver = (status: Job['status']): boolean => ['succeeded', 'failed', 'cancelled'].includes(status);
 
@@ -72,6 +92,54 @@ export const evaluationQuery = (jobId: string, enabled: boolean) =>
       state.data && (state.data.state === 'completed' || state.data.state === 'failed') ? false : WORK_REFRESH_MS,
   });
 
+/** Complete, while a live stream may have dropped its oldest entries. Newest first. */
+export const eventsQuery = (jobId: string, enabled: boolean) =>
+  infiniteQueryOptions({
+    queryKey: [...keys.job(jobId), 'events'],
+    queryFn: ({ signal, pageParam }) =>
+      unwrap(
+        client.GET('/v1/fine_tuning/jobs/{job_id}/events', {
+          params: {
+            path: { job_id: jobId },
+            query: { limit: EVENTS_PAGE, ...(pageParam !== '' && { after: pageParam }) },
+          },
+          signal,
+        }),
+      ),
+    initialPageParam: '',
+    getNextPageParam: (last) => (last.has_more ? last.data.at(-1)?.id : undefined),
+    enabled,
+  });
+
+export const checkpointsQuery = (jobId: string, enabled: boolean) =>
+  infiniteQueryOptions({
+    queryKey: [...keys.job(jobId), 'checkpoints'],
+    queryFn: ({ signal, pageParam }) =>
+      unwrap(
+        client.GET('/v1/fine_tuning/jobs/{job_id}/checkpoints', {
+          params: { path: { job_id: jobId }, query: { limit: PAGE, ...(pageParam !== '' && { after: pageParam }) } },
+          signal,
+        }),
+      ),
+    initialPageParam: '',
+    getNextPageParam: (last) => (last.has_more ? last.data.at(-1)?.id : undefined),
+    enabled,
+  });
+
+/** The end of the run's log; read again and again while there is more to come. */
+export const jobLogQuery = (jobId: string, growing: boolean) =>
+  queryOptions({
+    queryKey: [...keys.job(jobId), 'log'],
+    queryFn: ({ signal }) =>
+      unwrap(
+        client.GET('/api/v1/jobs/{job_id}/log', {
+          params: { path: { job_id: jobId }, query: { tail_bytes: LOG_BYTES } },
+          signal,
+        }),
+      ),
+    refetchInterval: growing ? LIST_REFRESH_MS : false,
+  });
+
 export const filesQuery = infiniteQueryOptions({
   queryKey: [...keys.files, 'list'],
   queryFn: ({ signal, pageParam }) =>
@@ -89,7 +157,11 @@ export const filesQuery = infiniteQueryOptions({
 export const trainingFilesQuery = queryOptions({
   queryKey: [...keys.files, 'choice'],
   queryFn: ({ signal }) =>
-    unwrap(client.GET('/v1/files', { params: { query: { limit: 200, purpose: 'fine-tune' } }, signal })),
+    allOf(async (after) => {
+      const query = { limit: CHOICE_PAGE, purpose: 'fine-tune' as const, ...after };
+      const { data, has_more: more } = await unwrap(client.GET('/v1/files', { params: { query }, signal }));
+      return { items: data, more };
+    }),
 });
 
 export const fileQuery = (fileId: string) =>
@@ -120,9 +192,17 @@ export const rowsQuery = (fileId: string, offset: number, limit: number) =>
       ),
   });
 
-export const datasetsQuery = queryOptions({
-  queryKey: ['datasets'],
-  queryFn: ({ signal }) => unwrap(client.GET('/api/v1/datasets', { params: { query: { limit: 100 } }, signal })),
+export const datasetsQuery = infiniteQueryOptions({
+  queryKey: ['datasets', 'list'],
+  queryFn: ({ signal, pageParam }) =>
+    unwrap(
+      client.GET('/api/v1/datasets', {
+        params: { query: { limit: PAGE, ...(pageParam !== '' && { after: pageParam }) } },
+        signal,
+      }),
+    ),
+  initialPageParam: '',
+  getNextPageParam: (last) => (last.has_more ? last.items.at(-1)?.id : undefined),
 });
 
 export const datasetQuery = (datasetId: string) =>
@@ -135,7 +215,13 @@ export const datasetQuery = (datasetId: string) =>
 
 export const modelsQuery = queryOptions({
   queryKey: [...keys.models, 'list'],
-  queryFn: ({ signal }) => unwrap(client.GET('/api/v1/models', { params: { query: { limit: 200 } }, signal })),
+  queryFn: async ({ signal }) => ({
+    items: await allOf(async (after) => {
+      const query = { limit: CHOICE_PAGE, ...after };
+      const { items, has_more: more } = await unwrap(client.GET('/api/v1/models', { params: { query }, signal }));
+      return { items, more };
+    }),
+  }),
   refetchInterval: ({ state }) =>
     state.data?.items.some((model) => model.state === 'importing') === true ? WORK_REFRESH_MS : false,
 });
@@ -167,6 +253,10 @@ export const signOut = () => unwrap(client.DELETE('/api/v1/session'));
 export const createJob = (body: JobBody) => unwrap(client.POST('/v1/fine_tuning/jobs', { body }));
 export const cancelJob = (jobId: string) =>
   unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/cancel', { params: { path: { job_id: jobId } } }));
+export const pauseJob = (jobId: string) =>
+  unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/pause', { params: { path: { job_id: jobId } } }));
+export const resumeJob = (jobId: string) =>
+  unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/resume', { params: { path: { job_id: jobId } } }));
 export const uploadTrainingFile = (file: File) =>
   uploadFile(client, { content: file, filename: file.name, purpose: 'fine-tune' });
 export const deleteFile = (fileId: string) =>

@@ -1,7 +1,7 @@
 'use client';
 import { Button, Card, EmptyState, Table } from '@luthier/ui';
 import type { Column } from '@luthier/ui';
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import Link from 'next/link';
 import { useRouter } from 'next/navigation';
@@ -10,6 +10,7 @@ import type { Dataset, FileObject } from '../../lib/api';
 import { datasetsQuery, filesQuery, keys, uploadTrainingFile } from '../../lib/api';
 import { ErrorNotice } from '../../lib/error-notice';
 import { PageHeader } from '../../lib/page-header';
+import { MoreRows } from '../../lib/more-rows';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
@@ -17,7 +18,6 @@ import { DatasetBadge, FileBadge } from './state-badges';
 
 export function FileList() {
   const t = useTranslations('files');
-  const c = useTranslations('common');
   const router = useRouter();
   const queries = useQueryClient();
   const chooser = useRef<HTMLInputElement>(null);
@@ -54,13 +54,7 @@ export function FileList() {
         {upload.isError && <ErrorNotice error={upload.error} />}
         <Card title={t('files')} flush>
           <QueryView query={files}>{({ pages }) => <FileTable files={pages.flatMap((page) => page.data)} />}</QueryView>
-          {files.hasNextPage && (
-            <div className="flex justify-center border-t border-line p-3">
-              <Button busy={files.isFetchingNextPage} onClick={() => void files.fetchNextPage()}>
-                {c('more')}
-              </Button>
-            </div>
-          )}
+          <MoreRows query={files} />
         </Card>
         <Datasets />
       </div>
@@ -110,7 +104,7 @@ function FileTable({ files }: { files: readonly FileObject[] }) {
 function Datasets() {
   const t = useTranslations('files');
   const format = useFormat();
-  const query = useQuery(datasetsQuery);
+  const query = useInfiniteQuery(datasetsQuery);
   const columns: Column<Dataset>[] = [
     {
       key: 'name',
@@ -141,14 +135,16 @@ function Datasets() {
   return (
     <Card title={t('datasets')} flush>
       <QueryView query={query}>
-        {({ items }) =>
-          items.length === 0 ? (
+        {({ pages }) => {
+          const items = pages.flatMap((page) => page.items);
+          return items.length === 0 ? (
             <p className="px-5 pb-5 text-sm text-muted">{t('noDatasets')}</p>
           ) : (
             <Table label={t('datasets')} columns={columns} rows={items} rowKey={(dataset) => dataset.id} />
-          )
-        }
+          );
+        }}
       </QueryView>
+      <MoreRows query={query} />
     </Card>
   );
 }

@@ -50,7 +50,7 @@ function Issues({ report }: { report: ValidationReport }) {
     <>
       <ul className="mt-2 flex flex-col gap-3 text-sm">
         {report.issues.slice(0, count).map((issue, index) => (
-          <li key={index} className="flex flex-wrap gap-x-3 gap-y-1 sm:flex-nowrap">
+          <li key={index} className="flex flex-col gap-x-3 gap-y-0.5 sm:flex-row">
             <span className="w-24 shrink-0 text-xs leading-5 text-muted tabular-nums">
               {issue.line === 0 ? t('wholeFile') : t('line', { line: issue.line })}
               {issue.field !== null && <code className="block font-mono break-all">{issue.field}</code>}

@@ -41,7 +41,7 @@ export function FilePicker({ label, hint, optional = false, value, onChange }: F
             <div className="flex flex-wrap gap-2">
               <Select {...ids} className="min-w-48 flex-1" value={value} onChange={(e) => onChange(e.target.value)}>
                 <option value="">{optional ? t('form.none') : t('form.chooseFile')}</option>
-                {(files.data?.data ?? []).map((file) => (
+                {(files.data ?? []).map((file) => (
                   <option key={file.id} value={file.id}>
                     {`${file.filename} · ${format.bytes(file.bytes)} · ${format.time(file.created_at)}`}
                   </option>

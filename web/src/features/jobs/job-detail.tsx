@@ -1,22 +1,22 @@
 'use client';
-import { Button, buttonClass, Card, ConfirmDialog, FactList, Stepper } from '@luthier/ui';
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { Card, FactList, Stepper } from '@luthier/ui';
+import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import Link from 'next/link';
 import type { Job } from '../../lib/api';
-import { cancelJob, jobQuery, keys } from '../../lib/api';
-import { ErrorNotice } from '../../lib/error-notice';
+import { jobQuery } from '../../lib/api';
 import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
 import { useTold } from '../../lib/use-told';
 import { FailurePanel } from './failure-panel';
+import { JobActions } from './job-actions';
 import { JobBadge } from './job-badge';
 import { JobCurve } from './job-curve';
 import { JobHistory } from './job-history';
 import { JobResult } from './job-result';
-import { isOver, stageStates } from './job-state';
+import { stageStates } from './job-state';
 import { PlanView } from './plan-view';
 import { useLiveJob } from './use-live-job';
 
@@ -59,46 +59,6 @@ function JobPage({ job }: { job: Job }) {
         <JobHistory job={job} live={live} />
       </div>
     </>
-  );
-}
-
-function JobActions({ job }: { job: Job }) {
-  const t = useTranslations('jobs');
-  const queries = useQueryClient();
-  const cancel = useMutation({
-    mutationFn: () => cancelJob(job.id),
-    onSettled: () => queries.invalidateQueries({ queryKey: keys.jobs }),
-  });
-  if (job.status === 'succeeded' && job.tuned_model_id !== null) {
-    return (
-      <Link href={routes.playground({ model: job.tuned_model_id })} className={buttonClass('primary')}>
-        {t('try')}
-      </Link>
-    );
-  }
-  if (isOver(job.status)) {
-    return (
-      <Link href={routes.newJob({ from: job.id })} className={buttonClass()}>
-        {t('again')}
-      </Link>
-    );
-  }
-  return (
-    <div className="flex flex-col items-end gap-2">
-      <ConfirmDialog
-        trigger={
-          <Button tone="danger" busy={cancel.isPending}>
-            {t('cancel.action')}
-          </Button>
-        }
-        title={t('cancel.title')}
-        text={t('cancel.text')}
-        confirm={t('cancel.confirm')}
-        dismiss={t('cancel.keep')}
-        onConfirm={() => cancel.mutate()}
-      />
-      {cancel.isError && <ErrorNotice error={cancel.error} />}
-    </div>
   );
 }
 

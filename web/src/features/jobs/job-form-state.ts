@@ -46,7 +46,7 @@ interface Range {
   whole: boolean;
 }
 
-/** As the API takes them. */
+/** As the API takes them; more general rows than this would drown the examples. */
 export const RANGES: Readonly<Record<NumberField, Range>> = {
   epochs: { min: 1, max: 50, whole: false },
   learningRate: { min: 1e-8, max: 1, whole: false },
@@ -55,7 +55,7 @@ export const RANGES: Readonly<Record<NumberField, Range>> = {
   alpha: { min: 0.01, max: 4096, whole: false },
   cutoffLength: { min: 16, max: 131_072, whole: true },
   seed: { min: 0, max: 2_147_483_647, whole: true },
-  mixPercent: { min: 1, max: 90, whole: false },
+  mixPercent: { min: 0, max: 30, whole: false },
 };
 
 const NUMBER_FIELDS = Object.keys(RANGES) as NumberField[];
@@ -94,7 +94,8 @@ export function jobBody(form: JobForm): JobBody | null {
     training_file: form.trainingFile,
     ...(form.heldOutFile !== '' && { validation_file: form.heldOutFile }),
     ...(form.generalFile !== '' && { general_file: form.generalFile }),
-    ...(form.mixFile !== '' && { mix: { file_id: form.mixFile, share: Number(form.mixPercent) / 100 } }),
+    ...(form.mixFile !== '' &&
+      Number(form.mixPercent) > 0 && { mix: { file_id: form.mixFile, share: Number(form.mixPercent) / 100 } }),
     ...(form.suffix.trim() !== '' && { suffix: form.suffix.trim() }),
     ...given({ seed: numberOf(form.seed), cutoff_length: numberOf(form.cutoffLength) }),
     method: { type: 'supervised', supervised: { hyperparameters } },

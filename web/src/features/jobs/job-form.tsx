@@ -13,6 +13,7 @@ import { FilePicker } from './file-picker';
 import { JobSettings } from './job-settings';
 import type { JobForm } from './job-form-state';
 import { jobBody, withChange } from './job-form-state';
+import { KeepKnowledge } from './keep-knowledge';
 import { ModelPicker } from './model-picker';
 import { PlanView } from './plan-view';
 
@@ -66,6 +67,7 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
             />
           </div>
         </Card>
+        <KeepKnowledge form={form} onChange={set} />
         <Card>
           <Field label={t('form.suffix')} hint={t('form.suffixHint')}>
             {(ids) => (

@@ -1,9 +1,14 @@
 'use client';
 import { Card, Table } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
+import { useInfiniteQuery } from '@tanstack/react-query';
 import type { Job, JobEvent } from '../../lib/api';
+import { checkpointsQuery, eventsQuery } from '../../lib/api';
+import { MoreRows } from '../../lib/more-rows';
 import { useFormat } from '../../lib/use-format';
 import { useTold } from '../../lib/use-told';
+import { isOver } from './job-state';
+import { JobLog } from './job-log';
 import type { LiveJob } from './live-entries';
 
 const LEVELS: Record<JobEvent['level'], string> = { info: 'bg-line-strong', warn: 'bg-warn', error: 'bg-bad' };
@@ -13,10 +18,19 @@ export function JobHistory({ job, live }: { job: Job; live: LiveJob }) {
   const t = useTranslations('jobs');
   const format = useFormat();
   const told = useTold();
+  // The stream keeps a bounded past; what is over is read whole.
+  const over = isOver(job.status);
+  const storedEvents = useInfiniteQuery(eventsQuery(job.id, over));
+  const storedCheckpoints = useInfiniteQuery(checkpointsQuery(job.id, over));
+  const events = storedEvents.data?.pages.flatMap((page) => page.data) ?? live.events;
+  const checkpoints: readonly { id: string; step: number; created_at: number | string }[] =
+    storedCheckpoints.data?.pages.flatMap((page) =>
+      page.data.map(({ id, step_number: step, created_at }) => ({ id, step, created_at })),
+    ) ?? live.checkpoints;
   return (
     <div className="grid gap-5 lg:grid-cols-2 lg:items-start">
       <Card title={t('history.events')}>
-        {live.events.length === 0 ? (
+        {events.length === 0 ? (
           <p className="text-sm text-muted">{t('history.noEvents')}</p>
         ) : (
           <ol
@@ -24,7 +38,7 @@ export function JobHistory({ job, live }: { job: Job; live: LiveJob }) {
             tabIndex={0}
             aria-label={t('history.events')}
           >
-            {live.events.map((event) => (
+            {events.map((event) => (
               <li key={event.id} className="flex gap-3">
                 <span aria-hidden="true" className={`mt-[7px] size-1.5 shrink-0 rounded-full ${LEVELS[event.level]}`} />
                 <span className="min-w-0 grow break-words">
@@ -36,15 +50,16 @@ export function JobHistory({ job, live }: { job: Job; live: LiveJob }) {
             ))}
           </ol>
         )}
+        <MoreRows query={storedEvents} />
       </Card>
       <div className="flex min-w-0 flex-col gap-5">
-        <Card title={t('history.checkpoints')} flush={live.checkpoints.length > 0}>
-          {live.checkpoints.length === 0 ? (
+        <Card title={t('history.checkpoints')} flush={checkpoints.length > 0}>
+          {checkpoints.length === 0 ? (
             <p className="text-sm text-muted">{t('history.noCheckpoints')}</p>
           ) : (
             <Table
               label={t('history.checkpoints')}
-              rows={live.checkpoints}
+              rows={checkpoints}
               rowKey={(checkpoint) => checkpoint.id}
               columns={[
                 { key: 'step', title: t('curve.step'), cell: (checkpoint) => format.number(checkpoint.step) },
@@ -52,7 +67,9 @@ export function JobHistory({ job, live }: { job: Job; live: LiveJob }) {
               ]}
             />
           )}
+          <MoreRows query={storedCheckpoints} />
         </Card>
+        <JobLog job={job} />
         {job.attempts.length > 1 && (
           <Card title={t('history.attempts')}>
             <ol className="flex flex-col gap-2 text-sm">

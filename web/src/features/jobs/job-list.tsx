@@ -1,11 +1,12 @@
 'use client';
-import { Button, buttonClass, Card, EmptyState, Progress, Table } from '@luthier/ui';
+import { buttonClass, Card, EmptyState, Progress, Table } from '@luthier/ui';
 import type { Column } from '@luthier/ui';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import Link from 'next/link';
 import type { Job } from '../../lib/api';
 import { jobsQuery } from '../../lib/api';
+import { MoreRows } from '../../lib/more-rows';
 import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
@@ -16,7 +17,6 @@ import { isOver, progressShare } from './job-state';
 
 export function JobList() {
   const t = useTranslations('jobs');
-  const c = useTranslations('common');
   const query = useInfiniteQuery(jobsQuery);
   const newJob = (
     <Link href={routes.newJob()} className={buttonClass('primary')}>
@@ -34,13 +34,7 @@ export function JobList() {
             return <JobTable jobs={jobs} />;
           }}
         </QueryView>
-        {query.hasNextPage && (
-          <div className="flex justify-center border-t border-line p-3">
-            <Button busy={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-              {c('more')}
-            </Button>
-          </div>
-        )}
+        <MoreRows query={query} />
       </Card>
     </>
   );

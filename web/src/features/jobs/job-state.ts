@@ -17,6 +17,11 @@ export type Stage = (typeof STAGES)[number];
 export const isOver = (status: Job['status']): boolean =>
   status === 'succeeded' || status === 'failed' || status === 'cancelled';
 
+const IN_RUN: readonly Job['phase'][] = ['scheduling', 'starting', 'training', 'saving'];
+/** As the platform allows it: what waits or runs and was not asked to stop. */
+export const canPause = ({ status, phase, message }: Pick<Job, 'status' | 'phase' | 'message'>): boolean =>
+  status === 'queued' || (status === 'running' && IN_RUN.includes(phase) && !/^(Pausing|Cancelling)/.test(message));
+
 const STATUS_TONES: Record<Job['status'], Tone> = {
   validating_files: 'accent',
   queued: 'neutral',

@@ -25,6 +25,12 @@ function useAsking(): Asking {
   });
 }
 
+/** The title, which holds the suffix; of several with the same title also the end of the name, which tells them apart. */
+function labelOf(model: Model, models: readonly Model[]): string {
+  const alone = models.every(({ id, title }) => id === model.id || title !== model.title);
+  return alone ? model.title : `${model.title} · ${model.name.split(':').at(-1) ?? model.name}`;
+}
+
 export function Comparison({ models, start }: { models: readonly Model[]; start: Model }) {
   const t = useTranslations('playground');
   const [chosenId, setChosenId] = useState(start.id);
@@ -56,12 +62,16 @@ export function Comparison({ models, start }: { models: readonly Model[]; start:
     <div className="flex flex-col gap-5">
       <Card>
         <form onSubmit={submit} className="flex flex-col gap-4">
-          <Field label={t('model')} className="max-w-xl">
+          <Field
+            label={t('model')}
+            className="max-w-xl"
+            {...(chosen.name !== chosen.title && { hint: <span className="break-all">{chosen.name}</span> })}
+          >
             {(ids) => (
               <Select {...ids} value={chosen.id} onChange={(event) => change(event.target.value)}>
                 {models.map((model) => (
                   <option key={model.id} value={model.id}>
-                    {model.kind === 'tuned' ? `${model.title} · ${model.name}` : model.title}
+                    {labelOf(model, models)}
                   </option>
                 ))}
               </Select>
