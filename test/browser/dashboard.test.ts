@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { waitFor } from '@luthier/testing';
 import { FAKE_KEY } from '../../web/dev/fake-api.js';
@@ -26,6 +26,7 @@ suite('dashboard', () => {
   beforeAll(async () => {
     dashboard = await startDashboard();
   }, 60_000);
+  afterEach(async () => dashboard.leave());
   afterAll(async () => dashboard.close());
 
   const points = async (page: Page): Promise<number> =>
@@ -126,6 +127,41 @@ suite('dashboard', () => {
     await page.getByRole('alertdialog').getByRole('button', { name: 'Cancel the job' }).click();
     await page.getByText('Cancelled', { exact: true }).waitFor();
     expect(faults).toEqual([]);
+  });
+
+  it('pauses and resumes a job, and shows the log of its run to whoever asks for it', async () => {
+    const { page, faults } = await dashboard.open({ path: `/jobs/${dashboard.api.liveJobId}` });
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByText('Paused; it can go on from its last checkpoint').waitFor();
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await page.getByRole('button', { name: 'Pause' }).waitFor();
+    expect(await page.getByText('loss 3.4000').count()).toBe(0);
+    await page.getByRole('button', { name: 'Show the log' }).click();
+    await page.getByText('step 3/120 loss 3.4000').waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  it('pages through all events of a finished job, to the first', async () => {
+    const { page } = await dashboard.open({ path: `/jobs/${DONE_JOB}` });
+    await page.getByText('The job is complete.').waitFor();
+    expect(await page.getByText('The job was created.').count()).toBe(0);
+    await page.getByRole('button', { name: 'Show more', exact: true }).click();
+    await page.getByText('The job was created.').waitFor();
+    expect(await page.getByRole('table', { name: 'Checkpoints' }).getByRole('row').count()).toBe(5);
+  });
+
+  it('says in Chinese what the platform says in English', async () => {
+    const { page } = await dashboard.open({ path: `/jobs/${DONE_JOB}`, locale: 'zh-CN' });
+    await page.getByText('微调模型已就绪').waitFor();
+    await page.getByText('76 个留出问题答对 63 个，基础模型答对 0 个。').waitFor();
+    await page.getByText('训练约需 1.4 GiB，可用 5.8 GiB。').waitFor();
+    await page.getByText('第 120 步，共 120 步：损失 0.18').waitFor();
+    await page.goto(`/jobs/${FAILED_JOB}`);
+    await page.getByText('训练发散：损失变为无穷大或不是数字').first().waitFor();
+    await page.getByText('详情（原文）：The loss became NaN').waitFor();
+    await page.goto(`/files/${TRAIN_FILE}`);
+    await page.getByText('这一行与另一行重复（与第 41 行相同）').waitFor();
+    await page.getByText('请填写该字段，或删除这一行。').waitFor();
   });
 
   it('the language switch keeps the page; the first language is the browser’s', async () => {

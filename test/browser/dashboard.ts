@@ -36,6 +36,8 @@ export interface Dashboard {
   /** A page of a new visitor; signed in unless told otherwise. What the page logs as an error is kept in `faults`. */
   open: (options?: OpenOptions) => Promise<{ page: Page; faults: string[] }>;
   pid: number;
+  /** Leaves all pages, so that none of them works beside the next test. */
+  leave: () => Promise<void>;
   close: () => Promise<void>;
 }
 interface OpenOptions {
@@ -67,7 +69,7 @@ export async function startDashboard(): Promise<Dashboard> {
     executablePath: CHROMIUM,
     args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
   });
-  const contexts: BrowserContext[] = [];
+  let contexts: BrowserContext[] = [];
   const open = async (options: OpenOptions = {}): Promise<{ page: Page; faults: string[] }> => {
     const { path = '/jobs', locale = 'en-US', width = 1280, dark = false, empty = false, signedIn = true } = options;
     const context = await browser.newContext({
@@ -87,13 +89,17 @@ export async function startDashboard(): Promise<Dashboard> {
     await page.goto(path);
     return { page, faults };
   };
-  const close = async (): Promise<void> => {
+  const leave = async (): Promise<void> => {
     await Promise.all(contexts.map((context) => context.close()));
+    contexts = [];
+  };
+  const close = async (): Promise<void> => {
+    await leave();
     await browser.close();
     await Promise.all([api.close(), emptyApi.close()]);
     const exited = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await exited;
   };
-  return { api, emptyApi, open, pid: child.pid ?? 0, close };
+  return { api, emptyApi, open, pid: child.pid ?? 0, leave, close };
 }
