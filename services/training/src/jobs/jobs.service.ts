@@ -6,7 +6,7 @@ import { MessageBus } from '@luthier/messaging';
 import { advise, planRun } from '@luthier/planner';
 import { capableProfiles, whyUnsupported } from '../queue/admission.js';
 import { Projector } from '../runs/projector.js';
-import { closed, ended, stopped } from '../runs/run.js';
+import { closed, stopped } from '../runs/run.js';
 import { inventoryOf } from './advance/plan-and-queue.js';
 import { cancelled, isFinished, isInRun, paused, resumed, stopAsked } from './job.js';
 import type { Job } from './job.js';
@@ -100,7 +100,8 @@ export class JobsService {
           : 'The training has already succeeded';
         throw new AppError('job.not-cancellable', message);
       }
-      if (run?.live && run.projectedGeneration > 0) {
+      // Also when nothing is projected yet: the projection may be under way, and only the trainer knows what it began.
+      if (run?.live) {
         await tx.saveRun(stopped(run, 'cancel'));
         await tx.event({ level: 'info', type: 'message', message: 'Cancelling the job' });
         return tx.saveJob(stopAsked(job, 'cancel'));
@@ -121,11 +122,10 @@ export class JobsService {
       const possible = job.status === 'queued' || (job.status === 'running' && isInRun(job) && job.intent === 'run');
       if (!possible)
         throw new AppError('job.not-pausable', `A job that is ${job.status} (${job.phase}) cannot be paused`);
-      if (job.status === 'running' && run?.live && run.projectedGeneration > 0) {
+      if (run?.live) {
         await tx.saveRun(stopped(run, 'pause'));
         return tx.saveJob(stopAsked(job, 'pause'));
       }
-      if (run?.live) await tx.saveRun(ended(run));
       await tx.event({ level: 'info', type: 'message', message: 'The job is paused' });
       await tx.saveJob(paused(job, null));
     });
