@@ -25,8 +25,6 @@ export class Projector {
       const { projectedGeneration, generation } = run;
       if (!again && projectedGeneration === generation) return {};
       if (again && (await this.isCurrent(run))) return {};
-      // A finished run that the trainer has never heard of needs no key.
-      if (run.closed && projectedGeneration === 0) return { projectedGeneration: generation };
       await this.bucket.put('spec', specOf(run));
       return { projectedGeneration: generation };
     });
