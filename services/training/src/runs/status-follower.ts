@@ -38,8 +38,17 @@ export class StatusFollower implements OnApplicationBootstrap, OnApplicationShut
       if (change.type === 'put') await this.store(change.entry.value);
       if (change.type === 'list') {
         for (const { value } of change.entries) await this.store(value);
-        await this.worker.reproject();
+        await this.reproject();
       }
+    }
+  }
+
+  /** Not done now is done with the next list, or by the worker's sweep. */
+  private async reproject(): Promise<void> {
+    try {
+      await this.worker.reproject();
+    } catch (err) {
+      this.logger.warn({ op: 'run.reproject', ok: false, err });
     }
   }
 
