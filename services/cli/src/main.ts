@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 import { addApiCommands } from './client/api-commands.js';
+import { EndAsked } from './end-signal.js';
 import { addDemoCommand } from './demo/demo.command.js';
 import { describeFailure } from './failure.js';
 import { addProvisionCommand } from './provision.command.js';
@@ -17,5 +18,5 @@ addProvisionCommand(program);
 
 program.parseAsync().catch((thrown: unknown) => {
   process.stderr.write(`${describeFailure(thrown)}\n`);
-  process.exitCode = 1;
+  process.exitCode = thrown instanceof EndAsked ? 130 : 1;
 });

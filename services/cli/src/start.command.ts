@@ -1,6 +1,6 @@
 import { startPlatform } from '@luthier/standalone';
 import type { Command } from 'commander';
-import { untilAskedToEnd } from './until-asked-to-end.js';
+import { endSignal, untilAborted } from './end-signal.js';
 
 /** `luthier start`: the platform on this machine, until Ctrl-C. */
 export function addStartCommand(program: Command): void {
@@ -11,12 +11,12 @@ export function addStartCommand(program: Command): void {
     .option('--port <port>', 'port of dashboard and API (LUTHIER_PORT)', Number)
     .action(async (options: { home?: string; port?: number }) => {
       const say = (line: string): void => console.log(`luthier: ${line}`);
-      const platform = await startPlatform({ ...options, say });
+      const signal = endSignal(() => say('ending… (again: at once)'));
+      const platform = await startPlatform({ ...options, say, signal });
       say(`dashboard and API: ${platform.url}`);
       say(`sign in with the key in ${platform.apiKeyFile}`);
       say('Ctrl-C ends it; what runs goes on from its last checkpoint at the next start');
-      await untilAskedToEnd();
-      say('ending…');
+      await untilAborted(signal);
       await platform.stop();
     });
 }

@@ -19,6 +19,26 @@ const answers = (url: string): Promise<boolean> =>
   );
 
 describe('the platform in one process', () => {
+  it('that is asked to end while it starts stops what it has started, and says why', async () => {
+    const home = join(await tempDir('platform'), 'home');
+    const asked = new AbortController();
+    const said: string[] = [];
+    const started = startPlatform({
+      home,
+      port: 0,
+      logLevel: 'error',
+      signal: asked.signal,
+      stage: async (name, _title, work) => {
+        if (name === 'platform') setTimeout(() => asked.abort(new Error('asked to end')), 200);
+        said.push(await work());
+      },
+    });
+    await expect(started).rejects.toThrow('asked to end');
+    expect(said).toHaveLength(1);
+    const pidFile = await readFile(join(home, 'postgres', 'data', 'postmaster.pid'), 'utf8').catch(() => undefined);
+    expect(pidFile).toBeUndefined();
+  }, 60_000);
+
   it('starts in an empty home beside a taken port, says so, survives a second stop, and starts again there', async () => {
     const home = join(await tempDir('platform'), 'home');
     const taken = createServer();

@@ -29,6 +29,8 @@ export interface Platform {
 export interface PlatformOptions extends Partial<StandaloneConfig> {
   /** Told of what a person should know (another port, a server taken over). */
   say?: (line: string) => void;
+  /** Aborted while the platform starts: what was started is stopped again, and `startPlatform` rejects with its reason. */
+  signal?: AbortSignal;
   /** Wraps the stages of the start, for whoever shows them; `work` answers the sentence that ends the stage. */
   stage?: (name: string, title: string, work: () => Promise<string>) => Promise<void>;
 }
@@ -43,10 +45,12 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
   try {
     await stage('tools', 'tools ready', async () => {
       const nats = await findNatsServer({ log: say });
+      options.signal?.throwIfAborted();
       return `nats-server ${NATS_SERVER_VERSION} (${nats.source}), Postgres 18 (npm package)`;
     });
     await stage('platform', 'platform up', async () => {
-      await open(config, home, opened, say);
+      await open(config, home, opened, { say, signal: options.signal });
+      options.signal?.throwIfAborted();
       return `${opened.url ?? ''}`;
     });
   } catch (cause) {
@@ -65,7 +69,12 @@ interface Opened {
   url?: string;
 }
 
-async function open(config: StandaloneConfig, home: Home, opened: Opened, say: (line: string) => void): Promise<void> {
+async function open(
+  config: StandaloneConfig,
+  home: Home,
+  opened: Opened,
+  { say, signal }: { say: (line: string) => void; signal: AbortSignal | undefined },
+): Promise<void> {
   // Noted as they come, and all of them waited for: when one cannot start, the others are stopped again.
   const started = await Promise.allSettled([
     SupervisedServer.start('nats-server', (port) => startProvisionedNats(home, port, say), say).then(
@@ -77,6 +86,7 @@ async function open(config: StandaloneConfig, home: Home, opened: Opened, say: (
     openWeb(home, say).then((server) => server && (opened.web = server)),
   ]);
   for (const one of started) if (one.status === 'rejected') throw one.reason;
+  signal?.throwIfAborted();
   const { nats, postgres, web } = opened;
   if (!nats || !postgres) throw new Error('the servers did not start');
   const databaseUrl = await postgres.current.createDatabase('luthier');

@@ -1,8 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { startPlatform, watchPeakPss } from '@luthier/standalone';
+import type { Platform } from '@luthier/standalone';
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { untilAskedToEnd } from '../until-asked-to-end.js';
+import { endSignal, unlessEnded, untilAborted } from '../end-signal.js';
 import { bundledDemoData, ownDemoData } from './demo-data.js';
 import { demoReport } from './demo-report.js';
 import type { DemoReport } from './demo-report.js';
@@ -40,15 +41,18 @@ async function demo(options: DemoOptions): Promise<void> {
   const stages = new Stages(process.stdout);
   const startedMs = performance.now();
   const memory = watchPeakPss();
-  const platform = await startPlatform({
-    ...(options.home !== undefined && { home: options.home }),
-    ...(options.port !== undefined && { port: options.port }),
-    say: (line) => stages.print(`    ${line}`),
-    stage: (name, title, work) => stages.run(name, title, async () => ({ line: await work(), value: undefined })),
-  });
+  const signal = endSignal(() => stages.print('  ending… (again: at once)'));
   const data = await (options.data === undefined ? bundledDemoData(options.language) : ownDemoData(options.data));
+  let platform: Platform | undefined;
   try {
-    const done = await runDemo({
+    platform = await startPlatform({
+      ...(options.home !== undefined && { home: options.home }),
+      ...(options.port !== undefined && { port: options.port }),
+      signal,
+      say: (line) => stages.print(`    ${line}`),
+      stage: (name, title, work) => stages.run(name, title, async () => ({ line: await work(), value: undefined })),
+    });
+    const work = runDemo({
       stages,
       data,
       url: platform.url,
@@ -56,6 +60,7 @@ async function demo(options: DemoOptions): Promise<void> {
       model: options.model,
       seed: options.seed,
     });
+    const done = await unlessEnded(signal, work);
     const report = demoReport.parse({
       ...done,
       peakPssMib: memory.peakMib() ?? null,
@@ -70,11 +75,10 @@ async function demo(options: DemoOptions): Promise<void> {
       stages.print(
         `\n  dashboard: ${platform.url}\n  sign in with the key in ${platform.apiKeyFile}\n  Ctrl-C ends it`,
       );
-      await untilAskedToEnd();
+      await untilAborted(signal);
     }
   } finally {
     memory.stop();
-    await data.dispose();
-    await platform.stop();
+    await (platform?.stop() ?? Promise.resolve()).finally(() => data.dispose());
   }
 }

@@ -192,6 +192,7 @@ async function registerAndEvaluate(
               e.progress.total > 0 &&
               stage.live(`${bar(e.progress.done / e.progress.total)} ${e.progress.done}/${e.progress.total} answers`),
           )
+          .catch(() => undefined) // the next look shows it
           .finally(() => (busy = false));
       },
     );
