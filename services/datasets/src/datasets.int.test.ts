@@ -23,6 +23,7 @@ import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
 import type { TestDatabase, TestNats, TestPostgres } from '@luthier/testing';
 import { datasetsConfigSchema, startDatasets } from './index.js';
 import type { DatasetsConfig } from './index.js';
+import { FakeTraining } from './testing/fake-training.js';
 import { TINY_END, TINY_START, putTinyTokenizer } from './testing/tiny-tokenizer.js';
 
 let nats: TestNats;
@@ -33,6 +34,7 @@ let service: RunningService;
 let bus: MessageBus;
 let store: FileArtifactStore;
 let model: ArtifactRef;
+let training: FakeTraining;
 
 beforeAll(async () => {
   [nats, postgres] = await Promise.all([startNats(), startPostgres()]);
@@ -50,6 +52,8 @@ beforeAll(async () => {
   });
   store = new FileArtifactStore(config.artifactsDir);
   model = await putTinyTokenizer(store, `artifact://models/${newId('model')}/weights`);
+  training = new FakeTraining(connection);
+  await training.start();
   service = await startDatasets(config);
 }, 60_000);
 
@@ -226,5 +230,36 @@ describe('preparation', () => {
     await expect(bus.request(getDataset, { datasetId: done.id })).rejects.toMatchObject({ code: 'dataset.not-found' });
     expect((await store.list(`artifact://datasets/${done.id}`)).items).toEqual([]);
     await expect(bus.request(getFile, { fileId: id })).rejects.toMatchObject({ code: 'file.not-found' });
+  });
+
+  it.each(['the file itself', 'a dataset that was prepared from it'])(
+    'deletes nothing while an unfinished job uses %s, and names the job',
+    async (used) => {
+      const { id } = await upload(rows(2, used));
+      const done = await prepared((await bus.request(prepareDataset, order([id]))).id);
+      const jobId = newId('job');
+      training.users.set(used === 'the file itself' ? id : done.id, [jobId]);
+      await expect(bus.request(deleteFile, { fileId: id })).rejects.toMatchObject({
+        code: 'file.in-use',
+        message: `The file is used by the job ${jobId}`,
+        param: 'file_id',
+        hint: expect.stringContaining('cancel'),
+      });
+      expect(await bus.request(getDataset, { datasetId: done.id })).toMatchObject({ state: 'ready' });
+      expect((await bus.request(readRows, { fileId: id })).rows).toHaveLength(2);
+      training.users.clear();
+      await expect(bus.request(deleteFile, { fileId: id })).resolves.toEqual({ fileId: id });
+    },
+  );
+
+  it('deletes nothing while training cannot be asked who uses the file; the same request does later', async () => {
+    const { id } = await upload(rows(2, 'alone'));
+    await validated(id);
+    await training.stop();
+    const refused: unknown = await bus.request(deleteFile, { fileId: id }).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'service.unavailable', retryable: true });
+    expect((await bus.request(readRows, { fileId: id })).rows).toHaveLength(2);
+    await training.start();
+    await expect(bus.request(deleteFile, { fileId: id })).resolves.toEqual({ fileId: id });
   });
 });

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { Inject, Injectable, Module } from '@nestjs/common';
 import type { DynamicModule, OnApplicationBootstrap, OnApplicationShutdown } from '@nestjs/common';
 import { ArtifactStore, FileArtifactStore } from '@luthier/artifacts';
+import { MessageBus } from '@luthier/messaging';
 import { DatabaseModule, LOGGER, ServiceMetrics } from '@luthier/service-kit';
 import type { Logger } from '@luthier/service-kit';
 import type { DatasetsConfig } from './datasets.config.js';
@@ -64,9 +65,8 @@ export function datasetsModule(config: DatasetsConfig): DynamicModule {
       },
       {
         provide: FilesService,
-        inject: [FileStore, DatasetStore, ArtifactStore, Validator],
-        useFactory: (files: FileStore, datasets: DatasetStore, artifacts: ArtifactStore, validator: Validator) =>
-          new FilesService(files, datasets, artifacts, validator),
+        inject: [FileStore, DatasetStore, ArtifactStore, Validator, MessageBus],
+        useFactory: (...parts: ConstructorParameters<typeof FilesService>) => new FilesService(...parts),
       },
       {
         provide: PreparationService,

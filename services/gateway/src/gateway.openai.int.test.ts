@@ -218,6 +218,15 @@ describe('the official OpenAI SDK against the gateway', () => {
     expect(thrown).toMatchObject({ code: 'file.in-use' });
     const raw = await gateway.call(`/v1/files/${file.id}`, { method: 'DELETE' });
     expect([raw.status, raw.headers.get('x-should-retry')]).toEqual([409, 'false']);
+    expect(await raw.json()).toEqual({
+      error: {
+        message: 'A job uses the file',
+        type: 'conflict_error',
+        param: null,
+        code: 'file.in-use',
+        hint: 'Wait for, or cancel, the jobs named in the message.',
+      },
+    });
   });
 
   it('refuses a missing and a wrong key', async () => {

@@ -1,9 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import {
+  FILE_USERS_MAX,
   cancelJob,
   createJob,
   getJob,
+  listFileUsers,
   listJobCheckpoints,
   listJobEvents,
   listJobMetrics,
@@ -219,6 +221,40 @@ describe('a job', () => {
     const plan = await bus.request(planJob, wish);
     expect(plan).toMatchObject({ verdict: 'fits', steps: 60, tokens: 12_000 });
     expect(plan.estimatedSeconds).toBeGreaterThan(0);
+  });
+});
+
+describe('a file', () => {
+  const users = async (fileId: string, datasetIds: string[] = []): Promise<string[]> =>
+    (await bus.request(listFileUsers, { fileId, datasetIds })).jobIds;
+
+  it.each(['trainingFile', 'validationFile', 'generalFile', 'mix'] as const)(
+    'is used as %s until the job has ended, also while the job is paused',
+    async (role) => {
+      peers.script.push({ untilStep: 3, untilStopped: true });
+      const fileId = peers.file();
+      const { id } = await create({ [role]: role === 'mix' ? { fileId, share: 0.1 } : fileId });
+      await waitFor(async () => (await get(id)).progress?.step === 3);
+      expect(await users(fileId)).toEqual([id]);
+      expect(await users(peers.file())).toEqual([]);
+      await bus.request(pauseJob, { jobId: id });
+      const { trainDatasetId } = await until(id, 'paused');
+      expect(await users(fileId)).toEqual([id]);
+      expect(await users(peers.file(), ['ds-other', trainDatasetId ?? ''])).toEqual([id]);
+      await bus.request(cancelJob, { jobId: id });
+      await until(id, 'cancelled');
+      expect(await users(fileId)).toEqual([]);
+    },
+  );
+
+  it('names at most as many users as an answer holds, oldest first, and says that there are more', async () => {
+    peers.datasetState = 'preparing';
+    const trainingFile = peers.file();
+    const made: string[] = [];
+    for (let count = 0; count <= FILE_USERS_MAX; count += 1) made.push((await create({ trainingFile })).id);
+    const { jobIds, hasMore } = await bus.request(listFileUsers, { fileId: trainingFile });
+    expect(jobIds).toEqual(made.slice(0, FILE_USERS_MAX));
+    expect(hasMore).toBe(true);
   });
 });
 

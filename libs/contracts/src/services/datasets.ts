@@ -131,11 +131,12 @@ export const listFiles = defineRequest({
   request: pageQuery.extend({ purpose: z.enum(FILE_PURPOSES).optional() }),
   response: page(fileRecord),
 });
+/** Refused while an unfinished job uses the file, and while training cannot be asked whether one does. */
 export const deleteFile = defineRequest({
   subject: `${s}.delete-file`,
   request: z.object({ fileId: z.string() }),
   response: z.object({ fileId: z.string() }),
-  errors: ['file.not-found', 'file.in-use'],
+  errors: ['file.not-found', 'file.in-use', 'service.unavailable'],
 });
 export const getValidation = defineRequest({
   subject: `${s}.get-validation`,

@@ -256,6 +256,19 @@ export const readJobStream = defineRequest({
   response: z.object({ entries: z.array(streamEntry), ended: z.boolean() }),
   errors: ['job.not-found'],
 });
+/** How many users of a file one answer names. */
+export const FILE_USERS_MAX = 20;
+/** Unfinished jobs that read a file, or a dataset prepared from it; oldest first. */
+export const listFileUsers = defineRequest({
+  subject: `${s}.list-file-users`,
+  request: z.object({
+    fileId: z.string(),
+    /** Equal content is prepared once: a dataset made from this file may serve a job that names another one. */
+    datasetIds: z.array(z.string()).max(10_000).default([]),
+  }),
+  response: z.object({ jobIds: z.array(idOf('job')).max(FILE_USERS_MAX), hasMore: z.boolean() }),
+  timeoutMs: 3_000,
+});
 /** Memory, time and steps for a job that is not submitted. */
 export const planJob = defineRequest({
   subject: `${s}.plan-job`,

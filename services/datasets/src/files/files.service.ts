@@ -1,7 +1,8 @@
-import { AppError } from '@luthier/contracts';
+import { AppError, listFileUsers } from '@luthier/contracts';
 import type { FileRecord, Page, readRows, ResponseOf, ValidationReport } from '@luthier/contracts';
 import type { ArtifactStore } from '@luthier/artifacts';
 import { isFormatError } from '@luthier/formats';
+import type { MessageBus } from '@luthier/messaging';
 import type { DatasetStore } from '../preparation/dataset.store.js';
 import type { FileStore, NewFile, StoredFile } from './file.store.js';
 import { pageOfRows } from './page-of-rows.js';
@@ -14,6 +15,7 @@ export class FilesService {
     private readonly datasets: DatasetStore,
     private readonly artifacts: ArtifactStore,
     private readonly validator: Validator,
+    private readonly bus: MessageBus,
   ) {}
 
   /** Idempotent by id. Results of our own jobs are not training data and are not looked at. */
@@ -75,12 +77,25 @@ export class FilesService {
     }
   }
 
-  /** Deletes the file and every dataset that was prepared from it. @throws AppError `file.in-use` during a preparation. */
+  /**
+   * Deletes the file and every dataset that was prepared from it.
+   * @throws AppError `file.in-use` while an unfinished job or a preparation reads it; `service.unavailable` when training
+   * cannot say whether a job does.
+   */
   async delete(fileId: string): Promise<{ fileId: string }> {
     const { record } = await this.find(fileId);
     const derived = await this.datasets.preparedFrom(fileId);
+    await this.refuseWhileUsed(
+      fileId,
+      derived.map(({ id }) => id),
+    );
     const busy = derived.filter(({ state }) => state === 'preparing').map(({ id }) => id);
-    if (busy.length > 0) throw new AppError('file.in-use', `The file is being prepared for ${busy.join(', ')}`);
+    if (busy.length > 0) {
+      throw new AppError('file.in-use', `The file is being prepared for ${busy.join(', ')}`, {
+        param: 'file_id',
+        hint: 'Wait until the preparation has ended, then delete the file again.',
+      });
+    }
     for (const { id } of derived) {
       await this.datasets.remove(id);
       await this.artifacts.remove(`artifact://datasets/${id}`);
@@ -88,5 +103,26 @@ export class FilesService {
     await this.store.remove(fileId);
     await this.artifacts.remove(record.uri);
     return { fileId };
+  }
+
+  private async refuseWhileUsed(fileId: string, datasetIds: string[]): Promise<void> {
+    const { jobIds, hasMore } = await this.usersOf(fileId, datasetIds);
+    if (jobIds.length === 0) return;
+    const names = `${jobIds.join(', ')}${hasMore ? ' and others' : ''}`;
+    throw new AppError('file.in-use', `The file is used by ${jobIds.length === 1 ? 'the job' : 'the jobs'} ${names}`, {
+      param: 'file_id',
+    });
+  }
+
+  private async usersOf(fileId: string, datasetIds: string[]): Promise<ResponseOf<typeof listFileUsers>> {
+    try {
+      return await this.bus.request(listFileUsers, { fileId, datasetIds });
+    } catch (cause) {
+      throw new AppError(
+        'service.unavailable',
+        'Nothing was deleted: training did not answer whether a job uses the file',
+        { cause },
+      );
+    }
   }
 }

@@ -84,6 +84,29 @@ export class PgJobStore extends JobStore {
       .limit(options.limit);
   }
 
+  /** The index by status leaves only unfinished jobs to look into, and those are few. */
+  override async unfinishedUsing({
+    fileId,
+    datasetIds,
+    limit,
+  }: Parameters<JobStore['unfinishedUsing']>[0]): ReturnType<JobStore['unfinishedUsing']> {
+    const request = sql`${jobs.data}->'request'`;
+    const files = sql`(${request}->>'trainingFile', ${request}->>'validationFile', ${request}->>'generalFile', ${request}->'mix'->>'fileId')`;
+    const datasets = sql`array[${jobs.data}->>'trainDatasetId', ${jobs.data}->>'heldOutDatasetId']`;
+    const ids = sql`array(select jsonb_array_elements_text(${JSON.stringify(datasetIds)}::jsonb))`;
+    const rows = await this.database
+      .select({ id: jobs.id })
+      .from(jobs)
+      .where(and(inArray(jobs.status, UNFINISHED), sql`(${fileId} in ${files} or ${datasets} && ${ids})`))
+      .orderBy(asc(jobs.seq))
+      .limit(limit + 1);
+    const { items, hasMore } = pageOf(
+      rows.map(({ id }) => id),
+      limit,
+    );
+    return { jobIds: items, hasMore };
+  }
+
   override async countByStatus(): Promise<{ status: string; count: number }[]> {
     return this.database
       .select({ status: jobs.status, count: sql<number>`count(*)::int` })

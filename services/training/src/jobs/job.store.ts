@@ -72,6 +72,12 @@ export abstract class JobStore {
   ): Promise<{ items: JobRecord[]; hasMore: boolean }>;
   /** Ids of unfinished jobs, oldest first. */
   abstract unfinished(options: { afterSeq: number; limit: number }): Promise<{ id: string; seq: number }[]>;
+  /** Unfinished jobs that name the file, or train or score on one of the datasets; oldest first. */
+  abstract unfinishedUsing(query: {
+    fileId: string;
+    datasetIds: readonly string[];
+    limit: number;
+  }): Promise<{ jobIds: string[]; hasMore: boolean }>;
   abstract countByStatus(): Promise<{ status: string; count: number }[]>;
   /** Runs `change` under the job's lock. @throws AppError `job.not-found`. */
   abstract change<T>(jobId: string, change: (tx: JobTransaction) => Promise<T>): Promise<T>;

@@ -1,9 +1,11 @@
 import { Controller } from '@nestjs/common';
 import {
+  FILE_USERS_MAX,
   cancelJob,
   createJob,
   getJob,
   isTerminalJobStatus,
+  listFileUsers,
   listJobCheckpoints,
   listJobEvents,
   listJobMetrics,
@@ -84,6 +86,11 @@ export class JobsRpc {
     const { status } = await this.service.get(jobId);
     const entries = await this.store.readStream(jobId, after, limit);
     return { entries, ended: isTerminalJobStatus(status) && entries.length < limit };
+  }
+
+  @OnRequest(listFileUsers)
+  async fileUsers({ fileId, datasetIds }: Asked<typeof listFileUsers>): Answer<typeof listFileUsers> {
+    return this.store.unfinishedUsing({ fileId, datasetIds, limit: FILE_USERS_MAX });
   }
 
   @OnRequest(planJob)
