@@ -75,7 +75,7 @@ export const CONSUMERS: readonly ConsumerSpec[] = [
     'luthier.v1.event.evaluation.>',
   ]),
   consumer(EVENT_STREAM, 'evaluation', ['luthier.v1.event.registry.>']),
-  consumer(EVENT_STREAM, 'registry', ['luthier.v1.event.evaluation.>']),
+  consumer(EVENT_STREAM, 'registry', ['luthier.v1.event.evaluation.>', 'luthier.v1.event.training.job.succeeded']),
   consumer(EVENT_STREAM, 'gateway', ['luthier.v1.event.>']),
   consumer(RUN_STREAM, 'training-runs', ['luthier.v1.run.>']),
 ];

@@ -9,6 +9,7 @@ import {
   getModel,
   idTail,
   importModel,
+  jobSucceeded,
   listCatalog,
   listModels,
   newId,
@@ -23,6 +24,7 @@ import type { RunningService } from '@luthier/service-kit';
 import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
 import type { TestDatabase, TestNats, TestPostgres } from '@luthier/testing';
 import { jetstream } from '@nats-io/jetstream';
+import { Client } from 'pg';
 import { CATALOGUE } from './catalogue/catalogue.js';
 import { expectedTensors } from './import/check-model-folder.js';
 import { registryConfigSchema, startRegistry } from './index.js';
@@ -214,6 +216,20 @@ describe('importing a base model', () => {
   }, 90_000);
 });
 
+async function announce(subject: string, key: string, payload: object): Promise<void> {
+  await jetstream(bus.connection).publish(subject, JSON.stringify(payload), { msgID: `${subject}:${key}` });
+}
+
+async function handled(eventId: string): Promise<boolean> {
+  const client = new Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    return (await client.query('select from registry.inbox where event_id = $1', [eventId])).rowCount === 1;
+  } finally {
+    await client.end();
+  }
+}
+
 describe('tuned models', () => {
   it('registers one model per job, with an adapter that outlives the run, and never gives the base for an unknown name', async () => {
     const base = await importFolder('base-of-tuned', await modelFolder());
@@ -242,10 +258,16 @@ describe('tuned models', () => {
       verdict: 'better' as const,
       verdictReason: 'shown',
     };
-    await jetstream(bus.connection).publish(evaluationCompleted.subject, JSON.stringify(verdict), {
-      msgID: `${evaluationCompleted.subject}:${verdict.evaluationId}`,
-    });
-    await waitFor(async () => (await bus.request(getModel, { model: first.id })).model.proof === 'better');
+    const model = async (): Promise<ModelRecord> => (await bus.request(getModel, { model: first.id })).model;
+    const succeeded = { jobId, status: 'succeeded', modelId: first.id, code: null, unprovenBecause: 'too late' };
+    await announce(jobSucceeded.subject, jobId, succeeded);
+    await waitFor(async () => (await model()).proofReason === 'too late');
+    expect((await model()).proof).toBe('unproven');
+    await announce(evaluationCompleted.subject, verdict.evaluationId, verdict);
+    await waitFor(async () => (await model()).proof === 'better');
+    await announce(jobSucceeded.subject, `${jobId}-again`, { ...succeeded, unprovenBecause: 'later' });
+    await waitFor(() => handled(`${jobSucceeded.subject}:${jobId}-again`));
+    expect(await model()).toMatchObject({ proof: 'better', proofReason: 'shown' });
 
     await bus.request(deleteModel, { model: first.id });
     expect((await store.list(`artifact://models/${first.id}`)).items).toEqual([]);

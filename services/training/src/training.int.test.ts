@@ -122,6 +122,11 @@ const outbox = async (jobId: string): Promise<string[]> =>
     ({ subject }) => subject,
   );
 
+const announced = async (jobId: string): Promise<object[]> =>
+  (await query<{ payload: object }>(`select payload from training.outbox where payload->>'jobId' = $1`, [jobId])).map(
+    ({ payload }) => payload,
+  );
+
 /** What is under way in the database is rolled back, as when the process is killed; then the process goes. */
 async function crash(): Promise<void> {
   await query(
@@ -155,10 +160,11 @@ describe('a job', () => {
       'Validating training file: file-',
       'Step 10/10: training loss=2.90',
       'New fine-tuned model created: ft:tiny-chat',
-      'The job has successfully completed',
     ]) {
       expect(said.some((message) => message.includes(part))).toBe(true);
     }
+    expect(said.at(-1)).toBe('The job has successfully completed');
+    expect(await announced(id)).toMatchObject([{ unprovenBecause: null }]);
     const entries = await stream(id);
     expect(entries.map((entry) => entry.id)).toEqual(numbered(entries.length));
     expect(entries.at(-1)).toMatchObject({ type: 'job', data: { status: 'succeeded' } });
@@ -213,7 +219,30 @@ describe('a job', () => {
     peers.evaluationState = 'failed';
     const { id } = await create();
     const job = await until(id, 'succeeded');
-    expect(job.message).toContain('No answers came back.');
+    expect(job.message).toBe('The job has succeeded, but the model is unproven: No answers came back.');
+    expect((await messages(id)).at(-1)).toBe(job.message);
+    expect(job.evaluationId).not.toBeNull();
+    expect(await announced(id)).toMatchObject([{ unprovenBecause: 'No answers came back.' }]);
+  });
+
+  it('without rows to compare on has no evaluation and says that nothing is proven', async () => {
+    const { id } = await create({ validationFile: null, generalFile: null });
+    const job = await until(id, 'succeeded');
+    expect(peers.evaluations.has(id)).toBe(false);
+    expect(job.evaluationId).toBeNull();
+    expect(job.message).toMatch(
+      /^The job has succeeded, but the model is unproven: .*no held-out rows.*validation_file/,
+    );
+    expect((await messages(id)).at(-1)).toBe(job.message);
+    expect(await announced(id)).toMatchObject([
+      { modelId: job.tunedModelId, unprovenBecause: expect.stringContaining('no held-out rows') },
+    ]);
+  });
+
+  it('with general questions alone is still asked what was forgotten', async () => {
+    const { id } = await create({ validationFile: null, generalFile: peers.file() });
+    await until(id, 'succeeded');
+    expect(peers.evaluations.has(id)).toBe(true);
   });
 
   it('can be planned without being submitted', async () => {

@@ -286,7 +286,10 @@ const ended = z.object({
 });
 export const jobSucceeded = defineEvent({
   subject: 'luthier.v1.event.training.job.succeeded',
-  schema: ended,
+  schema: ended.extend({
+    /** Why nothing is claimed of the model, in a sentence; null: its evaluation says what it is worth. */
+    unprovenBecause: z.string().nullable().default(null),
+  }),
   key: (e) => e.jobId,
 });
 export const jobFailed = defineEvent({

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { and, asc, desc, eq, or, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, isNull, or, sql } from 'drizzle-orm';
 import type { ModelRecord, Page } from '@luthier/contracts';
 import { enqueue, handledOnce } from '@luthier/messaging';
 import type { Executor } from '@luthier/messaging';
@@ -83,6 +83,17 @@ export class PgModelStore extends ModelStore {
     await this.database.transaction((tx) =>
       handledOnce(tx, inbox, CONSUMER, eventId, async () => {
         await tx.update(models).set({ proof, proofReason: reason }).where(eq(models.id, modelId));
+      }),
+    );
+  }
+
+  override async explainUnproven(eventId: string, modelId: string, reason: string): Promise<void> {
+    await this.database.transaction((tx) =>
+      handledOnce(tx, inbox, CONSUMER, eventId, async () => {
+        await tx
+          .update(models)
+          .set({ proofReason: reason })
+          .where(and(eq(models.id, modelId), eq(models.proof, 'unproven'), isNull(models.proofReason)));
       }),
     );
   }

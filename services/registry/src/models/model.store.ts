@@ -27,6 +27,8 @@ export abstract class ModelStore {
   ): Promise<boolean>;
   /** Once per event: the proof of a model. */
   abstract setProof(eventId: string, modelId: string, proof: ModelRecord['proof'], reason: string): Promise<void>;
+  /** Once per event: why a model is unproven. What an evaluation has said of it stands. */
+  abstract explainUnproven(eventId: string, modelId: string, reason: string): Promise<void>;
   /** Removes the row and announces it. */
   abstract remove(id: string, announcement: Announcement): Promise<void>;
   abstract namesOfTuned(baseModelId: string): Promise<string[]>;

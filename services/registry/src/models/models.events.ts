@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { evaluationCompleted, evaluationFailed } from '@luthier/contracts';
+import { evaluationCompleted, evaluationFailed, jobSucceeded } from '@luthier/contracts';
 import type { EventOf } from '@luthier/contracts';
 import { OnEvent } from '@luthier/messaging';
 import type { Delivery } from '@luthier/messaging';
@@ -18,5 +18,12 @@ export class ModelsEvents {
   @OnEvent(evaluationFailed, { consumer: 'registry' })
   async failed(event: EventOf<typeof evaluationFailed>, { eventId }: Delivery): Promise<void> {
     await this.store.setProof(eventId, event.modelId, 'unproven', `The evaluation failed: ${event.message}`);
+  }
+
+  /** A job may end without an evaluation, or without waiting for it any longer. */
+  @OnEvent(jobSucceeded, { consumer: 'registry' })
+  async trained(event: EventOf<typeof jobSucceeded>, { eventId }: Delivery): Promise<void> {
+    if (event.modelId === null || event.unprovenBecause === null) return;
+    await this.store.explainUnproven(eventId, event.modelId, event.unprovenBecause);
   }
 }

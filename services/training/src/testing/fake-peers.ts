@@ -76,6 +76,8 @@ export class FakePeers {
   readonly store: FileArtifactStore;
   readonly base: ModelRecord;
   readonly registrations: string[] = [];
+  /** Jobs whose evaluation was asked for. */
+  readonly evaluations = new Set<string>();
   readonly models = new Map<string, ModelRecord>();
   readonly reports = new Map<string, ValidationReport>();
   readonly script: AttemptScript[] = [];
@@ -162,26 +164,29 @@ export class FakePeers {
       this.models.set(jobId, made);
       return made;
     });
-    answer(connection, evaluateJob, ({ jobId, modelId, baseModelId }) => ({
-      id: `eval_${jobId.slice(-20)}`,
-      jobId,
-      modelId,
-      baseModelId,
-      state: this.evaluationState,
-      createdAt: NOW,
-      finishedAt: null,
-      progress: { done: 0, total: 0 },
-      base: null,
-      tuned: null,
-      suites: {},
-      samples: [],
-      verdict: 'unproven' as const,
-      verdictReason: null,
-      error:
-        this.evaluationState === 'failed'
-          ? { code: 'internal' as const, message: 'No answers came back.', hint: '' }
-          : null,
-    }));
+    answer(connection, evaluateJob, ({ jobId, modelId, baseModelId }) => {
+      this.evaluations.add(jobId);
+      return {
+        id: `eval_${jobId.slice(-20)}`,
+        jobId,
+        modelId,
+        baseModelId,
+        state: this.evaluationState,
+        createdAt: NOW,
+        finishedAt: null,
+        progress: { done: 0, total: 0 },
+        base: null,
+        tuned: null,
+        suites: {},
+        samples: [],
+        verdict: 'unproven' as const,
+        verdictReason: null,
+        error:
+          this.evaluationState === 'failed'
+            ? { code: 'internal' as const, message: 'No answers came back.', hint: '' }
+            : null,
+      };
+    });
     answer(connection, getInventory, () => this.inventory);
     void this.train();
     await connection.flush();

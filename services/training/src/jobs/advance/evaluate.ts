@@ -7,10 +7,9 @@ import type { TrainingConfig } from '../../training.config.js';
 import { done, evaluationBegun } from '../job.js';
 import type { Job } from '../job.js';
 import type { JobTransaction } from '../job.store.js';
+import { lastWords, nothingToCompare } from '../proof.js';
 import { PhaseStep, change, mayPass, wait } from './step.js';
 import type { StepOutcome } from './step.js';
-
-const SUCCESS = 'The job has successfully completed';
 
 /** The comparison with the base. Whatever becomes of it, the model is trained and registered: the job succeeds. */
 @Injectable()
@@ -23,6 +22,8 @@ export class Evaluate extends PhaseStep {
   }
 
   override async look(job: Job): Promise<StepOutcome> {
+    const nothing = nothingToCompare(job);
+    if (nothing !== null) return change((tx) => succeed(tx, null, nothing));
     const late =
       job.evaluatingSince !== null && Date.now() - Date.parse(job.evaluatingSince) > this.config.evaluationTimeoutMs;
     try {
@@ -58,11 +59,11 @@ export class Evaluate extends PhaseStep {
   }
 }
 
-async function succeed(tx: JobTransaction, evaluationId: string | null, fault: string | null): Promise<void> {
+async function succeed(tx: JobTransaction, evaluationId: string | null, unprovenBecause: string | null): Promise<void> {
   const { job } = tx;
-  if (fault !== null) await tx.event({ level: 'warn', type: 'message', message: `Not evaluated. ${fault}` });
-  await tx.event({ level: 'info', type: 'message', message: SUCCESS });
-  const message = fault === null ? SUCCESS : `${SUCCESS}; the model is not proven: ${fault}`;
+  const message = lastWords(unprovenBecause);
+  await tx.event({ level: unprovenBecause === null ? 'info' : 'warn', type: 'message', message });
   await tx.saveJob(done({ ...job, evaluationId }, new Date().toISOString(), message));
-  await tx.announce(jobSucceeded, { jobId: job.id, status: 'succeeded', modelId: job.tunedModelId, code: null });
+  const { id: jobId, tunedModelId: modelId } = job;
+  await tx.announce(jobSucceeded, { jobId, status: 'succeeded', modelId, code: null, unprovenBecause });
 }

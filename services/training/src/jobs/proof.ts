@@ -1,0 +1,16 @@
+import type { Job } from './job.js';
+
+const SUCCESS = 'The job has successfully completed';
+
+/** Why there is nothing to compare the model with its base on, in a sentence; null: there is. Pure. */
+export function nothingToCompare({ request }: Pick<Job, 'request'>): string | null {
+  if (request.validationFile !== null || request.generalFile !== null) return null;
+  return (
+    'The job has no held-out rows, so nothing shows whether the model is better than its base; ' +
+    'give the next job a validation_file.'
+  );
+}
+
+/** The last sentence of a job that succeeded: what can be relied on, and what cannot. */
+export const lastWords = (unprovenBecause: string | null): string =>
+  unprovenBecause === null ? SUCCESS : `The job has succeeded, but the model is unproven: ${unprovenBecause}`;
