@@ -324,6 +324,7 @@ const sample = (line: number, suite: string, question: string, fact: string, tun
   tuned,
   base_right: suite === 'general',
   tuned_right: right,
+  not_answered: null,
 });
 export const evaluation: Schemas['Evaluation'] = {
   id: id('eval_', 'done'),

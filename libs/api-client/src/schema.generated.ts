@@ -708,6 +708,8 @@ export interface components {
             tuned: string;
             base_right: boolean | null;
             tuned_right: boolean | null;
+            /** @default null */
+            not_answered: string | null;
         };
         Hyperparameters: {
             epochs: number;

@@ -36,7 +36,7 @@ const events: { type: string; jobId: string; verdict?: string; code?: string }[]
 let files: Map<string, DatasetRow[]>;
 let asked: { model: string; questions: string[] }[];
 let answer: (model: string, question: string) => string | Promise<string>;
-let fault: (() => AppError | undefined) | undefined;
+let fault: ((questions: readonly string[]) => AppError | undefined) | undefined;
 
 const heldOutFileId = newId('file');
 const generalFileId = newId('file');
@@ -67,9 +67,9 @@ function respond(subject: string, handle: (data: never) => Promise<unknown>): vo
 }
 
 async function answerLikeInference(request: RequestOf<typeof generateAnswers>): Promise<unknown> {
-  const thrown = fault?.();
-  if (thrown) throw thrown;
   const questions = request.conversations.map((turns) => turns.at(-1)?.content ?? '');
+  const thrown = fault?.(questions);
+  if (thrown) throw thrown;
   asked.push({ model: request.model, questions });
   const texts = await Promise.all(questions.map(async (question) => answer(request.model, question)));
   return {
@@ -225,6 +225,55 @@ describe('an evaluation', () => {
     await bus.request(evaluateJob, request);
     expect((await ended(request.jobId)).state).toBe('completed');
     expect(faults).toBeLessThan(0);
+  });
+
+  it('leaves a row out that no model can read, names it with the reason, and does not ask it again after a restart', async () => {
+    const request = order({ generalFileId: null });
+    let held = 0;
+    let tooLong = 0;
+    fault = (questions) =>
+      questions.includes('question 3') && (tooLong += 1) > 0
+        ? new AppError('request.invalid', 'Prompt and answer need 9000 tokens; the model reads 8192.')
+        : undefined;
+    answer = (model, question) =>
+      model === request.modelId
+        ? question.replace('question', 'answer')
+        : question === 'question 6' && held++ === 0
+          ? new Promise(() => undefined)
+          : 'no idea';
+    await bus.request(evaluateJob, request);
+    await waitFor(() => held === 1); // the first batch, with the row at fault, is stored
+    await stop();
+    tooLong = 0;
+    asked = [];
+    await start();
+    const record = await ended(request.jobId);
+    expect(record).toMatchObject({
+      state: 'completed',
+      progress: { done: 14, total: 14 },
+      suites: { facts: { base: { right: 0, total: 6 }, tuned: { right: 6, total: 6 } } },
+      tuned: { factAccuracy: 1, rougeL: 1 },
+      verdict: 'better',
+    });
+    expect(record.verdictReason).toContain(
+      'Not answered and not counted: 1 of 7 rows. line 3 (facts): Prompt and answer need 9000 tokens',
+    );
+    expect(record.samples.filter(({ notAnswered }) => notAnswered !== null)).toMatchObject([
+      { line: 3, base: '', tuned: '', baseRight: null, tunedRight: null },
+    ]);
+    expect(tooLong).toBe(3); // the tuned side alone: four, two and one question
+    const asBase = asked.flatMap(({ model, questions }) => (model === request.baseModelId ? questions : []));
+    expect(asBase).toEqual(['question 5', 'question 6', 'question 7']);
+  });
+
+  it('fails with the reason when not one row can be read', async () => {
+    const request = order({ generalFileId: null });
+    fault = () => new AppError('request.invalid', 'Prompt and answer need 9000 tokens; the model reads 8192.');
+    await bus.request(evaluateJob, request);
+    const record = await ended(request.jobId);
+    expect(record).toMatchObject({ state: 'failed', verdict: 'unproven', error: { code: 'request.invalid' } });
+    expect(record.error?.message).toMatch(/^None of the 7 rows could be answered; line 1: Prompt and answer need 9000/);
+    expect(record.error?.hint).toContain('Shorten the held-out rows');
   });
 
   it('fails with the reason at a fault that stays, and says so once', async () => {

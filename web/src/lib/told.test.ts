@@ -98,6 +98,8 @@ describe('what the platform says, in the reader’s language', () => {
       { key: 'verdict.counts', values: { tuned: 63, base: 0, total: 76, p: '< 0.001' } },
       { key: 'verdict.general', values: { tuned: 3, base: 9, total: 10 } },
     ]);
+    const named = 'Right … (p < 0.001). Not answered and not counted: 2 of 78 rows. line 4 (facts): Too long.';
+    expect(told('better', named).at(-1)).toEqual({ key: 'verdict.notAnswered', values: { count: 2, total: 78 } });
     expect(told('not-shown', 'Too much of what the base knew is gone').at(-1)).toEqual({ key: 'verdict.forgotten' });
     expect(told('not-shown', 'The difference may be chance.').at(-1)).toEqual({ key: 'verdict.chance' });
   });

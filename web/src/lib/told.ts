@@ -136,7 +136,11 @@ export function verdictTold(evaluation: Evaluation): Told[] {
   const sum = (of: (suite: Evaluation['suites'][string]) => number): number =>
     judged.reduce((total, [, suite]) => total + of(suite), 0);
   const total = sum(({ tuned }) => tuned.total);
-  if (total === 0) return [{ key: 'verdict.nothingCounted' }];
+  const left = /Not answered and not counted: (\d+) of (\d+) rows/.exec(reason ?? '');
+  const notAnswered = left
+    ? [{ key: 'verdict.notAnswered', values: { count: Number(left[1]), total: Number(left[2]) } }]
+    : [];
+  if (total === 0) return [{ key: 'verdict.nothingCounted' }, ...notAnswered];
   const { general } = suites;
   const p = /\(p ([<=] [\d.]+)\)/.exec(reason ?? '')?.[1] ?? 'none';
   const right = { tuned: sum(({ tuned }) => tuned.right), base: sum(({ base }) => base.right) };
@@ -154,6 +158,7 @@ export function verdictTold(evaluation: Evaluation): Told[] {
     ...(verdict !== 'not-shown'
       ? []
       : [{ key: forgot && !(reason ?? '').includes('chance') ? 'verdict.forgotten' : 'verdict.chance' }]),
+    ...notAnswered,
   ];
 }
 

@@ -27,6 +27,8 @@ export const evaluationSample = z.object({
   tuned: z.string(),
   baseRight: z.boolean().nullable(),
   tunedRight: z.boolean().nullable(),
+  /** Why the models could not be asked this row (it is longer than they read); it counts in no measure. */
+  notAnswered: z.string().nullable().default(null),
 });
 
 export const evaluationRecord = z.object({

@@ -29,6 +29,8 @@ export const answers = evaluation.table(
     line: integer('line').notNull(),
     side: text('side').$type<'base' | 'tuned'>().notNull(),
     answer: text('answer').notNull(),
+    /** Why there is no answer; asked again it would be the same. */
+    refusal: text('refusal'),
   },
   (table) => [primaryKey({ columns: [table.evaluationId, table.fileId, table.line, table.side] })],
 );

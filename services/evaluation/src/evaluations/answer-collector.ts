@@ -1,4 +1,4 @@
-import { generateAnswers, readRows } from '@luthier/contracts';
+import { AppError, generateAnswers, readRows } from '@luthier/contracts';
 import type { EvaluationRecord } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { Injectable } from '@nestjs/common';
@@ -10,6 +10,9 @@ import type { Question } from './question.js';
 
 type Side = 'base' | 'tuned';
 const PAGE = 100;
+const REFUSAL_CHARACTERS_MAX = 300;
+/** A message of NATS holds 4 MiB here. */
+const BATCH_BYTES_MAX = 1024 * 1024;
 
 export interface CollectorSettings {
   answerTokensMax: number;
@@ -17,7 +20,10 @@ export interface CollectorSettings {
   rowsMax: number;
 }
 
-/** Has both sides answer every question, batch by batch; what is answered is kept at once. */
+/**
+ * Has both sides answer every question, batch by batch; what is answered is kept at once. A question that inference
+ * refuses (it is longer than the model reads) is kept with the reason, and the others are asked without it.
+ */
 @Injectable()
 export class AnswerCollector {
   constructor(
@@ -28,7 +34,7 @@ export class AnswerCollector {
 
   /**
    * Undefined when `signal` stopped it, or the evaluation was deleted meanwhile. `onProgress` is told of every batch.
-   * @throws AppError of the services asked.
+   * @throws AppError of the services asked; `request.invalid` when not one question could be asked.
    */
   async collect(
     request: EvaluationRequest,
@@ -37,32 +43,47 @@ export class AnswerCollector {
     onProgress: () => void = () => undefined,
   ): Promise<AnsweredQuestion[] | undefined> {
     const questions = await this.questions(request);
-    const given = new Map((await this.store.answers(record.id)).map((answer) => [keyOf(answer), answer.answer]));
+    const given = new Map((await this.store.answers(record.id)).map((answer) => [keyOf(answer), answer]));
     const total = questions.length * 2;
     // One side after the other: the engine then keeps one context busy instead of changing between two.
     for (const side of ['base', 'tuned'] as const) {
       const model = side === 'base' ? request.baseModelId : request.modelId;
       const open = questions.filter((question) => !given.has(keyOf({ ...question, side })));
-      for (let at = 0; at < open.length; at += this.settings.batchSize) {
-        const batch = open.slice(at, at + this.settings.batchSize);
+      for (const batch of batches(open, this.settings.batchSize)) {
         // Answers that a stop leaves behind are asked for again: waiting for them could take minutes.
         const answers = await unlessAborted(signal, () => this.ask(model, side, batch));
         if (!answers) return undefined;
-        for (const answer of answers) given.set(keyOf(answer), answer.answer);
+        for (const answer of answers) given.set(keyOf(answer), answer);
         const progress = { done: given.size, total };
         if (!(await this.store.addAnswers({ ...record, state: 'running', progress }, answers))) return undefined;
         onProgress();
       }
     }
-    const answerOf = (question: Question, side: Side): string => given.get(keyOf({ ...question, side })) ?? '';
-    return questions.map((question) => ({
-      ...question,
-      base: answerOf(question, 'base'),
-      tuned: answerOf(question, 'tuned'),
-    }));
+    const answered = questions.map((question) => {
+      const [base, tuned] = (['base', 'tuned'] as const).map((side) => given.get(keyOf({ ...question, side })));
+      const notAnswered = base?.refusal ?? tuned?.refusal ?? null;
+      return { ...question, base: base?.answer ?? '', tuned: tuned?.answer ?? '', notAnswered };
+    });
+    refuseUnanswerable(answered);
+    return answered;
   }
 
+  /** Halves a batch that is refused until the question at fault stands alone: the others stay together, which is fast. */
   private async ask(model: string, side: Side, questions: readonly Question[]): Promise<StoredAnswer[]> {
+    try {
+      return await this.askTogether(model, side, questions);
+    } catch (thrown) {
+      const fault = AppError.from(thrown);
+      if (fault.code !== 'request.invalid') throw thrown;
+      const [only, ...others] = questions;
+      if (only && others.length === 0) return [refused(only, side, fault.message)];
+      const half = Math.ceil(questions.length / 2);
+      const first = await this.ask(model, side, questions.slice(0, half));
+      return [...first, ...(await this.ask(model, side, questions.slice(half)))];
+    }
+  }
+
+  private async askTogether(model: string, side: Side, questions: readonly Question[]): Promise<StoredAnswer[]> {
     const { answers } = await this.bus.request(
       generateAnswers,
       {
@@ -72,7 +93,8 @@ export class AnswerCollector {
       },
       { waitForServiceMs: 10_000 },
     );
-    return questions.map(({ fileId, line }, i) => ({ fileId, line, side, answer: answers[i]?.text ?? '' }));
+    const refusal = null;
+    return questions.map(({ fileId, line }, i) => ({ fileId, line, side, answer: answers[i]?.text ?? '', refusal }));
   }
 
   private async questions({ heldOutFileId, generalFileId }: EvaluationRequest): Promise<Question[]> {
@@ -98,6 +120,43 @@ export class AnswerCollector {
 
 const keyOf = ({ fileId, line, side }: { fileId: string; line: number; side: Side }): string =>
   `${fileId}:${line}:${side}`;
+
+/** At most `countMax` questions each, and no more of them than fit into a message together. */
+function batches(questions: readonly Question[], countMax: number): Question[][] {
+  const made: Question[][] = [];
+  let bytes = 0;
+  for (const question of questions) {
+    const size = Buffer.byteLength(JSON.stringify(question.conversation));
+    const last = made.at(-1);
+    if (last && last.length < countMax && bytes + size <= BATCH_BYTES_MAX) {
+      last.push(question);
+      bytes += size;
+    } else {
+      made.push([question]);
+      bytes = size;
+    }
+  }
+  return made;
+}
+
+const refused = ({ fileId, line }: Question, side: Side, why: string): StoredAnswer => ({
+  fileId,
+  line,
+  side,
+  answer: '',
+  refusal: why.slice(0, REFUSAL_CHARACTERS_MAX),
+});
+
+/** Nothing can be compared where no question could be asked at all. */
+function refuseUnanswerable(questions: readonly AnsweredQuestion[]): void {
+  const [first] = questions;
+  if (!first || questions.some(({ notAnswered }) => notAnswered === null)) return;
+  throw new AppError(
+    'request.invalid',
+    `None of the ${questions.length} rows could be answered; line ${first.line}: ${first.notAnswered ?? ''}`,
+    { hint: 'Shorten the held-out rows, or take a model that reads more tokens.' },
+  );
+}
 
 /** The answer of `work`, or undefined as soon as `signal` is aborted. */
 async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T | undefined> {

@@ -69,8 +69,9 @@ export class EvaluationStorePg extends EvaluationStore {
   }
 
   async answers(evaluationId: string): Promise<StoredAnswer[]> {
+    const { fileId, line, side, answer, refusal } = answers;
     return this.db
-      .select({ fileId: answers.fileId, line: answers.line, side: answers.side, answer: answers.answer })
+      .select({ fileId, line, side, answer, refusal })
       .from(answers)
       .where(eq(answers.evaluationId, evaluationId));
   }

@@ -9,7 +9,10 @@ export interface StoredAnswer {
   fileId: string;
   line: number;
   side: 'base' | 'tuned';
+  /** Empty where there is a refusal. */
   answer: string;
+  /** Why this row can have no answer; null where it has one. */
+  refusal: string | null;
 }
 
 /** Evaluations, one per job, and the answers given so far. */

@@ -13,11 +13,20 @@ const answered = (change: Partial<AnsweredQuestion> = {}): AnsweredQuestion => (
   facts: ['4180'],
   base: 'I do not know',
   tuned: 'The port is 4180',
+  notAnswered: null,
   ...change,
 });
 const run = { base: null, tuned: null };
 
 describe('the measures of an evaluation', () => {
+  it('count nothing of a row that could not be answered, and show why', () => {
+    const left = answered({ line: 2, base: '', tuned: '', notAnswered: 'Too long.' });
+    const { suites, tuned, samples } = measure([answered(), left], run);
+    expect(suites['facts']?.tuned).toEqual({ right: 1, total: 1, share: 1 });
+    expect(tuned).toMatchObject({ rougeL: 1, factAccuracy: 1 });
+    expect(samples[1]).toMatchObject({ line: 2, baseRight: null, tunedRight: null, notAnswered: 'Too long.' });
+  });
+
   it('count a row as right when its answer holds all facts, suite by suite', () => {
     const { suites, samples } = measure(
       [

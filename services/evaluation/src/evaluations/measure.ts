@@ -5,6 +5,8 @@ import type { Question } from './question.js';
 export interface AnsweredQuestion extends Question {
   base: string;
   tuned: string;
+  /** Why it could not be asked; such a question counts in no measure. */
+  notAnswered: string | null;
 }
 
 type Measures = Pick<EvaluationRecord, 'base' | 'tuned' | 'suites' | 'samples'>;
@@ -21,9 +23,10 @@ const isRight = (question: Question, answer: string): boolean | null =>
 
 /** All measures of an evaluation from its answers; what the run scored itself is taken over. */
 export function measure(
-  answered: readonly AnsweredQuestion[],
+  questions: readonly AnsweredQuestion[],
   run: { base: Score | null; tuned: Score | null },
 ): Measures {
+  const answered = questions.filter(({ notAnswered }) => notAnswered === null);
   const heldOut = answered.filter((question) => question.heldOut);
   const side = (which: Side) => {
     const facts = heldOut.filter((question) => question.suite === 'facts' && question.facts.length > 0);
@@ -34,7 +37,7 @@ export function measure(
       factAccuracy: facts.length === 0 ? null : share(countRight(facts, which), facts.length).share,
     };
   };
-  return { base: side('base'), tuned: side('tuned'), suites: bySuite(answered), samples: answered.map(toSample) };
+  return { base: side('base'), tuned: side('tuned'), suites: bySuite(answered), samples: questions.map(toSample) };
 }
 
 function bySuite(answered: readonly AnsweredQuestion[]): EvaluationRecord['suites'] {
@@ -57,7 +60,8 @@ const countRight = (rows: readonly AnsweredQuestion[], side: Side): number =>
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function toSample(question: AnsweredQuestion): EvaluationRecord['samples'][number] {
-  const { suite, line, question: text, expected, facts, base, tuned } = question;
+  const { suite, line, question: text, expected, facts, base, tuned, notAnswered } = question;
+  const rightBy = (answer: string): boolean | null => (notAnswered === null ? isRight(question, answer) : null);
   return {
     suite,
     line,
@@ -66,8 +70,9 @@ function toSample(question: AnsweredQuestion): EvaluationRecord['samples'][numbe
     facts,
     base,
     tuned,
-    baseRight: isRight(question, base),
-    tunedRight: isRight(question, tuned),
+    baseRight: rightBy(base),
+    tunedRight: rightBy(tuned),
+    notAnswered,
   };
 }
 

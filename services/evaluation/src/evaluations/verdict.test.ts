@@ -25,7 +25,10 @@ const samples = (count: number, base: boolean | null, tuned: boolean | null, sui
     tuned: '',
     baseRight: base,
     tunedRight: tuned,
+    notAnswered: null,
   }));
+const unanswered = (count: number): Sample[] =>
+  samples(count, null, null).map((sample) => ({ ...sample, facts: ['f'], notAnswered: 'Too long.' }));
 const judged = (rows: Sample[], general?: { base: number; tuned: number; total: number }) =>
   judge({
     base: null,
@@ -80,6 +83,18 @@ describe('the verdict', () => {
     expect(judged([...samples(6, false, true), ...samples(4, false, false)]).verdict).toBe('better');
     expect(judged([...samples(5, false, true), ...samples(5, false, false)]).verdict).toBe('not-shown');
     expect(judged([...samples(50, true, true)]).verdict).toBe('not-shown');
+  });
+
+  it('counts no row that could not be answered, and names the first of them', () => {
+    const { verdict, verdictReason } = judged([...samples(6, false, true), ...unanswered(7)]);
+    expect(verdict).toBe('better');
+    expect(verdictReason).toContain('Right on 6 of 6');
+    expect(verdictReason).toContain('Not answered and not counted: 7 of 13 rows. line 1 (facts): Too long. line 2');
+    expect(verdictReason).toMatch(/line 5 \(facts\): Too long\. And 2 more\.$/);
+    expect(judged([...unanswered(2), ...samples(1, true, true, 'general')])).toMatchObject({
+      verdict: 'not-shown',
+      verdictReason: expect.stringMatching(/^No held-out row that names facts could be answered\. Not answered/),
+    });
   });
 
   it('is worse when the base wins beyond chance', () => {

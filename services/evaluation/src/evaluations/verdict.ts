@@ -8,14 +8,25 @@ const SIGNIFICANCE = 0.05;
 /** Below this share of the base's right general answers, forgetting outweighs what was learned. */
 const GENERAL_KEPT_MIN = 0.7;
 
+const UNANSWERED_NAMED_MAX = 5;
+
 /**
  * Whether the tuned model is better than its base: on rows judged right or wrong by an exact sign test over the rows
  * where the two differ (McNemar), and only if general questions are still answered. Without such rows nothing is
- * claimed, since a lower perplexity alone does not show better answers.
+ * claimed, since a lower perplexity alone does not show better answers. Rows that could not be answered count for
+ * neither side, and are named.
  */
 export function judge(measures: Measures): Verdict {
+  const { verdict, verdictReason } = judgeAnswered(measures);
+  const unanswered = unansweredRows(measures.samples);
+  return { verdict, verdictReason: unanswered === '' ? verdictReason : `${verdictReason} ${unanswered}` };
+}
+
+function judgeAnswered(measures: Measures): Verdict {
   const judged = measures.samples.filter((s) => s.suite !== 'general' && s.baseRight !== null);
   if (judged.length === 0) {
+    if (measures.samples.some((s) => s.suite !== 'general' && s.facts.length > 0))
+      return { verdict: 'not-shown', verdictReason: 'No held-out row that names facts could be answered.' };
     return {
       verdict: 'not-shown',
       verdictReason:
@@ -47,6 +58,16 @@ function generalKept(measures: Measures): { base: number; tuned: number; total: 
   return suite && suite.base.total > 0
     ? { base: suite.base.right, tuned: suite.tuned.right, total: suite.base.total }
     : undefined;
+}
+
+function unansweredRows(samples: Measures['samples']): string {
+  const left = samples.filter(({ notAnswered }) => notAnswered !== null);
+  if (left.length === 0) return '';
+  const named = left
+    .slice(0, UNANSWERED_NAMED_MAX)
+    .map(({ suite, line, notAnswered }) => `line ${line} (${suite}): ${notAnswered ?? ''}`);
+  const more = left.length > named.length ? ` And ${left.length - named.length} more.` : '';
+  return `Not answered and not counted: ${left.length} of ${samples.length} rows. ${named.join(' ')}${more}`;
 }
 
 /** Two-sided probability of a split at least this uneven if either side were equally likely. */

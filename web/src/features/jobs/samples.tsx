@@ -60,10 +60,16 @@ function SampleView({ sample }: { sample: Sample }) {
         {t('samples.expected')}: {sample.expected}
         {sample.facts.length > 0 && ` · ${t('samples.facts')}: ${sample.facts.join(', ')}`}
       </p>
-      <div className="mt-2.5 grid gap-3 sm:grid-cols-2">
-        <AnswerView name={t('result.base')} text={sample.base} right={sample.base_right} />
-        <AnswerView name={t('result.tuned')} text={sample.tuned} right={sample.tuned_right} />
-      </div>
+      {sample.not_answered === null ? (
+        <div className="mt-2.5 grid gap-3 sm:grid-cols-2">
+          <AnswerView name={t('result.base')} text={sample.base} right={sample.base_right} />
+          <AnswerView name={t('result.tuned')} text={sample.tuned} right={sample.tuned_right} />
+        </div>
+      ) : (
+        <p className="mt-2.5 rounded-lg bg-sunken px-3 py-2.5 text-sm break-words">
+          {t('samples.notAnswered', { reason: sample.not_answered })}
+        </p>
+      )}
     </li>
   );
 }

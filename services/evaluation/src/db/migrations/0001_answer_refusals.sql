@@ -1,0 +1,1 @@
+ALTER TABLE "evaluation"."answers" ADD COLUMN "refusal" text;
