@@ -23,6 +23,7 @@ export * from './run-events.js';
 export * from './exit-codes.js';
 export { classifyEnd, codeOfStorageError } from './classify-outcome.js';
 export type { Classification, RuntimeEnd } from './classify-outcome.js';
+export * from './run-reasons.js';
 export * from './run-state.js';
 export * from './run-endpoint.js';
 export * from './prepared-dataset.js';

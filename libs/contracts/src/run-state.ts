@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { errorCode } from './errors.js';
 import { idOf } from './ids.js';
 import { runResult } from './run-events.js';
+import { RUN_REASONS, runParams } from './run-reasons.js';
 import { sha256 } from './run-spec.js';
 
 export const runResources = z.object({
@@ -64,21 +65,6 @@ export type RunOutcome = z.output<typeof runOutcome>;
 export const RUN_PHASES = ['queued', 'scheduling', 'creating', 'starting', 'running', 'stopping', 'ended'] as const;
 export type RunPhase = (typeof RUN_PHASES)[number];
 
-export const RUN_REASONS = [
-  'waiting-for-capacity',
-  'process-starting',
-  'process-running',
-  'stop-requested',
-  'succeeded',
-  'stopped',
-  'failed',
-  'not-started',
-  'deleted-externally',
-  'deadline-exceeded',
-  'queue-deactivated',
-] as const;
-export type RunReason = (typeof RUN_REASONS)[number];
-
 /** What is: written only by the trainer (compare-and-set). Key `<runId>.status`. */
 export const runStatus = z.object({
   runId: idOf('run'),
@@ -88,6 +74,10 @@ export const runStatus = z.object({
   phase: z.enum(RUN_PHASES),
   reason: z.enum(RUN_REASONS),
   message: z.string(),
+  /** The values of the reason's sentence, so that it can be said in the reader's language. */
+  params: runParams.optional(),
+  /** What the cluster itself said, cut to 1 KiB and without control characters. */
+  excerpt: z.string().max(1024).optional(),
   objectName: z.string().optional(),
   objectUid: z.string().optional(),
   /** UIDs of the pods (locally: the one process id record) of the current incarnation. */

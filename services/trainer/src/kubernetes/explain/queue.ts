@@ -1,0 +1,101 @@
+import type { RunParams, RunReason } from '@luthier/contracts';
+import { shortText } from './excerpt.js';
+import { conditionIs, conditionsOf, textOf } from './facts.js';
+import type { Condition } from './facts.js';
+import type { AttemptView } from './view.js';
+
+/** What the Workload of Kueue says of an attempt that it has not admitted. */
+export interface QueueVerdict {
+  reason: Extract<
+    RunReason,
+    'waiting-in-queue' | 'queue-too-small' | 'queue-rejected' | 'queue-deactivated' | 'preempted' | 'no-matching-node'
+  >;
+  params: RunParams;
+  text: string;
+  fatal: boolean;
+}
+
+const MORE_NEEDED = /insufficient unused quota for (\S+) in flavor \S+, (\S+?) more needed/;
+const OVER_MAXIMUM =
+  /insufficient quota for (\S+) in flavor \S+, (?:request > maximum capacity \((\S+) > ([^)\s]+)\)|.*?(?:podsets requests \((\S+)\) \+ )?current podset request \((\S+)\) > maximum capacity \(([^)\s]+)\))/;
+/** The same without the flavour, as older and newer servers write it. */
+const OVER_MAXIMUM_SHORT = /request \((\S+)\) > maximum capacity \(([^)\s]+)\)/;
+const NO_QUEUE = /(?:LocalQueue|ClusterQueue) (\S+) (?:doesn't|does not) exist/;
+
+/** Undefined: the attempt is admitted, or there is nothing to say yet. */
+export function readWorkload(view: AttemptView): QueueVerdict | undefined {
+  const { workload } = view;
+  if (typeof workload !== 'object') return undefined;
+  const conditions = conditionsOf(workload.status?.conditions);
+  const queue = textOf(workload.spec?.queueName);
+  const inQueue: RunParams = queue === '' ? {} : { queue: shortText(queue) };
+  if (workload.spec?.active === false) {
+    const why = conditionIs(conditions, 'Evicted', 'True') ?? conditionIs(conditions, 'QuotaReserved', 'False');
+    return { reason: 'queue-deactivated', params: inQueue, text: why?.message ?? '', fatal: true };
+  }
+  if (conditionIs(conditions, 'Admitted', 'True')) return undefined;
+  const preempted = conditionIs(conditions, 'Preempted', 'True') ?? evictedByPreemption(conditions);
+  if (preempted) {
+    const step = typeof view.step === 'number' ? { step: view.step } : {};
+    return { reason: 'preempted', params: { ...inQueue, ...step }, text: preempted.message, fatal: false };
+  }
+  const waiting = conditionIs(conditions, 'QuotaReserved', 'False');
+  const position = typeof view.queuePosition === 'number' ? { position: view.queuePosition } : {};
+  return waiting
+    ? readWaiting(waiting, inQueue, position)
+    : { reason: 'waiting-in-queue', params: { ...inQueue, ...position }, text: '', fatal: false };
+}
+
+const evictedByPreemption = (conditions: readonly Condition[]): Condition | undefined => {
+  const evicted = conditionIs(conditions, 'Evicted', 'True');
+  return evicted?.reason === 'Preempted' ? evicted : undefined;
+};
+
+function readWaiting({ reason, message }: Condition, inQueue: RunParams, position: RunParams): QueueVerdict {
+  const text = message.slice(0, 8 * 1_024);
+  const over = overMaximum(text);
+  if (over || reason === 'ExceedsMaxQuota') {
+    return { reason: 'queue-too-small', params: { ...inQueue, ...over }, text, fatal: true };
+  }
+  const missing = NO_QUEUE.exec(text)?.[1];
+  if (missing !== undefined) {
+    const params = { queue: shortText(missing), cause: 'it does not exist' };
+    return { reason: 'queue-rejected', params, text, fatal: true };
+  }
+  // An inactive queue can be switched on again: it is waited for.
+  if (reason === 'Inadmissible' && !/inactive|stopped|not active/i.test(text)) {
+    return { reason: 'queue-rejected', params: { ...inQueue, ...causeOf(text) }, text, fatal: true };
+  }
+  if (reason === 'NoMatchingFlavor' || /didn't match|untolerated taint/i.test(text)) {
+    return { reason: 'no-matching-node', params: { ...inQueue, ...causeOf(text) }, text, fatal: false };
+  }
+  const [, resource, more] = MORE_NEEDED.exec(text) ?? [];
+  const lacking =
+    resource === undefined || more === undefined
+      ? {}
+      : { resource: shortText(resource), needed: /^\d{1,9}$/.test(more) ? Number(more) : shortText(more) };
+  return { reason: 'waiting-in-queue', params: { ...inQueue, ...position, ...lacking }, text, fatal: false };
+}
+
+const causeOf = (text: string): RunParams => (text.trim() === '' ? {} : { cause: shortText(text) });
+
+function overMaximum(text: string): RunParams | undefined {
+  const full = OVER_MAXIMUM.exec(text);
+  const resource = full?.[1];
+  const short = OVER_MAXIMUM_SHORT.exec(text);
+  const asked = full ? (full[2] ?? sum(full[4], full[5])) : short?.[1];
+  const most = full ? (full[3] ?? full[6]) : short?.[2];
+  if (asked === undefined || most === undefined) return undefined;
+  return {
+    ...(resource !== undefined && { resource: shortText(resource) }),
+    needed: countOf(asked),
+    limit: countOf(most),
+  };
+}
+
+const countOf = (text: string): string | number => (/^\d{1,9}$/.test(text) ? Number(text) : shortText(text));
+function sum(before: string | undefined, current: string | undefined): string | undefined {
+  if (before === undefined || current === undefined) return current;
+  const [a, b] = [countOf(before), countOf(current)];
+  return typeof a === 'number' && typeof b === 'number' ? String(a + b) : current;
+}
