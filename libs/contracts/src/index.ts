@@ -26,6 +26,7 @@ export type { Classification, RuntimeEnd } from './classify-outcome.js';
 export * from './run-reasons.js';
 export * from './run-state.js';
 export * from './run-endpoint.js';
+export * from './cluster.js';
 export * from './prepared-dataset.js';
 export * from './artifact-manifest.js';
 export * from './paging.js';

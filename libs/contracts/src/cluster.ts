@@ -1,0 +1,152 @@
+import { z } from 'zod';
+
+const count = z.int().nonnegative();
+
+/** What there is of one thing and what of it is not taken. */
+const stock = z.object({ total: z.number().nonnegative(), free: z.number().nonnegative() });
+
+/** One machine of a cluster. Memory in MiB, CPU in cores. */
+export const clusterNode = z.object({
+  name: z.string(),
+  ready: z.boolean(),
+  /** False while new pods are kept away by hand or by a condition of the node. */
+  schedulable: z.boolean(),
+  /** NVIDIA's compute capability, its first number. */
+  computeMajor: count.nullable(),
+  devices: z.array(
+    z.object({
+      /** What pods ask for: nvidia.com/gpu, nvidia.com/mig-1g.5gb, amd.com/gpu. */
+      resource: z.string(),
+      /** As the node's labels say it, e.g. NVIDIA-H100-80GB-HBM3. */
+      product: z.string().nullable(),
+      /** Memory of one device; null: not known. */
+      memoryMib: count.nullable(),
+      total: count,
+      free: count,
+    }),
+  ),
+  mig: z.enum(['none', 'single', 'mixed']),
+  /** How several pods share one device; shared devices have no memory of their own. */
+  sharing: z.enum(['none', 'time-slicing', 'mps']),
+  taints: z.array(z.object({ key: z.string(), value: z.string(), effect: z.string() })),
+  cpu: stock,
+  memoryMib: stock,
+});
+export type ClusterNode = z.output<typeof clusterNode>;
+
+/** All devices of one kind. */
+export const deviceGroup = z.object({
+  product: z.string(),
+  resource: z.string(),
+  deviceMemoryMib: count.nullable(),
+  nodes: count,
+  total: count,
+  free: count,
+  /** Most devices on one node. */
+  largestNode: count,
+});
+export type DeviceGroup = z.output<typeof deviceGroup>;
+
+/** One limit of the training namespace. Memory in MiB, CPU in cores, everything else counted. */
+export const clusterQuota = z.object({
+  name: z.string(),
+  resource: z.string(),
+  hard: z.number().nonnegative(),
+  used: z.number().nonnegative(),
+});
+export type ClusterQuota = z.output<typeof clusterQuota>;
+
+/** A queue that runs can be sent to (Kueue's LocalQueue with what its ClusterQueue may give). */
+export const clusterQueue = z.object({
+  name: z.string(),
+  clusterQueue: z.string(),
+  /** False: nothing is admitted now. */
+  active: z.boolean(),
+  pending: count,
+  admitted: count,
+  /** By flavour: what one run may have at most (null: borrowing sets no limit) and what is reserved. */
+  limits: z.array(
+    z.object({ flavor: z.string(), resource: z.string(), most: z.number().nonnegative().nullable(), used: z.number() }),
+  ),
+});
+export type ClusterQueue = z.output<typeof clusterQueue>;
+
+/** What there is to run on, for an operator's eyes. */
+export const clusterReport = z.object({
+  executor: z.enum(['process', 'kubernetes']),
+  /** One sentence. */
+  message: z.string(),
+  observedAt: z.string(),
+  namespace: z.string().nullable(),
+  nodes: z.array(clusterNode),
+  groups: z.array(deviceGroup),
+  quotas: z.array(clusterQuota),
+  /** Null: no queueing system is installed. */
+  queues: z.array(clusterQueue).nullable(),
+  /** What is watched, and whether the watch is alive. */
+  watches: z.array(z.object({ name: z.string(), connected: z.boolean(), lastSyncAgeMs: z.number() })),
+});
+export type ClusterReport = z.output<typeof clusterReport>;
+
+export const FIT_REASONS = [
+  'fits',
+  'unknown',
+  'no-nodes',
+  'no-devices',
+  'unknown-device-type',
+  'device-memory-too-small',
+  'device-too-old',
+  'devices-shared',
+  'nodes-not-allowed',
+  'nodes-not-ready',
+  'nodes-to-come',
+  'node-too-small',
+  'too-few-nodes',
+  'not-enough-cpu',
+  'not-enough-memory',
+  'devices-busy',
+  'cpu-busy',
+  'memory-busy',
+  'nodes-full',
+  'quota-exceeded',
+  'limit-exceeded',
+  'unknown-queue',
+  'queue-inactive',
+  'queue-too-small',
+  'queue-busy',
+] as const;
+export type FitReason = (typeof FIT_REASONS)[number];
+
+/** Whether a run can be placed, now or ever, and why not. `fitsNow` implies `canEverFit`. */
+export const fitAnswer = z.object({
+  canEverFit: z.boolean(),
+  fitsNow: z.boolean(),
+  reason: z.enum(FIT_REASONS),
+  /** What the sentence is made of, for other languages. */
+  params: z.record(z.string(), z.union([z.string(), z.number()])),
+  /** English, ends with what would fit where that is known. */
+  message: z.string(),
+  /** The products, as nodes spell them, that a wished type stands for; empty: no type was wished. */
+  deviceProducts: z.array(z.string()),
+  /** What would fit instead; null when nothing would or nothing is needed. */
+  nearest: z.object({ nodes: z.int().positive(), devicesPerNode: count, deviceType: z.string().nullable() }).nullable(),
+});
+export type FitAnswer = z.output<typeof fitAnswer>;
+
+/** One thing that an installation needs, looked at. */
+export const clusterCheck = z.object({
+  check: z.string(),
+  state: z.enum(['ok', 'warn', 'fail']),
+  message: z.string(),
+  /** What to do; null when nothing is to be done. */
+  fix: z.string().nullable(),
+});
+export type ClusterCheck = z.output<typeof clusterCheck>;
+
+export const doctorReport = z.object({
+  executor: z.enum(['process', 'kubernetes']),
+  /** False when a check failed; warnings do not count. */
+  ok: z.boolean(),
+  checks: z.array(clusterCheck),
+});
+export type DoctorReport = z.output<typeof doctorReport>;
