@@ -15,6 +15,7 @@ const PURE: Readonly<Record<string, readonly string[]>> = {
   '@luthier/text': ['@luthier/contracts'],
   '@luthier/artifacts': ['@luthier/contracts'],
   '@luthier/messaging': ['@luthier/contracts'],
+  '@luthier/kube': ['@luthier/contracts'],
 };
 
 describe('dependency rules', () => {
