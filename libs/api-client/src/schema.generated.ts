@@ -957,6 +957,8 @@ export interface components {
             bytes: number;
             /** @description Unix time in seconds */
             created_at: number;
+            /** @description Unix time in seconds */
+            expires_at?: number;
             filename: string;
             /** @enum {string} */
             purpose: "fine-tune" | "evals" | "user_data" | "fine-tune-results";
@@ -1232,7 +1234,7 @@ export interface operations {
                 "multipart/form-data": {
                     /** @enum {string} */
                     purpose: "fine-tune" | "evals" | "user_data" | "fine-tune-results";
-                    /** @description Accepted for compatibility; files are kept until they are deleted */
+                    /** @description The file is deleted so long after its upload, or when the last job that uses it has ended */
                     expires_after?: {
                         /** @constant */
                         anchor: "created_at";

@@ -7,5 +7,10 @@ export const datasetsConfigSchema = defineConfig('datasets', {
   ...databaseFields,
   artifactsDir: env('LUTHIER_ARTIFACTS_DIR', z.string().min(1), 'root of the artifact store'),
   workDir: env('LUTHIER_WORK_DIR', z.string().min(1), 'folder for datasets under preparation'),
+  expiryLookMs: env(
+    'LUTHIER_DATASETS_EXPIRY_LOOK_MS',
+    z.coerce.number().int().min(100).default(60_000),
+    'how often files are looked for whose time has passed',
+  ),
 });
 export type DatasetsConfig = ConfigOf<typeof datasetsConfigSchema>;

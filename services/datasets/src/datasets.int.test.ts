@@ -49,6 +49,7 @@ beforeAll(async () => {
     LUTHIER_ARTIFACTS_DIR: join(home, 'artifacts'),
     LUTHIER_WORK_DIR: join(home, 'work'),
     LUTHIER_LOG_LEVEL: 'silent',
+    LUTHIER_DATASETS_EXPIRY_LOOK_MS: '100',
   });
   store = new FileArtifactStore(config.artifactsDir);
   model = await putTinyTokenizer(store, `artifact://models/${newId('model')}/weights`);
@@ -64,11 +65,14 @@ afterAll(async () => {
   await nats?.stop();
 });
 
-async function upload(content: string, filename = 'rows.jsonl'): Promise<FileRecord> {
+async function upload(
+  content: string,
+  { filename = 'rows.jsonl', expiresAt = null as string | null } = {},
+): Promise<FileRecord> {
   const id = newId('file');
   const { uri, sizeBytes, sha256 } = await store.put(`artifact://files/${id}/content`, content);
   const createdAt = new Date().toISOString();
-  return bus.request(addFile, { id, filename, purpose: 'fine-tune', sizeBytes, sha256, uri, createdAt });
+  return bus.request(addFile, { id, filename, purpose: 'fine-tune', sizeBytes, sha256, uri, createdAt, expiresAt });
 }
 const validated = (fileId: string): Promise<FileRecord> =>
   waitFor(
@@ -156,6 +160,32 @@ describe('files', () => {
     service = await startDatasets(config);
     await validated(id);
     expect(await bus.request(getValidation, { fileId: id })).toMatchObject({ rows: 200_000, usableRows: 200_000 });
+  });
+
+  it('deletes a file when its time has passed, one that a job uses after that job, and no other', async () => {
+    const past = new Date(Date.now() - 1_000).toISOString();
+    const future = new Date(Date.now() + 3_600_000).toISOString();
+    const used = newId('file');
+    training.users.set(used, [newId('job')]);
+    const { uri, sizeBytes, sha256 } = await store.put(`artifact://files/${used}/content`, rows(1));
+    const file = { filename: 'a.jsonl', purpose: 'fine-tune' as const, sizeBytes, sha256, uri, createdAt: past };
+    await bus.request(addFile, { ...file, id: used, expiresAt: past });
+    const [expired, later, kept] = [
+      await upload(rows(1), { expiresAt: past }),
+      await upload(rows(1), { expiresAt: future }),
+      await upload(rows(1)),
+    ];
+    const gone = (fileId: string): Promise<boolean> =>
+      bus.request(getFile, { fileId }).then(
+        () => false,
+        (thrown: { code?: string }) => thrown.code === 'file.not-found',
+      );
+    await waitFor(() => gone(expired.id));
+    await waitFor(async () => !(await readdir(join(config.artifactsDir, 'files'))).includes(expired.id));
+    expect(await bus.request(getFile, { fileId: later.id })).toMatchObject({ expiresAt: future });
+    expect([await gone(used), await gone(later.id), await gone(kept.id)]).toEqual([false, false, false]);
+    training.users.delete(used);
+    await waitFor(() => gone(used));
   });
 
   it('answers file.not-found for what is not there', async () => {

@@ -7,6 +7,7 @@ import { DatabaseModule, LOGGER, ServiceMetrics } from '@luthier/service-kit';
 import type { Logger } from '@luthier/service-kit';
 import type { DatasetsConfig } from './datasets.config.js';
 import { inbox, outbox, tables } from './db/schema.js';
+import { Expiry } from './files/expiry.js';
 import { FileStore } from './files/file.store.js';
 import { PgFileStore } from './files/file.store.pg.js';
 import { FilesRpc } from './files/files.rpc.js';
@@ -22,14 +23,16 @@ class BackgroundWork implements OnApplicationBootstrap, OnApplicationShutdown {
   constructor(
     @Inject(Validator) private readonly validator: Validator,
     @Inject(PreparationService) private readonly preparation: PreparationService,
+    @Inject(Expiry) private readonly expiry: Expiry,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
     await Promise.all([this.validator.start(), this.preparation.start()]);
+    this.expiry.start();
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await Promise.all([this.validator.stop(), this.preparation.stop()]);
+    await Promise.all([this.validator.stop(), this.preparation.stop(), this.expiry.stop()]);
   }
 }
 
@@ -67,6 +70,12 @@ export function datasetsModule(config: DatasetsConfig): DynamicModule {
         provide: FilesService,
         inject: [FileStore, DatasetStore, ArtifactStore, Validator, MessageBus],
         useFactory: (...parts: ConstructorParameters<typeof FilesService>) => new FilesService(...parts),
+      },
+      {
+        provide: Expiry,
+        inject: [FileStore, FilesService, LOGGER],
+        useFactory: (store: FileStore, files: FilesService, logger: Logger) =>
+          new Expiry(store, files, logger, config.expiryLookMs),
       },
       {
         provide: PreparationService,

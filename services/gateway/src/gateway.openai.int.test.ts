@@ -39,6 +39,8 @@ describe('the official OpenAI SDK against the gateway', () => {
     });
     expect(file).toMatchObject({ object: 'file', bytes: Buffer.byteLength(text), status: 'processed' });
     expect(file.filename).toBe('rows ü.jsonl');
+    expect(file.expires_at).toBe(file.created_at + 3600);
+    expect((await openai.files.retrieve(file.id)).expires_at).toBe(file.expires_at);
     expect(Math.abs(file.created_at - Date.now() / 1000)).toBeLessThan(60);
     expect(await (await openai.files.content(file.id)).text()).toBe(text);
     expect((await openai.files.retrieve(file.id)).id).toBe(file.id);

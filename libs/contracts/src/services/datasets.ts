@@ -65,6 +65,8 @@ export const fileRecord = z.object({
   sha256,
   uri: artifactUri,
   createdAt: z.string(),
+  /** From then on it is deleted as soon as no unfinished job uses it; null: kept until somebody deletes it. */
+  expiresAt: z.iso.datetime().nullable().default(null),
   status: z.enum(['uploaded', 'processed', 'error']),
   statusDetails: z.string().nullable(),
 });

@@ -15,12 +15,13 @@ export const files = datasetsSchema.table(
     sha256: text('sha256').notNull(),
     uri: text('uri').notNull(),
     createdAt: timestamp('created_at', { withTimezone: true }).notNull(),
+    expiresAt: timestamp('expires_at', { withTimezone: true }),
     /** `uploaded` until the validation has ended. */
     status: text('status').$type<FileRecord['status']>().notNull(),
     statusDetails: text('status_details'),
     report: jsonb('report').$type<ValidationReport>(),
   },
-  (table) => [index('files_created').on(table.createdAt, table.id)],
+  (table) => [index('files_created').on(table.createdAt, table.id), index('files_expires').on(table.expiresAt)],
 );
 
 export const datasets = datasetsSchema.table(

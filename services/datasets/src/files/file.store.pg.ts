@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { and, asc, desc, eq, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, lt, sql } from 'drizzle-orm';
 import { AppError, fileValidated } from '@luthier/contracts';
 import type { FileRecord, Page, ValidationReport } from '@luthier/contracts';
 import { enqueue } from '@luthier/messaging';
@@ -11,9 +11,10 @@ import { FileStore } from './file.store.js';
 import type { NewFile, StoredFile } from './file.store.js';
 
 type Row = typeof files.$inferSelect;
-const toRecord = ({ report: _report, createdAt, ...row }: Row): FileRecord => ({
+const toRecord = ({ report: _report, createdAt, expiresAt, ...row }: Row): FileRecord => ({
   ...row,
   createdAt: createdAt.toISOString(),
+  expiresAt: expiresAt?.toISOString() ?? null,
 });
 const toStored = (row: Row): StoredFile => ({ record: toRecord(row), report: row.report });
 
@@ -26,7 +27,12 @@ export class PgFileStore extends FileStore {
   override async add(file: NewFile, status: FileRecord['status']): Promise<StoredFile> {
     await this.database
       .insert(files)
-      .values({ ...file, createdAt: new Date(file.createdAt), status })
+      .values({
+        ...file,
+        createdAt: new Date(file.createdAt),
+        expiresAt: file.expiresAt === null ? null : new Date(file.expiresAt),
+        status,
+      })
       .onConflictDoNothing();
     const stored = await this.find(file.id);
     if (!stored) throw new AppError('file.not-found', `The file ${file.id} was deleted while it was added`);
@@ -62,6 +68,16 @@ export class PgFileStore extends FileStore {
       .orderBy(asc(files.createdAt))
       .limit(10_000);
     return rows.map(toRecord);
+  }
+
+  override async expired(now: Date): Promise<string[]> {
+    const rows = await this.database
+      .select({ id: files.id })
+      .from(files)
+      .where(lt(files.expiresAt, now))
+      .orderBy(asc(files.expiresAt))
+      .limit(1_000);
+    return rows.map(({ id }) => id);
   }
 
   override async finish(

@@ -21,6 +21,8 @@ export abstract class FileStore {
   }): Promise<Page<FileRecord>>;
   /** Files whose validation has not ended, oldest first. */
   abstract unvalidated(): Promise<FileRecord[]>;
+  /** Ids of files that were to be kept until before `now`, longest past first. */
+  abstract expired(now: Date): Promise<string[]>;
   /** Stores the report of a file that waits for it and announces it. */
   abstract finish(
     fileId: string,

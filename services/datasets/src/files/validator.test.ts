@@ -14,6 +14,7 @@ const file: FileRecord = {
   sha256: 'a'.repeat(64),
   uri: 'artifact://files/file-aaaaaaaaaaaaaaaaaaaa/content',
   createdAt: '2026-01-01T00:00:00.000Z',
+  expiresAt: null,
   status: 'uploaded',
   statusDetails: null,
 };
@@ -45,6 +46,9 @@ class Ends extends FileStore {
   }
   override async unvalidated(): Promise<FileRecord[]> {
     return this.statuses.length > 0 ? [] : [file];
+  }
+  override async expired(): Promise<string[]> {
+    return [];
   }
   override async finish(_fileId: string, status: 'processed' | 'error'): Promise<void> {
     this.statuses.push(status);

@@ -9,6 +9,7 @@ export const presentFile = (file: FileRecord): z.output<typeof fileObject> => ({
   object: 'file',
   bytes: file.sizeBytes,
   created_at: unixSeconds(file.createdAt),
+  ...(file.expiresAt !== null && { expires_at: unixSeconds(file.expiresAt) }),
   filename: file.filename,
   purpose: file.purpose,
   status: file.status,

@@ -30,14 +30,17 @@ const MAX_PAGE = 1000;
 export function fileBindings({ bus, artifacts, maxFileBytes, onUploaded }: FileHandlers): RouteBinding[] {
   return [
     bindRoute(routes.createFileRoute, async ({ request, requestId }) => {
-      const { id, filename, purpose, stored } = await receiveUpload(request, artifacts, maxFileBytes);
+      const { stored, expiresAfterSeconds, ...file } = await receiveUpload(request, artifacts, maxFileBytes);
       const { uri, sizeBytes, sha256 } = stored;
-      const createdAt = new Date().toISOString();
+      const nowMs = Date.now();
+      const createdAt = new Date(nowMs).toISOString();
+      const expiresAt =
+        expiresAfterSeconds === undefined ? null : new Date(nowMs + expiresAfterSeconds * 1_000).toISOString();
       try {
-        const record = { id, filename, purpose, sizeBytes, sha256, uri, createdAt };
-        const file = presentFile(await bus.request(addFile, record, { requestId }));
+        const record = { ...file, sizeBytes, sha256, uri, createdAt, expiresAt };
+        const kept = presentFile(await bus.request(addFile, record, { requestId }));
         onUploaded(sizeBytes);
-        return file;
+        return kept;
       } catch (thrown) {
         // Where no answer came, datasets may have recorded it all the same: then the content has to stay.
         if (!(thrown instanceof AppError && thrown.code === 'request.timeout')) await artifacts.remove(uri);

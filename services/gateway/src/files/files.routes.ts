@@ -11,7 +11,7 @@ export const uploadFields = z.object({
   expires_after: z
     .object({ anchor: z.literal('created_at'), seconds: z.coerce.number().int().min(3600).max(2592000) })
     .optional()
-    .describe('Accepted for compatibility; files are kept until they are deleted'),
+    .describe('The file is deleted so long after its upload, or when the last job that uses it has ended'),
 });
 
 export const createFileRoute = defineRoute({

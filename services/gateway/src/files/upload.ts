@@ -11,6 +11,8 @@ export interface UploadedFile {
   id: string;
   filename: string;
   purpose: (typeof uploadFields.shape.purpose)['_zod']['output'];
+  /** Undefined: kept until it is deleted. */
+  expiresAfterSeconds: number | undefined;
   stored: StoredArtifact;
 }
 
@@ -38,8 +40,8 @@ export async function receiveUpload(
   try {
     const { file, fields } = await readParts(request, (content) => store.put(uri, content, { maxSizeBytes }));
     if (!file) throw new AppError('request.invalid', 'The field "file" is missing', { param: 'file' });
-    const { purpose } = parseParameters(uploadFields, Object.fromEntries(fields));
-    return { id, filename: file.filename, purpose, stored: file.stored };
+    const { purpose, expires_after: expires } = parseParameters(uploadFields, Object.fromEntries(fields));
+    return { id, filename: file.filename, purpose, expiresAfterSeconds: expires?.seconds, stored: file.stored };
   } catch (thrown) {
     await store.remove(uri);
     throw isOurs(thrown)

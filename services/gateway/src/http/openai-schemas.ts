@@ -35,6 +35,7 @@ export const fileObject = z.object({
   object: z.literal('file'),
   bytes: z.int(),
   created_at: unixSeconds,
+  expires_at: unixSeconds.optional(),
   filename: z.string(),
   purpose: z.enum(FILE_PURPOSES),
   status: z.enum(['uploaded', 'processed', 'error']),
