@@ -11,4 +11,6 @@ export { startPostgres } from './postgres.js';
 export type { PostgresOptions, PostgresProcess } from './postgres.js';
 export { endProcess, identityOf, isAlive } from './process-identity.js';
 export type { ProcessIdentity } from './process-identity.js';
+export { runServer } from './run-server.js';
+export type { ServerKind, ServerProcess } from './run-server.js';
 export { guardServer, removeWithProcess } from './watchdog.js';

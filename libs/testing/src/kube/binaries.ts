@@ -1,0 +1,132 @@
+import { execFile, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { defaultCacheDir, withFileLock } from '@luthier/local-servers';
+
+const run = promisify(execFile);
+const TOOLS = fileURLToPath(new URL('../../../../tools/', import.meta.url));
+const BUILD_TIMEOUT_MS = 60 * 60_000;
+
+/** A Go module below tools/ whose programs the tests run. */
+interface GoPrograms {
+  module: 'kube' | 'kueue';
+  programs: readonly string[];
+  /** Arguments of the linker besides -s -w: what the programs say about their version. */
+  link: string;
+  /** 19 for what nobody waits for. */
+  niceness: number;
+  /** For the message: what it costs when nothing is cached, on two cores. */
+  cost: string;
+}
+
+const VERSION = 'k8s.io/component-base/version';
+const KUBERNETES: GoPrograms = {
+  module: 'kube',
+  programs: ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'],
+  link: `-X ${VERSION}.gitVersion=v1.36.3 -X ${VERSION}.gitMajor=1 -X ${VERSION}.gitMinor=36`,
+  niceness: 10,
+  cost: 'about 6 minutes on two cores, 2 GB of memory, 2 GB in the cache folders of Go and Luthier',
+};
+
+const KUEUE: GoPrograms = {
+  module: 'kueue',
+  programs: ['kueue'],
+  link: '',
+  niceness: 19,
+  cost: 'about 12 minutes on two cores at the lowest priority',
+};
+
+export type Programs = { dir: string; missing?: undefined } | { dir?: undefined; missing: string };
+
+interface EnsureOptions {
+  /** False only looks. @default true */
+  build?: boolean;
+  log?: (message: string) => void;
+}
+
+/** The folder with etcd, kube-apiserver, kube-controller-manager and kube-scheduler; built from source once. */
+export const ensureKubernetes = (options?: EnsureOptions): Promise<Programs> => ensurePrograms(KUBERNETES, options);
+
+/** The folder with kueue, built from source once, and the folder of its CRDs. */
+export const ensureKueue = (options?: EnsureOptions): Promise<Programs> => ensurePrograms(KUEUE, options);
+
+/**
+ * Builds the programs of a module into `<cache>/<module>/<hash>`, where the hash covers everything that they are made
+ * of. Several processes may ask at once: one builds, the others wait.
+ * @returns why there are none, for instance that Go is not installed; a build that fails throws.
+ */
+async function ensurePrograms(wanted: GoPrograms, options: EnsureOptions = {}): Promise<Programs> {
+  const { build = true, log = (message) => process.stderr.write(`${message}\n`) } = options;
+  const source = join(TOOLS, wanted.module);
+  const go = await run('go', ['version'], { timeout: 30_000 }).catch(() => undefined);
+  if (!go) return { missing: `Go 1.26 or newer, to build ${wanted.programs.join(', ')}` };
+  const root = join(defaultCacheDir(), wanted.module);
+  const dir = join(root, await hashOf(source, [go.stdout.trim(), wanted.link]));
+  if (await isFolder(dir)) return { dir };
+  if (!build)
+    return { missing: `${wanted.programs.join(', ')}: run \`node scripts/kube-binaries.mjs\` (${wanted.cost})` };
+  await mkdir(root, { recursive: true });
+  return withFileLock(`${dir}.lock`, BUILD_TIMEOUT_MS, async () => {
+    if (await isFolder(dir)) return { dir };
+    log(`luthier: building ${wanted.programs.join(', ')} from source, once: ${wanted.cost}`);
+    const draft = await mkdtemp(join(root, '.building-'));
+    try {
+      for (const program of wanted.programs) await buildProgram(wanted, source, program, draft, log);
+      await rename(draft, dir);
+    } finally {
+      await rm(draft, { recursive: true, force: true });
+    }
+    return { dir };
+  });
+}
+
+async function buildProgram(
+  { link, niceness }: GoPrograms,
+  source: string,
+  program: string,
+  into: string,
+  log: (message: string) => void,
+): Promise<void> {
+  const started = Date.now();
+  const file = join(into, program);
+  const args = ['build', '-p', '2', '-trimpath', '-buildvcs=false', '-ldflags', `-s -w ${link}`.trim()];
+  await nice(niceness, 'go', [...args, '-o', file, `./cmd/${program}`], source);
+  const { size } = await stat(file);
+  log(`luthier: ${program}: ${(size / 1e6).toFixed(0)} MB in ${((Date.now() - started) / 1000).toFixed(0)} s`);
+}
+
+/** A build must not take the machine from whoever works at it. What it prints is passed on: it says what is fetched. */
+function nice(niceness: number, file: string, args: readonly string[], cwd: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('nice', ['-n', String(niceness), file, ...args], {
+      cwd,
+      stdio: ['ignore', 'inherit', 'pipe'],
+      timeout: BUILD_TIMEOUT_MS,
+      env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOWORK: 'off' },
+    });
+    let tail = '';
+    child.stderr.on('data', (chunk: Buffer) => (tail = (tail + chunk.toString()).slice(-4_000)));
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new Error(`${file} ${args.join(' ')} ended with ${code ?? signal}:\n${tail}`));
+    });
+  });
+}
+
+/** Of the module's files and of what else decides on the result. */
+async function hashOf(source: string, others: readonly string[]): Promise<string> {
+  const hash = createHash('sha256').update([...others, process.platform, process.arch].join('\0'));
+  const files = (await readdir(source, { recursive: true })).filter((file) => /go\.(mod|sum)$|\.go$/.test(file)).sort();
+  for (const file of files) hash.update(`\0${file}\0`).update(await readFile(join(source, file)));
+  return hash.digest('hex').slice(0, 16);
+}
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );

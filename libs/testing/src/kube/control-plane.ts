@@ -1,0 +1,304 @@
+import { createHmac, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { endProcess, identityOf, isAlive, withFileLock } from '@luthier/local-servers';
+import type { ProcessIdentity, ServerProcess } from '@luthier/local-servers';
+import { waitFor } from '../wait-for.js';
+import { ensureKubernetes } from './binaries.js';
+import {
+  ADMIN_TOKEN,
+  caFileOf,
+  kubeconfig,
+  kubeletKeyFileOf,
+  startApiServer,
+  startControllerManager,
+  startEtcd,
+  startScheduler,
+  startUserTokens,
+} from './control-plane-servers.js';
+import type { ControlPlaneSettings, Files } from './control-plane-servers.js';
+import { KubeApi, ifFound } from './kube-api.js';
+import type { KubeObject } from './objects.js';
+
+export interface ControlPlaneOptions extends Partial<ControlPlaneSettings> {
+  log?: (message: string) => void;
+}
+
+export interface ControlPlane {
+  /** `https://127.0.0.1:<port>`; the same after a restart. */
+  readonly server: string;
+  /** PEM file to verify the API server with. */
+  readonly caFile: string;
+  /** File; the user may do everything. */
+  readonly kubeconfig: string;
+  readonly adminToken: string;
+  /** Key of the certificate in `caFile`: fake kubelets serve with it. */
+  readonly kubeletKeyFile: string;
+  /** Calls as administrator. */
+  readonly api: KubeApi;
+  /** The pid of each program, for faults that the methods below do not know. */
+  pids(): Promise<Readonly<Record<ProgramName, number>>>;
+  /** A user that RBAC knows nothing about yet. Several calls with the same arguments give the same user. */
+  tokenFor(user: string, groups?: readonly string[]): string;
+  /** A real token of a service account, by TokenRequest; makes the account when it is not there. Valid an hour. */
+  serviceAccountToken(namespace: string, name: string): Promise<string>;
+  /** A kubeconfig file for a token. */
+  kubeconfigFor(token: string): Promise<string>;
+  /** Server-side apply of objects, or of YAML with any number of documents. */
+  apply(...objects: readonly (string | KubeObject)[]): Promise<KubeObject[]>;
+  /** A namespace of one's own, with its default service account. */
+  createNamespace(labels?: Readonly<Record<string, string>>): Promise<string>;
+  /** A bound claim on a local folder, so that pods with it can be scheduled. */
+  createVolumeClaim(claim: { namespace: string; name: string; folder: string; storage?: string }): Promise<void>;
+  /** Forgets history: whoever goes on watching from an older version is answered 410. Restarts the API server. */
+  forgetHistory(): Promise<void>;
+  /** kill -9. What it knows stays in etcd. */
+  stopApiServer(): Promise<void>;
+  /** On the same port, with the same state; about 3 s. */
+  startApiServer(): Promise<void>;
+  /** Calls what was handed to it last first, before the namespaces made here go; for fake kubelets. */
+  onStop(work: () => Promise<void>): void;
+  /** Removes the namespaces made here. The servers stay for the next test file of this process and end with it. */
+  stop(): Promise<void>;
+}
+
+const PROGRAMS = ['user-tokens', 'etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const;
+export type ProgramName = (typeof PROGRAMS)[number];
+
+/** What the first test file leaves for the next one. */
+interface Shared {
+  files: Files;
+  secret: string;
+  ports: Record<'user-tokens' | 'etcd' | 'kube-apiserver', number>;
+  servers: Record<ProgramName, ProcessIdentity>;
+}
+
+const DEFAULTS: ControlPlaneSettings = {
+  nodeMonitorGraceMs: 8_000,
+  kubeApiQps: 500,
+  featureGates: {},
+  runtimeConfig: {},
+};
+
+/**
+ * A real API server, controller manager, scheduler and etcd: one of each for a test process and its settings, ready in
+ * about 6 s, half a GB. They end, and their files go, when the process ends, even by kill -9.
+ * @throws Error when the programs are not there and cannot be built.
+ */
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+  const { log, ...chosen } = options;
+  const programs = await ensureKubernetes(log && { log });
+  if (programs.dir === undefined) throw new Error(`the control plane needs ${programs.missing}`);
+  const settings: ControlPlaneSettings = { ...DEFAULTS, ...chosen };
+  const self = await identityOf(process.pid);
+  const began = (self?.startTime ?? '').split(':').at(-1)?.replace(/\W/g, '');
+  const kind = createHmac('sha256', programs.dir).update(JSON.stringify(settings)).digest('hex').slice(0, 6);
+  const files: Files = {
+    dir: join(tmpdir(), `luthier-kube-${process.pid}-${began}-${kind}`),
+    programs: programs.dir,
+    settings,
+  };
+  const shared = await withFileLock(`${files.dir}.lock`, 180_000, () => sharedServers(files));
+  return connect(shared);
+}
+
+async function sharedServers(files: Files): Promise<Shared> {
+  const note = join(files.dir, 'shared.json');
+  const known = await readFile(note, 'utf8').then(
+    (text) => JSON.parse(text) as Shared,
+    () => undefined,
+  );
+  if (known && (await isAlive(known.servers.etcd))) {
+    await ensureApiServer(known);
+    return known;
+  }
+  await rm(files.dir, { recursive: true, force: true });
+  await mkdir(files.dir, { recursive: true, mode: 0o711 });
+  await writeCredentials(files.dir);
+  const secret = randomBytes(32).toString('hex');
+  const [etcd, userTokens] = await Promise.all([startEtcd(files), startUserTokens(files, secret)]);
+  const apiServer = await startApiServer(files, { etcd: etcd.port, 'user-tokens': userTokens.port });
+  const admin = kubeconfig(`https://127.0.0.1:${apiServer.port}`, { caFile: caFileOf(files), token: ADMIN_TOKEN });
+  await writeFile(join(files.dir, 'admin.kubeconfig'), admin, { mode: 0o600 });
+  const [controllers, scheduler] = await Promise.all([startControllerManager(files), startScheduler(files)]);
+  const shared: Shared = {
+    files,
+    secret,
+    ports: { 'user-tokens': userTokens.port, etcd: etcd.port, 'kube-apiserver': apiServer.port },
+    servers: {
+      'user-tokens': userTokens.identity,
+      etcd: etcd.identity,
+      'kube-apiserver': apiServer.identity,
+      'kube-controller-manager': controllers.identity,
+      'kube-scheduler': scheduler.identity,
+    },
+  };
+  await writeNote(shared);
+  return shared;
+}
+
+const writeNote = (shared: Shared): Promise<void> =>
+  writeFile(join(shared.files.dir, 'shared.json'), JSON.stringify(shared), { mode: 0o600 });
+
+/** The key that signs tokens of service accounts, and the one user that is there from the beginning. */
+async function writeCredentials(dir: string): Promise<void> {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  });
+  await writeFile(join(dir, 'sa.key'), privateKey, { mode: 0o600 });
+  await writeFile(join(dir, 'sa.pub'), publicKey);
+  await writeFile(join(dir, 'tokens.csv'), `${ADMIN_TOKEN},admin,admin,"system:masters"\n`, { mode: 0o600 });
+}
+
+/** A test may have ended between stopping the API server and starting it. */
+async function ensureApiServer(shared: Shared): Promise<void> {
+  if (await isAlive(shared.servers['kube-apiserver'])) return;
+  const started: ServerProcess = await startApiServer(shared.files, shared.ports);
+  if (started.port !== shared.ports['kube-apiserver']) throw new Error('the port of the API server was taken');
+  shared.servers['kube-apiserver'] = started.identity;
+  await writeNote(shared);
+}
+
+async function connect(shared: Shared): Promise<ControlPlane> {
+  const { files, ports, secret } = shared;
+  const caFile = caFileOf(files);
+  const server = `https://127.0.0.1:${ports['kube-apiserver']}`;
+  const api = new KubeApi(server, ADMIN_TOKEN, await readFile(caFile, 'utf8'));
+  const namespaces: string[] = [];
+  const volumes: string[] = [];
+  const endings: (() => Promise<void>)[] = [];
+  const note = async (): Promise<Shared> =>
+    JSON.parse(await readFile(join(files.dir, 'shared.json'), 'utf8')) as Shared;
+  const stopApiServer = async (): Promise<void> => endProcess((await note()).servers['kube-apiserver'], 'SIGKILL', 0);
+  const restartApiServer = async (): Promise<void> => ensureApiServer(await note());
+
+  return {
+    server,
+    caFile,
+    kubeconfig: join(files.dir, 'admin.kubeconfig'),
+    adminToken: ADMIN_TOKEN,
+    kubeletKeyFile: kubeletKeyFileOf(files),
+    api,
+    pids: async () => {
+      const { servers } = await note();
+      return Object.fromEntries(PROGRAMS.map((name) => [name, servers[name].pid])) as Record<ProgramName, number>;
+    },
+    tokenFor: (user, groups = []) => userToken(secret, user, groups),
+    serviceAccountToken: (namespace, name) => serviceAccountToken(api, namespace, name),
+    kubeconfigFor: async (token) => {
+      const file = join(files.dir, `${randomBytes(6).toString('hex')}.kubeconfig`);
+      await writeFile(file, kubeconfig(server, { caFile, token }), { mode: 0o600 });
+      return file;
+    },
+    apply: async (...objects) => {
+      const applied: KubeObject[] = [];
+      for (const object of objects.flatMap(objectsOf)) applied.push(await api.apply(object));
+      return applied;
+    },
+    createNamespace: async (labels = {}) => {
+      const name = `t-${randomBytes(5).toString('hex')}`;
+      await api.post('/api/v1/namespaces', { metadata: { name, labels } });
+      namespaces.push(name);
+      // Until it is there, pods are refused.
+      await waitFor(() => ifFound(api.get(`/api/v1/namespaces/${name}/serviceaccounts/default`)), {
+        timeoutMs: 30_000,
+        what: `the default service account of ${name}`,
+      });
+      return name;
+    },
+    createVolumeClaim: async (claim) => {
+      volumes.push(await createVolumeClaim(api, claim));
+    },
+    forgetHistory: async () => {
+      await compact(ports.etcd);
+      await stopApiServer();
+      await restartApiServer();
+    },
+    stopApiServer,
+    startApiServer: restartApiServer,
+    onStop: (work) => {
+      endings.unshift(work);
+    },
+    stop: async () => {
+      await restartApiServer();
+      const at = '?gracePeriodSeconds=0&propagationPolicy=Background';
+      for (const namespace of namespaces.splice(0)) {
+        // Whoever would make new pods goes first.
+        await api.delete(`/apis/batch/v1/namespaces/${namespace}/jobs${at}`);
+        await api.delete(`/apis/apps/v1/namespaces/${namespace}/deployments${at}`);
+        await api.delete(`/api/v1/namespaces/${namespace}`);
+        await api.delete(`/api/v1/namespaces/${namespace}/pods${at}`);
+      }
+      for (const volume of volumes.splice(0)) await api.delete(`/api/v1/persistentvolumes/${volume}`);
+      for (const end of endings.splice(0)) await end();
+      api.close();
+    },
+  };
+}
+
+const objectsOf = (given: string | KubeObject): KubeObject[] =>
+  typeof given === 'string'
+    ? parseAllDocuments(given)
+        .map((document) => document.toJS() as KubeObject | null)
+        .filter((object) => object !== null)
+    : [given];
+
+function userToken(secret: string, user: string, groups: readonly string[]): string {
+  const who = Buffer.from(JSON.stringify({ username: user, uid: user, groups })).toString('base64url');
+  return `user.${who}.${createHmac('sha256', secret).update(who).digest('base64url')}`;
+}
+
+async function serviceAccountToken(api: KubeApi, namespace: string, name: string): Promise<string> {
+  const accounts = `/api/v1/namespaces/${namespace}/serviceaccounts`;
+  await api.apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } });
+  const { status } = await api.post<{ status: { token: string } }>(`${accounts}/${name}/token`, {
+    spec: { expirationSeconds: 3_600 },
+  });
+  return status.token;
+}
+
+async function createVolumeClaim(
+  api: KubeApi,
+  { namespace, name, folder, storage = '10Gi' }: { namespace: string; name: string; folder: string; storage?: string },
+): Promise<string> {
+  const volume = `${namespace}-${name}`;
+  const accessModes = ['ReadWriteMany'];
+  await api.post('/api/v1/persistentvolumes', {
+    metadata: { name: volume },
+    spec: {
+      capacity: { storage },
+      accessModes,
+      storageClassName: '',
+      hostPath: { path: folder },
+      claimRef: { namespace, name },
+    },
+  });
+  const claims = `/api/v1/namespaces/${namespace}/persistentvolumeclaims`;
+  await api.post(claims, {
+    metadata: { name },
+    spec: { accessModes, storageClassName: '', volumeName: volume, resources: { requests: { storage } } },
+  });
+  const phase = async (): Promise<boolean> =>
+    (await api.get<{ status?: { phase?: string } }>(`${claims}/${name}`)).status?.phase === 'Bound';
+  await waitFor(phase, { timeoutMs: 30_000, what: `the claim ${name} to be bound` });
+  return volume;
+}
+
+/** Drops every version before the current one. */
+async function compact(etcdPort: number): Promise<void> {
+  const ask = async (path: string, body: unknown): Promise<{ header?: { revision?: string } }> => {
+    const answer = await fetch(`http://127.0.0.1:${etcdPort}/v3/kv/${path}`, {
+      method: 'POST',
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (!answer.ok) throw new Error(`etcd answered ${answer.status}: ${await answer.text()}`);
+    return (await answer.json()) as { header?: { revision?: string } };
+  };
+  const { header } = await ask('range', { key: Buffer.from('\0').toString('base64') });
+  await ask('compaction', { revision: header?.revision, physical: true });
+}
