@@ -46,6 +46,7 @@ export const listObjectsAnswer = z.object({
 });
 
 const storedFile = z.object({ name: z.string(), sizeBytes: z.int().nonnegative(), sha256: z.string() });
+/** One node's share; the checkpoint is committed when all of the run's nodes have reported theirs. */
 export const checkpointReport = z.object({
   step: z.int().nonnegative(),
   node: z.int().nonnegative(),
@@ -57,7 +58,8 @@ export const checkpointAnswer = z.object({
   sha256: z.string().optional(),
 });
 
-export const outcomeReport = z.object({ outcome: runOutcome });
+/** Each node's runner reports; the attempt's outcome is the most telling of them. */
+export const outcomeReport = z.object({ outcome: runOutcome, node: z.int().nonnegative().default(0) });
 export const outcomeAnswer = z.object({ stored: z.boolean() });
 
 export const endpointError = z.object({ code: errorCode, message: z.string() });

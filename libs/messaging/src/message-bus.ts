@@ -78,6 +78,20 @@ export class MessageBus {
     return () => subscription.unsubscribe();
   }
 
+  /**
+   * Calls `listener` for each line that any replica puts onto the run stream from now on. A hint that the run lives:
+   * lines may be missed.
+   */
+  onRunLine(listener: (line: { runId: string; type: string }) => void): () => void {
+    const subscription = this.connection.subscribe(runEventSubject('*', '*'), {
+      callback: (error, { subject }) => {
+        const [type, runId] = subject.split('.').reverse();
+        if (!error && runId !== undefined && type !== undefined) listener({ runId, type });
+      },
+    });
+    return () => subscription.unsubscribe();
+  }
+
   private async ask(definition: RequestDefinition, payload: unknown, options: RequestOptions): Promise<string> {
     const { subject } = definition;
     const timeout = options.timeoutMs ?? definition.timeoutMs;

@@ -52,7 +52,10 @@ export function natsPermissions(service: ServiceName): NatsPermissions {
       '$JS.FC.>',
     );
   }
-  if (service === 'trainer') publish.push(runEventSubject('*', '*'));
+  if (service === 'trainer') {
+    publish.push(runEventSubject('*', '*'));
+    subscribe.push(runEventSubject('*', '*')); // what other replicas hear of runs
+  }
   if (service === 'training') publish.push(jobChangedSubject('*'));
   if (service === 'gateway') subscribe.push(jobChangedSubject('*'));
   return { publish, subscribe };

@@ -24,6 +24,8 @@ export interface EndpointOptions {
   url: string;
   runId: string;
   attachToken: string;
+  /** Which of the run's nodes asks. */
+  node: number;
   onOrders: (orders: Orders) => void;
 }
 
@@ -66,11 +68,11 @@ export class EndpointClient {
   }
 
   reportCheckpoint(step: number, files: readonly StoredFile[]): Promise<z.output<typeof checkpointAnswer>> {
-    return this.post('checkpoint', { step, node: 0, files }, checkpointAnswer);
+    return this.post('checkpoint', { step, node: this.options.node, files }, checkpointAnswer);
   }
 
   async reportOutcome(outcome: RunOutcome): Promise<void> {
-    await this.post('outcome', { outcome }, outcomeAnswer);
+    await this.post('outcome', { outcome, node: this.options.node }, outcomeAnswer);
   }
 
   /**

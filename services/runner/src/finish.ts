@@ -16,6 +16,8 @@ export interface FinishOptions {
   outputDir: string;
   runFolder: string;
   baseUri: string;
+  /** Which of the run's nodes this is. */
+  node: number;
   deadlineMs: () => number;
 }
 
@@ -56,10 +58,12 @@ export async function storeRecords(options: FinishOptions): Promise<string[]> {
   const log = join(options.runFolder, 'log.txt');
   if (await stat(log).catch(() => undefined)) {
     await pipeline(createReadStream(log), createGzip(), createWriteStream(`${log}.gz`));
-    await uploadAll(options, [[`${log}.gz`, `${options.baseUri}/log.txt.gz`]]);
+    await uploadAll(options, [[`${log}.gz`, `${options.baseUri}/${logNameOf(options.node)}`]]);
   }
   return eventUris;
 }
+
+const logNameOf = (node: number): string => (node === 0 ? 'log.txt.gz' : `log.${node}.txt.gz`);
 
 /** The last word: on the local disk for the executor, and through the endpoint into the store. */
 export async function reportOutcome(options: FinishOptions, outcome: RunOutcome): Promise<void> {

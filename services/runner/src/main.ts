@@ -3,14 +3,17 @@ import { listenToControlPipe } from './control-pipe.js';
 import { Run } from './run.js';
 import { readRunnerConfig } from './runner.config.js';
 
-const run = new Run(readRunnerConfig());
-listenToControlPipe(process.stdin, {
-  onOrder: (order) => {
-    if (order.type === 'stop') run.requests.stop();
-    else run.requests.checkpoint(order.request);
-  },
-  onEnd: () => run.requests.leave('the executor is gone'),
-});
+const config = readRunnerConfig();
+const run = new Run(config);
+if (config.control === 'pipe') {
+  listenToControlPipe(process.stdin, {
+    onOrder: (order) => {
+      if (order.type === 'stop') run.requests.stop();
+      else run.requests.checkpoint(order.request);
+    },
+    onEnd: () => run.requests.leave('the executor is gone'),
+  });
+}
 process.on('SIGTERM', () => run.requests.stop());
 process.on('SIGINT', () => run.requests.stop());
 run.requests.on('leave', () => {

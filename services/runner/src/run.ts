@@ -9,6 +9,7 @@ import { EndpointClient } from './endpoint-client.js';
 import { EventForwarder } from './event-forwarder.js';
 import { identityOf } from './process-identity.js';
 import { reportOutcome, storeArtifact, storeRecords } from './finish.js';
+import { writeLastWords } from './last-words.js';
 import type { FinishOptions } from './finish.js';
 import { Inputs } from './inputs.js';
 import { readOomKills } from './oom-kills.js';
@@ -21,7 +22,7 @@ import { writeAtomically } from './files.js';
 
 const LOCK_TIMEOUT_MS = 10_000;
 const TERM_GRACE_MS = 3_000;
-/** How long inputs are tried for, and how long the endpoint may take to place this run. */
+/** How long inputs are tried for. */
 const START_TIMEOUT_MS = 10 * 60_000;
 
 /** What the runtime has said so far that decides the run. */
@@ -48,6 +49,7 @@ export class Run {
       url: config.endpointUrl,
       runId: config.runId,
       attachToken: config.attachToken,
+      node: config.node,
       onOrders: ({ stop, checkpointRequest }) => {
         this.requests.checkpoint(checkpointRequest);
         if (stop) this.requests.stop();
@@ -59,6 +61,7 @@ export class Run {
 
   async execute(): Promise<number> {
     const { runFolder } = this.config;
+    await mkdir(runFolder, { recursive: true });
     const lock = await takeRunLock(join(runFolder, 'lock'), LOCK_TIMEOUT_MS);
     if (!lock) throw new AppError('run.fenced', 'Another writer of this run is alive');
     const self = await identityOf(process.pid);
@@ -68,6 +71,7 @@ export class Run {
     await mkdir(this.outputDir, { recursive: true });
     const outcome = await this.runRuntime(attached, lock.fd);
     this.log.note(`ends: ${outcome.code ?? 'done'}`);
+    await writeLastWords(this.config.terminationLog, outcome);
     return outcome.code === undefined ? EXIT.done : (exitOfErrorCode(outcome.code) ?? 1);
   }
 
@@ -77,8 +81,8 @@ export class Run {
   }
 
   private attach(): Promise<AttachAnswer> {
-    const { attempt, podUid } = this.config;
-    const deadline = Date.now() + START_TIMEOUT_MS;
+    const { attempt, podUid, attachTimeoutMs } = this.config;
+    const deadline = Date.now() + attachTimeoutMs;
     return this.endpoint.persistently(
       () => this.endpoint.attach(attempt, podUid),
       () => deadline,
@@ -169,7 +173,8 @@ export class Run {
     return classifyEnd({
       ...this.exit,
       ...(failed && { failed }),
-      hasResult: result !== undefined,
+      // Only the first node's runtime says the result.
+      hasResult: result !== undefined || this.config.node > 0,
       oomKilled: this.oomKilled,
     });
   }
@@ -186,6 +191,7 @@ export class Run {
       outputDir,
       runFolder: this.config.runFolder,
       baseUri,
+      node: this.config.node,
       deadlineMs: () => this.deliveryDeadline,
     };
     const result = said.result?.result;

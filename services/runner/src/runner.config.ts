@@ -24,6 +24,10 @@ const schema = z.object({
   LUTHIER_RUN_ATTACH_TOKEN: z.string().min(1),
   LUTHIER_RUN_FOLDER: z.string().min(1),
   LUTHIER_RUN_RUNTIME_COMMAND: command,
+  LUTHIER_RUN_CONTROL: z.enum(['pipe', 'endpoint']).default('pipe'),
+  LUTHIER_RUN_NODE: z.coerce.number().int().nonnegative().default(0),
+  LUTHIER_RUN_TERMINATION_LOG: z.string().min(1).optional(),
+  LUTHIER_RUN_ATTACH_TIMEOUT_MS: milliseconds(10 * 60 * 1_000),
   LUTHIER_RUN_DELIVERY_TIMEOUT_MS: milliseconds(6 * 60 * 60 * 1_000),
   LUTHIER_RUN_HEARTBEAT_MS: milliseconds(1_000),
   LUTHIER_RUN_LOG_BYTES: z.coerce
@@ -42,6 +46,14 @@ export interface RunnerConfig {
   /** Lock, log, spec and the runtime's output lie here. */
   runFolder: string;
   runtimeCommand: readonly string[];
+  /** Orders come through standard input, whose end ends the run; or with the endpoint's answers alone. */
+  control: 'pipe' | 'endpoint';
+  /** Which of the run's nodes this is, from 0. */
+  node: number;
+  /** Where the cluster reads a container's last words. */
+  terminationLog: string | undefined;
+  /** How long the endpoint may take to place this run. */
+  attachTimeoutMs: number;
   /** How long an unreachable endpoint or store is tried for once the runtime has ended. */
   deliveryTimeoutMs: number;
   heartbeatIntervalMs: number;
@@ -64,6 +76,10 @@ export function readRunnerConfig(
     attachToken: parsed.LUTHIER_RUN_ATTACH_TOKEN,
     runFolder: parsed.LUTHIER_RUN_FOLDER,
     runtimeCommand: parsed.LUTHIER_RUN_RUNTIME_COMMAND,
+    control: parsed.LUTHIER_RUN_CONTROL,
+    node: parsed.LUTHIER_RUN_NODE,
+    terminationLog: parsed.LUTHIER_RUN_TERMINATION_LOG,
+    attachTimeoutMs: parsed.LUTHIER_RUN_ATTACH_TIMEOUT_MS,
     deliveryTimeoutMs: parsed.LUTHIER_RUN_DELIVERY_TIMEOUT_MS,
     heartbeatIntervalMs: parsed.LUTHIER_RUN_HEARTBEAT_MS,
     logBytes: parsed.LUTHIER_RUN_LOG_BYTES,

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { baseFields, defineConfig, env } from '@luthier/service-kit';
 import type { ConfigOf } from '@luthier/service-kit';
+import { clusterSettings } from './kubernetes/cluster-profile.js';
 
 const runtimeProfile = z.object({
   name: z.string().min(1),
@@ -43,6 +44,26 @@ export const trainerConfigSchema = defineConfig('trainer', {
   ...baseFields,
   artifactsDir: env('LUTHIER_ARTIFACTS_DIR', z.string().min(1), 'folder of the artifact store'),
   workDir: env('LUTHIER_WORK_DIR', z.string().min(1), 'folder for run folders, the token secret and the lock'),
+  executor: env(
+    'LUTHIER_TRAINER_EXECUTOR',
+    z.enum(['process', 'kubernetes']).default('process'),
+    'how runs are made: as processes on this machine, or as Jobs of a Kubernetes cluster',
+  ),
+  cluster: env(
+    'LUTHIER_TRAINER_CLUSTER',
+    json(clusterSettings.nullable(), null),
+    'namespace, profiles and limits of the cluster, a JSON object; needed with the executor `kubernetes`',
+  ),
+  tokenSecretFile: env(
+    'LUTHIER_TRAINER_TOKEN_SECRET_FILE',
+    z.string().min(1).optional(),
+    'file with the secret of run tokens, the same for all replicas; without it one is made in the work folder',
+  ),
+  endpointUrl: env(
+    'LUTHIER_TRAINER_ENDPOINT_URL',
+    z.url().optional(),
+    'address of the run endpoint as pods reach it, such as that of a Service; without it the one it listens on',
+  ),
   endpointHost: env('LUTHIER_TRAINER_ENDPOINT_HOST', z.string().default('127.0.0.1'), 'address of the run endpoint'),
   endpointPort: env(
     'LUTHIER_TRAINER_ENDPOINT_PORT',

@@ -31,6 +31,32 @@ export class Checkpoints {
   ) {}
 
   /**
+   * Takes one node's share. The last one commits the checkpoint; a share reported twice counts once, by whichever
+   * replica it comes.
+   * @returns undefined while other nodes have not reported.
+   */
+  async report(
+    key: IncarnationKey,
+    report: z.output<typeof checkpointReport>,
+    nodes: number,
+  ): Promise<CommittedCheckpoint | undefined> {
+    if (nodes === 1) return this.commit(key, report);
+    const { runId, attempt, incarnation } = key;
+    const shareUri = (node: number): string =>
+      `artifact://runs/${runId}/${attempt}/${incarnation}/checkpoint-${report.step}/node-${node}.json`;
+    await this.store.put(shareUri(report.node), JSON.stringify(report));
+    const shares: z.output<typeof checkpointReport>[] = [];
+    for (let node = 0; node < nodes; node++) {
+      const bytes = await this.readIfThere(shareUri(node));
+      if (!bytes) return undefined;
+      shares.push(checkpointReport.parse(JSON.parse(bytes.toString())));
+    }
+    // A file that every node has, such as the settings, is stored once.
+    const files = new Map(shares.flatMap((share) => share.files).map((file) => [file.name, file]));
+    return this.commit(key, { ...report, files: [...files.values()] });
+  }
+
+  /**
    * Verifies that every file is there with its size, makes the checkpoint exist and says so on the run stream.
    * @throws AppError `request.invalid` when a file is missing or has another size.
    */
@@ -90,6 +116,11 @@ export class Checkpoints {
       await this.store.remove(`${one.uri}/${NAME}`); // first: from now on it does not exist
       await this.store.remove(one.uri);
     }
+  }
+
+  private async readIfThere(uri: string): Promise<Buffer | undefined> {
+    if ((await this.store.stat(uri)) === undefined) return undefined;
+    return readArtifact(this.store, uri);
   }
 
   private async evaluations(runId: string): Promise<Record<string, number>> {

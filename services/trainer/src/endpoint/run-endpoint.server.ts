@@ -51,7 +51,9 @@ export class RunEndpointServer {
     );
     this.route('list', listObjectsRequest, ({ runId, token, body }) => service.list(runId, token, body.prefix));
     this.route('checkpoint', checkpointReport, ({ runId, token, body }) => service.checkpoint(runId, token, body));
-    this.route('outcome', outcomeReport, ({ runId, token, body }) => service.outcome(runId, token, body.outcome));
+    this.route('outcome', outcomeReport, ({ runId, token, body }) =>
+      service.outcome(runId, token, body.outcome, body.node),
+    );
   }
 
   /** @param port 0: any free one. */

@@ -17,6 +17,7 @@ import type {
   RunOutcome,
   RunRequest,
   RunSpec,
+  RunStatus,
   RuntimeEvent,
   checkpointReport,
 } from '@luthier/contracts';
@@ -31,7 +32,7 @@ export interface RunListener {
   /** The runtime has said that it has begun. */
   onTraining(key: IncarnationKey): void;
   /** The runner's last word; kept by the listener when the store could not take it. */
-  onOutcome(key: IncarnationKey, outcome: RunOutcome): void;
+  onOutcome(key: IncarnationKey, outcome: RunOutcome, node: number): void;
 }
 
 export interface RunEndpointParts {
@@ -75,18 +76,18 @@ export class RunEndpointService {
   }
 
   async heartbeat(runId: string, token: string): Promise<Orders> {
-    const { key, spec, renew } = await this.current(runId, token, true);
-    return { ...ordersOf(spec), ...(renew && { token: this.parts.tokens.issue(key) }) };
+    const { key, spec, status, renew } = await this.current(runId, token, true);
+    return { ...ordersOf(spec, status), ...(renew && { token: this.parts.tokens.issue(key) }) };
   }
 
   async events(runId: string, token: string, events: readonly RuntimeEvent[]): Promise<z.input<typeof eventsAnswer>> {
-    const { key, spec } = await this.current(runId, token);
+    const { key, spec, status } = await this.current(runId, token);
     const acknowledged = await this.entry(() => this.parts.publisher.publish(key, events));
     for (const event of events) {
       if (event.type === 'started') this.parts.listener.onTraining(key);
       if (event.type === 'evaluation') await this.parts.checkpoints.noteEvaluation(runId, event.step, event.loss);
     }
-    return { acknowledged, orders: ordersOf(spec) };
+    return { acknowledged, orders: ordersOf(spec, status) };
   }
 
   async urls(
@@ -116,17 +117,24 @@ export class RunEndpointService {
     report: z.output<typeof checkpointReport>,
   ): Promise<z.input<typeof checkpointAnswer>> {
     const { key, spec } = await this.current(runId, token);
-    const { uri, sha256 } = await this.entry(() => this.parts.checkpoints.commit(key, report));
+    const committed = await this.entry(() => this.parts.checkpoints.report(key, report, spec.resources.nodes));
+    if (!committed) return { committed: false };
+    const { uri, sha256 } = committed;
     const { checkpointing } = await this.request(spec);
     await this.parts.checkpoints.prune(runId, checkpointing.keepLast);
     return { committed: true, uri, sha256 };
   }
 
-  async outcome(runId: string, token: string, outcome: RunOutcome): Promise<z.input<typeof outcomeAnswer>> {
+  async outcome(
+    runId: string,
+    token: string,
+    outcome: RunOutcome,
+    node: number,
+  ): Promise<z.input<typeof outcomeAnswer>> {
     const { key } = await this.current(runId, token);
     if (outcome.attempt !== key.attempt || outcome.incarnation !== key.incarnation) throw new AppError('run.fenced');
-    this.parts.listener.onOutcome(key, outcome);
-    const uri = `artifact://runs/${runId}/${key.attempt}/${key.incarnation}/outcome.json`;
+    this.parts.listener.onOutcome(key, outcome, node);
+    const uri = `artifact://runs/${runId}/${key.attempt}/${key.incarnation}/${outcomeNameOf(node)}`;
     try {
       await this.parts.store.put(uri, JSON.stringify(outcome));
       return { stored: true };
@@ -142,7 +150,7 @@ export class RunEndpointService {
     runId: string,
     token: string,
     mayBeExpired = false,
-  ): Promise<{ key: IncarnationKey; spec: RunSpec; renew: boolean }> {
+  ): Promise<{ key: IncarnationKey; spec: RunSpec; status: RunStatus; renew: boolean }> {
     const { renew, ...key } = this.parts.tokens.check(token, runId, { mayBeExpired });
     const spec = (await this.entry(() => this.parts.runs.get('spec', runId)))?.value;
     const status = (await this.entry(() => this.parts.runs.get('status', runId)))?.value;
@@ -155,7 +163,7 @@ export class RunEndpointService {
     }
     if (!spec || status?.attempt !== key.attempt) throw new AppError('run.not-attached');
     if (status.phase === 'ended') throw new AppError('run.fenced');
-    return { key, spec, renew };
+    return { key, spec, status, renew };
   }
 
   private async requireReadable(uri: string, spec: RunSpec): Promise<void> {
@@ -201,9 +209,13 @@ export class RunEndpointService {
   }
 }
 
-function ordersOf({ desired, stopReason, stopGraceSeconds, checkpointRequest }: RunSpec): Orders {
+/** A stop is asked for by training, or by the trainer at the run's deadline: then the status alone says so. */
+function ordersOf(spec: RunSpec, { phase }: RunStatus): Orders {
+  const { desired, stopReason, stopGraceSeconds, checkpointRequest } = spec;
+  const ownStop = desired === 'running' && phase === 'stopping';
   return {
     checkpointRequest,
+    ...(ownStop && { stop: { reason: 'preempt', graceSeconds: stopGraceSeconds } }),
     ...(desired === 'stopped' && { stop: { reason: stopReason ?? 'cancel', graceSeconds: stopGraceSeconds } }),
   };
 }
@@ -212,8 +224,11 @@ function requireWritable(uri: string, { runId, attempt, incarnation }: Incarnati
   partsOf(uri);
   const own = `artifact://runs/${runId}/${attempt}/${incarnation}/`;
   // These are this service's own: their existence means something.
-  const reserved = uri.endsWith('/checkpoint.json') || uri === `${own}outcome.json`;
+  const reserved = /\/(checkpoint|outcome(\.\d+)?|node-\d+)\.json$/.test(uri);
   if (!uri.startsWith(own) || reserved) {
     throw new AppError('request.invalid', 'This run may not write there', { param: 'uris' });
   }
 }
+
+/** The first node's is the run's own; the others' lie beside it. */
+export const outcomeNameOf = (node: number): string => (node === 0 ? 'outcome.json' : `outcome.${node}.json`);

@@ -15,6 +15,10 @@ import { RunTokens } from './run-tokens.js';
 const SECRET = Buffer.alloc(32, 7);
 const HASH = 'a'.repeat(64);
 
+const resourcesOf = (nodes: number): RunSpec['resources'] => ({
+  ...{ nodes, devicesPerNode: 0, deviceMemoryMib: 0, cpu: 1, memoryMib: 64, scratchMib: 0 },
+});
+
 describe('run endpoint', () => {
   const runId = newId('run');
   const modelUri = `artifact://models/${newId('model')}/weights`;
@@ -100,6 +104,7 @@ describe('run endpoint', () => {
       checkpointRequest: 0,
       requestUri,
       requestSha256,
+      resources: resourcesOf(1),
     };
     sides.status = { runId, attempt: 1, incarnation: 1, phase: 'starting', objectUid: 'uid', pods: ['pod'] };
   });
@@ -180,6 +185,22 @@ describe('run endpoint', () => {
     expect(await status('write', `${own}/../2/x`)).toBe(400);
     expect(await status('write', `${own}/checkpoint-2/checkpoint.json`)).toBe(400);
     expect(await status('write', `${own}/outcome.json`)).toBe(400);
+  });
+
+  it('commits a checkpoint of several nodes when the last of them has reported, once', async () => {
+    sides.spec = { ...sides.spec, resources: resourcesOf(2) };
+    const token = await tokenOf();
+    const report = (node: number): Promise<{ status: number; body: unknown }> =>
+      call('checkpoint', { step: 7, node, files: [] }, token);
+    expect(await report(0)).toMatchObject({ status: 200, body: { committed: false } });
+    expect(await report(0)).toMatchObject({ status: 200, body: { committed: false } });
+    expect(await report(1)).toMatchObject({ status: 200, body: { committed: true } });
+  });
+
+  it('carries an order to stop that the trainer gave by itself', async () => {
+    const token = await tokenOf();
+    sides.status = { ...sides.status, phase: 'stopping' };
+    expect(await call('heartbeat', { step: 1 }, token)).toMatchObject({ body: { stop: { reason: 'preempt' } } });
   });
 
   it('does not commit a checkpoint whose files are missing or cut', async () => {

@@ -47,14 +47,15 @@ export class ProcessExecutor extends RunExecutor implements RunListener {
   private readonly live = new Map<string, Live>();
   /** Outcomes reported by runners, for when the disk could not take them. */
   private readonly reported = new Map<string, RunOutcome>();
-  private listeners: ((runId: string) => void)[] = [];
+  private readonly listeners = new Set<(runId: string) => void>();
 
   constructor(private readonly options: ProcessExecutorOptions) {
     super();
   }
 
-  override onChange(listener: (runId: string) => void): void {
-    this.listeners.push(listener);
+  override onChange(listener: (runId: string) => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
   }
 
   override async observe(key: AttemptKey): Promise<Observation> {
@@ -86,6 +87,16 @@ export class ProcessExecutor extends RunExecutor implements RunListener {
       await folder.writeRecord({ ...placed, podUid, runner: identity, startedAt: startedAt.toISOString() });
     }
     return placed;
+  }
+
+  /** Locally the runner itself waits until the status names it. */
+  override async release(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** An attempt has one set of processes. */
+  override async noteIncarnation(): Promise<void> {
+    return Promise.resolve();
   }
 
   override async stop(key: AttemptKey, reason: StopReason): Promise<void> {

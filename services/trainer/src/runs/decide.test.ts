@@ -146,14 +146,14 @@ describe('decide', () => {
     [
       'a stopping run has its grace',
       spec({ desired: 'stopped' }),
-      status({ phase: 'stopping', message: since(10_000) }),
+      status({ phase: 'stopping', reason: 'stop-requested', message: since(10_000) }),
       seen(live()),
       { type: 'none', lookAgainInMs: 20_000 },
     ],
     [
       'a stopping run beyond its grace is killed',
       spec({ desired: 'stopped' }),
-      status({ phase: 'stopping', message: since(30_000) }),
+      status({ phase: 'stopping', reason: 'stop-requested', message: since(30_000) }),
       seen(live()),
       { type: 'kill' },
     ],

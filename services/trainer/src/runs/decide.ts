@@ -1,6 +1,6 @@
 import { idTail } from '@luthier/contracts';
 import type { RunReason, RunSpec, RunStatus } from '@luthier/contracts';
-import type { Observation } from './run-executor.js';
+import type { Explained, LiveObject, Observation } from './run-executor.js';
 
 /** What one look at a run leads to. The reconciler applies it and looks again, until nothing is left to do. */
 export type Action =
@@ -9,8 +9,14 @@ export type Action =
   | { type: 'announce'; objectName: string }
   | { type: 'create'; objectName: string }
   /** Write the object's UID: only then the run may begin. */
-  | { type: 'place'; objectUid: string; pods: string[] }
-  | { type: 'update'; phase: 'starting' | 'running' | 'stopping'; reason: RunReason; message: string }
+  | { type: 'place'; objectUid: string; pods: string[]; incarnation: number }
+  /** Let the object begin, its UID being in the status. */
+  | { type: 'release'; objectUid: string }
+  /** A complete new set of pods: the next incarnation. */
+  | { type: 'incarnate'; pods: string[] }
+  | ({ type: 'update'; phase: 'queued' | 'scheduling' | 'starting' | 'running' } & Explained)
+  /** Write why the attempt cannot go on, then end it. */
+  | ({ type: 'give-up' } & Explained)
   | { type: 'order-stop'; reason: 'cancel' | 'pause' | 'preempt' | 'deadline' }
   | { type: 'kill'; reason: RunReason }
   /** End and gather what is left of the attempt, then write its terminal status. */
@@ -38,7 +44,7 @@ export const objectNameOf = (runId: string, attempt: number): string => `ft-${id
  */
 export function decide(spec: RunSpec | undefined, status: RunStatus | undefined, observed: Observed): Action {
   if (!spec) return NONE; // a missing key never means stop
-  if (spec.closed) return observed.object.state === 'absent' ? NONE : { type: 'remove' };
+  if (spec.closed) return isGoing(observed.object) ? NONE : { type: 'remove' };
   if (status && status.attempt > spec.attempt) return NONE; // a stale projection
   if (status?.attempt === spec.attempt) return decideCurrent(spec, status, observed);
   if (status && status.phase !== 'ended' && observed.olderObject && observed.olderObject.state !== 'absent') {
@@ -47,9 +53,12 @@ export function decide(spec: RunSpec | undefined, status: RunStatus | undefined,
   return decideUnwritten(spec, observed);
 }
 
+const isGoing = (object: Observation): boolean =>
+  object.state === 'absent' || (object.state === 'live' && object.leaving === true);
+
 /** No status of this attempt yet, or it was lost. */
 function decideUnwritten(spec: RunSpec, { object }: Observed): Action {
-  if (object.state === 'live') return { type: 'place', objectUid: object.objectUid, pods: object.pods };
+  if (object.state === 'live') return placed(object);
   if (spec.seen?.attempt === spec.attempt || object.state !== 'absent') return { type: 'collect' };
   if (spec.desired === 'stopped') return neverStarted();
   return { type: 'announce', objectName: objectNameOf(spec.runId, spec.attempt) };
@@ -66,43 +75,63 @@ function decideCurrent(spec: RunSpec, status: RunStatus, observed: Observed): Ac
 
 function decideCreating(spec: RunSpec, status: RunStatus, object: Observation): Action {
   const objectName = status.objectName ?? objectNameOf(spec.runId, spec.attempt);
-  if (object.state === 'live') return { type: 'place', objectUid: object.objectUid, pods: object.pods };
+  if (object.state === 'live') return placed(object);
   if (spec.desired === 'stopped') return object.state === 'absent' ? neverStarted() : { type: 'collect' };
   if (object.state === 'ended') return { type: 'collect' };
   // Absent, or a runner that was never let in: create ends such leftovers itself.
   return { type: 'create', objectName };
 }
 
-function decideLive(
-  spec: RunSpec,
-  status: RunStatus,
-  object: Observation & { state: 'live' },
-  { now, runningMs }: Observed,
-): Action {
-  const late = runningMs >= spec.deadlineSeconds * 1_000;
-  const wanted = spec.desired === 'stopped' || late;
-  if (wanted && status.phase !== 'stopping') {
-    return spec.desired === 'stopped'
-      ? { type: 'order-stop', reason: spec.stopReason ?? 'cancel' }
-      : { type: 'order-stop', reason: 'deadline' };
-  }
+function placed({ objectUid, pods, noted }: LiveObject): Action {
+  return { type: 'place', objectUid, ...(noted ?? { pods, incarnation: pods.length > 0 ? 1 : 0 }) };
+}
+
+function decideLive(spec: RunSpec, status: RunStatus, object: LiveObject, { now, runningMs }: Observed): Action {
+  const { objectUid, lookAgainInMs = Number.MAX_SAFE_INTEGER } = object;
+  if (object.leaving) return { type: 'none', lookAgainInMs };
   if (status.phase === 'stopping') {
+    if (object.idle || isGivenUp(status)) return { type: 'kill', reason: status.reason };
     const leftMs = stoppingSince(status, now) + spec.stopGraceSeconds * 1_000 - now;
     return leftMs <= 0 ? { type: 'kill', reason: status.reason } : { type: 'none', lookAgainInMs: leftMs };
   }
-  if (object.training && status.phase !== 'running') {
+  if (spec.desired === 'stopped') return { type: 'order-stop', reason: spec.stopReason ?? 'cancel' };
+  if (runningMs >= spec.deadlineSeconds * 1_000) return { type: 'order-stop', reason: 'deadline' };
+  if (object.hopeless) return { type: 'give-up', ...object.hopeless };
+  if (object.held) return { type: 'release', objectUid };
+  if (object.pods.length > 0 && !isSameSet(object.pods, status.pods)) return { type: 'incarnate', pods: object.pods };
+  const action = nextNews(status, object);
+  if (action) return action;
+  if (status.observedGeneration < spec.generation) return { type: 'update', ...saidBefore(status) };
+  return { type: 'none', lookAgainInMs: Math.min(lookAgainInMs, spec.deadlineSeconds * 1_000 - runningMs) };
+}
+
+/** What the status does not say yet. */
+function nextNews(status: RunStatus, { training, progress }: LiveObject): Action | undefined {
+  if (training) {
+    if (status.phase === 'running') return undefined;
     return { type: 'update', phase: 'running', reason: 'process-running', message: 'The run is training.' };
   }
-  if (status.observedGeneration < spec.generation) {
-    return {
-      type: 'update',
-      phase: status.phase === 'running' ? 'running' : 'starting',
-      reason: status.reason,
-      message: status.message,
-    };
-  }
-  return { type: 'none', lookAgainInMs: spec.deadlineSeconds * 1_000 - runningMs };
+  if (!progress) return undefined;
+  const { phase, reason, message } = progress;
+  if (status.phase === phase && status.reason === reason && status.message === message) return undefined;
+  return { type: 'update', ...progress };
 }
+
+function saidBefore({ phase, reason, message, params, excerpt }: RunStatus): Omit<Action & { type: 'update' }, 'type'> {
+  return {
+    phase: phase === 'queued' || phase === 'scheduling' || phase === 'running' ? phase : 'starting',
+    ...{ reason, message },
+    ...(params && { params }),
+    ...(excerpt !== undefined && { excerpt }),
+  };
+}
+
+const isSameSet = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((one) => b.includes(one));
+
+/** Ended by the trainer for what the object showed, not because somebody asked for it. */
+export const isGivenUp = ({ phase, reason }: RunStatus): boolean =>
+  phase === 'stopping' && reason !== 'stop-requested' && reason !== 'deadline-exceeded';
 
 function neverStarted(): Action {
   return { type: 'end', reason: 'stopped', message: 'The run was stopped before it started.' };
@@ -123,11 +152,13 @@ function stoppingSince(status: RunStatus, now: number): number {
 export function terminalReason(
   spec: RunSpec,
   status: RunStatus | undefined,
-  left: { code?: string | undefined; found: boolean; missing: boolean },
+  left: { code?: string | undefined; found: boolean; missing: boolean; reason?: RunReason | undefined },
 ): RunReason {
   if (left.found && left.code === undefined) return 'succeeded';
   if (status?.reason === 'deadline-exceeded') return 'deadline-exceeded';
+  if (status && isGivenUp(status)) return status.reason;
   if (spec.desired === 'stopped') return 'stopped';
+  if (left.reason !== undefined) return left.reason;
   if (!left.found && left.missing) {
     const existed = status?.objectUid ?? (spec.seen?.attempt === spec.attempt ? spec.seen.objectUid : undefined);
     return existed === undefined ? 'not-started' : 'deleted-externally';

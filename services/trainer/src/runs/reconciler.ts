@@ -3,8 +3,9 @@ import type { RunPhase, RunSpec, RunStatus } from '@luthier/contracts';
 import { RevisionConflict } from '@luthier/messaging';
 import type { RunEntry, RunsBucket } from '@luthier/messaging';
 import type { Logger } from '@luthier/service-kit';
-import { decide, stopMessage, terminalReason } from './decide.js';
+import { decide, isGivenUp, stopMessage, terminalReason } from './decide.js';
 import type { Action } from './decide.js';
+import { Refused } from './run-executor.js';
 import type { AttemptKey, RunExecutor } from './run-executor.js';
 import type { RunsMetrics } from './runs.metrics.js';
 
@@ -16,6 +17,9 @@ export interface ReconcilerParts {
   /** How often everything is looked at besides watching. @default 60000 */
   relistIntervalMs?: number;
 }
+
+type StatusChange = Partial<RunStatus> & Pick<RunStatus, 'phase' | 'reason' | 'message'>;
+type WriteStatus = (change: StatusChange) => Promise<number>;
 
 const MAX_STEPS = 12;
 const RETRY_MS = 1_000;
@@ -36,18 +40,20 @@ export class Reconciler {
   private readonly work = new Map<string, Work>();
   private readonly ended = new AbortController();
   private watching: Promise<void> | undefined;
+  private unsubscribe: (() => void) | undefined;
   private readonly busy = new Set<Promise<void>>();
 
   constructor(private readonly parts: ReconcilerParts) {}
 
   start(): void {
-    this.parts.executor.onChange((runId) => this.look(runId));
+    this.unsubscribe = this.parts.executor.onChange((runId) => this.look(runId));
     this.watching = this.watch();
   }
 
   /** Takes no new step; returns when the running ones are done. */
   async stop(): Promise<void> {
     this.ended.abort();
+    this.unsubscribe?.();
     for (const { timer } of this.work.values()) clearTimeout(timer);
     await this.watching;
     await Promise.all(this.busy);
@@ -151,8 +157,9 @@ export class Reconciler {
 
   private async decide(spec: RunSpec, status: RunStatus | undefined): Promise<Action> {
     const { executor } = this.parts;
-    const object = await executor.observe(keyOf(spec));
-    const older = status && status.attempt < spec.attempt ? await executor.observe(keyOf(status)) : undefined;
+    const object = await executor.observe(keyOf(spec), knownUid(spec, status));
+    const older =
+      status && status.attempt < spec.attempt ? await executor.observe(keyOf(status), status.objectUid) : undefined;
     const runningMs = object.state === 'live' ? await executor.runningMs(spec.runId) : 0;
     return decide(spec, status, { now: Date.now(), object, runningMs, ...(older && { olderObject: older }) });
   }
@@ -160,8 +167,7 @@ export class Reconciler {
   private async apply(action: Action, spec: RunSpec, entry: RunEntry<'status'> | undefined): Promise<void> {
     const { executor } = this.parts;
     const status = entry?.value.attempt === spec.attempt ? entry.value : undefined;
-    const write = (value: Partial<RunStatus> & Pick<RunStatus, 'phase' | 'reason' | 'message'>): Promise<number> =>
-      this.write(spec, status, value, entry?.revision ?? 0);
+    const write: WriteStatus = (value) => this.write(spec, status, value, entry?.revision ?? 0);
     switch (action.type) {
       case 'none':
         return;
@@ -174,10 +180,9 @@ export class Reconciler {
         });
         return;
       case 'create':
-        await executor.create(spec, action.objectName);
-        return;
+        return this.create(spec, action.objectName, write);
       case 'place': {
-        const { objectUid, pods } = action;
+        const { objectUid, pods, incarnation } = action;
         const startedAt = status?.startedAt ?? new Date().toISOString();
         await write({
           phase: 'starting',
@@ -185,14 +190,34 @@ export class Reconciler {
           message: 'The process has started.',
           objectUid,
           pods,
-          incarnation: 1,
+          incarnation,
           startedAt,
         });
         return;
       }
-      case 'update':
-        await write({ phase: action.phase, reason: action.reason, message: action.message });
+      case 'release':
+        await executor.release(spec, action.objectUid);
         return;
+      case 'incarnate': {
+        const { pods } = action;
+        const incarnation = (status?.incarnation ?? 0) + 1;
+        await executor.noteIncarnation(spec, incarnation, pods);
+        await write({
+          ...{ phase: 'starting', reason: 'process-starting', message: 'The process has started.' },
+          ...{ pods, incarnation },
+        });
+        return;
+      }
+      case 'update': {
+        const { phase, reason, message, params, excerpt } = action;
+        await write({ phase, reason, message, params, excerpt });
+        return;
+      }
+      case 'give-up': {
+        const { reason, message, params, excerpt } = action;
+        await write({ phase: 'stopping', reason, message, params, excerpt });
+        return;
+      }
       case 'order-stop':
         await write({
           phase: 'stopping',
@@ -219,6 +244,15 @@ export class Reconciler {
     }
   }
 
+  private async create(spec: RunSpec, objectName: string, write: WriteStatus): Promise<void> {
+    try {
+      await this.parts.executor.create(spec, objectName);
+    } catch (cause) {
+      if (!(cause instanceof Refused)) throw cause;
+      await write({ phase: 'ended', ...cause.explained, endedAt: new Date().toISOString() });
+    }
+  }
+
   /** Nothing of the attempt runs any more when its terminal status is written. */
   private async collect(spec: RunSpec, entry: RunEntry<'status'> | undefined): Promise<void> {
     const attempt =
@@ -226,15 +260,23 @@ export class Reconciler {
         ? entry.value.attempt
         : spec.attempt;
     const status = entry?.value.attempt === attempt ? entry.value : undefined;
-    const { outcome, missing } = await this.parts.executor.collect({ runId: spec.runId, attempt });
-    const reason = terminalReason(spec, status, { code: outcome?.code, found: outcome !== undefined, missing });
+    const { outcome, missing, explained } = await this.parts.executor.collect({ runId: spec.runId, attempt });
+    const reason = terminalReason(spec, status, {
+      code: outcome?.code,
+      found: outcome !== undefined,
+      missing,
+      reason: explained?.reason,
+    });
+    const told = status && isGivenUp(status) ? status : explained;
     await this.write(
       { ...spec, attempt },
       status,
       {
         phase: 'ended',
         reason,
-        message: outcome?.message ?? 'Nothing is left of the run that tells how it ended.',
+        message: outcome?.message ?? told?.message ?? 'Nothing is left of the run that tells how it ended.',
+        params: told?.params,
+        excerpt: told?.excerpt,
         endedAt: new Date().toISOString(),
         ...(outcome && { outcome }),
       },
@@ -245,7 +287,7 @@ export class Reconciler {
   private async write(
     spec: RunSpec,
     before: RunStatus | undefined,
-    change: Partial<RunStatus> & Pick<RunStatus, 'phase' | 'reason' | 'message'>,
+    change: StatusChange,
     revision: number,
   ): Promise<number> {
     const empty = { runId: spec.runId, attempt: spec.attempt, incarnation: 0, pods: [] };
@@ -263,5 +305,10 @@ export class Reconciler {
     await this.parts.executor.checkpoint(keyOf(spec), spec.checkpointRequest);
   }
 }
+
+/** An object of the spec's attempt that is known to have existed. */
+const knownUid = (spec: RunSpec, status: RunStatus | undefined): string | undefined =>
+  (status?.attempt === spec.attempt ? status.objectUid : undefined) ??
+  (spec.seen?.attempt === spec.attempt ? spec.seen.objectUid : undefined);
 
 const keyOf = ({ runId, attempt }: { runId: string; attempt: number }): AttemptKey => ({ runId, attempt });

@@ -1,9 +1,39 @@
-import type { RunOutcome, RunSpec } from '@luthier/contracts';
+import type { RunOutcome, RunParams, RunReason, RunSpec } from '@luthier/contracts';
 
 /** Identity of one attempt's object, wherever it runs. */
 export interface AttemptKey {
   runId: string;
   attempt: number;
+}
+
+/** Why it is as it is: a closed reason with its figures, one sentence, and what the machine said word for word. */
+export interface Explained {
+  reason: RunReason;
+  message: string;
+  params?: RunParams;
+  excerpt?: string;
+}
+
+export interface LiveObject {
+  state: 'live';
+  objectUid: string;
+  /** UIDs of a complete set of pods; empty while it is not complete. */
+  pods: string[];
+  /** The last incarnation that was noted on the object itself, for when the status is lost. */
+  noted?: { incarnation: number; pods: string[] };
+  training: boolean;
+  /** Not let go yet: nothing of it runs before its UID is in the status and it was released. */
+  held?: boolean;
+  /** Nothing of it has begun: ending it loses nothing. */
+  idle?: boolean;
+  /** Its end was ordered; what runs is on its way out. */
+  leaving?: boolean;
+  /** Why it is not training yet. */
+  progress?: Explained & { phase: 'queued' | 'scheduling' | 'starting' };
+  /** It will never train: to be given up for this reason. */
+  hopeless?: Explained;
+  /** When to look again although nothing has changed. */
+  lookAgainInMs?: number;
 }
 
 /**
@@ -13,11 +43,7 @@ export interface AttemptKey {
  * - `orphaned`: left by an earlier life of the trainer; it must be collected before anything is said about it.
  * - `ended`: nothing of it runs any more.
  */
-export type Observation =
-  | { state: 'absent' }
-  | { state: 'live'; objectUid: string; pods: string[]; training: boolean }
-  | { state: 'orphaned' }
-  | { state: 'ended' };
+export type Observation = { state: 'absent' } | LiveObject | { state: 'orphaned' } | { state: 'ended' };
 
 export interface PlacedObject {
   objectUid: string;
@@ -32,18 +58,33 @@ export interface Collected {
   outcome: RunOutcome | undefined;
   /** Somebody removed the object while it should have run. */
   missing: boolean;
+  /** Why it ended, where the object tells more than that it failed. */
+  explained?: Explained;
+}
+
+/** The object cannot be made, and asking again would not change that. */
+export class Refused extends Error {
+  constructor(readonly explained: Explained) {
+    super(explained.message);
+  }
 }
 
 /** Makes attempts real: local processes, or Kubernetes Jobs. Every method may be called again after a crash. */
 export abstract class RunExecutor {
-  /** Called with the run whose observation may have changed. */
-  abstract onChange(listener: (runId: string) => void): void;
-  abstract observe(key: AttemptKey): Promise<Observation>;
+  /** Called with the run whose observation may have changed. @returns what ends it. */
+  abstract onChange(listener: (runId: string) => void): () => void;
+  /** @param knownUid of an object that is known to have existed: then `absent` is said only when that is certain. */
+  abstract observe(key: AttemptKey, knownUid?: string): Promise<Observation>;
   /**
    * Creates the object so that training cannot begin before `objectUid` is in the status (locally the runner waits for
    * the run endpoint). Leftovers of an earlier try are ended first.
+   * @throws Refused when it can never be made.
    */
   abstract create(spec: RunSpec, objectName: string): Promise<PlacedObject>;
+  /** Lets a held object begin; its UID is in the status. */
+  abstract release(spec: RunSpec, objectUid: string): Promise<void>;
+  /** Before a complete new set of pods becomes the next incarnation in the status. */
+  abstract noteIncarnation(spec: RunSpec, incarnation: number, pods: readonly string[]): Promise<void>;
   /** Asks for a checkpoint and an orderly end. */
   abstract stop(key: AttemptKey, reason: StopReason): Promise<void>;
   /** Asks for a checkpoint while the run goes on. */

@@ -1,4 +1,4 @@
-import type { CoreV1Event, V1Job, V1Pod } from '@kubernetes/client-node';
+import type { V1Event, V1Job, V1Pod } from '@luthier/kube';
 import type { ErrorCode, RunOutcome, RunParams, RunPhase, RunReason } from '@luthier/contracts';
 
 /** What is read of Kueue's Workload (kueue.x-k8s.io/v1beta2). */
@@ -26,7 +26,7 @@ export interface ViewedNode {
 export interface AttemptView {
   job: V1Job | undefined;
   pods: readonly V1Pod[];
-  events: readonly CoreV1Event[];
+  events: readonly V1Event[];
   workload?: KueueWorkload | undefined;
   nodes?: readonly ViewedNode[] | undefined;
   /** ms since 1970. */

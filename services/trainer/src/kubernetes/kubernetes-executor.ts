@@ -1,0 +1,234 @@
+import type { V1Event, V1Job } from '@luthier/kube';
+import type { RunOutcome, RunSpec } from '@luthier/contracts';
+import type { RunListener } from '../endpoint/run-endpoint.service.js';
+import { RunExecutor } from '../runs/run-executor.js';
+import type { AttemptKey, Collected, Observation, PlacedObject } from '../runs/run-executor.js';
+import type { AttemptObjects } from './attempt-objects.js';
+import type { ClusterProfile } from './cluster-profile.js';
+import type { AttemptCollector } from './collect-attempt.js';
+import type { ViewedNode } from './explain/index.js';
+import { FirstSeen } from './first-seen.js';
+import { judgeSilence, judgeWaiting, needsEvents } from './judge-waiting.js';
+import type { LastSigns } from './last-signs.js';
+import { ANNOTATION, objectNameOf } from './names.js';
+import { observeAttempt } from './observe-attempt.js';
+import type { AttemptView } from './observe-attempt.js';
+import type { RunnerSettings } from './render/children.js';
+import type { History } from './render/job.js';
+import type { RunObjects } from './run-objects.js';
+import type { RunWorkloads } from './run-workloads.js';
+
+export interface KubernetesExecutorParts {
+  objects: RunObjects;
+  calls: AttemptObjects;
+  workloads: RunWorkloads;
+  collector: AttemptCollector;
+  signs: LastSigns;
+  /** Newest events about an object, bounded. */
+  eventsOf: (objectUid: string) => Promise<readonly V1Event[]>;
+  /** The nodes a profile may use, with their devices. */
+  nodesFor: (profile: ClusterProfile | undefined) => readonly ViewedNode[];
+  profileOf: (name: string) => ClusterProfile | undefined;
+  runnerOf: (spec: RunSpec) => RunnerSettings;
+  now?: () => number;
+}
+
+/** Of a large run a few pods tell as much as all of them. */
+const MAX_PODS_ASKED = 8;
+
+/** Runs as Kubernetes Jobs, one for each attempt. What it knows it can learn again from the cluster. */
+export class KubernetesExecutor extends RunExecutor implements RunListener {
+  private readonly now: () => number;
+  /** Profile of the runs met, for looks that come without their spec. */
+  private readonly profiles = new Map<string, string>();
+  private readonly firstSeen = new FirstSeen();
+
+  constructor(private readonly parts: KubernetesExecutorParts) {
+    super();
+    this.now = parts.now ?? Date.now;
+  }
+
+  private readonly listeners = new Set<(runId: string) => void>();
+
+  override onChange(listener: (runId: string) => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  /** Something about a run may have changed in the cluster. */
+  tell(runId: string): void {
+    for (const listener of this.listeners) listener(runId);
+  }
+
+  override async observe(key: AttemptKey, knownUid?: string): Promise<Observation> {
+    const { objects, workloads, signs } = this.parts;
+    const job = await this.findJob(key, knownUid);
+    const pods = objects.pods(key);
+    const now = this.now();
+    const profile = this.profileOfRun(key.runId);
+    const view = { job, pods, silentNodes: objects.silentNodes(), now };
+    const events = await this.eventsFor(view);
+    const workload = job && workloads.of(job);
+    return observeAttempt(view, profile, {
+      waiting: (seen) =>
+        judgeWaiting(
+          {
+            ...seen,
+            events,
+            workload,
+            queuePosition: workload && workloads.positionOf(workload),
+            nodes: this.parts.nodesFor(profile),
+            sinceOf: (reason) => this.firstSeen.since(attemptName(key), reason, now),
+          },
+          profile,
+        ),
+      silence: (seen) => judgeSilence(seen, signs.of(key.runId), profile),
+    });
+  }
+
+  override async create(spec: RunSpec): Promise<PlacedObject> {
+    const profile = this.requireProfile(spec);
+    const older = this.parts.objects.jobs(spec.runId).filter((job) => attemptOf(job) < spec.attempt);
+    const job = await this.parts.calls.createJob(spec, profile, historyOf(older, this.now()));
+    this.parts.objects.wrote(job);
+    for (const one of older) await this.deleteJob(one);
+    return { objectUid: job.metadata?.uid ?? '', pods: [] };
+  }
+
+  override async release(spec: RunSpec, objectUid: string): Promise<void> {
+    const { calls, objects, runnerOf } = this.parts;
+    objects.wrote(await calls.release(spec, this.requireProfile(spec), objectUid, runnerOf(spec)));
+  }
+
+  /** Attempts of a queue elsewhere may be stopped and begun again there; others have one set of pods. */
+  override async noteIncarnation(spec: RunSpec, incarnation: number, pods: readonly string[]): Promise<void> {
+    const { calls, objects } = this.parts;
+    const job = objects.job(spec);
+    const { name, uid } = job?.metadata ?? {};
+    if (spec.queue !== 'external' || name === undefined || uid === undefined) return;
+    objects.wrote(await calls.annotate(name, uid, { [ANNOTATION.incarnation]: [incarnation, ...pods].join(',') }));
+  }
+
+  /** The order reaches the runners with the run endpoint's next answer. */
+  override async stop(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** As for `stop`. */
+  override async checkpoint(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Orders the end; the watch tells when nothing is left. */
+  override async kill(key: AttemptKey): Promise<void> {
+    const job = this.parts.objects.job(key);
+    if (job) await this.deleteJob(job);
+  }
+
+  override async collect(key: AttemptKey): Promise<Collected> {
+    const { objects, collector, calls } = this.parts;
+    const job = objects.job(key);
+    const pods = [...objects.pods(key), ...objects.departed(key)];
+    const profile = this.profileOfRun(key.runId);
+    const collected = await collector.collect(key, {
+      ...{ job, pods, silentNodes: objects.silentNodes(), now: this.now() },
+      events: pods.length === 0 && job?.metadata?.uid !== undefined ? await this.parts.eventsOf(job.metadata.uid) : [],
+      gpuResource: profile?.deviceResource,
+      nodeLostMs: profile && profile.nodeLostSeconds * 1_000,
+    });
+    const avoided = collected.avoidNode;
+    const { name, uid } = job?.metadata ?? {};
+    if (avoided !== undefined && name !== undefined && uid !== undefined) {
+      const nodes = [...new Set([...avoidedBy(job), avoided])].join(',');
+      objects.wrote(await calls.annotate(name, uid, { [ANNOTATION.avoidNodes]: nodes }));
+    }
+    return collected;
+  }
+
+  override async remove(runId: string): Promise<void> {
+    for (const job of this.parts.objects.jobs(runId)) await this.deleteJob(job);
+    this.parts.objects.forget(runId);
+    this.parts.signs.forget(runId);
+    this.parts.collector.forget(runId);
+    this.firstSeen.forget(runId);
+    this.profiles.delete(runId);
+  }
+
+  override async runningMs(runId: string): Promise<number> {
+    const jobs = this.parts.objects.jobs(runId);
+    return Promise.resolve(historyOf(jobs, this.now()).ranSeconds * 1_000);
+  }
+
+  override liveRuns(): readonly string[] {
+    return this.parts.objects.liveRuns();
+  }
+
+  /** Whether its pods run is seen on them. */
+  onTraining(): void {}
+
+  onOutcome(key: AttemptKey, outcome: RunOutcome, node: number): void {
+    this.parts.collector.reported(key, outcome, node);
+  }
+
+  /** The watch's, else, when one is known to have existed, a live look: a watch that lags is not a deletion. */
+  private async findJob(key: AttemptKey, knownUid: string | undefined): Promise<V1Job | undefined> {
+    const { objects, calls } = this.parts;
+    const job = objects.job(key);
+    if (job ?? knownUid === undefined) return job;
+    const found = await calls.getJob(objectNameOf(key.runId, key.attempt));
+    // An object of another UID is not ours.
+    if (found?.metadata?.uid === knownUid) {
+      objects.wrote(found);
+      return found;
+    }
+    objects.isGone(key);
+    return undefined;
+  }
+
+  private async eventsFor(view: AttemptView): Promise<V1Event[]> {
+    if (!needsEvents(view)) return [];
+    const uids = [view.job, ...view.pods.slice(0, MAX_PODS_ASKED)].flatMap((one) => one?.metadata?.uid ?? []);
+    return (await Promise.all(uids.map((uid) => this.parts.eventsOf(uid)))).flat();
+  }
+
+  private async deleteJob(job: V1Job): Promise<void> {
+    const { name, uid, deletionTimestamp } = job.metadata ?? {};
+    if (name !== undefined && uid !== undefined && deletionTimestamp === undefined) {
+      await this.parts.calls.deleteJob(name, uid);
+    }
+  }
+
+  private requireProfile(spec: RunSpec): ClusterProfile {
+    const profile = this.parts.profileOf(spec.profile);
+    if (!profile) throw new Error(`there is no cluster profile "${spec.profile}"`);
+    this.profiles.set(spec.runId, spec.profile);
+    return profile;
+  }
+
+  private profileOfRun(runId: string): ClusterProfile | undefined {
+    const name = this.profiles.get(runId);
+    return name === undefined ? undefined : this.parts.profileOf(name);
+  }
+}
+
+const attemptName = ({ runId, attempt }: AttemptKey): string => `${runId}#${attempt}`;
+
+const attemptOf = (job: V1Job): number => Number(job.metadata?.labels?.['luthier.dev/attempt'] ?? 0);
+
+const avoidedBy = (job: V1Job | undefined): string[] =>
+  (job?.metadata?.annotations?.[ANNOTATION.avoidNodes] ?? '').split(',').filter((name) => name !== '');
+
+/** What the newest of these Jobs inherited, and what it adds. */
+function historyOf(jobs: readonly V1Job[], now: number): History {
+  const newest = jobs.toSorted((a, b) => attemptOf(b) - attemptOf(a))[0];
+  if (!newest) return { avoidNodes: [], ranSeconds: 0 };
+  const inherited = Number(newest.metadata?.annotations?.[ANNOTATION.ranSeconds] ?? 0);
+  return { avoidNodes: avoidedBy(newest), ranSeconds: inherited + ranSeconds(newest, now) };
+}
+
+function ranSeconds({ status, spec }: V1Job, now: number): number {
+  if (status?.startTime === undefined || spec?.suspend === true) return 0;
+  const ended = (status.conditions ?? []).find(({ type }) => type === 'Complete' || type === 'Failed');
+  const until = ended?.lastTransitionTime === undefined ? now : new Date(ended.lastTransitionTime).getTime();
+  return Math.max(0, (until - new Date(status.startTime).getTime()) / 1_000);
+}

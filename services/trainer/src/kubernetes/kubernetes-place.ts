@@ -1,0 +1,132 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { ArtifactStore } from '@luthier/artifacts';
+import { KubeClient, KubeMetrics, LeaderElection } from '@luthier/kube';
+import type { MessageBus } from '@luthier/messaging';
+import type { Logger } from '@luthier/service-kit';
+import type { Registry } from 'prom-client';
+import type { Checkpoints } from '../endpoint/checkpoints.js';
+import type { RunTokens } from '../endpoint/run-tokens.js';
+import { AttemptObjects } from './attempt-objects.js';
+import type { ClusterProfile, ClusterSettings } from './cluster-profile.js';
+import { ClusterWatches } from './cluster-watches.js';
+import { AttemptCollector } from './collect-attempt.js';
+import type { ViewedNode } from './explain/index.js';
+import { KubernetesExecutor } from './kubernetes-executor.js';
+import { LastSigns } from './last-signs.js';
+import { FIELD_MANAGER } from './names.js';
+import { RecentEvents } from './recent-events.js';
+import { RunObjects } from './run-objects.js';
+import { RunWorkloads } from './run-workloads.js';
+
+export interface KubernetesPlaceParts {
+  settings: ClusterSettings;
+  store: ArtifactStore;
+  checkpoints: Checkpoints;
+  tokens: RunTokens;
+  bus: MessageBus;
+  logger: Logger;
+  registry: Registry;
+  /** The artifact store's folder, which pods see at the same path; undefined: objects come by URL. */
+  artifactsDir: string | undefined;
+  /** The run endpoint, as pods reach it. */
+  endpointUrl: () => string;
+  deliveryTimeoutMs: number;
+}
+
+const LEASE = 'luthier-trainer';
+
+/** A namespace of a cluster in which runs are made: its watches, its executor, and the lease for deciding there. */
+export class KubernetesPlace {
+  readonly executor: KubernetesExecutor;
+  readonly watches: ClusterWatches;
+  readonly client: KubeClient;
+  private readonly signs: LastSigns;
+  private readonly election: LeaderElection;
+  private readonly ended = new AbortController();
+  private leading: Promise<void> | undefined;
+
+  constructor(private readonly parts: KubernetesPlaceParts) {
+    const { settings, store, checkpoints, tokens, bus, logger, registry, artifactsDir } = parts;
+    const { namespace } = settings;
+    this.client = connect(settings, registry);
+    const queues = settings.profiles.some(({ queue }) => queue !== undefined);
+    this.watches = new ClusterWatches(this.client, namespace, { queues, logger });
+    this.signs = new LastSigns(bus);
+    const events = new RecentEvents(this.client, namespace);
+    const tell = (runId: string): void => this.executor.tell(runId);
+    const objects = new RunObjects(namespace, this.watches, tell);
+    this.executor = new KubernetesExecutor({
+      objects,
+      calls: new AttemptObjects(this.client, { namespace, artifactsDir }),
+      workloads: new RunWorkloads(this.watches.workloads, (uid) => objects.tellOwner(uid)),
+      collector: new AttemptCollector({ store, checkpoints }),
+      signs: this.signs,
+      eventsOf: (uid) => events.of(uid),
+      nodesFor: (profile) => this.nodesFor(profile),
+      profileOf: (name) => settings.profiles.find((profile) => profile.name === name),
+      runnerOf: ({ runId, attempt }) => ({
+        endpointUrl: parts.endpointUrl(),
+        attachToken: tokens.attachToken(runId, attempt),
+        deliveryTimeoutMs: parts.deliveryTimeoutMs,
+      }),
+    });
+    const identity = `${hostname()}-${randomUUID().slice(0, 8)}`;
+    this.election = new LeaderElection({ client: this.client, namespace, name: LEASE, identity, logger });
+  }
+
+  /** Begins to watch, and to decide as often as this replica holds the lease. */
+  start(decide: (signal: AbortSignal) => Promise<void>): void {
+    this.watches.start();
+    this.leading = this.lead(decide);
+  }
+
+  async stop(): Promise<void> {
+    this.ended.abort();
+    await this.leading;
+    await this.watches.stop();
+    this.signs.close();
+  }
+
+  private async lead(decide: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { signal } = this.ended;
+    while (!signal.aborted) {
+      await this.election
+        .run(async (term) => {
+          await this.watches.whenSynced(term);
+          this.signs.restart();
+          await decide(term);
+        }, signal)
+        .catch((err: unknown) => {
+          if (!signal.aborted) this.parts.logger.error({ op: 'trainer.lead', ok: false, err });
+        });
+    }
+  }
+
+  private nodesFor(profile: ClusterProfile | undefined): ViewedNode[] {
+    const resource = profile?.deviceResource;
+    return this.watches.nodes.list().map(({ metadata, status }) => {
+      const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+      const devices = resource === undefined ? undefined : Number(status?.allocatable?.[resource] ?? 0);
+      return {
+        name: metadata?.name ?? '',
+        ready: ready?.status === 'True',
+        ...(ready?.lastTransitionTime !== undefined && { since: Date.parse(ready.lastTransitionTime) }),
+        ...(devices !== undefined && { gpus: devices }),
+      };
+    });
+  }
+}
+
+function connect(
+  { kubeconfig, context, requestsPerSecond, requestBurst }: ClusterSettings,
+  registry: Registry,
+): KubeClient {
+  return KubeClient.fromConfig({
+    cluster: kubeconfig === undefined ? 'in-cluster' : { file: kubeconfig, ...(context !== undefined && { context }) },
+    fieldManager: FIELD_MANAGER,
+    qps: requestsPerSecond,
+    burst: requestBurst,
+    metrics: new KubeMetrics(registry),
+  });
+}

@@ -1,0 +1,132 @@
+import type { V1Job, V1Pod } from '@luthier/kube';
+import type { Explained, LiveObject, Observation } from '../runs/run-executor.js';
+import type { ClusterProfile } from './cluster-profile.js';
+import { ANNOTATION, LABEL } from './names.js';
+
+export interface SilentNode {
+  name: string;
+  /** Since when it has not been ready, in ms since the epoch. */
+  sinceMs: number;
+}
+
+/** All that the API shows of one attempt. */
+export interface AttemptView {
+  job: V1Job | undefined;
+  /** Those there are now. */
+  pods: readonly V1Pod[];
+  silentNodes: readonly SilentNode[];
+  now: number;
+}
+
+/** Why an attempt does not train yet, and whether it ever will. */
+export interface Waiting {
+  progress?: NonNullable<LiveObject['progress']>;
+  /** Set when it is to be given up. */
+  hopeless?: Explained;
+  lookAgainInMs?: number;
+}
+
+export interface Judges {
+  /** Asked while not all pods run. */
+  waiting: (view: AttemptView & { job: V1Job }) => Waiting | undefined;
+  /** Asked while all of them run. */
+  silence: (view: AttemptView) => Pick<Waiting, 'hopeless' | 'lookAgainInMs'>;
+}
+
+/** What there is of an attempt, from its Job and pods. Pure. */
+export function observeAttempt(view: AttemptView, profile: ClusterProfile | undefined, judges: Judges): Observation {
+  const { job, pods } = view;
+  if (!job) return pods.some((pod) => mayRun(pod, view, profile)) ? leavingObject(pods) : { state: 'absent' };
+  const running = pods.filter((pod) => mayRun(pod, view, profile));
+  const leaving = job.metadata?.deletionTimestamp !== undefined;
+  // Pods decide, not the Job's condition alone: a lost node withholds that for ever.
+  if (running.length === 0 && leaving) return { state: 'absent' };
+  if (running.length === 0 && (isFinished(job) || pods.length > 0)) return { state: 'ended' };
+  return liveObject({ ...view, job }, running, leaving, judges);
+}
+
+function liveObject(
+  view: AttemptView & { job: V1Job },
+  running: readonly V1Pod[],
+  leaving: boolean,
+  judges: Judges,
+): LiveObject {
+  const { job, pods } = view;
+  const expected = job.spec?.completions ?? 1;
+  const complete = completeSet(running, expected);
+  const training = complete.length === expected && complete.every(isContainerRunning);
+  const held = job.metadata?.annotations?.[ANNOTATION.prepared] !== 'true';
+  const waiting = judged(view, { training, quiet: held || leaving }, judges);
+  const noted = notedIncarnation(job);
+  const partlyEnded = pods.some(hasEnded);
+  return {
+    state: 'live',
+    objectUid: job.metadata?.uid ?? '',
+    // A set of which one has ended already is no new set.
+    pods: partlyEnded ? [] : complete.map(uidOf),
+    training,
+    ...(noted && { noted }),
+    ...(held && { held }),
+    ...(leaving && { leaving }),
+    ...(!running.some(isContainerRunning) && !partlyEnded && { idle: true }),
+    ...(waiting?.progress && { progress: waiting.progress }),
+    ...(waiting?.hopeless && { hopeless: waiting.hopeless }),
+    ...(waiting?.lookAgainInMs !== undefined && { lookAgainInMs: waiting.lookAgainInMs }),
+  };
+}
+
+function judged(
+  view: AttemptView & { job: V1Job },
+  { training, quiet }: { training: boolean; quiet: boolean },
+  judges: Judges,
+): Waiting | undefined {
+  if (quiet) return undefined;
+  return training ? judges.silence(view) : judges.waiting(view);
+}
+
+/** The Job is gone, its pods are not yet. */
+const leavingObject = (pods: readonly V1Pod[]): LiveObject => ({
+  state: 'live',
+  objectUid: pods[0]?.metadata?.ownerReferences?.[0]?.uid ?? '',
+  pods: pods.map(uidOf),
+  training: false,
+  leaving: true,
+  lookAgainInMs: 5_000,
+});
+
+export const uidOf = ({ metadata }: V1Pod): string => metadata?.uid ?? '';
+
+export const hasEnded = ({ status }: V1Pod): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed';
+
+const isContainerRunning = ({ status }: V1Pod): boolean =>
+  status?.phase === 'Running' && (status.containerStatuses ?? []).every(({ state }) => state?.running !== undefined);
+
+/** Whether something of it may still write. A pod that was told to go, on a node long silent, no longer counts: it is fenced. */
+function mayRun(pod: V1Pod, { silentNodes, now }: AttemptView, profile: ClusterProfile | undefined): boolean {
+  if (hasEnded(pod)) return false;
+  const silent = silentNodes.find(({ name }) => name === pod.spec?.nodeName);
+  if (!silent || pod.metadata?.deletionTimestamp === undefined) return true;
+  return now - silent.sinceMs < (profile?.nodeLostSeconds ?? 300) * 1_000;
+}
+
+/** One pod for each index, none of them on its way out; empty while one is missing. */
+function completeSet(pods: readonly V1Pod[], expected: number): V1Pod[] {
+  const byIndex = new Map<string, V1Pod>();
+  for (const pod of pods) {
+    if (pod.metadata?.deletionTimestamp !== undefined) continue;
+    byIndex.set(pod.metadata?.labels?.[LABEL.completionIndex] ?? '0', pod);
+  }
+  return byIndex.size === expected ? [...byIndex.values()] : [];
+}
+
+function notedIncarnation(job: V1Job): LiveObject['noted'] {
+  const text = job.metadata?.annotations?.[ANNOTATION.incarnation];
+  if (text === undefined) return undefined;
+  const [incarnation, ...pods] = text.split(',');
+  return { incarnation: Number(incarnation), pods };
+}
+
+const isFinished = ({ status }: V1Job): boolean =>
+  (status?.conditions ?? []).some(
+    ({ type, status: is }) => (type === 'Complete' || type === 'Failed') && is === 'True',
+  );

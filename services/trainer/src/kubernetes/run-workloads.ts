@@ -1,0 +1,61 @@
+import { defineResource } from '@luthier/kube';
+import type { KubeObject, Reflector, V1Job } from '@luthier/kube';
+import type { KueueWorkload } from './explain/index.js';
+
+type WorkloadObject = KubeObject & Pick<KueueWorkload, 'spec' | 'status'>;
+
+export const WORKLOADS = defineResource<WorkloadObject>({
+  apiVersion: 'kueue.x-k8s.io/v1beta2',
+  kind: 'Workload',
+  plural: 'workloads',
+  namespaced: true,
+});
+
+const JOB_UID = 'kueue.x-k8s.io/job-uid';
+
+/** Kueue's record of each Job, by the Job's UID. */
+export class RunWorkloads {
+  private readonly byJob = new Map<string, WorkloadObject>();
+
+  /** @param tell called with the UID of the Job whose record has changed. */
+  constructor(reflector: Pick<Reflector<WorkloadObject>, 'onChange'> | undefined, tell: (jobUid: string) => void) {
+    reflector?.onChange((_key, now, before) => {
+      const uid = jobUidOf(now ?? before);
+      if (uid === undefined) return;
+      if (now) this.byJob.set(uid, now);
+      else this.byJob.delete(uid);
+      tell(uid);
+    });
+  }
+
+  of(job: V1Job): WorkloadObject | undefined {
+    return this.byJob.get(job.metadata?.uid ?? '');
+  }
+
+  /** How many records wait before this one in its queue: higher priority first, then the older. From 1. */
+  positionOf(workload: WorkloadObject): number {
+    const ahead = [...this.byJob.values()].filter(
+      (other) =>
+        other !== workload &&
+        other.spec?.queueName === workload.spec?.queueName &&
+        isWaiting(other) &&
+        comesBefore(other, workload),
+    );
+    return ahead.length + 1;
+  }
+}
+
+const jobUidOf = (workload: WorkloadObject | undefined): string | undefined =>
+  workload?.metadata?.labels?.[JOB_UID] ?? workload?.metadata?.ownerReferences?.find(({ kind }) => kind === 'Job')?.uid;
+
+const isWaiting = ({ status, spec }: WorkloadObject): boolean =>
+  spec?.active !== false &&
+  !(status?.conditions ?? []).some(
+    ({ type, status: is }) => (type === 'Admitted' || type === 'Finished') && is === 'True',
+  );
+
+function comesBefore(a: WorkloadObject, b: WorkloadObject): boolean {
+  const byPriority = (b.spec?.priority ?? 0) - (a.spec?.priority ?? 0);
+  if (byPriority !== 0) return byPriority < 0;
+  return (a.metadata?.creationTimestamp ?? '') < (b.metadata?.creationTimestamp ?? '');
+}
