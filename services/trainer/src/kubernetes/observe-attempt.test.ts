@@ -1,0 +1,97 @@
+import { describe, expect, it } from '@jest/globals';
+import type { V1Job, V1Pod } from '@luthier/kube';
+import { ANNOTATION, LABEL } from './names.js';
+import { observeAttempt } from './observe-attempt.js';
+import type { AttemptView, Judges } from './observe-attempt.js';
+
+const NOW = Date.parse('2026-01-01T00:10:00Z');
+const QUIET: Judges = { waiting: () => undefined, silence: () => ({}) };
+
+const job = (
+  over: { completions?: number; suspend?: boolean; held?: boolean; done?: boolean; leaving?: boolean } = {},
+): V1Job => ({
+  metadata: {
+    uid: 'job-uid',
+    annotations: over.held ? {} : { [ANNOTATION.prepared]: 'true' },
+    ...(over.leaving && { deletionTimestamp: '2026-01-01T00:09:00Z' }),
+  },
+  spec: { completions: over.completions ?? 1, suspend: over.suspend ?? false, template: { spec: { containers: [] } } },
+  status: over.done ? { conditions: [{ type: 'Failed', status: 'True' }] } : {},
+});
+
+interface PodWish {
+  index?: number;
+  phase?: string;
+  leaving?: boolean;
+  node?: string;
+}
+const pod = (uid: string, { index = 0, phase = 'Running', leaving, node = 'n1' }: PodWish = {}): V1Pod => ({
+  metadata: {
+    uid,
+    labels: { [LABEL.completionIndex]: String(index) },
+    ...(leaving && { deletionTimestamp: '2026-01-01T00:05:00Z' }),
+  },
+  spec: { nodeName: node, containers: [] },
+  status: {
+    phase,
+    containerStatuses: [
+      {
+        name: 'run',
+        image: '',
+        imageID: '',
+        ready: true,
+        restartCount: 0,
+        state: phase === 'Running' ? { running: {} } : {},
+      },
+    ],
+  },
+});
+
+const see = (view: Partial<AttemptView>) =>
+  observeAttempt({ job: job(), pods: [], silentNodes: [], now: NOW, ...view }, undefined, QUIET);
+
+describe('what there is of an attempt', () => {
+  it('is nothing without Job and pods', () => expect(see({ job: undefined })).toEqual({ state: 'absent' }));
+
+  it('is held until everything its pods need is there', () =>
+    expect(see({ job: job({ held: true, suspend: true }) })).toMatchObject({ state: 'live', held: true, idle: true }));
+
+  it('has no set of pods while one is missing', () =>
+    expect(see({ job: job({ completions: 2 }), pods: [pod('a')] })).toMatchObject({ pods: [], training: false }));
+
+  it('trains when the containers of a complete set run', () =>
+    expect(see({ job: job({ completions: 2 }), pods: [pod('a'), pod('b', { index: 1 })] })).toMatchObject({
+      pods: ['a', 'b'],
+      training: true,
+    }));
+
+  it('does not count a pod on its way out into the set', () =>
+    expect(see({ pods: [pod('a', { leaving: true })] })).toMatchObject({ state: 'live', pods: [] }));
+
+  it('has ended when all its pods have, before the Job says so', () =>
+    expect(see({ pods: [pod('a', { phase: 'Failed' })] })).toEqual({ state: 'ended' }));
+
+  it('has not ended while one of its pods may still write', () =>
+    expect(
+      see({ job: job({ completions: 2, done: true }), pods: [pod('a', { phase: 'Failed' }), pod('b', { index: 1 })] }),
+    ).toMatchObject({ state: 'live', pods: [] }));
+
+  it('has ended by its Job when the pods are gone', () =>
+    expect(see({ job: job({ done: true }) })).toEqual({ state: 'ended' }));
+
+  it('waits where a queue has suspended it, whatever pods there were', () =>
+    expect(see({ job: job({ suspend: true }) })).toMatchObject({ state: 'live', pods: [], idle: true }));
+
+  it('goes on leaving while a pod of a deleted Job runs, and is gone with the last one', () => {
+    const deleted = job({ leaving: true });
+    expect(see({ job: deleted, pods: [pod('a', { leaving: true })] })).toMatchObject({ state: 'live', leaving: true });
+    expect(see({ job: deleted })).toEqual({ state: 'absent' });
+  });
+
+  it('gives up a pod that was told to go on a node silent for longer than nodes are waited for', () => {
+    const pods = [pod('a', { leaving: true })];
+    expect(see({ pods, silentNodes: [{ name: 'n1', sinceMs: NOW - 299_000 }] })).toMatchObject({ state: 'live' });
+    expect(see({ pods, silentNodes: [{ name: 'n1', sinceMs: NOW - 300_000 }] })).toEqual({ state: 'ended' });
+    expect(see({ pods, silentNodes: [{ name: 'other', sinceMs: 0 }] })).toMatchObject({ state: 'live' });
+  });
+});
