@@ -67,7 +67,7 @@ const SENTENCES: Readonly<Record<RunReason, Say>> = {
   'node-pressure': ({ node, resource }) =>
     `Node${when(node, quoted)} ran out of ${resource === undefined ? 'disk or memory' : things(resource)}.`,
   'node-lost': (params) =>
-    `Node${when(params.node, quoted)} stopped answering${when(params.since, (t) => ` at ${t}`)}; the run goes on ${fromStep(params)} when it is back or given up.`,
+    `Node${when(params.node, quoted)} stopped answering${when(params.since, (t) => ` at ${t}`)}; the run goes on ${fromStep(params)} when it is back, or on another node.`,
   'node-refused': ({ node, cause }) =>
     `Node${when(node, quoted)} did not accept the run${when(cause, (c) => `: ${c}`)}.`,
   'gpu-fault': ({ node, xid }) =>

@@ -32,7 +32,7 @@ const profileOf = (over: Record<string, unknown> = {}): ClusterProfile =>
 /** Every field carries a value found nowhere else. */
 const SPEC: RunSpec = {
   runId: 'run-abcdefghijklmnopqrst',
-  jobId: 'ftjob-sentineljob0000000000',
+  jobId: 'ftjob-sentineljob000000000',
   owner: { kind: 'evaluation', id: 'sentinel-owner' },
   attempt: 7,
   generation: 3,
@@ -55,7 +55,7 @@ const SPEC: RunSpec = {
 /** Where each field of a desired run is found in the rendered objects; null: it steers the trainer, not the pods. */
 const SENTINELS: Record<keyof RunSpec, string[] | null> = {
   runId: ['run-abcdefghijklmnopqrst'],
-  jobId: ['ftjob-sentineljob0000000000'],
+  jobId: ['ftjob-sentineljob000000000'],
   owner: ['evaluation/sentinel-owner'],
   attempt: ['ft-abcdefghijklmnopqrst-7', '"luthier.dev/attempt":"7"'],
   generation: null,
