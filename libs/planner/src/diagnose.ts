@@ -1,5 +1,7 @@
 import { ERRORS } from '@luthier/contracts';
-import type { ErrorCode, Hyperparameters, JobRecord, Plan, Tuning } from '@luthier/contracts';
+import type { ErrorCode, Hyperparameters, JobRecord, Plan } from '@luthier/contracts';
+import type { PlanInput } from './plan-input.js';
+import { lessMemory } from './smaller-runs.js';
 
 export type Diagnosis = NonNullable<JobRecord['error']>;
 
@@ -14,9 +16,9 @@ export interface Fault {
 /** What of a job a diagnosis looks at. */
 export interface DiagnosedJob {
   hyperparameters: Hyperparameters;
-  tuning: Tuning;
-  cutoffLength: number;
   plan: Plan | null;
+  /** The run that failed, as it was planned; null where there was none. */
+  run: PlanInput | null;
 }
 
 type Change = Diagnosis['change'];
@@ -24,24 +26,19 @@ type Rule = (job: DiagnosedJob, fault: Fault) => { hint?: string; change?: Chang
 
 const nothing: Rule = () => ({});
 
-const LEAST_CUTOFF = 64;
-
-/** Smaller first where it costs least: batch, then row length, then rank. */
-function smaller({ hyperparameters, tuning, cutoffLength }: DiagnosedJob): Change {
-  if (hyperparameters.globalBatch > 1) {
-    return { 'hyperparameters.batch_size': Math.floor(hyperparameters.globalBatch / 2) };
-  }
-  if (cutoffLength >= 2 * LEAST_CUTOFF) return { cutoff_length: Math.floor(cutoffLength / 2) };
-  if ((tuning.type === 'lora' || tuning.type === 'qlora') && tuning.r > 4)
-    return { 'tuning.r': Math.floor(tuning.r / 2) };
-  return {};
-}
-
-const outOfMemory: Rule = (job) => {
-  const change = smaller(job);
-  return Object.keys(change).length > 0
-    ? { change }
-    : { hint: 'Everything is as small as it can be: take a smaller model or a larger machine.' };
+const outOfMemory: Rule = ({ run }) => {
+  if (!run) return {};
+  const { wasMib, advice, automatic } = lessMemory(run);
+  const was = `The run was expected to need about ${wasMib} MiB.`;
+  const [best] = advice;
+  // Only auto_fix can ask a runtime to spend time in place of memory.
+  const itself =
+    automatic && (!best || Object.keys(automatic.change).length === 0)
+      ? ` With auto_fix it is tried again in about ${automatic.totalMib} MiB: ${automatic.title.toLowerCase()}.`
+      : '';
+  if (best) return { hint: `${was} ${best.title}: about ${best.totalMib} MiB.${itself}`, change: best.change };
+  if (itself !== '') return { hint: `${was}${itself}` };
+  return { hint: `${was} No smaller settings lower that enough: take a smaller model or a larger machine.` };
 };
 
 const diverged: Rule = ({ hyperparameters }, { step }) => {
@@ -99,6 +96,8 @@ const RULES: Readonly<Record<ErrorCode, Rule>> = {
   'storage.unreachable': nothing,
   'collective.failed': nothing,
   'runtime.killed': nothing,
+  'runtime.crashed': nothing,
+  'runtime.interrupted': nothing,
   'run.stalled': nothing,
   'run.deleted-externally': nothing,
   'cluster.no-capacity': nothing,
@@ -118,8 +117,6 @@ const RULES: Readonly<Record<ErrorCode, Rule>> = {
   'cluster.gpu-fault': nothing,
   'cluster.unreachable': nothing,
   'cluster.forbidden': nothing,
-  'runtime.crashed': nothing,
-  'runtime.interrupted': nothing,
   'service.unavailable': nothing,
   internal: nothing,
 };

@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { ERROR_CODES } from '@luthier/contracts';
+import { ERRORS, ERROR_CODES } from '@luthier/contracts';
 import type { ModelShape } from '@luthier/contracts';
 import { advise } from './advise.js';
 import { diagnose } from './diagnose.js';
 import { planRun, totalSteps } from './plan-run.js';
-import type { PlanInput } from './plan-run.js';
+import type { PlanInput } from './plan-input.js';
+import { lessMemory } from './smaller-runs.js';
 
 const shape: ModelShape = {
   architecture: 'LlamaForCausalLM',
@@ -97,20 +98,92 @@ describe('planRun', () => {
   });
 });
 
+describe('lessMemory', () => {
+  const changed = (run: PlanInput): PlanInput => {
+    const { automatic } = lessMemory(run);
+    if (!automatic) throw new Error('nothing to change');
+    const { tuning, hyperparameters, cutoffLength, memoryCapMib } = automatic;
+    return { ...run, tuning, hyperparameters, cutoffLength, memoryCapMib };
+  };
+  it('computes activations layer by layer first, which costs only time, then cuts rows; each a quarter smaller', () => {
+    const first = input({ longestRowTokens: 1024, profile: { ...profile, memoryMib: 64_000 } });
+    const second = changed(first);
+    expect(planRun(second).memoryMode).toBe('layer-recompute');
+    expect(second).toMatchObject({ cutoffLength: first.cutoffLength, hyperparameters: first.hyperparameters });
+    expect(planRun(second).totalMib).toBeLessThanOrEqual(0.75 * planRun(first).totalMib);
+    const third = changed(second);
+    expect(third.cutoffLength).toBeLessThan(second.cutoffLength);
+    expect(third.hyperparameters).toEqual(second.hyperparameters);
+    expect(planRun(third).totalMib).toBeLessThanOrEqual(0.75 * planRun(second).totalMib);
+  });
+  it('applies no change that is not enough by the estimate it plans with', () => {
+    for (const devices of [0, 1]) {
+      for (const longestRowTokens of [16, 200, 700, 4096]) {
+        for (const memoryMib of [700, 1_500, 6_000, 64_000]) {
+          const run = input({ longestRowTokens, cutoffLength: 4096, profile: { ...profile, devices, memoryMib } });
+          const { automatic, wasMib } = lessMemory(run);
+          if (!automatic) continue;
+          const after = planRun(changed(run)).totalMib;
+          expect(after).toBe(automatic.totalMib);
+          expect(after).toBeLessThanOrEqual(0.75 * Math.min(wasMib, memoryMib));
+        }
+      }
+    }
+  });
+  it('never takes another way of tuning without asking', () => {
+    const full = input({ tuning: { type: 'full' }, profile: { ...profile, devices: 1, memoryMib: 2_000 } });
+    expect(lessMemory(full).advice.flatMap(({ change }) => Object.keys(change))).toContain('tuning.type');
+    expect(lessMemory(full).automatic).toBeUndefined();
+  });
+});
+
 describe('diagnose', () => {
-  const job = { ...advised(), plan: null };
+  const job = { ...advised(), plan: null, run: null };
   it.each(ERROR_CODES)('has a sentence and a next step for %s', (code) => {
     const { message, hint } = diagnose({ code }, job);
     expect(message).not.toBe('');
     expect(hint).not.toBe('');
   });
-  it('halves batch, rows and rank in this order when memory is short', () => {
-    expect(diagnose({ code: 'device.out-of-memory' }, job).change).toEqual({ 'hyperparameters.batch_size': 4 });
-    const single = { ...job, hyperparameters: { ...job.hyperparameters, globalBatch: 1 } };
-    expect(diagnose({ code: 'host.out-of-memory' }, single).change).toEqual({ cutoff_length: 512 });
-    expect(diagnose({ code: 'device.out-of-memory' }, { ...single, cutoffLength: 64 }).change).toEqual({
-      'tuning.r': 8,
-    });
+  const oom = (code: 'device.out-of-memory' | 'host.out-of-memory', run: PlanInput | null) =>
+    diagnose({ code }, { ...job, run });
+  const onGpu = { ...profile, devices: 1, memoryMib: 24_000 };
+
+  it('proposes the batch where it lowers the memory, with both figures', () => {
+    const run = input({ longestRowTokens: 128, profile: onGpu });
+    const before = planRun(run).totalMib;
+    const { hint, change } = oom('device.out-of-memory', run);
+    const batch = Number(change['hyperparameters.batch_size']);
+    expect(Object.keys(change)).toEqual(['hyperparameters.batch_size']);
+    expect(batch).toBeLessThan(8);
+    const after = planRun({ ...run, hyperparameters: { ...run.hyperparameters, globalBatch: batch } }).totalMib;
+    expect(after).toBeLessThanOrEqual(0.75 * before);
+    expect(hint).toContain(`about ${before} MiB`);
+    expect(hint).toContain(`Batch of ${batch}: about ${after} MiB`);
+  });
+  it.each(['device.out-of-memory', 'host.out-of-memory'] as const)(
+    'never proposes the batch of the runtime for CPUs, which accumulates, after %s, but shorter rows',
+    (code) => {
+      const run = input({ longestRowTokens: 4096, cutoffLength: 4096, profile: { ...profile, memoryMib: 64_000 } });
+      const { change } = oom(code, run);
+      expect(Object.keys(change)).toEqual(['cutoff_length']);
+      const after = planRun({ ...run, cutoffLength: Number(change['cutoff_length']) }).totalMib;
+      expect(after).toBeLessThanOrEqual(0.75 * planRun(run).totalMib);
+    },
+  );
+  it('proposes no change where none lowers the memory enough, and says so', () => {
+    const recomputing = input({ longestRowTokens: 64, memoryCapMib: 900 });
+    expect(planRun(recomputing).memoryMode).toBe('layer-recompute');
+    const { hint, change } = oom('host.out-of-memory', recomputing);
+    expect(change).toEqual({});
+    expect(hint).toMatch(/expected to need about \d+ MiB.*smaller model or a larger machine/);
+  });
+  it('says what auto_fix would do where only the way of spending memory can change', () => {
+    const { hint, change } = oom('host.out-of-memory', input({ longestRowTokens: 64 }));
+    expect(change).toEqual({});
+    expect(hint).toMatch(/With auto_fix .* about \d+ MiB: activations computed layer by layer/);
+  });
+  it('leaves the standing advice where nothing is known of a run', () => {
+    expect(oom('device.out-of-memory', null)).toMatchObject({ hint: ERRORS['device.out-of-memory'].hint, change: {} });
   });
   it('lowers the rate to a third after a divergence', () => {
     const { change } = diagnose(

@@ -15,8 +15,10 @@ import {
   planJob,
   readJobStream,
   resumeJob,
+  runRequest,
 } from '@luthier/contracts';
 import type { JobRecord, JobRequest, StreamEntry } from '@luthier/contracts';
+import { readArtifact } from '@luthier/artifacts';
 import { MessageBus, provision } from '@luthier/messaging';
 import { createLogger, loadConfig } from '@luthier/service-kit';
 import type { RunningService } from '@luthier/service-kit';
@@ -318,11 +320,57 @@ describe('a run', () => {
     expect(job.error?.change).toEqual({ 'hyperparameters.learning_rate': 0.01 });
   });
 
-  it('runs with half the batch after the device ran out of memory, when auto_fix allows it', async () => {
-    peers.script.push({ untilStep: 0, code: 'device.out-of-memory' }, {});
+  it.each(['device.out-of-memory', 'host.out-of-memory'] as const)(
+    'with auto_fix goes on after %s with less by the estimate: time for memory first, then shorter rows; never the batch',
+    async (code) => {
+      for (const profile of peers.inventory.profiles) {
+        profile.memoryMib = 64_000;
+        profile.freeMemoryMib = 64_000;
+      }
+      peers.longestRowTokens = 1_024;
+      peers.script.push({ untilStep: 0, code }, { untilStep: 0, code }, {});
+      const { id } = await create({ autoFix: true });
+      const job = await until(id, 'succeeded');
+      expect(job.hyperparameters.globalBatch).toBe(8);
+      expect(job.cutoffLength).toBeLessThan(1_024);
+      expect(job.plan?.memoryMode).toBe('layer-recompute');
+      const retries = (await messages(id)).filter((message) => message.includes('ran out of memory; trying again: '));
+      expect(retries).toEqual([
+        expect.stringMatching(/activations computed layer by layer, about \d+ MiB$/),
+        expect.stringMatching(/rows cut at \d+ tokens, about \d+ MiB$/),
+      ]);
+      const spec = await peers.bucket.get('spec', job.runId ?? '');
+      const request = await readArtifact(peers.store, spec?.value.requestUri ?? '');
+      const { limits } = runRequest.parse(JSON.parse(request.toString('utf8')));
+      expect(limits.memoryMib).toBeGreaterThanOrEqual(job.plan?.totalMib ?? Infinity);
+      expect(limits.memoryMib).toBeLessThan(4_000);
+    },
+  );
+
+  it('without auto_fix fails after the memory was not enough, with a change that lowers it and both figures', async () => {
+    for (const profile of peers.inventory.profiles) profile.memoryMib = profile.freeMemoryMib = 64_000;
+    peers.longestRowTokens = 1_024;
+    peers.script.push({ untilStep: 0, code: 'host.out-of-memory' });
+    const { id } = await create();
+    const { error, plan } = await until(id, 'failed');
+    expect(Object.keys(error?.change ?? {})).toEqual(['cutoff_length']);
+    expect(error?.hint).toContain(`about ${plan?.totalMib} MiB`);
+  });
+
+  it('cannot be paused while its datasets are made again, but cancelled', async () => {
+    for (const profile of peers.inventory.profiles) profile.memoryMib = profile.freeMemoryMib = 64_000;
+    peers.longestRowTokens = 1_024;
+    const code = 'host.out-of-memory' as const;
+    const slots = (count: number): void => peers.inventory.profiles.forEach((profile) => (profile.slots = count));
+    slots(0);
+    peers.script.push({ untilStep: 0, code }, { untilStep: 0, code });
     const { id } = await create({ autoFix: true });
-    const job = await until(id, 'succeeded');
-    expect(job.hyperparameters.globalBatch).toBe(4);
+    await until(id, 'queued');
+    peers.datasetState = 'preparing';
+    slots(1);
+    await waitFor(async () => (await get(id)).phase === 'preparing');
+    await expect(bus.request(pauseJob, { jobId: id })).rejects.toMatchObject({ code: 'job.not-pausable' });
+    expect((await bus.request(cancelJob, { jobId: id })).status).toBe('cancelled');
   });
 
   it('keeps to one place: the second job waits with a sentence', async () => {

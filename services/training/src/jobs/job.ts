@@ -11,7 +11,7 @@ import type {
   Plan,
   Tuning,
 } from '@luthier/contracts';
-import type { AdviceNote, Diagnosis } from '@luthier/planner';
+import type { AdviceNote, AutomaticChange, Diagnosis } from '@luthier/planner';
 
 export type JobAttempt = JobRecord['attempts'][number];
 export type JobProgress = NonNullable<JobRecord['progress']>;
@@ -71,8 +71,10 @@ export interface Job {
   readonly fineTunedModel: string | null;
   readonly evaluationId: string | null;
   readonly evaluatingSince: string | null;
-  /** Times that the batch was halved after the device ran out of memory (`autoFix`). */
+  /** Times that the run was made smaller after it ran out of memory (`autoFix`). */
   readonly fixes: number;
+  /** What its runs may take at most after one ran out of memory; null: what their profile gives. */
+  readonly memoryCapMib?: number | null;
   readonly error: Diagnosis | null;
 }
 
@@ -89,16 +91,19 @@ export const STATUS_TRANSITIONS: Readonly<Record<JobStatus, readonly JobStatus[]
 
 const RUN_PHASES: readonly JobPhase[] = ['scheduling', 'starting', 'training', 'saving'];
 
-/** From a phase to those that may follow it. Within a run they go back when a new attempt is made. */
+/**
+ * From a phase to those that may follow it. Within a run they go back when a new attempt is made, and further when it is
+ * made smaller.
+ */
 const PHASE_TRANSITIONS: Readonly<Record<JobPhase, readonly JobPhase[]>> = {
   validating: ['preparing'],
   preparing: ['planning'],
   planning: ['queued'],
   queued: ['scheduling'],
-  scheduling: [...RUN_PHASES, 'queued', 'registering'],
-  starting: [...RUN_PHASES, 'queued', 'registering'],
-  training: [...RUN_PHASES, 'queued', 'registering'],
-  saving: [...RUN_PHASES, 'queued', 'registering'],
+  scheduling: [...RUN_PHASES, 'queued', 'preparing', 'registering'],
+  starting: [...RUN_PHASES, 'queued', 'preparing', 'registering'],
+  training: [...RUN_PHASES, 'queued', 'preparing', 'registering'],
+  saving: [...RUN_PHASES, 'queued', 'preparing', 'registering'],
   registering: ['evaluating'],
   evaluating: ['done'],
   done: [],
@@ -183,23 +188,21 @@ export const retried = (job: Job, attempt: number, code: ErrorCode, fromStep: nu
     { attempts: [...job.attempts, newAttempt(attempt, fromStep)] },
   );
 
-/** Back to planning's result with a smaller batch, as a new run (`autoFix`). */
-export const shrunk = (job: Job, runId: string, globalBatch: number): Job =>
-  move(
+/** Once more as a smaller run (`autoFix`): from the queue, or from the datasets where rows become shorter. */
+export function shrunk(job: Job, runId: string, to: AutomaticChange): Job {
+  const { tuning, hyperparameters, cutoffLength, memoryCapMib } = to;
+  const patch = { tuning, hyperparameters, cutoffLength, memoryCapMib };
+  const again = cutoffLength === job.cutoffLength;
+  return move(
     job,
     {
       status: 'queued',
-      phase: 'queued',
-      message: `The device ran out of memory; trying again with a batch of ${globalBatch}`,
+      phase: again ? 'queued' : 'preparing',
+      message: `The run ran out of memory; trying again: ${to.title.toLowerCase()}, about ${to.totalMib} MiB`,
     },
-    {
-      hyperparameters: { ...job.hyperparameters, globalBatch },
-      runId,
-      progress: null,
-      attempts: [],
-      fixes: job.fixes + 1,
-    },
+    { ...patch, runId: again ? runId : null, progress: null, attempts: [], fixes: job.fixes + 1 },
   );
+}
 
 export const stopAsked = (job: Job, intent: 'cancel' | 'pause'): Job =>
   move(job, { message: intent === 'cancel' ? 'Cancelling' : 'Pausing' }, { intent });

@@ -119,7 +119,9 @@ export class JobsService {
     return this.ask(jobId, async (tx) => {
       const { job, run } = tx;
       if (job.status === 'paused' || job.intent === 'pause') return;
-      const possible = job.status === 'queued' || (job.status === 'running' && isInRun(job) && job.intent === 'run');
+      const possible =
+        (job.status === 'queued' && job.phase === 'queued') ||
+        (job.status === 'running' && isInRun(job) && job.intent === 'run');
       if (!possible)
         throw new AppError('job.not-pausable', `A job that is ${job.status} (${job.phase}) cannot be paused`);
       if (run?.live) {

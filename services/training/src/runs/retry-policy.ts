@@ -1,5 +1,5 @@
-import { ERRORS, RETRIED_CODES } from '@luthier/contracts';
-import type { ErrorCode, RunStatus } from '@luthier/contracts';
+import { CODE_OF_REASON, ERRORS, RETRIED_CODES } from '@luthier/contracts';
+import type { ErrorCode, RunOutcome, RunStatus } from '@luthier/contracts';
 import type { Run } from './run.js';
 
 /** How an attempt ended, whatever the source: outcome first, the trainer's reason when there is none. */
@@ -10,32 +10,63 @@ export interface AttemptEnd {
   hint?: string;
   step: number | undefined;
   endedAt: string;
-  /** Did not end by itself: the trainer was restarted or something more urgent came. Not charged. */
+  /** Did not end by itself: the trainer was restarted, something more urgent came, or there was no room. Not charged. */
   interrupted: boolean;
 }
+
+/** Taken away, or never let in: it says nothing about the run. */
+const UNCHARGED: readonly ErrorCode[] = [
+  'cluster.preempted',
+  'cluster.evicted',
+  'cluster.no-capacity',
+  'cluster.unreachable',
+];
+
+/** How a process ends that somebody ends: when the trainer says why it did, that is the reason. */
+const FOLLOWING: readonly ErrorCode[] = [
+  'storage.unreachable',
+  'runtime.killed',
+  'runtime.crashed',
+  'collective.failed',
+  'runtime.interrupted',
+];
 
 export function endOf(status: RunStatus, now: string): AttemptEnd {
   const endedAt = status.endedAt ?? now;
   const { outcome } = status;
-  if (status.reason === 'deadline-exceeded') {
-    return { code: 'run.deadline-exceeded', message: status.message, step: outcome?.step, endedAt, interrupted: false };
+  const told = outcome && codeOfOutcome(outcome, status);
+  const given = codeGiven(status);
+  if (given && (!outcome || given === 'run.deadline-exceeded' || (told !== undefined && FOLLOWING.includes(told)))) {
+    const message = status.message || ERRORS[given].title;
+    return { code: given, message, step: outcome?.step, endedAt, interrupted: UNCHARGED.includes(given) };
   }
   if (outcome) {
     return {
-      code: outcome.code ?? (status.reason === 'succeeded' || outcome.result ? undefined : 'runtime.interrupted'),
+      code: told,
       message: outcome.message,
       ...(outcome.hint !== undefined && { hint: outcome.hint }),
       step: outcome.step,
       endedAt,
-      interrupted: outcome.code === 'runtime.interrupted',
+      interrupted: outcome.code === 'runtime.interrupted' || (told !== undefined && UNCHARGED.includes(told)),
     };
   }
-  const code: ErrorCode = status.reason === 'failed' ? 'runtime.crashed' : 'runtime.interrupted';
+  const code = CODE_OF_REASON[status.reason] ?? 'runtime.interrupted';
   return { code, message: status.message || ERRORS[code].title, step: undefined, endedAt, interrupted: false };
+}
+
+const codeOfOutcome = ({ code, result }: RunOutcome, { reason }: RunStatus): ErrorCode | undefined =>
+  code ?? (reason === 'succeeded' || result ? undefined : 'runtime.interrupted');
+
+/** The code of what the cluster or the trainer did to the attempt; undefined where it ended by itself. */
+function codeGiven({ reason }: RunStatus): ErrorCode | undefined {
+  const code = CODE_OF_REASON[reason];
+  return code !== null && /^(?:cluster|run)\./.test(code) ? code : undefined;
 }
 
 const MAX_RETRIES = 3;
 const MAX_CRASHES = 1;
+/** What may be the run's own doing is tried once more only. */
+const TRIED_ONCE_MORE: readonly ErrorCode[] = ['runtime.crashed', 'cluster.node-pressure'];
 /** Interruptions are not charged, but a run that never comes further must end some day. */
 const MAX_INTERRUPTIONS = 30;
 
@@ -43,7 +74,7 @@ export type RetryDecision = { retry: true; counters: Partial<Run> } | { retry: f
 
 /**
  * Infrastructure faults go on from the newest checkpoint, at most three in a row without a new one; a crash once; what
- * the user has to change, never. Pure.
+ * the user or an administrator has to change, never. Pure.
  */
 export function decideRetry(
   run: Run,
@@ -56,7 +87,7 @@ export function decideRetry(
   const retries = progressed ? 0 : run.retries;
   const interruptions = progressed ? 0 : run.interruptions;
   if (reason === 'queue-deactivated') return { retry: false, why: 'The queue was deactivated.' };
-  if (end.code === 'runtime.crashed') {
+  if (TRIED_ONCE_MORE.includes(end.code)) {
     return run.crashes < MAX_CRASHES
       ? { retry: true, counters: { crashes: run.crashes + 1, stepAtRetry: step, retries, interruptions } }
       : { retry: false, why: 'It was tried once more already.' };

@@ -8,6 +8,10 @@ const LEAST_STEPS_BETWEEN_CHECKPOINTS = 10;
 const CHECKPOINTS_A_RUN = 10;
 const KEPT_CHECKPOINTS = 2;
 
+/** A runtime chooses its way of spending memory by this; it is never less than what the run was planned with. */
+const memoryLimitMib = ({ memoryCapMib, plan }: Job, { memoryMib }: Profile): number =>
+  Math.min(memoryMib, Math.max(memoryCapMib ?? memoryMib, plan?.totalMib ?? 0));
+
 /** What a job's run is asked to do on a profile. @throws ZodError when the job is not prepared (a programming fault). */
 export function buildRunRequest(job: Job, profile: Profile, deadlineSeconds: number): RunRequest {
   const steps = job.plan?.steps ?? 0;
@@ -23,7 +27,7 @@ export function buildRunRequest(job: Job, profile: Profile, deadlineSeconds: num
       everySteps: Math.max(LEAST_STEPS_BETWEEN_CHECKPOINTS, Math.ceil(steps / CHECKPOINTS_A_RUN)),
       keepLast: KEPT_CHECKPOINTS,
     },
-    limits: { memoryMib: profile.memoryMib, cpu: Math.max(1, Math.floor(profile.cpus)), deadlineSeconds },
+    limits: { memoryMib: memoryLimitMib(job, profile), cpu: Math.max(1, Math.floor(profile.cpus)), deadlineSeconds },
     seed: job.seed,
     model: job.base?.weights,
     data: {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { newId, runSpec } from '@luthier/contracts';
-import type { ErrorCode, RunStatus } from '@luthier/contracts';
-import { decideRetry } from './retry-policy.js';
+import type { ErrorCode, RunOutcome, RunReason, RunStatus } from '@luthier/contracts';
+import { decideRetry, endOf } from './retry-policy.js';
 import type { RetryDecision } from './retry-policy.js';
 import { closed, ended, newRun, nextAttempt, specOf, stopped, withStatus } from './run.js';
 import type { Run } from './run.js';
@@ -83,6 +83,76 @@ describe('attempts', () => {
   it('follow a crash once, and a fault of the user never', () => {
     expect(attempts('runtime.crashed', false, () => null)).toBe(2);
     for (const code of ['data.bad', 'config.bad', 'device.out-of-memory', 'host.out-of-memory', 'disk.full'] as const) {
+      expect(attempts(code, false, () => null)).toBe(1);
+    }
+  });
+});
+
+describe('the end of an attempt', () => {
+  const outcome = (patch: Partial<RunOutcome> = {}): RunOutcome => ({
+    attempt: 1,
+    incarnation: 1,
+    message: 'Its own words.',
+    step: 7,
+    lastSeq: {},
+    eventFiles: [],
+    ...patch,
+  });
+  const endWith = (reason: RunReason, given?: RunOutcome) =>
+    endOf(status({ phase: 'ended', reason, message: 'The trainer’s words.', ...(given && { outcome: given }) }), 'now');
+
+  it.each<[RunReason, ErrorCode, boolean]>([
+    ['waiting-for-gpus', 'cluster.no-capacity', true],
+    ['partial-gang', 'cluster.no-capacity', true],
+    ['preempted', 'cluster.preempted', true],
+    ['evicted', 'cluster.evicted', true],
+    ['node-lost', 'cluster.node-lost', false],
+    ['gpu-fault', 'cluster.gpu-fault', false],
+    ['stalled', 'run.stalled', false],
+    ['image-pull', 'cluster.image-unavailable', false],
+    ['quota-exceeded', 'cluster.quota-exceeded', false],
+    ['deleted-externally', 'run.deleted-externally', false],
+    ['device-out-of-memory', 'device.out-of-memory', false],
+    ['not-started', 'runtime.interrupted', false],
+    ['failed', 'runtime.crashed', false],
+  ])('for %s and without an outcome is %s', (reason, code, interrupted) => {
+    expect(endWith(reason)).toMatchObject({ code, interrupted, message: 'The trainer’s words.' });
+  });
+
+  it('is what the process says of itself when that is its own fault', () => {
+    const given = outcome({ code: 'device.out-of-memory', hint: 'Smaller.' });
+    const said = { code: 'device.out-of-memory', message: 'Its own words.', hint: 'Smaller.', step: 7 };
+    expect(endWith('node-lost', given)).toMatchObject(said);
+  });
+
+  it('is what was done to the process when its own end only followed', () => {
+    const said = { code: 'cluster.preempted', message: 'The trainer’s words.', step: 7, interrupted: true };
+    expect(endWith('preempted', outcome({ code: 'runtime.killed' }))).toMatchObject(said);
+    expect(endWith('stalled', outcome({ code: 'runtime.interrupted' })).code).toBe('run.stalled');
+  });
+
+  it('is success with a result, whatever the cluster did meanwhile', () => {
+    const result = { mode: 'export', artifactDir: 'x' } as unknown as NonNullable<RunOutcome['result']>;
+    expect(endWith('evicted', outcome({ result })).code).toBeUndefined();
+    expect(endWith('succeeded', outcome({ result })).code).toBeUndefined();
+  });
+
+  it('by the cluster’s doing leads to attempts as far as it is nobody’s fault', () => {
+    expect(attempts('cluster.node-lost', false, () => null)).toBe(4);
+    expect(attempts('cluster.gpu-fault', false, () => null)).toBe(4);
+    expect(attempts('run.stalled', false, () => null)).toBe(4);
+    expect(attempts('cluster.preempted', true, () => null)).toBe(31);
+    expect(attempts('cluster.no-capacity', true, () => null)).toBe(31);
+    expect(attempts('cluster.node-pressure', false, () => null)).toBe(2);
+    for (const code of [
+      'cluster.image-unavailable',
+      'cluster.config-missing',
+      'cluster.quota-exceeded',
+      'cluster.refused',
+      'cluster.queue-rejected',
+      'cluster.too-small',
+      'run.deleted-externally',
+    ] as const) {
       expect(attempts(code, false, () => null)).toBe(1);
     }
   });

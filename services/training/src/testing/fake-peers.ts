@@ -149,7 +149,9 @@ export class FakePeers {
       };
     });
     answer(connection, getValidation, ({ fileId }) => this.report(fileId));
-    answer(connection, prepareDataset, ({ role, fileIds }) => this.dataset(role, fileIds[0] ?? ''));
+    answer(connection, prepareDataset, ({ role, fileIds, cutoffLength }) =>
+      this.dataset(role, fileIds[0] ?? '', cutoffLength),
+    );
     answer(connection, getModel, ({ model }) => {
       const found = [this.base, ...this.models.values()].find(({ id, name }) => id === model || name === model);
       if (!found) throw new AppError('model.not-found');
@@ -234,11 +236,8 @@ export class FakePeers {
     return report;
   }
 
-  private dataset(role: DatasetRecord['role'], fileId: string): DatasetRecord {
-    const id = `ds-${createHash('sha256')
-      .update(role + fileId)
-      .digest('hex')
-      .slice(0, 20)}`;
+  private dataset(role: DatasetRecord['role'], fileId: string, cutoffLength: number): DatasetRecord {
+    const id = `ds-${createHash('sha256').update(`${role}${fileId}${cutoffLength}`).digest('hex').slice(0, 20)}`;
     return {
       id,
       role,
@@ -248,8 +247,8 @@ export class FakePeers {
       rows: this.rows,
       tokens: this.rows * 50,
       trainedTokens: this.rows * 20,
-      longestRowTokens: this.longestRowTokens,
-      cutoffLength: 8192,
+      longestRowTokens: Math.min(this.longestRowTokens, cutoffLength),
+      cutoffLength,
       artifact: { uri: `artifact://datasets/${id}`, sha256: SHA },
       error: null,
     };

@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { ERRORS, jobCancelled, newId } from '@luthier/contracts';
 import type { ErrorCode, RunOutcome, RunStatus } from '@luthier/contracts';
+import { lessMemory } from '@luthier/planner';
+import type { AutomaticChange } from '@luthier/planner';
 import { applyRunEvent, fillFromStored } from '../../runs/apply-run-event.js';
 import type { StoredLines } from '../../runs/apply-run-event.js';
 import { Projector } from '../../runs/projector.js';
@@ -14,11 +16,13 @@ import { TrainingMetrics } from '../../training.metrics.js';
 import { attemptEnded, cancelled, paused, retried, shrunk, trained } from '../job.js';
 import type { Job } from '../job.js';
 import type { JobTransaction } from '../job.store.js';
+import { plannedRun } from '../plan-input.js';
 import { PhaseStep, change, failJob, wait } from './step.js';
 import type { StepOutcome } from './step.js';
 
-/** At most this many halvings of the batch by `autoFix`. */
+/** At most this many times a run is made smaller by `autoFix`. */
 const MAX_FIXES = 3;
+const OUT_OF_MEMORY: readonly ErrorCode[] = ['device.out-of-memory', 'host.out-of-memory'];
 
 /** A run that is placed: nothing to do until its attempt has ended; then success, another attempt, or the end. */
 @Injectable()
@@ -144,17 +148,24 @@ export class FollowRun extends PhaseStep {
       });
       return tx.saveJob(retried(tx.job, next.attempt, end.code, newest));
     }
-    const { globalBatch } = tx.job.hyperparameters;
-    const fixable = end.code === 'device.out-of-memory' && tx.job.request.autoFix && globalBatch > 1;
-    if (fixable && tx.job.fixes < MAX_FIXES) return this.shrink(tx, run, Math.floor(globalBatch / 2));
+    const smaller = this.smallerRun(tx, run, end.code);
+    if (smaller) return this.shrink(tx, run, smaller);
     const message = [end.message || ERRORS[end.code].title, decision.why].filter((text) => text !== '').join(' ');
     return failJob(tx, { code: end.code, message, hint: end.hint, step: end.step });
   }
 
-  private async shrink(tx: JobTransaction, run: Run, globalBatch: number): Promise<void> {
+  /** What may be tried without asking after the memory was not enough. */
+  private smallerRun({ job }: JobTransaction, run: Run, code: ErrorCode): AutomaticChange | undefined {
+    if (!OUT_OF_MEMORY.includes(code) || !job.request.autoFix || job.fixes >= MAX_FIXES) return undefined;
+    const planned = plannedRun(job, run);
+    return planned ? lessMemory(planned).automatic : undefined;
+  }
+
+  private async shrink(tx: JobTransaction, run: Run, to: AutomaticChange): Promise<void> {
     await tx.saveRun(closed(run, new Date().toISOString()));
-    const job = shrunk(tx.job, newId('run'), globalBatch);
-    await tx.event({ level: 'warn', type: 'message', message: job.message, data: { globalBatch } });
+    const job = shrunk(tx.job, newId('run'), to);
+    const { change, totalMib } = to;
+    await tx.event({ level: 'warn', type: 'message', message: job.message, data: { change, totalMib } });
     await tx.saveJob(job);
   }
 }

@@ -6,7 +6,8 @@ import { planRun } from '@luthier/planner';
 import { capableProfiles, whyUnsupported } from '../../queue/admission.js';
 import type { Profile } from '../../queue/admission.js';
 import { queued } from '../job.js';
-import type { Job, PreparedData } from '../job.js';
+import type { Job } from '../job.js';
+import { planInputOf } from '../plan-input.js';
 import { PhaseStep, change, failJob } from './step.js';
 import type { StepOutcome } from './step.js';
 
@@ -15,24 +16,13 @@ export interface PlacedPlan {
   readonly profile: Profile | undefined;
 }
 
-const trainedShare = ({ trainedTokens, tokens }: PreparedData): number => trainedTokens / Math.max(1, tokens);
-
 /** The best that the inventory offers: the first capable profile that fits, else the largest. */
 export function planJobRun(job: Job, inventory: Inventory | undefined): PlacedPlan {
-  const { base, train } = job;
-  if (!base?.shape || !train) {
+  const { base } = job;
+  const input = planInputOf(job);
+  if (!base?.shape || !input) {
     throw new AppError('internal', undefined, { cause: new Error(`${job.id} is not prepared`) });
   }
-  const input = {
-    shape: base.shape,
-    tuning: job.tuning,
-    hyperparameters: job.hyperparameters,
-    rows: train.rows,
-    longestRowTokens: Math.max(train.longestRowTokens, job.heldOut?.longestRowTokens ?? 0),
-    trainedShare: Math.max(trainedShare(train), job.heldOut ? trainedShare(job.heldOut) : 0),
-    tokensPerEpoch: train.tokens,
-    cutoffLength: job.cutoffLength,
-  };
   const profiles = inventory
     ? capableProfiles(inventory, {
         method: job.request.method.type,

@@ -6,6 +6,7 @@ import { closed } from '../../runs/run.js';
 import { failed } from '../job.js';
 import type { Job } from '../job.js';
 import type { JobTransaction } from '../job.store.js';
+import { plannedRun } from '../plan-input.js';
 
 /** What a look at a job led to: nothing to do yet, or a change to make under its lock. */
 export type StepOutcome =
@@ -26,7 +27,7 @@ export const change = (apply: (tx: JobTransaction) => Promise<void>): StepOutcom
 /** Ends the job with a diagnosis, closes its run, and announces it: one transaction. */
 export async function failJob(tx: JobTransaction, fault: Fault): Promise<void> {
   const now = new Date().toISOString();
-  const error = diagnose(fault, tx.job);
+  const error = diagnose(fault, { ...tx.job, run: plannedRun(tx.job, tx.run) });
   if (tx.run && !tx.run.closed) await tx.saveRun(closed(tx.run, now));
   await tx.event({
     level: 'error',

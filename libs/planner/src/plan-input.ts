@@ -1,0 +1,33 @@
+import type { Hyperparameters, ModelShape, Tuning } from '@luthier/contracts';
+
+/** The part of an inventory's profile that a plan is made against. */
+export interface PlanProfile {
+  name: string;
+  device: string;
+  cpus: number;
+  devices: number;
+  /** What one run may take at most. */
+  memoryMib: number;
+  freeMemoryMib: number;
+}
+
+export interface PlanInput {
+  shape: ModelShape;
+  tuning: Tuning;
+  hyperparameters: Hyperparameters;
+  rows: number;
+  longestRowTokens: number;
+  /** All tokens of one pass over the rows. */
+  tokensPerEpoch: number;
+  cutoffLength: number;
+  /** Less than the profile gives, after more has proved too much: chooses the way of spending memory. */
+  memoryCapMib?: number | null;
+  /** Trained tokens by all tokens; 1 where it is not known. */
+  trainedShare?: number;
+  /** Undefined: nobody knows yet what there is to run on. */
+  profile: PlanProfile | undefined;
+}
+
+/** Tokens of the longest row after the cut. */
+export const rowTokensOf = (input: PlanInput): number =>
+  Math.max(1, Math.min(input.longestRowTokens, input.cutoffLength));

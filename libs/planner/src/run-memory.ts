@@ -1,0 +1,46 @@
+import { estimateMemory, trainableParameters } from './memory.js';
+import type { MemoryEstimate } from './memory.js';
+import { estimateNodeMemory } from './node-memory.js';
+import { rowTokensOf } from './plan-input.js';
+import type { PlanInput } from './plan-input.js';
+
+/** The TypeScript runtime fills micro-batches up to this many tokens; a longer row has one of its own. */
+const NODE_TOKEN_BUDGET = 256;
+/** Rows differ in how much of them is trained. */
+const TRAINED_SPREAD = 1.5;
+
+/** Adapters on CPUs are trained by the TypeScript runtime, whatever the batch, in micro-batches of bounded size. */
+const accumulates = ({ tuning, profile }: PlanInput): boolean =>
+  tuning.type === 'lora' && (profile?.devices ?? 0) === 0;
+
+/** The estimate for the runtime that will run it, within `limitMib` where it can be. Pure. */
+export function memoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
+  if (accumulates(input)) return nodeMemoryOf(input, limitMib);
+  const rowTokens = rowTokensOf(input);
+  return estimateMemory({
+    shape: input.shape,
+    tuning: input.tuning,
+    rowTokens,
+    microBatchTokens: rowTokens * Math.min(input.hyperparameters.globalBatch, Math.max(1, input.rows)),
+    limitMib,
+  });
+}
+
+/** The same numbers and the same choice of mode as the runtime makes, so that it does not refuse what was planned. */
+function nodeMemoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
+  const { shape, tuning } = input;
+  const microBatchTokens = Math.max(NODE_TOKEN_BUDGET, rowTokensOf(input));
+  const estimateIn = (memoryMode: MemoryEstimate['memoryMode']): MemoryEstimate => {
+    const { components, totalMib } = estimateNodeMemory({
+      ...shape,
+      keyValueHeads: shape.kvHeads,
+      adapterParameters: trainableParameters(shape, tuning),
+      microBatchTokens,
+      microBatchTrained: Math.ceil(microBatchTokens * Math.min(1, (input.trainedShare ?? 1) * TRAINED_SPREAD)),
+      memoryMode,
+    });
+    return { components: Object.entries(components).map(([name, mib]) => ({ name, mib })), totalMib, memoryMode };
+  };
+  const whole = estimateIn('whole-step');
+  return whole.totalMib <= limitMib ? whole : estimateIn('layer-recompute');
+}

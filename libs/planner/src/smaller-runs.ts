@@ -1,0 +1,162 @@
+import type { Plan } from '@luthier/contracts';
+import { rowTokensOf } from './plan-input.js';
+import type { PlanInput } from './plan-input.js';
+import { memoryOf } from './run-memory.js';
+
+interface Candidate {
+  title: string;
+  /** In the job's own fields. */
+  change: Record<string, string | number>;
+  input: PlanInput;
+}
+
+/** Single changes first, the least painful of each kind; all of them together when no single one is enough. */
+export function alternatives(input: PlanInput, limitMib: number): Plan['alternatives'] {
+  return smallerRuns(input, { limitMib, targetMib: limitMib }).map(asAlternative);
+}
+
+interface Goal {
+  /** Within this the run chooses its way of spending memory. */
+  limitMib: number;
+  /** Small enough. */
+  targetMib: number;
+}
+
+interface SmallerRun extends Candidate {
+  totalMib: number;
+}
+
+const asAlternative = ({ title, change, totalMib }: SmallerRun): Plan['alternatives'][number] => ({
+  title,
+  change,
+  totalMib,
+});
+
+/** Each kind's least change that is enough, in the order batch, row length, rank. */
+function smallerRuns(input: PlanInput, goal: Goal): SmallerRun[] {
+  const { totalMib } = memoryOf(input, goal.limitMib);
+  // What does not lower the estimate is never proposed: the batch where a runtime accumulates, rows that are short.
+  const kinds = [smallerBatches(input), shorterRows(input), smallerRanks(input)].filter((candidates) => {
+    const most = candidates.at(-1);
+    return most !== undefined && memoryOf(most.input, goal.limitMib).totalMib < totalMib;
+  });
+  const single = kinds.flatMap((candidates) => firstEnough(candidates, goal));
+  if (single.length > 0 || kinds.length < 2) return single;
+  return firstEnough([together(input, kinds)], goal);
+}
+
+/** The greatest change of every kind. */
+function together(input: PlanInput, kinds: readonly (readonly Candidate[])[]): Candidate {
+  return kinds.reduce<Candidate>(
+    (base, candidates) => {
+      const last = candidates.at(-1);
+      if (!last) return base;
+      return {
+        title: base.title === '' ? last.title : `${base.title}, ${last.title.toLowerCase()}`,
+        change: { ...base.change, ...last.change },
+        input: {
+          ...base.input,
+          ...(last.input.cutoffLength !== input.cutoffLength && { cutoffLength: last.input.cutoffLength }),
+          ...(last.input.tuning !== input.tuning && { tuning: last.input.tuning }),
+          ...(last.input.hyperparameters !== input.hyperparameters && { hyperparameters: last.input.hyperparameters }),
+        },
+      };
+    },
+    { title: '', change: {}, input },
+  );
+}
+
+function firstEnough(candidates: readonly Candidate[], { limitMib, targetMib }: Goal): SmallerRun[] {
+  for (const candidate of candidates) {
+    const { totalMib } = memoryOf(candidate.input, limitMib);
+    if (totalMib <= targetMib) return [{ ...candidate, totalMib }];
+  }
+  return [];
+}
+
+/** Estimates are within a quarter of what was measured: a run that was larger than its estimate is tried a quarter smaller. */
+const NEXT_SHARE = 0.75;
+
+/** A change that needs nobody's consent but `autoFix`. */
+export interface AutomaticChange extends Pick<PlanInput, 'tuning' | 'hyperparameters' | 'cutoffLength'> {
+  /** Begins a sentence: `Rows cut at 512 tokens`. */
+  title: string;
+  change: Record<string, string | number>;
+  totalMib: number;
+  memoryCapMib: number;
+}
+
+/** What a run that ran out of memory can be changed into. */
+export interface LessMemory {
+  /** What the run was estimated at, in MiB. */
+  wasMib: number;
+  /** What a new job can be asked for, the least painful first. */
+  advice: Plan['alternatives'];
+  /** Undefined: nothing that can be changed is enough. */
+  automatic: AutomaticChange | undefined;
+}
+
+/** Which changes lower the estimate enough after a run was larger than its estimate. Pure. */
+export function lessMemory(input: PlanInput): LessMemory {
+  const givenMib = input.profile?.memoryMib ?? Number.POSITIVE_INFINITY;
+  const wasMib = memoryOf(input, Math.min(givenMib, input.memoryCapMib ?? givenMib)).totalMib;
+  const targetMib = Math.floor(Math.min(wasMib, givenMib) * NEXT_SHARE);
+  const capped = { limitMib: targetMib, targetMib };
+  const recomputing = firstEnough([{ title: 'Activations computed layer by layer', change: {}, input }], capped);
+  const [automatic] = [...recomputing, ...smallerRuns(input, capped)].filter(
+    ({ change }) => !('tuning.type' in change),
+  );
+  return {
+    wasMib,
+    // A new job chooses its way of spending memory within all that the profile gives.
+    advice: smallerRuns(input, { limitMib: givenMib, targetMib }).map(asAlternative),
+    automatic: automatic && automaticChange(automatic, targetMib),
+  };
+}
+
+function automaticChange({ title, change, totalMib, input }: SmallerRun, memoryCapMib: number): AutomaticChange {
+  const { tuning, hyperparameters, cutoffLength } = input;
+  return { title, change, totalMib, memoryCapMib, tuning, hyperparameters, cutoffLength };
+}
+
+const halvings = (from: number, smallest: number): number[] => {
+  const values: number[] = [];
+  for (let value = Math.floor(from / 2); value >= smallest; value = Math.floor(value / 2)) values.push(value);
+  return values;
+};
+
+const smallerBatches = (input: PlanInput): Candidate[] =>
+  halvings(input.hyperparameters.globalBatch, 1).map((batch) => ({
+    title: `Batch of ${batch}`,
+    change: { 'hyperparameters.batch_size': batch },
+    input: { ...input, hyperparameters: { ...input.hyperparameters, globalBatch: batch } },
+  }));
+
+const shorterRows = (input: PlanInput): Candidate[] =>
+  halvings(rowTokensOf(input), 64).map((cutoff) => ({
+    title: `Rows cut at ${cutoff} tokens`,
+    change: { cutoff_length: cutoff },
+    input: { ...input, cutoffLength: cutoff },
+  }));
+
+const smallerRanks = (input: PlanInput): Candidate[] => {
+  const { tuning } = input;
+  if (tuning.type === 'full' || tuning.type === 'freeze') {
+    const lora = {
+      type: 'lora',
+      r: 16,
+      loraAlpha: 32,
+      loraDropout: 0,
+      targetModules: 'all-linear',
+      useRslora: false,
+    } as const;
+    return [
+      { title: 'LoRA in place of all weights', change: { 'tuning.type': 'lora' }, input: { ...input, tuning: lora } },
+    ];
+  }
+  return halvings(tuning.r, 4).map((r) => ({
+    title: `Rank ${r}`,
+    change: { 'tuning.r': r },
+    input: { ...input, tuning: { ...tuning, r } },
+  }));
+};

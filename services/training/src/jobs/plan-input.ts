@@ -1,0 +1,31 @@
+import type { PlanInput } from '@luthier/planner';
+import type { Run } from '../runs/run.js';
+import type { Job, PreparedData } from './job.js';
+
+const trainedShare = ({ trainedTokens, tokens }: PreparedData): number => trainedTokens / Math.max(1, tokens);
+
+/** What the planner is asked for a job; undefined before its datasets are prepared. */
+export function planInputOf(job: Job): Omit<PlanInput, 'profile'> | undefined {
+  const { base, train, heldOut } = job;
+  if (!base?.shape || !train) return undefined;
+  return {
+    shape: base.shape,
+    tuning: job.tuning,
+    hyperparameters: job.hyperparameters,
+    rows: train.rows,
+    longestRowTokens: Math.max(train.longestRowTokens, heldOut?.longestRowTokens ?? 0),
+    trainedShare: Math.max(trainedShare(train), heldOut ? trainedShare(heldOut) : 0),
+    tokensPerEpoch: train.tokens,
+    cutoffLength: job.cutoffLength,
+    memoryCapMib: job.memoryCapMib ?? null,
+  };
+}
+
+/** The same for a run that was placed, with what it was given; null: there is none. */
+export function plannedRun(job: Job, run: Run | undefined): PlanInput | null {
+  const input = planInputOf(job);
+  if (!input || !run) return null;
+  const { memoryMib, devicesPerNode: devices, cpu: cpus } = run.resources;
+  const device = job.plan?.device ?? run.profile;
+  return { ...input, profile: { name: run.profile, device, cpus, devices, memoryMib, freeMemoryMib: memoryMib } };
+}
