@@ -1,6 +1,7 @@
 import { startPlatform } from '@luthier/standalone';
 import type { Command } from 'commander';
 import { endSignal, untilAborted } from './end-signal.js';
+import { signInLine } from './sign-in-line.js';
 
 /** `luthier start`: the platform on this machine, until Ctrl-C. */
 export function addStartCommand(program: Command): void {
@@ -14,7 +15,7 @@ export function addStartCommand(program: Command): void {
       const signal = endSignal(() => say('ending… (again: at once)'));
       const platform = await startPlatform({ ...options, say, signal });
       say(`dashboard and API: ${platform.url}`);
-      say(`sign in with the key in ${platform.apiKeyFile}`);
+      say(await signInLine(platform.apiKeyFile, process.stdout));
       say('Ctrl-C ends it; what runs goes on from its last checkpoint at the next start');
       await untilAborted(signal);
       await platform.stop();

@@ -4,6 +4,7 @@ import type { Platform } from '@luthier/standalone';
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { endSignal, unlessEnded, untilAborted } from '../end-signal.js';
+import { signInLine } from '../sign-in-line.js';
 import { bundledDemoData, ownDemoData } from './demo-data.js';
 import { demoReport } from './demo-report.js';
 import type { DemoReport } from './demo-report.js';
@@ -72,9 +73,8 @@ async function demo(options: DemoOptions): Promise<void> {
     );
     if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
     if (options.once !== true) {
-      stages.print(
-        `\n  dashboard: ${platform.url}\n  sign in with the key in ${platform.apiKeyFile}\n  Ctrl-C ends it`,
-      );
+      const signIn = await signInLine(platform.apiKeyFile, process.stdout);
+      stages.print(`\n  dashboard: ${platform.url}\n  ${signIn}\n  Ctrl-C ends it`);
       await untilAborted(signal);
     }
   } finally {
