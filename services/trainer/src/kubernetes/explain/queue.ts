@@ -24,7 +24,8 @@ const NO_QUEUE = /(?:LocalQueue|ClusterQueue) (\S+) (?:doesn't|does not) exist/;
 
 /** Undefined: the attempt is admitted, or there is nothing to say yet. */
 export function readWorkload(view: AttemptView): QueueVerdict | undefined {
-  const { workload } = view;
+  // Null comes from an API that was asked for one and has none.
+  const workload = view.workload ?? undefined;
   if (typeof workload !== 'object') return undefined;
   const conditions = conditionsOf(workload.status?.conditions);
   const queue = textOf(workload.spec?.queueName);

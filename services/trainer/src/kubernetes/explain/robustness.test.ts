@@ -66,6 +66,12 @@ const status = {
 };
 
 describe('whatever the API shows', () => {
+  it('nothing at all is explained as waiting or as not ended', () => {
+    const empty = { ...golden.view(), job: {}, pods: [null, {}], events: [null], workload: null, nodes: undefined };
+    expect(explainWaiting(empty as unknown as AttemptView)).toMatchObject({ phase: 'scheduling' });
+    expect(explainEnd(empty as unknown as AttemptView, [])).toBeUndefined();
+  });
+
   it('an explanation is made without a fault and fits into a status', () => {
     fc.assert(
       fc.property(anyView, (view) => {
