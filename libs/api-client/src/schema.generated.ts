@@ -1042,7 +1042,8 @@ export interface components {
             device: string;
             memory_mode: string | null;
             components: {
-                name: string;
+                /** @enum {string} */
+                name: "weights" | "adapter" | "gradients" | "optimiser" | "adapterAndOptimiser" | "activations" | "logits" | "head" | "runtime";
                 mib: number;
             }[];
             total_mib: number;

@@ -1,4 +1,4 @@
-import type { Tuning, ModelShape } from '@luthier/contracts';
+import type { ModelShape, PlanComponent, Tuning } from '@luthier/contracts';
 
 export interface MemoryQuestion {
   shape: ModelShape;
@@ -12,7 +12,7 @@ export interface MemoryQuestion {
 }
 
 export interface MemoryEstimate {
-  components: { name: string; mib: number }[];
+  components: { name: PlanComponent; mib: number }[];
   totalMib: number;
   /** `whole-step` keeps every activation, `layer-recompute` one layer's at a time. */
   memoryMode: 'whole-step' | 'layer-recompute';
@@ -75,7 +75,7 @@ function estimateMode(question: MemoryQuestion, memoryMode: MemoryEstimate['memo
   const kept = shape.layers * tokens * shape.hiddenSize * FLOAT_BYTES;
   const activations =
     memoryMode === 'whole-step' ? WITH_GRADIENT * shape.layers * perLayer : kept + WITH_GRADIENT * perLayer;
-  const components = [
+  const parts: { name: PlanComponent; bytes: number }[] = [
     { name: 'weights', bytes: weightBytes(shape, tuning) },
     { name: 'adapter', bytes: tuning.type === 'full' ? 0 : trained * FLOAT_BYTES },
     { name: 'gradients', bytes: trained * FLOAT_BYTES },
@@ -83,6 +83,7 @@ function estimateMode(question: MemoryQuestion, memoryMode: MemoryEstimate['memo
     { name: 'activations', bytes: activations },
     { name: 'logits', bytes: LOGIT_COPIES * tokens * shape.vocabularySize * FLOAT_BYTES },
     { name: 'runtime', bytes: OVERHEAD_MIB * MIB },
-  ].map(({ name, bytes }) => ({ name, mib: Math.round((bytes / MIB) * 10) / 10 }));
+  ];
+  const components = parts.map(({ name, bytes }) => ({ name, mib: Math.round((bytes / MIB) * 10) / 10 }));
   return { components, totalMib: Math.ceil(components.reduce((sum, { mib }) => sum + mib, 0)), memoryMode };
 }

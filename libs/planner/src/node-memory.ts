@@ -1,3 +1,5 @@
+import type { PlanComponent } from '@luthier/contracts';
+
 /** What decides the memory of one run of the TypeScript runtime. */
 export interface NodeMemoryQuestion {
   readonly layers: number;
@@ -18,13 +20,7 @@ export interface NodeMemoryQuestion {
 
 export interface NodeMemoryEstimate {
   /** In MiB. */
-  readonly components: {
-    readonly weights: number;
-    readonly adapterAndOptimiser: number;
-    readonly activations: number;
-    readonly head: number;
-    readonly runtime: number;
-  };
+  readonly components: readonly { readonly name: PlanComponent; readonly mib: number }[];
   readonly totalMib: number;
 }
 
@@ -50,12 +46,12 @@ export function estimateNodeMemory(question: NodeMemoryQuestion): NodeMemoryEsti
   const layerFloats = tokens * keptPerToken;
   const keptFloats = question.memoryMode === 'whole-step' ? layers * layerFloats : layers * tokens * hiddenSize;
   const mib = (floats: number): number => Math.round((floats * FLOAT_BYTES * 10) / MIB) / 10;
-  const components = {
-    weights: mib(layers * perLayerWeights + embeddings),
-    adapterAndOptimiser: mib(ADAPTER_COPIES * question.adapterParameters),
-    activations: mib(keptFloats + WORKING_LAYERS * layerFloats),
-    head: mib(LOGIT_COPIES * question.microBatchTrained * question.vocabularySize),
-    runtime: RUNTIME_MIB,
-  };
-  return { components, totalMib: Math.ceil(Object.values(components).reduce((sum, value) => sum + value, 0)) };
+  const components: { name: PlanComponent; mib: number }[] = [
+    { name: 'weights', mib: mib(layers * perLayerWeights + embeddings) },
+    { name: 'adapterAndOptimiser', mib: mib(ADAPTER_COPIES * question.adapterParameters) },
+    { name: 'activations', mib: mib(keptFloats + WORKING_LAYERS * layerFloats) },
+    { name: 'head', mib: mib(LOGIT_COPIES * question.microBatchTrained * question.vocabularySize) },
+    { name: 'runtime', mib: RUNTIME_MIB },
+  ];
+  return { components, totalMib: Math.ceil(components.reduce((sum, part) => sum + part.mib, 0)) };
 }

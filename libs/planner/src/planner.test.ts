@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { ERRORS, ERROR_CODES } from '@luthier/contracts';
+import { ERRORS, ERROR_CODES, PLAN_COMPONENTS } from '@luthier/contracts';
 import type { ModelShape } from '@luthier/contracts';
 import { advise } from './advise.js';
 import { diagnose } from './diagnose.js';
@@ -70,6 +70,13 @@ describe('planRun', () => {
     expect(plan.verdict).toBe('fits');
     expect(plan.totalMib).toBe(Math.ceil(plan.components.reduce((sum, { mib }) => sum + mib, 0)));
     expect(plan.estimatedSeconds).toBeGreaterThan(0);
+  });
+  it('names every component with a word of the contract', () => {
+    for (const devices of [0, 1]) {
+      const { components } = planRun(input({ profile: { ...profile, devices } }));
+      expect(components.length).toBeGreaterThan(3);
+      for (const { name } of components) expect(PLAN_COMPONENTS).toContain(name);
+    }
   });
   it('says waits when memory is only taken, and unknown when nothing is known', () => {
     expect(planRun(input({ profile: { ...profile, freeMemoryMib: 10 } })).verdict).toBe('waits');

@@ -39,7 +39,7 @@ function nodeMemoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
       microBatchTrained: Math.ceil(microBatchTokens * Math.min(1, (input.trainedShare ?? 1) * TRAINED_SPREAD)),
       memoryMode,
     });
-    return { components: Object.entries(components).map(([name, mib]) => ({ name, mib })), totalMib, memoryMode };
+    return { components: [...components], totalMib, memoryMode };
   };
   const whole = estimateIn('whole-step');
   return whole.totalMib <= limitMib ? whole : estimateIn('layer-recompute');

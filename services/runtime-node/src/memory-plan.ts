@@ -1,4 +1,4 @@
-import { AppError } from '@luthier/contracts';
+import { AppError, PLAN_COMPONENT_NAMES } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import type { LlamaConfig, PreparedDataset } from '@luthier/formats';
 import type { MemoryMode } from '@luthier/lm';
@@ -53,7 +53,9 @@ export function planMemory(
   const fitting = plans.find(({ estimate }) => estimate.totalMib <= spec.limits.memoryMib);
   if (fitting) return fitting;
   const least = plans.at(-1);
-  const parts = Object.entries(least?.estimate.components ?? {}).map(([name, mib]) => `${name} ${Math.ceil(mib)}`);
+  const parts = (least?.estimate.components ?? []).map(
+    ({ name, mib }) => `${PLAN_COMPONENT_NAMES[name]} ${Math.ceil(mib)}`,
+  );
   throw new AppError(
     'device.out-of-memory',
     `The run needs about ${least?.estimate.totalMib} MiB (${parts.join(', ')}) and may take ${spec.limits.memoryMib} MiB.`,

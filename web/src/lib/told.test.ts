@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import type { Evaluation, Job } from './api';
-import { eventTold, jobTold, repeatedLine, verdictTold } from './told';
+import { eventTold, jobTold, proofTold, repeatedLine, verdictTold } from './told';
 
 const repository = join(import.meta.dirname, '../../..');
 const json = (...path: string[]): unknown => JSON.parse(readFileSync(join(repository, ...path), 'utf8'));
@@ -75,10 +75,42 @@ describe('what the platform says, in the reader’s language', () => {
     ['New fine-tuned model created: ft:base:org:support:abc', 'model'],
     ['The training process was killed. Attempt 2 goes on from step 20.', 'retry'],
     ['The job has successfully completed', 'completed'],
+    ['The job has succeeded, but the model is unproven: The job has no held-out rows, so nothing', 'noHeldOut'],
+    ['The job has succeeded, but the model is unproven: The evaluation took too long.', 'unproven'],
+    ['The run ran out of memory; trying again: activations computed layer by layer, about 860 MiB', 'again.recompute'],
+    ['The run ran out of memory; trying again: batch of 4, about 860 MiB', 'again.batch'],
+    ['The run ran out of memory; trying again: rows cut at 512 tokens, about 860 MiB', 'again.rows'],
+    ['The run ran out of memory; trying again: rank 8, about 860 MiB', 'again.rank'],
+    ['The run ran out of memory; trying again: rows cut at 64 tokens, rank 4, about 860 MiB', 'again.several'],
   ])('knows the event "%s"', (message, key) => {
     const told = eventTold(message);
     expect(told?.key).toBe(`event.${key}`);
     expect(missing([`event.${key}`])).toEqual([]);
+  });
+
+  it('tells the new size of a run that ran out of memory', () => {
+    const message = 'The run ran out of memory; trying again: rows cut at 512 tokens, about 860 MiB';
+    const expected = { key: 'event.again.rows', values: { count: 512 }, mib: { total: 860 } };
+    expect(eventTold(message)).toEqual(expected);
+    expect(job({ status: 'queued', phase: 'preparing', message })).toEqual(expected);
+  });
+
+  it('says of a job that succeeded without proof that nothing is proven', () => {
+    const message = 'The job has succeeded, but the model is unproven: The evaluation took too long.';
+    const told = job({ status: 'succeeded', phase: 'done', message });
+    expect(told.key).toBe('job.succeededUnproven');
+    expect(missing([told.key, 'verdict.noHeldOut'])).toEqual([]);
+    expect(proofTold('The job has no held-out rows, so nothing shows …')).toEqual({ key: 'verdict.noHeldOut' });
+    expect(proofTold('The evaluation failed: no answers')).toBeNull();
+  });
+
+  it('every component of a plan has a name in both languages', () => {
+    const components = listWith('adapterAndOptimiser');
+    expect(components.length).toBeGreaterThan(5);
+    for (const { jobs } of [messages.en, messages.zh] as { jobs: { component: Record<string, string> } }[]) {
+      expect(Object.keys(jobs.component).toSorted()).toEqual(components.toSorted());
+      expect(new Set(Object.values(jobs.component)).size).toBe(components.length);
+    }
   });
 
   it('leaves an event that it does not know as it is', () => {

@@ -17,6 +17,28 @@ const first = (rules: readonly Rule[], text: string): Told | null => {
 };
 const n = (text: string | undefined): number => Number(text ?? 0);
 
+const again = (way: string, change: string): Rule => [
+  new RegExp(`^The run ran out of memory; trying again: ${change}, about (\\d+) MiB$`),
+  (match) => ({
+    key: `event.again.${way}`,
+    ...(match.length > 2 && { values: { count: n(match[1]) } }),
+    mib: { total: n(match.at(-1)) },
+  }),
+];
+
+/** A run that is made once more: these sentences are a job's events and its message. */
+const AGAIN: readonly Rule[] = [
+  [
+    /ttempt (\d+) goes on from (?:the start|step (\d+))\.?$/,
+    ([, attempt, step]) => ({ key: 'event.retry', values: { attempt: n(attempt), step: n(step) } }),
+  ],
+  again('recompute', 'activations computed layer by layer'),
+  again('batch', 'batch of (\\d+)'),
+  again('rows', 'rows cut at (\\d+) tokens'),
+  again('rank', 'rank (\\d+)'),
+  again('several', '.+'),
+];
+
 /** The platform's own English sentences of events, since an event has no other field that says what happened. */
 const EVENTS: readonly Rule[] = [
   [/^Created fine-tuning job/, () => ({ key: 'event.created' })],
@@ -59,23 +81,24 @@ const EVENTS: readonly Rule[] = [
   ],
   [/^New fine-tuned model created: (.+)$/, ([, model = '']) => ({ key: 'event.model', values: { model } })],
   [/^The job has successfully completed/, () => ({ key: 'event.completed' })],
-  [/^Not evaluated\. (.+)$/, ([, reason = '']) => ({ key: 'event.notEvaluated', values: { reason } })],
+  [/^The job has succeeded, but the model is unproven: The job has no held-out/, () => ({ key: 'event.noHeldOut' })],
+  [
+    /^The job has succeeded, but the model is unproven: (.+)$/,
+    ([, reason = '']) => ({ key: 'event.unproven', values: { reason } }),
+  ],
   [/^The job is paused$/, () => ({ key: 'event.paused' })],
   [/^The job is resumed$/, () => ({ key: 'event.resumed' })],
   [/^Cancelling the job$/, () => ({ key: 'event.cancelling' })],
   [/^The job has been cancelled$/, () => ({ key: 'event.cancelled' })],
-  [
-    /ttempt (\d+) goes on from (?:the start|step (\d+))\.?$/,
-    ([, attempt, step]) => ({ key: 'event.retry', values: { attempt: n(attempt), step: n(step) } }),
-  ],
-  [
-    /^The device ran out of memory; trying again with a batch of (\d+)/,
-    ([, count]) => ({ key: 'event.smallerBatch', values: { count: n(count) } }),
-  ],
+  ...AGAIN,
 ];
 
 /** Null: what is said is not known here, and the platform's sentence stands. */
 export const eventTold = (message: string): Told | null => first(EVENTS, message);
+
+/** Why a model is unproven without an evaluation. Null: the platform's sentence stands. */
+export const proofTold = (reason: string): Told | null =>
+  /^The job has no held-out rows/.test(reason) ? { key: 'verdict.noHeldOut' } : null;
 
 /** Why a queued job waits, and what a running one was asked: these stand in the sentence alone. */
 const REASONS: readonly Rule[] = [
@@ -100,8 +123,7 @@ const REASONS: readonly Rule[] = [
   ],
   [/^Cancelling$/, () => ({ key: 'job.cancelling' })],
   [/^Pausing$/, () => ({ key: 'job.pausing' })],
-  EVENTS[EVENTS.length - 2] as Rule,
-  EVENTS[EVENTS.length - 1] as Rule,
+  ...AGAIN,
 ];
 
 type JobState = Pick<Job, 'status' | 'phase' | 'message' | 'progress'>;
@@ -109,7 +131,7 @@ type JobState = Pick<Job, 'status' | 'phase' | 'message' | 'progress'>;
 /** Where a job is, from its status, phase and progress. A failed one is told by its error. */
 export function jobTold({ status, phase, message, progress }: JobState): Told {
   if (status === 'succeeded') {
-    return { key: message.includes('not proven') ? 'job.succeededUnproven' : 'job.succeeded' };
+    return { key: message.includes('unproven') ? 'job.succeededUnproven' : 'job.succeeded' };
   }
   if (status === 'failed' || status === 'cancelled' || status === 'paused') return { key: `job.${status}` };
   const reason = first(REASONS, message);

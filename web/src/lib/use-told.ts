@@ -3,7 +3,7 @@ import { useLocale, useTranslations } from 'next-intl';
 import { useMemo } from 'react';
 import type { Evaluation, Job, JobEvent, Plan, ValidationReport } from './api';
 import type { Told } from './told';
-import { eventTold, jobTold, planTold, repeatedLine, verdictTold } from './told';
+import { eventTold, jobTold, planTold, proofTold, repeatedLine, verdictTold } from './told';
 import { useFormat } from './use-format';
 
 /** An error in the reader's language; `original` is the platform's own sentence where it says more in another one. */
@@ -46,6 +46,10 @@ export function useTold() {
         const told = verdictTold(evaluation).map(text);
         if (told.length === 0) return evaluation.verdict_reason;
         return told.join(locale === 'zh' ? '' : ' ');
+      },
+      proof: (reason: string | null): string | null => {
+        const told = reason === null ? null : proofTold(reason);
+        return told ? text(told) : reason;
       },
       event: ({ message, data }: Pick<JobEvent, 'message' | 'data'>): string => {
         const told = eventTold(message);

@@ -53,7 +53,7 @@ export const jobRequest = z.object({
   tuning: tuning.nullable(),
   hyperparameters: hyperparameters.partial().extend({ learningRateMultiplier: z.number().positive().optional() }),
   cutoffLength: z.int().min(16).max(131072).nullable(),
-  /** Allows smaller batches after a device ran out of memory, without asking. */
+  /** Allows a smaller run after the memory was not enough, without asking: more time, smaller batches, shorter rows, a lower rank. */
   autoFix: z.boolean(),
 });
 export type JobRequest = z.output<typeof jobRequest>;
@@ -64,13 +64,28 @@ export const planAlternative = z.object({
   change: z.record(z.string(), z.union([z.string(), z.number()])),
   totalMib: z.int(),
 });
+/** What a run's memory goes to, in words for who reads a plan in English. */
+export const PLAN_COMPONENT_NAMES = {
+  weights: 'model weights',
+  adapter: 'adapter',
+  gradients: 'gradients',
+  optimiser: 'optimiser state',
+  adapterAndOptimiser: 'adapter and optimiser',
+  activations: 'activations',
+  logits: 'output scores',
+  head: 'output layer',
+  runtime: 'program itself',
+} as const;
+export type PlanComponent = keyof typeof PLAN_COMPONENT_NAMES;
+export const PLAN_COMPONENTS = Object.keys(PLAN_COMPONENT_NAMES) as [PlanComponent, ...PlanComponent[]];
+
 /** Memory, time and steps, known before anything starts. */
 export const plan = z.object({
   verdict: z.enum(['fits', 'waits', 'can-never-fit', 'unknown']),
   message: z.string(),
   device: z.string(),
   memoryMode: z.string().nullable(),
-  components: z.array(z.object({ name: z.string(), mib: z.number() })),
+  components: z.array(z.object({ name: z.enum(PLAN_COMPONENTS), mib: z.number() })),
   totalMib: z.int(),
   availableMib: z.int(),
   steps: z.int(),

@@ -1,4 +1,5 @@
 import type { Schemas } from '@luthier/api-client';
+import { PLAN_COMPONENT_NAMES } from '@luthier/contracts';
 import { bar } from './stages.js';
 import type { Stages } from './stages.js';
 
@@ -21,7 +22,8 @@ export function describeReport(what: string, report: Schemas['ValidationReport']
 export function describePlan(plan: Schemas['Plan']): string[] {
   const widest = Math.max(...plan.components.map((component) => component.mib), 1);
   const rows = plan.components.map(
-    ({ name, mib }) => `${name.padEnd(18)} ${bar(mib / widest)} ${mib.toFixed(0).padStart(6)} MiB`,
+    ({ name, mib }) =>
+      `${PLAN_COMPONENT_NAMES[name].padEnd(21)} ${bar(mib / widest)} ${mib.toFixed(0).padStart(6)} MiB`,
   );
   return [`${plan.message}${plan.memory_mode === null ? '' : ` (${plan.memory_mode})`}`, ...rows];
 }

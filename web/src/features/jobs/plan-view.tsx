@@ -25,7 +25,11 @@ export function PlanView({ plan, onApply }: PlanViewProps) {
   const t = useTranslations('jobs');
   const format = useFormat();
   const told = useTold();
-  const parts = plan.components.map(({ name, mib }) => ({ name, value: mib, text: format.mib(mib) }));
+  const parts = plan.components.map(({ name, mib }) => ({
+    name: t(`component.${name}`),
+    value: mib,
+    text: format.mib(mib),
+  }));
   return (
     <div className="flex flex-col gap-4">
       <div className="flex flex-wrap items-baseline gap-x-3 gap-y-1.5">

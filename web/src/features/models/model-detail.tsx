@@ -65,7 +65,7 @@ function Proof({ model }: { model: Model }) {
   const evaluation = useQuery(
     evaluationQuery(model.job_id ?? '', model.job_id !== null && model.proof_reason !== null),
   );
-  const reason = evaluation.data ? told.verdict(evaluation.data) : model.proof_reason;
+  const reason = evaluation.data ? told.verdict(evaluation.data) : told.proof(model.proof_reason);
   return (
     <Card title={t('proofTitle')}>
       <p className="text-sm leading-relaxed">{reason ?? t('noProof')}</p>
