@@ -819,6 +819,15 @@ export interface components {
             plan: components["schemas"]["Plan"] | null;
             run_id: string | null;
             progress: components["schemas"]["JobProgress"] | null;
+            placement?: {
+                /** @enum {string} */
+                reason: "process-starting" | "process-running" | "stop-requested" | "waiting-in-queue" | "waiting-for-capacity" | "waiting-for-gpus" | "waiting-for-volume" | "no-matching-node" | "partial-gang" | "pulling-image" | "containers-starting" | "cluster-unreachable" | "cannot-ever-fit" | "queue-too-small" | "queue-rejected" | "quota-exceeded" | "object-refused" | "name-taken" | "namespace-terminating" | "image-pull" | "config-missing" | "cluster-forbidden" | "preempted" | "evicted" | "node-pressure" | "node-lost" | "node-refused" | "gpu-fault" | "stalled" | "queue-deactivated" | "deleted-externally" | "deadline-exceeded" | "not-started" | "succeeded" | "stopped" | "failed" | "bad-data" | "bad-configuration" | "device-out-of-memory" | "host-out-of-memory" | "diverged" | "model-unreadable" | "disk-full" | "storage-unreachable" | "collective-failed" | "killed" | "crashed" | "interrupted";
+                params: {
+                    [key: string]: number | string;
+                };
+                message: string;
+                excerpt: string | null;
+            } | null;
             attempts: components["schemas"]["JobAttempt"][];
             trained_tokens: number | null;
             result: {

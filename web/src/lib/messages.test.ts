@@ -41,7 +41,19 @@ function asked(): { whole: Set<string>; starts: Set<string> } {
     // Made of closed lists; `told.test.ts` holds each of them against the messages.
     if (file.endsWith('use-told.ts')) {
       for (const [, key = ''] of text.matchAll(/t\('(\w+)'/g)) whole.add(`told.${key}`);
-      for (const part of ['error.', 'issue.', 'job.', 'plan.', 'verdict.', 'event.']) starts.add(`told.${part}`);
+      for (const part of [
+        'error.',
+        'issue.',
+        'job.',
+        'plan.',
+        'verdict.',
+        'event.',
+        'run.',
+        'thing.',
+        'cause.',
+        'proof.',
+      ])
+        starts.add(`told.${part}`);
     }
     for (const [, key = ''] of text.matchAll(/getTranslations\('common'\)\)\('([^']+)'\)/g)) whole.add(`common.${key}`);
   }

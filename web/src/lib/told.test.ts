@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { createTranslator } from 'next-intl';
 import type { Evaluation, Job } from './api';
-import { eventTold, jobTold, proofTold, repeatedLine, verdictTold } from './told';
+import { RUN_VALUES, eventTold, jobTold, proofTold, repeatedLine, runTold, verdictTold } from './told';
 
 const repository = join(import.meta.dirname, '../../..');
 const json = (...path: string[]): unknown => JSON.parse(readFileSync(join(repository, ...path), 'utf8'));
@@ -139,5 +140,57 @@ describe('what the platform says, in the reader’s language', () => {
   it('finds the line that a repeated row names', () => {
     expect(repeatedLine('The row says the same as line 41.')).toBe(41);
     expect(repeatedLine('The row repeats.')).toBeNull();
+  });
+});
+
+describe('why a run waits or ended', () => {
+  type Reason = NonNullable<Job['placement']>['reason'];
+  const reasons = listWith('waiting-for-gpus') as Reason[];
+  const params = listWith('placed');
+  const all = Object.fromEntries(params.map((name) => [name, name === 'resource' ? 'nvidia.com/gpu' : 7]));
+  const say = (locale: 'en' | 'zh', told: ReturnType<typeof runTold>): string => {
+    const onError = (error: Error): never => {
+      throw error;
+    };
+    const texts = messages[locale] as { told: { done: string } };
+    const t = createTranslator({ locale, messages: texts, namespace: 'told', onError });
+    const words = Object.entries(told.words ?? {}).map(([name, word]) => [name, t(word as 'done')] as const);
+    return t(told.key as 'done', { ...told.values, ...told.times, ...Object.fromEntries(words) });
+  };
+
+  it('every reason has a sentence in both languages, with all of its values and with none', () => {
+    expect(reasons.length).toBeGreaterThan(40);
+    for (const reason of reasons) {
+      for (const locale of ['en', 'zh'] as const) {
+        expect(say(locale, runTold({ reason, params: all }))).not.toMatch(/\bnone\b|[{}]/);
+        expect(say(locale, runTold({ reason, params: {} }))).not.toMatch(/\bnone\b|[{}]| {2}/);
+      }
+    }
+  });
+
+  it('every value that a reason may carry is known here', () => {
+    const carried = params.map((name) => (name === 'seconds' ? 'minutes' : name));
+    expect([...RUN_VALUES].sort()).toEqual(carried.sort());
+  });
+
+  it.each([
+    ['waiting-for-gpus', { needed: 8, free: 3 }, '正在等待 GPU：单个节点需要 8 个，目前空闲 3 个'],
+    [
+      'quota-exceeded',
+      { quota: 'team', resource: 'requests.nvidia.com/gpu', used: 1, limit: 2, needed: 4 },
+      '配额“team”不足：GPU 共 2，已用 1，这次训练需要 4',
+    ],
+    ['image-pull', { image: 'a/b', cause: 'notFound' }, '无法获取训练镜像“a/b”：不存在'],
+    ['stalled', { seconds: 900 }, '训练已有 15 分钟没有进展，进程之间可能在互相等待'],
+    ['node-lost', { node: 'gpu-1', step: 900 }, '节点“gpu-1”失去响应；训练将从第 900 步继续'],
+    ['node-pressure', { node: 'gpu-1', resource: 'ephemeral-storage' }, '节点“gpu-1”的磁盘不足'],
+  ] as const)('%s is told with its values', (reason, given, sentence) => {
+    expect(say('zh', runTold({ reason, params: given }))).toBe(sentence);
+  });
+
+  it('stands for a job that is being placed, and not for one that trains', () => {
+    const placement = { reason: 'waiting-for-gpus' as const, params: { needed: 8 }, message: '', excerpt: null };
+    expect(job({ phase: 'scheduling', placement }).key).toBe('run.waiting-for-gpus');
+    expect(job({ phase: 'training', placement }).key).toBe('job.training');
   });
 });

@@ -5,6 +5,9 @@ export interface Told {
   key: string;
   values?: Readonly<Record<string, string | number>>;
   mib?: Readonly<Record<string, number>>;
+  /** Values that are times (ISO 8601), and values that are words of `told` themselves, by their key. */
+  times?: Readonly<Record<string, string>>;
+  words?: Readonly<Record<string, string>>;
 }
 
 type Rule = readonly [pattern: RegExp, told: (match: readonly string[]) => Told];
@@ -126,16 +129,56 @@ const REASONS: readonly Rule[] = [
   ...AGAIN,
 ];
 
-type JobState = Pick<Job, 'status' | 'phase' | 'message' | 'progress'>;
+type Placement = NonNullable<Job['placement']>;
+
+/** Every value that a sentence of a reason may name; those that are not known are `none`. */
+export const RUN_VALUES = [
+  ...['needed', 'free', 'used', 'limit', 'largest', 'nodes', 'placed', 'position', 'step', 'minutes'],
+  ...['resource', 'node', 'queue', 'quota', 'image', 'cause', 'name', 'xid', 'since'],
+] as const;
+const CAUSES = ['badName', 'notAllowed', 'notFound', 'rateLimited', 'unreachable', 'diskFull', 'badCredentials'];
+
+/** Why a run waits or ended, in its reason's sentence. */
+export function runTold({ reason, params }: Pick<Placement, 'reason' | 'params'>): Told {
+  const { seconds, resource, cause, since, ...rest } = params;
+  const minutes = seconds === undefined ? {} : { minutes: Math.max(1, Math.round(Number(seconds) / 60)) };
+  const thing = resource === undefined ? undefined : thingOf(String(resource));
+  return {
+    key: `run.${reason}`,
+    values: {
+      ...Object.fromEntries(RUN_VALUES.map((name) => [name, 'none'])),
+      ...rest,
+      ...minutes,
+      ...(thing?.name !== undefined && { resource: thing.name }),
+      ...(cause !== undefined && { cause }),
+    },
+    ...(since !== undefined && { times: { since: String(since) } }),
+    words: {
+      ...(thing?.word !== undefined && { resource: thing.word }),
+      ...(CAUSES.includes(String(cause)) && { cause: `cause.${String(cause)}` }),
+    },
+  };
+}
+
+/** What people call a resource of the cluster: a word of ours, or its own name. */
+function thingOf(resource: string): { name?: string; word?: string } {
+  const name = resource.replace(/^(?:requests|limits)\./, '');
+  if (/gpu|mig-/i.test(name)) return { word: 'thing.gpu' };
+  if (name === 'cpu' || name === 'memory') return { word: `thing.${name}` };
+  return name === 'ephemeral-storage' ? { word: 'thing.disk' } : { name };
+}
+
+type JobState = Pick<Job, 'status' | 'phase' | 'message' | 'progress' | 'placement'>;
 
 /** Where a job is, from its status, phase and progress. A failed one is told by its error. */
-export function jobTold({ status, phase, message, progress }: JobState): Told {
+export function jobTold({ status, phase, message, progress, placement }: JobState): Told {
   if (status === 'succeeded') {
     return { key: message.includes('unproven') ? 'job.succeededUnproven' : 'job.succeeded' };
   }
   if (status === 'failed' || status === 'cancelled' || status === 'paused') return { key: `job.${status}` };
   const reason = first(REASONS, message);
   if (reason) return reason;
+  if (placement && status === 'running' && (phase === 'scheduling' || phase === 'starting')) return runTold(placement);
   if (status === 'queued' || phase === 'queued') return { key: 'job.waiting' };
   if (phase === 'training' && progress) {
     return { key: 'job.trainingStep', values: { step: progress.step, total: progress.total_steps } };

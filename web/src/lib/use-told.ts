@@ -3,7 +3,7 @@ import { useLocale, useTranslations } from 'next-intl';
 import { useMemo } from 'react';
 import type { Evaluation, Job, JobEvent, Plan, ValidationReport } from './api';
 import type { Told } from './told';
-import { eventTold, jobTold, planTold, proofTold, repeatedLine, verdictTold } from './told';
+import { eventTold, jobTold, planTold, proofTold, repeatedLine, runTold, verdictTold } from './told';
 import { useFormat } from './use-format';
 
 /** An error in the reader's language; `original` is the platform's own sentence where it says more in another one. */
@@ -24,9 +24,13 @@ export function useTold() {
   return useMemo(() => {
     const english = locale === 'en';
     // The keys of `told.ts` are made of the contract's closed lists; tests hold each of them against the messages.
-    const text = ({ key, values, mib }: Told): string => {
-      const amounts = Object.entries(mib ?? {}).map(([name, value]) => [name, format.mib(value)]);
-      return t(key as 'job.done', { ...values, ...(Object.fromEntries(amounts) as Record<string, string>) });
+    const text = ({ key, values, mib, times, words }: Told): string => {
+      const shown = [
+        ...Object.entries(mib ?? {}).map(([name, value]) => [name, format.mib(value)]),
+        ...Object.entries(times ?? {}).map(([name, value]) => [name, format.time(value)]),
+        ...Object.entries(words ?? {}).map(([name, word]) => [name, t(word as 'job.done')]),
+      ];
+      return t(key as 'job.done', { ...values, ...(Object.fromEntries(shown) as Record<string, string>) });
     };
     const error = (code: string | null, message: string, hint: string | null): ToldError => {
       const [title, advice] = [`error.${code}.title`, `error.${code}.hint`] as string[] as ['job.done', 'job.done'];
@@ -35,12 +39,18 @@ export function useTold() {
       const original = message === '' || english ? null : message;
       return { title: t(title), hint: t(advice), original };
     };
+    /** What the run's own reason says names node, queue or image, and stands before the code's title. */
+    const failure = (job: Job, { code, message, hint }: NonNullable<Job['error']>): ToldError => {
+      const said = error(code, message, hint);
+      return job.placement && !english ? { ...said, title: text(runTold(job.placement)) } : said;
+    };
     return {
       error,
       job: (job: Job): string => {
-        if (job.status === 'failed' && job.error) return error(job.error.code, job.error.message, null).title;
+        if (job.status === 'failed' && job.error) return failure(job, job.error).title;
         return text(jobTold(job));
       },
+      failure,
       plan: (plan: Plan): string => text(planTold(plan)),
       verdict: (evaluation: Evaluation): string | null => {
         const told = verdictTold(evaluation).map(text);

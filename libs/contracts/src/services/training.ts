@@ -4,6 +4,7 @@ import { errorCode } from '../errors.js';
 import { idOf } from '../ids.js';
 import { page, pageQuery } from '../paging.js';
 import { score } from '../run-events.js';
+import { RUN_REASONS, runParams } from '../run-reasons.js';
 import { hyperparameters, method, tuning } from '../run-spec.js';
 import { mixSpec } from './datasets.js';
 
@@ -124,6 +125,16 @@ export const diagnosis = z.object({
   change: z.record(z.string(), z.union([z.string(), z.number()])),
 });
 
+/** What the trainer says of the job's run beyond its phase: why it waits, or why it ended. */
+export const jobPlacement = z.object({
+  reason: z.enum(RUN_REASONS),
+  params: runParams,
+  message: z.string(),
+  /** The cluster's own words, at most 1 KiB. */
+  excerpt: z.string().nullable(),
+});
+export type JobPlacement = z.output<typeof jobPlacement>;
+
 export const jobRecord = z.object({
   id: idOf('job'),
   status: z.enum(JOB_STATUSES),
@@ -152,6 +163,8 @@ export const jobRecord = z.object({
   plan: plan.nullable(),
   runId: z.string().nullable(),
   progress: jobProgress.nullable(),
+  /** Absent or null: nothing is to be said of it. */
+  placement: jobPlacement.nullish(),
   attempts: z.array(jobAttempt),
   trainedTokens: z.int().nullable(),
   result: z

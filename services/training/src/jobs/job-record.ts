@@ -31,6 +31,7 @@ export function toRecord(job: Job): JobRecord {
     plan: job.plan,
     runId: job.runId,
     progress: job.progress,
+    placement: job.placement ?? null,
     attempts: [...job.attempts],
     trainedTokens: job.trainedTokens,
     result: job.result,

@@ -4,6 +4,7 @@ import type {
   ErrorCode,
   Hyperparameters,
   JobPhase,
+  JobPlacement,
   JobRecord,
   JobRequest,
   JobStatus,
@@ -61,6 +62,8 @@ export interface Job {
   /** What the user asked for last; a stop takes effect when the live attempt has ended. */
   readonly intent: 'run' | 'cancel' | 'pause';
   readonly progress: JobProgress | null;
+  /** What the trainer says of the run; absent in jobs of before there was such a thing. */
+  readonly placement?: JobPlacement | null;
   /** When progress was last put into the live stream, in ms since 1970. */
   readonly progressToldAtMs: number;
   readonly attempts: readonly JobAttempt[];

@@ -1,4 +1,5 @@
-import type { JobPhase, RunPhase } from '@luthier/contracts';
+import { isDeepStrictEqual } from 'node:util';
+import type { JobPhase, JobPlacement, RunPhase, RunReason, RunStatus } from '@luthier/contracts';
 import { isInRun, move } from '../jobs/job.js';
 import type { JobTransaction } from '../jobs/job.store.js';
 
@@ -34,4 +35,30 @@ export async function moveTo(tx: JobTransaction, phase: PhaseOfRun): Promise<voi
   if (job.status !== 'running' || !isInRun(job) || ORDER.indexOf(phase) <= ORDER.indexOf(job.phase)) return;
   const message = job.intent === 'run' ? MESSAGES[phase] : job.message;
   await tx.saveJob(move(job, { phase, message }));
+}
+
+/** These say no more than the phase, or the outcome says it better. */
+const PLAIN: readonly RunReason[] = [
+  'process-starting',
+  'process-running',
+  'stop-requested',
+  'succeeded',
+  'stopped',
+  'failed',
+];
+
+/** What a status says beyond its phase; null: nothing. */
+export const placementOf = ({ reason, params, message, excerpt }: RunStatus): JobPlacement | null =>
+  PLAIN.includes(reason) ? null : { reason, params: params ?? {}, message, excerpt: excerpt ?? null };
+
+/** Brings a status to the job: its phase, and why it waits or ended. */
+export async function tellStatus(tx: JobTransaction, status: RunStatus): Promise<void> {
+  const phase = phaseOfStatus(status.phase);
+  if (phase !== undefined) await moveTo(tx, phase);
+  const { job } = tx;
+  const placement = placementOf(status);
+  if (job.status !== 'running' || !isInRun(job) || isDeepStrictEqual(placement, job.placement ?? null)) return;
+  const waits = phase !== undefined && job.intent === 'run' && (job.phase === 'scheduling' || job.phase === 'starting');
+  const message = waits ? (placement?.message ?? MESSAGES[job.phase as PhaseOfRun]) : job.message;
+  await tx.saveJob(move(job, { message }, { placement }));
 }

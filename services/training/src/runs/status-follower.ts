@@ -6,7 +6,7 @@ import { LOGGER } from '@luthier/service-kit';
 import type { Logger } from '@luthier/service-kit';
 import { JobStore } from '../jobs/job.store.js';
 import { JobWorker } from '../jobs/job-worker.js';
-import { phaseOfStatus, moveTo } from './run-phase.js';
+import { tellStatus } from './run-phase.js';
 import { withStatus } from './run.js';
 import { RunStore } from './run.store.js';
 
@@ -61,8 +61,7 @@ export class StatusFollower implements OnApplicationBootstrap, OnApplicationShut
         const next = tx.run?.id === status.runId ? withStatus(tx.run, status) : undefined;
         if (!next) return;
         await tx.saveRun(next);
-        const phase = phaseOfStatus(status.phase);
-        if (phase !== undefined) await moveTo(tx, phase);
+        await tellStatus(tx, status);
       });
       this.worker.wake(known.jobId);
     } catch (err) {

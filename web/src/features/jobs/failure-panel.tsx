@@ -5,12 +5,13 @@ import Link from 'next/link';
 import type { Job } from '../../lib/api';
 import { routes } from '../../lib/routes';
 import { useTold } from '../../lib/use-told';
+import { ClusterWords } from './cluster-words';
 
 /** Why a job ended, what to do, and the changed configuration to start again with. */
 export function FailurePanel({ job, error }: { job: Job; error: NonNullable<Job['error']> }) {
   const t = useTranslations('jobs');
   const told = useTold();
-  const said = told.error(error.code, error.message, error.hint);
+  const said = told.failure(job, error);
   const changes = Object.entries(error.change);
   return (
     <Notice
@@ -40,6 +41,7 @@ export function FailurePanel({ job, error }: { job: Job; error: NonNullable<Job[
           {told.original(`${said.original} ${error.hint}`)}
         </p>
       )}
+      <ClusterWords job={job} />
       <p className="mt-2 font-mono text-xs text-muted">{error.code}</p>
     </Notice>
   );

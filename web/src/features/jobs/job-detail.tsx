@@ -10,6 +10,7 @@ import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
 import { useTold } from '../../lib/use-told';
+import { ClusterWords } from './cluster-words';
 import { FailurePanel } from './failure-panel';
 import { JobActions } from './job-actions';
 import { JobBadge } from './job-badge';
@@ -44,7 +45,7 @@ function JobPage({ job }: { job: Job }) {
       />
       <div className="flex flex-col gap-5">
         <Stages job={job} />
-        {job.error && <FailurePanel job={job} error={job.error} />}
+        {job.error ? <FailurePanel job={job} error={job.error} /> : <ClusterWords job={job} />}
         {job.status === 'succeeded' && <JobResult job={job} />}
         <JobCurve job={job} live={live} connection={live.connection} />
         <div className="grid gap-5 lg:grid-cols-2 lg:items-start">

@@ -40,7 +40,7 @@ export function explainApiError(error: ViewedApiError, context: ApiErrorContext 
       return say('cluster-unreachable', since, false, Infinity);
     }
     case 'unauthorized':
-      return say('cluster-forbidden', { cause: 'its credentials are not accepted' }, false, Infinity);
+      return say('cluster-forbidden', { cause: 'badCredentials' }, false, Infinity);
     case 'already-exists':
       return say('name-taken', context.name === undefined ? {} : { name: shortText(context.name) }, true, 0);
     case 'forbidden': {

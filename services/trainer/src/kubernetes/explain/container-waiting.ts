@@ -68,7 +68,7 @@ function imageTrouble({ waiting, image }: ContainerFacts, events: readonly Event
   const said = events.find(({ reason, message }) => reason === 'Failed' && /pull|image/i.test(message))?.message ?? '';
   const own = waiting?.message ?? '';
   const text = said !== '' && !/: /.test(own.replace(/"[^"]*"/g, '')) ? said : own || said;
-  const cause = invalid ? 'its name is not valid or it may not be pulled' : imageCause(text);
+  const cause = invalid ? 'badName' : imageCause(text);
   return {
     reason: 'image-pull',
     params: { ...(image !== '' && { image: shortText(image) }), ...(cause !== undefined && { cause }) },
@@ -80,14 +80,14 @@ function imageTrouble({ waiting, image }: ContainerFacts, events: readonly Event
 
 function imageCause(text: string): string | undefined {
   if (/unauthori[sz]ed|authentication required|no basic auth|denied|\b40[13]\b|forbidden/i.test(text)) {
-    return 'not allowed (look at the pull secret)';
+    return 'notAllowed';
   }
-  if (/manifest unknown|not found|\b404\b|does not exist/i.test(text)) return 'it does not exist';
-  if (/toomanyrequests|rate limit|\b429\b/i.test(text)) return 'the registry limits how often it may be asked';
+  if (/manifest unknown|not found|\b404\b|does not exist/i.test(text)) return 'notFound';
+  if (/toomanyrequests|rate limit|\b429\b/i.test(text)) return 'rateLimited';
   if (/timeout|dial tcp|no such host|connection refused|i\/o|unreachable|EOF|x509|tls/i.test(text)) {
-    return 'the registry cannot be reached';
+    return 'unreachable';
   }
-  if (/no space left/i.test(text)) return 'the disk of the node is full';
+  if (/no space left/i.test(text)) return 'diskFull';
   return undefined;
 }
 

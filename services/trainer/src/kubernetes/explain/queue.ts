@@ -60,7 +60,7 @@ function readWaiting({ reason, message }: Condition, inQueue: RunParams, positio
   }
   const missing = NO_QUEUE.exec(text)?.[1];
   if (missing !== undefined) {
-    const params = { queue: shortText(missing), cause: 'it does not exist' };
+    const params = { queue: shortText(missing), cause: 'notFound' };
     return { reason: 'queue-rejected', params, text, fatal: true };
   }
   // An inactive queue can be switched on again: it is waited for.

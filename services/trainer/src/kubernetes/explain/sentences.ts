@@ -13,6 +13,18 @@ function things(resource: string | number | undefined): string {
 const when = (value: string | number | undefined, text: (value: string | number) => string): string =>
   value === undefined || value === '' ? '' : text(value);
 const quoted = (value: string | number): string => ` "${value}"`;
+/** Causes that are known by a name, so that they can be said in any language; others are the cluster's words. */
+const CAUSES: Readonly<Record<string, string>> = {
+  badName: 'its name is not valid, or it may not be fetched here',
+  notAllowed: 'not allowed (look at the pull secret)',
+  notFound: 'it does not exist',
+  rateLimited: 'the registry limits how often it may be asked',
+  unreachable: 'the registry cannot be reached',
+  diskFull: 'the disk of the node is full',
+  badCredentials: 'its credentials are not accepted',
+};
+const because = (cause: string | number | undefined): string =>
+  when(cause, (name) => `: ${Object.hasOwn(CAUSES, name) ? CAUSES[name] : name}`);
 const atStep: Say = ({ step }) => when(step, (n) => ` at step ${n}`);
 const fromStep: Say = ({ step }) => (step === undefined ? 'from its last checkpoint' : `from step ${step}`);
 const plain =
@@ -34,7 +46,7 @@ const SENTENCES: Readonly<Record<RunReason, Say>> = {
     `Waiting for GPUs${when(needed, (n) => `: needs ${n} on one node`)}${when(free, (n) => `, ${n} free now`)}.`,
   'waiting-for-volume': plain('Waiting for a volume: the storage that the run asks for is not there yet.'),
   'no-matching-node': ({ nodes, cause }) =>
-    `No node of the cluster matches what the run asks for${when(nodes, (n) => ` (${n} looked at)`)}${when(cause, (c) => `: ${c}`)}.`,
+    `No node of the cluster matches what the run asks for${when(nodes, (n) => ` (${n} looked at)`)}${because(cause)}.`,
   'partial-gang': ({ placed, nodes }) =>
     `Only ${placed ?? 'some'} of ${nodes ?? 'all'} nodes could start; all of them are needed at once.`,
   'pulling-image': ({ image }) => `Fetching the training image${when(image, quoted)}.`,
@@ -47,20 +59,18 @@ const SENTENCES: Readonly<Record<RunReason, Say>> = {
       : `The cluster cannot hold ${nodes} nodes with ${needed ?? 'so many'} GPUs each at once.`,
   'queue-too-small': ({ queue, limit, needed, resource }) =>
     `Queue${when(queue, quoted)} has at most ${limit ?? 'fewer'} ${things(resource)}; this run asks for ${needed ?? 'more'}.`,
-  'queue-rejected': ({ queue, cause }) =>
-    `Queue${when(queue, quoted)} does not take this run${when(cause, (c) => `: ${c}`)}.`,
+  'queue-rejected': ({ queue, cause }) => `Queue${when(queue, quoted)} does not take this run${because(cause)}.`,
   'quota-exceeded': ({ quota, limit, used, needed, resource }) =>
     `Quota${when(quota, quoted)}: ${used ?? 'some'} of ${limit ?? 'all'} ${things(resource)} in use; this run needs ${needed ?? 'more'}.`,
-  'object-refused': ({ cause }) => `The cluster refused the run${when(cause, (c) => `: ${c}`)}.`,
+  'object-refused': ({ cause }) => `The cluster refused the run${because(cause)}.`,
   'name-taken': ({ name }) => `The name${when(name, quoted)} is taken by another object of the cluster.`,
   'namespace-terminating': ({ name }) => `The namespace${when(name, quoted)} for training is being deleted.`,
-  'image-pull': ({ image, cause }) =>
-    `The training image${when(image, quoted)} cannot be fetched${when(cause, (c) => `: ${c}`)}.`,
+  'image-pull': ({ image, cause }) => `The training image${when(image, quoted)} cannot be fetched${because(cause)}.`,
   'config-missing': ({ name, cause }) =>
     name === undefined
-      ? `Something that the run needs is missing in the cluster${when(cause, (c) => `: ${c}`)}.`
+      ? `Something that the run needs is missing in the cluster${because(cause)}.`
       : `${name} is missing in the cluster.`,
-  'cluster-forbidden': ({ cause }) => `The trainer lacks a right in the cluster${when(cause, (c) => `: ${c}`)}.`,
+  'cluster-forbidden': ({ cause }) => `The trainer lacks a right in the cluster${because(cause)}.`,
   preempted: (params) => `Paused for a more urgent run${atStep(params)}; resumes by itself.`,
   evicted: (params) =>
     `The cluster moved this run away from node${when(params.node, quoted)}; it goes on ${fromStep(params)}.`,
@@ -68,8 +78,7 @@ const SENTENCES: Readonly<Record<RunReason, Say>> = {
     `Node${when(node, quoted)} ran out of ${resource === undefined ? 'disk or memory' : things(resource)}.`,
   'node-lost': (params) =>
     `Node${when(params.node, quoted)} stopped answering${when(params.since, (t) => ` at ${t}`)}; the run goes on ${fromStep(params)} when it is back, or on another node.`,
-  'node-refused': ({ node, cause }) =>
-    `Node${when(node, quoted)} did not accept the run${when(cause, (c) => `: ${c}`)}.`,
+  'node-refused': ({ node, cause }) => `Node${when(node, quoted)} did not accept the run${because(cause)}.`,
   'gpu-fault': ({ node, xid }) =>
     `A GPU failed${when(xid, (x) => ` (XID ${x})`)}${when(node, (n) => ` on node "${n}"`)}; the run goes on on another node.`,
   stalled: ({ seconds }) =>

@@ -260,7 +260,7 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Explanation>][]
     queued(reserved('Inadmissible', "LocalQueue nope doesn't exist")),
     {
       reason: 'queue-rejected',
-      params: { queue: 'nope', cause: 'it does not exist' },
+      params: { queue: 'nope', cause: 'notFound' },
       message: 'Queue "nope" does not take this run: it does not exist.',
       fatal: true,
     },
@@ -330,7 +330,7 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Explanation>][]
     {
       phase: 'starting',
       reason: 'image-pull',
-      params: { image: IMAGE, cause: 'it does not exist' },
+      params: { image: IMAGE, cause: 'notFound' },
       message: `The training image "${IMAGE}" cannot be fetched: it does not exist.`,
       fatal: true,
       afterMs: 300_000,
@@ -348,7 +348,7 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Explanation>][]
     },
     {
       reason: 'image-pull',
-      params: { image: IMAGE, cause: 'not allowed (look at the pull secret)' },
+      params: { image: IMAGE, cause: 'notAllowed' },
       fatal: true,
       afterMs: 300_000,
     },
