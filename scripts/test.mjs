@@ -12,12 +12,12 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const IN_PACKAGES = '(libs|services|web)/[^/]+/src/.*';
 const TIERS = {
   architecture: { pattern: 'test/architecture/.*\\.test\\.ts$' },
-  unit: { pattern: `${IN_PACKAGES}(?<!\\.int)\\.test\\.ts$` },
+  unit: { pattern: `${IN_PACKAGES}(?<!\\.int|\\.kube)\\.test\\.ts$` },
   int: { pattern: `${IN_PACKAGES}\\.int\\.test\\.ts$`, built: true },
   conformance: { pattern: 'test/runtime-conformance/.*\\.test\\.ts$', built: true },
   e2e: { pattern: 'test/e2e/.*\\.test\\.ts$', built: true, workers: 1 },
   browser: { pattern: 'test/browser/.*\\.test\\.ts$', built: true, workers: 1, chromium: true },
-  kube: { pattern: 'test/kube/.*\\.test\\.ts$', built: true, workers: 1 },
+  kube: { pattern: `(test/kube/.*|${IN_PACKAGES}\\.kube)\\.test\\.ts$`, built: true, workers: 1 },
   chart: { pattern: 'test/chart/.*\\.test\\.ts$', built: true, workers: 1 },
   torch: { pattern: 'test/torch/.*\\.test\\.ts$', built: true, workers: 1 },
 };

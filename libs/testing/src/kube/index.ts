@@ -1,2 +1,11 @@
 export { startControlPlane } from './control-plane.js';
 export type { ControlPlane, ControlPlaneOptions } from './control-plane.js';
+export { FakeKubelet } from './fake-kubelet.js';
+export type { Fate, FakeKubeletOptions } from './fake-kubelet.js';
+export type { FakeNode } from './fake-nodes.js';
+export type { Pod } from './objects.js';
+export { FakeApiServer } from './fake-api/fake-api-server.js';
+export type { FakeApiOptions } from './fake-api/fake-api-server.js';
+export type { Fault, FaultRule, SeenRequest } from './fake-api/faults.js';
+export type { FakeKind, StoredObject } from './fake-api/store.js';
+export { canRunKubernetes } from './requirement.config.js';

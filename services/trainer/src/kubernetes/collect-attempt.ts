@@ -47,8 +47,10 @@ export class AttemptCollector {
     if (best && !(ending && saysMore(ending, best))) {
       return { outcome: best, missing: false, ...(avoidNode !== undefined && { avoidNode }) };
     }
-    const gone = pods.length === 0 || (job?.metadata?.deletionTimestamp ?? undefined) !== undefined || !job;
-    if (!ending || ending.code === undefined) return { outcome: undefined, missing: gone };
+    // Of a deleted Job the pods were killed: that tells nothing but the deletion.
+    const isDeleted = job === undefined || job.metadata?.deletionTimestamp !== undefined;
+    if (isDeleted && !best) return { outcome: undefined, missing: true };
+    if (!ending || ending.code === undefined) return { outcome: undefined, missing: pods.length === 0 };
     const { reason, message, params, excerpt } = ending;
     return {
       outcome: await this.outcomeOf(key, ending, best),

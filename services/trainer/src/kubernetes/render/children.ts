@@ -2,7 +2,7 @@ import type { ObjectMeta, V1ConfigMap, V1Secret, V1Service } from '@luthier/kube
 import type { RunSpec } from '@luthier/contracts';
 import type { ClusterProfile } from '../cluster-profile.js';
 import { LABEL, labelsOf, objectNameOf } from '../names.js';
-import { WORK_DIR } from './pod.js';
+import { TERMINATION_LOG, WORK_DIR } from './pod.js';
 import type { RenderTarget } from './pod.js';
 
 export interface RunnerSettings {
@@ -80,7 +80,7 @@ function settingsOf(spec: RunSpec, profile: ClusterProfile, runner: RunnerSettin
     LUTHIER_RUN_DELIVERY_TIMEOUT_MS: String(runner.deliveryTimeoutMs),
     // Orders come with the endpoint's answers, and by SIGTERM; there is nobody at standard input.
     LUTHIER_RUN_CONTROL: 'endpoint',
-    LUTHIER_RUN_TERMINATION_LOG: '/dev/termination-log',
+    LUTHIER_RUN_TERMINATION_LOG: TERMINATION_LOG,
     // As long as the trainer waits for the other nodes.
     LUTHIER_RUN_ATTACH_TIMEOUT_MS: String((profile.preRunningSeconds + 60) * 1_000),
     LUTHIER_RUN_REQUEST_URI: spec.requestUri,

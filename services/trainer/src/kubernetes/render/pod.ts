@@ -14,8 +14,8 @@ export interface RenderTarget {
   artifactsDir: string | undefined;
 }
 
-export const WORK_DIR = '/work';
-const TERMINATION_LOG = '/dev/termination-log';
+export const WORK_DIR = '/run/luthier';
+export const TERMINATION_LOG = '/run/termination-log';
 const MASTER_PORT = 29_500;
 
 /** The pod of each node of an attempt. */
