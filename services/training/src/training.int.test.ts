@@ -241,10 +241,13 @@ describe('a job', () => {
     ]);
   });
 
-  it('with general questions alone is still asked what was forgotten', async () => {
+  it('with general questions alone is still asked what was forgotten, and says that nothing is proven', async () => {
+    peers.verdict = 'unproven';
     const { id } = await create({ validationFile: null, generalFile: peers.file() });
-    await until(id, 'succeeded');
+    const job = await until(id, 'succeeded');
     expect(peers.evaluations.has(id)).toBe(true);
+    expect(job.evaluationId).not.toBeNull();
+    expect(job.message).toBe('The job has succeeded, but the model is unproven: As was found.');
   });
 
   it('can be planned without being submitted', async () => {

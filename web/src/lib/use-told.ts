@@ -44,6 +44,10 @@ export function useTold() {
       const said = error(code, message, hint);
       return job.placement && !english ? { ...said, title: text(runTold(job.placement)) } : said;
     };
+    const proof = (reason: string | null): string | null => {
+      const told = reason === null ? null : proofTold(reason);
+      return told ? text(told) : reason;
+    };
     return {
       error,
       job: (job: Job): string => {
@@ -54,13 +58,10 @@ export function useTold() {
       plan: (plan: Plan): string => text(planTold(plan)),
       verdict: (evaluation: Evaluation): string | null => {
         const told = verdictTold(evaluation).map(text);
-        if (told.length === 0) return evaluation.verdict_reason;
+        if (told.length === 0) return proof(evaluation.verdict_reason);
         return told.join(locale === 'zh' ? '' : ' ');
       },
-      proof: (reason: string | null): string | null => {
-        const told = reason === null ? null : proofTold(reason);
-        return told ? text(told) : reason;
-      },
+      proof,
       event: ({ message, data }: Pick<JobEvent, 'message' | 'data'>): string => {
         const told = eventTold(message);
         if (told) return text(told);

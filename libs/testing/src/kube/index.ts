@@ -8,4 +8,4 @@ export { FakeApiServer } from './fake-api/fake-api-server.js';
 export type { FakeApiOptions } from './fake-api/fake-api-server.js';
 export type { Fault, FaultRule, SeenRequest } from './fake-api/faults.js';
 export type { FakeKind, StoredObject } from './fake-api/store.js';
-export { canRunKubernetes } from './requirement.config.js';
+export { canRunKubernetes } from './requirement.js';

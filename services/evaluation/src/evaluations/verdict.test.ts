@@ -110,9 +110,15 @@ describe('the verdict', () => {
   });
 
   it('never counts general questions as held-out ones, nor rows that name no facts', () => {
-    expect(judged(samples(30, false, true, 'general')).verdict).toBe('not-shown');
     const unjudged = judged(samples(30, null, null, 'held-out'));
     expect(unjudged).toMatchObject({ verdict: 'not-shown', verdictReason: expect.stringContaining('name no facts') });
+  });
+
+  it('proves nothing by general questions alone, and still counts what was forgotten', () => {
+    expect(judged(samples(30, false, true, 'general'), { base: 10, tuned: 4, total: 30 })).toEqual({
+      verdict: 'unproven',
+      verdictReason: expect.stringMatching(/no held-out rows.* General questions: 4 of 30 right, the base 10\.$/),
+    });
   });
 
   it('says the numbers it rests on', () => {

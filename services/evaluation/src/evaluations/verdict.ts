@@ -5,6 +5,7 @@ export type Verdict = Pick<EvaluationRecord, 'verdict'> & { verdictReason: strin
 
 /** A difference as rare as this under pure chance counts as shown. */
 const SIGNIFICANCE = 0.05;
+const NO_HELD_OUT = 'The job has no held-out rows, so nothing shows whether the model is better than its base.';
 /** Below this share of the base's right general answers, forgetting outweighs what was learned. */
 const GENERAL_KEPT_MIN = 0.7;
 
@@ -23,6 +24,9 @@ export function judge(measures: Measures): Verdict {
 }
 
 function judgeAnswered(measures: Measures): Verdict {
+  if (measures.samples.every((s) => s.suite === 'general')) {
+    return { verdict: 'unproven', verdictReason: `${NO_HELD_OUT}${generalCounts(measures)}` };
+  }
   const judged = measures.samples.filter((s) => s.suite !== 'general' && s.baseRight !== null);
   if (judged.length === 0) {
     if (measures.samples.some((s) => s.suite !== 'general' && s.facts.length > 0))
@@ -39,8 +43,7 @@ function judgeAnswered(measures: Measures): Verdict {
   const right = (key: 'baseRight' | 'tunedRight'): number => judged.filter((s) => s[key] === true).length;
   const counts = `Right on ${right('tunedRight')} of ${judged.length} held-out questions, the base on ${right('baseRight')} (p ${formatP(p)}).`;
   const kept = generalKept(measures);
-  const general =
-    kept === undefined ? '' : ` General questions: ${kept.tuned} of ${kept.total} right, the base ${kept.base}.`;
+  const general = generalCounts(measures);
   if (p >= SIGNIFICANCE)
     return { verdict: 'not-shown', verdictReason: `${counts} The difference may be chance.${general}` };
   if (lost > won) return { verdict: 'worse', verdictReason: counts + general };
@@ -51,6 +54,11 @@ function judgeAnswered(measures: Measures): Verdict {
     };
   }
   return { verdict: 'better', verdictReason: counts + general };
+}
+
+function generalCounts(measures: Measures): string {
+  const kept = generalKept(measures);
+  return kept === undefined ? '' : ` General questions: ${kept.tuned} of ${kept.total} right, the base ${kept.base}.`;
 }
 
 function generalKept(measures: Measures): { base: number; tuned: number; total: number } | undefined {

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { RunSpec } from '@luthier/contracts';
 import { freePort } from '@luthier/local-servers';

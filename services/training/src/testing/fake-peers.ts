@@ -88,6 +88,7 @@ export class FakePeers {
   longestRowTokens = 100;
   datasetState: DatasetRecord['state'] = 'ready';
   evaluationState: EvaluationRecord['state'] = 'completed';
+  verdict: EvaluationRecord['verdict'] = 'better';
   inventory: Inventory;
   private readonly ending = new AbortController();
   private readonly taken = new Set<string>();
@@ -181,8 +182,8 @@ export class FakePeers {
         tuned: null,
         suites: {},
         samples: [],
-        verdict: 'unproven' as const,
-        verdictReason: null,
+        verdict: this.verdict,
+        verdictReason: 'As was found.',
         error:
           this.evaluationState === 'failed'
             ? { code: 'internal' as const, message: 'No answers came back.', hint: '' }

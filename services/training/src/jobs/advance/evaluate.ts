@@ -28,7 +28,7 @@ export class Evaluate extends PhaseStep {
       job.evaluatingSince !== null && Date.now() - Date.parse(job.evaluatingSince) > this.config.evaluationTimeoutMs;
     try {
       const record = await this.ask(job);
-      if (record.state === 'completed') return change((tx) => succeed(tx, record.id, null));
+      if (record.state === 'completed') return change((tx) => succeed(tx, record.id, unprovenBy(record)));
       if (record.state === 'failed') {
         return change((tx) => succeed(tx, record.id, record.error?.message ?? 'The evaluation failed.'));
       }
@@ -58,6 +58,10 @@ export class Evaluate extends PhaseStep {
     });
   }
 }
+
+/** A comparison that has ended may have shown nothing. */
+const unprovenBy = ({ verdict, verdictReason }: EvaluationRecord): string | null =>
+  verdict === 'unproven' ? (verdictReason ?? 'The evaluation came to no verdict.') : null;
 
 async function succeed(tx: JobTransaction, evaluationId: string | null, unprovenBecause: string | null): Promise<void> {
   const { job } = tx;
