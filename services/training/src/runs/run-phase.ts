@@ -14,7 +14,7 @@ const MESSAGES: Readonly<Record<PhaseOfRun, string>> = {
 };
 
 /** The least that a status of the trainer says about the job's phase; what the run itself says goes further. */
-export function phaseOfStatus(phase: RunPhase): PhaseOfRun | undefined {
+function phaseOfStatus(phase: RunPhase): PhaseOfRun | undefined {
   switch (phase) {
     case 'queued':
     case 'scheduling':
@@ -48,7 +48,7 @@ const PLAIN: readonly RunReason[] = [
 ];
 
 /** What a status says beyond its phase; null: nothing. */
-export const placementOf = ({ reason, params, message, excerpt }: RunStatus): JobPlacement | null =>
+const placementOf = ({ reason, params, message, excerpt }: RunStatus): JobPlacement | null =>
   PLAIN.includes(reason) ? null : { reason, params: params ?? {}, message, excerpt: excerpt ?? null };
 
 /** Brings a status to the job: its phase, and why it waits or ended. */
