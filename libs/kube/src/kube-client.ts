@@ -3,14 +3,14 @@ import type { KubeconfigSource } from './cluster.kubeconfig.js';
 import { ClusterOfValues } from './cluster.given.js';
 import type { GivenCluster } from './cluster.given.js';
 import { discover, serves } from './discover.js';
-import { KubeError, isKubeError } from './kube-error.js';
+import { KubeError, REASONS, isKubeError } from './kube-error.js';
 import type { KubeMetrics } from './kube-metrics.js';
 import type { KubeObject } from './objects.js';
 import { followLog, readLog } from './pod-logs.js';
 import type { PodLog, ReadLogOptions } from './pod-logs.js';
 import { RequestPath } from './request-path.js';
 import type { Call } from './request-path.js';
-import { ACCESS_REVIEW_PATH, PODS, pathOf } from './resources.js';
+import { ACCESS_REVIEW_PATH, PODS, isNamed, pathOf } from './resources.js';
 import type { Resource } from './resources.js';
 import { readEvents } from './watch.js';
 import type { WatchEvent } from './watch.js';
@@ -82,6 +82,11 @@ export interface AccessQuestion {
   namespace?: string;
 }
 
+interface RawList {
+  metadata?: { resourceVersion?: string; continue?: string };
+  items?: unknown[] | null;
+}
+
 const PAGE_SIZE = 500;
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
@@ -134,19 +139,22 @@ export class KubeClient {
   /** One page. @throws KubeError `gone` when `continue` is too old */
   async list<T extends KubeObject>(resource: Resource<T>, options: ListOptions = {}): Promise<Page<T>> {
     const { namespace, labelSelector, fieldSelector, limit, resourceVersion, signal } = options;
-    const page = await this.requests.json<{
-      metadata?: { resourceVersion?: string; continue?: string };
-      items?: T[] | null;
-    }>({
+    const page = await this.requests.json<RawList | null>({
       ...this.call('list', resource, { namespace }, signal),
       query: { labelSelector, fieldSelector, limit, continue: options.continue, resourceVersion },
     });
+    const items = page?.items ?? [];
+    const version = page?.metadata?.resourceVersion;
+    if (!version || !Array.isArray(items) || !items.every(isNamed))
+      throw new KubeError('server-error', `Kubernetes: list ${resource.plural}: the answer is no list`, {
+        reason: REASONS.unreadable,
+      });
     // Objects of a list come without their kind; with it, they are the same as those of a watch.
     const { apiVersion, kind } = resource;
     return {
-      items: (page.items ?? []).map((item) => ({ ...item, apiVersion, kind })),
-      resourceVersion: page.metadata?.resourceVersion ?? '',
-      ...(page.metadata?.continue && { continue: page.metadata.continue }),
+      items: items.map((item) => ({ ...(item as T), apiVersion, kind })),
+      resourceVersion: version,
+      ...(page?.metadata?.continue && { continue: page.metadata.continue }),
     };
   }
 

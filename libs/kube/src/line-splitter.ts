@@ -1,6 +1,10 @@
 /** What to do with a line that is longer than its bound. */
 export type LongLine = 'refuse' | 'cut';
 
+export class LineTooLong extends Error {
+  override readonly name = 'LineTooLong';
+}
+
 /** Cuts a stream of bytes into lines, never holding more than one line, and of that at most `maxBytes`. */
 export class LineSplitter {
   private parts: Buffer[] = [];
@@ -13,7 +17,7 @@ export class LineSplitter {
 
   /**
    * @returns the lines that `chunk` completes, without their line ends
-   * @throws RangeError for a line that is too long, with `refuse`
+   * @throws LineTooLong for a line that is too long, with `refuse`
    */
   push(chunk: Buffer): string[] {
     const lines: string[] = [];
@@ -36,7 +40,7 @@ export class LineSplitter {
     if (part.length === 0) return;
     const room = this.maxBytes - this.length;
     if (part.length > room) {
-      if (this.longLine === 'refuse') throw new RangeError(`a line is longer than ${this.maxBytes} bytes`);
+      if (this.longLine === 'refuse') throw new LineTooLong(`a line is longer than ${this.maxBytes} bytes`);
       part = part.subarray(0, Math.max(0, room));
       if (part.length === 0) return;
     }

@@ -12,7 +12,7 @@ import { TokenBucket } from './token-bucket.js';
 import type { BucketOptions } from './token-bucket.js';
 
 /** The API's verbs, as in its access rules. */
-export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
+type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
 
 export interface Call {
   verb: Verb;

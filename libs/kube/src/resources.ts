@@ -93,3 +93,9 @@ export const keyOf = (object: KubeObject): string =>
   object.metadata?.namespace
     ? `${object.metadata.namespace}/${object.metadata.name ?? ''}`
     : (object.metadata?.name ?? '');
+
+/** Whether a value can be an object of the API: it must at least have a name. */
+export function isNamed(value: unknown): value is KubeObject {
+  const metadata: unknown = typeof value === 'object' && value !== null && 'metadata' in value ? value.metadata : null;
+  return typeof metadata === 'object' && metadata !== null && 'name' in metadata && typeof metadata.name === 'string';
+}

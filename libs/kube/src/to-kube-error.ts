@@ -47,9 +47,9 @@ export function eventToKubeError(what: string, object: unknown): KubeError {
 export function networkToKubeError(what: string, cause: unknown): KubeError {
   if (cause instanceof KubeError) return cause;
   const code = codeOf(cause);
-  const words =
-    (code !== undefined && NETWORK_WORDS[code]) || (cause instanceof Error ? cause.message : 'no answer') || code;
-  return make('unreachable', what, `the Kubernetes API cannot be reached (${words ?? 'no answer'})`, {
+  const said = isRecord(cause) && typeof cause['message'] === 'string' ? cause['message'] : '';
+  const words = (code !== undefined && NETWORK_WORDS[code]) || said || code || 'no answer';
+  return make('unreachable', what, `the Kubernetes API cannot be reached (${words})`, {
     reason: code,
     cause,
   });
@@ -148,11 +148,10 @@ function causesOf(value: unknown): KubeErrorCause[] {
     }));
 }
 
-function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const code: unknown = 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? code : codeOf(error.cause);
+function codeOf(error: unknown, depth = 0): string | undefined {
+  if (!isRecord(error) || depth > 5) return undefined;
+  return typeof error['code'] === 'string' ? error['code'] : codeOf(error['cause'], depth + 1);
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

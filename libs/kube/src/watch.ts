@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { KubeError, REASONS } from './kube-error.js';
-import { LineSplitter } from './line-splitter.js';
+import { LineSplitter, LineTooLong } from './line-splitter.js';
 import type { KubeObject } from './objects.js';
-import { eventToKubeError, networkToKubeError } from './to-kube-error.js';
+import { isNamed } from './resources.js';
+import { eventToKubeError, isRecord, networkToKubeError } from './to-kube-error.js';
 
 /** A bookmark's object holds nothing but the resource version up to which nothing was missed. */
 export interface WatchEvent<T extends KubeObject> {
@@ -54,18 +55,25 @@ export async function* readEvents<T extends KubeObject>(
 }
 
 function parseEvent<T extends KubeObject>(what: string, line: string): WatchEvent<T> {
-  const event = JSON.parse(line) as { type?: unknown; object?: unknown };
-  if (event.type === 'ERROR') throw eventToKubeError(what, event.object);
-  if (!TYPES.has(event.type) || typeof event.object !== 'object' || event.object === null)
-    throw new SyntaxError(`an event of an unknown type came: ${String(event.type).slice(0, 40)}`);
-  return event as WatchEvent<T>;
+  const event = parsed(line);
+  if (event?.['type'] === 'ERROR') throw eventToKubeError(what, event['object']);
+  const bookmark = event?.['type'] === 'BOOKMARK';
+  if (!event || !TYPES.has(event['type']) || !(bookmark ? isRecord(event['object']) : isNamed(event['object'])))
+    throw new KubeError('server-error', `${what}: something came that is no event`, { reason: REASONS.unreadable });
+  return event as unknown as WatchEvent<T>;
+}
+
+function parsed(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function toWatchError(what: string, error: unknown): KubeError {
-  if (error instanceof KubeError) return error;
-  if (error instanceof RangeError)
+  if (error instanceof LineTooLong)
     return new KubeError('server-error', `${what}: ${error.message}`, { reason: REASONS.tooLarge, cause: error });
-  if (error instanceof SyntaxError)
-    return new KubeError('server-error', `${what}: ${error.message}`, { reason: REASONS.unreadable, cause: error });
   return networkToKubeError(what, error);
 }
