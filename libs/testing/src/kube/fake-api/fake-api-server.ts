@@ -47,7 +47,8 @@ export class FakeApiServer {
   readonly faults = new Faults();
   /** Everything asked, the newest 10,000. */
   readonly seen: SeenRequest[] = [];
-  readonly token = randomUUID();
+  /** Whoever brings another one is answered 401. */
+  token: string = randomUUID();
   private readonly store = new FakeStore();
   private readonly kinds = new Map(BUILT_IN.map((kind) => [kindKey(kind), kind]));
   private readonly writes = new FakeWrites(this.store, () => this.kinds.values());
