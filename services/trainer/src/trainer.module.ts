@@ -5,6 +5,7 @@ import { MessageBus, RunsBucket } from '@luthier/messaging';
 import { LOGGER, ServiceMetrics } from '@luthier/service-kit';
 import type { Logger } from '@luthier/service-kit';
 import { RuntimeCapabilities } from './inventory/capabilities.js';
+import { InventorySource } from './inventory/inventory-source.js';
 import { InventoryReader } from './inventory/inventory.js';
 import { RunLog } from './inventory/run-log.js';
 import { TrainerRpc } from './inventory/trainer.rpc.js';
@@ -42,9 +43,10 @@ export class TrainerModule {
           ) => TrainerService.start(config, { runs, bus, store, logger, metrics }),
         },
         {
-          provide: InventoryReader,
+          provide: InventorySource,
           inject: [TrainerService, RunsBucket, LOGGER],
-          useFactory: ({ executor }: TrainerService, runs: RunsBucket, logger: Logger) =>
+          useFactory: ({ executor, cluster }: TrainerService, runs: RunsBucket, logger: Logger) =>
+            cluster?.inventory ??
             new InventoryReader(config.profiles, {
               executor,
               runs,
@@ -53,8 +55,9 @@ export class TrainerModule {
         },
         {
           provide: RunLog,
-          inject: [ArtifactStore],
-          useFactory: (store: ArtifactStore) => new RunLog(runsDirOf(config), store),
+          inject: [ArtifactStore, TrainerService],
+          useFactory: (store: ArtifactStore, { cluster }: TrainerService) =>
+            new RunLog(runsDirOf(config), store, cluster && ((runId) => cluster.liveLog(runId))),
         },
       ],
       exports: [TrainerService],

@@ -15,6 +15,10 @@ export const inventory = z.object({
       /** What one run may take at most. */
       memoryMib: z.int(),
       freeMemoryMib: z.int(),
+      /** Where `memoryMib` is a device's: what a run may take of the host's. */
+      hostMemoryMib: z.int().positive().optional(),
+      /** Disk space that a run gets for itself; absent: what there is. */
+      scratchMib: z.int().nonnegative().optional(),
       /** Runs that may go on beside each other. */
       slots: z.int().positive(),
       capabilities,

@@ -3,6 +3,7 @@ import { availableParallelism, freemem, totalmem } from 'node:os';
 import type { z } from 'zod';
 import type { RunSpec, inventory } from '@luthier/contracts';
 import type { RunsBucket } from '@luthier/messaging';
+import { InventorySource } from './inventory-source.js';
 import type { RunExecutor } from '../runs/run-executor.js';
 import type { RuntimeProfile } from '../trainer.config.js';
 import type { RuntimeCapabilities } from './capabilities.js';
@@ -11,7 +12,7 @@ const MIB = 1024 * 1024;
 const DEFAULT_SHARE = 0.75;
 
 /** What runs can be placed on now, and which runs are already counted as taking some of it. */
-export class InventoryReader {
+export class InventoryReader extends InventorySource {
   constructor(
     private readonly profiles: readonly RuntimeProfile[],
     private readonly parts: {
@@ -19,9 +20,11 @@ export class InventoryReader {
       runs: Pick<RunsBucket, 'get'>;
       capabilities: RuntimeCapabilities;
     },
-  ) {}
+  ) {
+    super();
+  }
 
-  async read(): Promise<z.input<typeof inventory>> {
+  override async read(): Promise<z.input<typeof inventory>> {
     const countedRuns = [...this.parts.executor.liveRuns()];
     const specs = (await Promise.all(countedRuns.map((runId) => this.parts.runs.get('spec', runId)))).map(
       (entry) => entry?.value,

@@ -13,10 +13,17 @@ export class RunLog {
   constructor(
     private readonly runsDir: string,
     private readonly store: ArtifactStore,
+    /** The log of a run's pod while there is one. */
+    private readonly live?: (runId: string) => Promise<string | undefined>,
   ) {}
 
   /** @throws AppError `run.not-found`. */
   async tail(runId: string, tailBytes: number): Promise<{ text: string; truncated: boolean }> {
+    const living = await this.live?.(runId);
+    if (living !== undefined) {
+      const bytes = Buffer.from(living);
+      return { text: bytes.subarray(-tailBytes).toString(), truncated: bytes.length > tailBytes };
+    }
     for (const attempt of (await attemptsOf(this.runsDir, runId)).reverse()) {
       const local = await tailOfFile(new RunFolder(this.runsDir, { runId, attempt }).log, tailBytes);
       if (local) return local;

@@ -3,13 +3,13 @@ import type { z } from 'zod';
 import { getInventory, idOf, readRunLog } from '@luthier/contracts';
 import { AppError } from '@luthier/contracts';
 import { OnRequest } from '@luthier/messaging';
-import { InventoryReader } from './inventory.js';
+import { InventorySource } from './inventory-source.js';
 import { RunLog } from './run-log.js';
 
 @Controller()
 export class TrainerRpc {
   constructor(
-    private readonly inventory: InventoryReader,
+    private readonly inventory: InventorySource,
     private readonly log: RunLog,
   ) {}
 

@@ -3,11 +3,15 @@ import type { KubeClient, KubeLogger, V1Job, V1Node, V1Pod } from '@luthier/kube
 import { MANAGED_BY } from './names.js';
 import { WORKLOADS } from './run-workloads.js';
 
+const LIVING = 'status.phase!=Succeeded,status.phase!=Failed';
+
 /** What the trainer keeps of the cluster, by list and watch. */
 export class ClusterWatches {
   readonly jobs: Reflector<V1Job>;
   readonly pods: Reflector<V1Pod>;
   readonly nodes: Reflector<V1Node>;
+  /** Of all namespaces: whoever holds a device, it is taken. */
+  readonly allPods: Reflector<V1Pod>;
   /** Only where a profile's runs wait in a queue of Kueue's. */
   readonly workloads: Reflector<NonNullable<(typeof WORKLOADS)['shape']>> | undefined;
 
@@ -16,6 +20,7 @@ export class ClusterWatches {
     const ours = { client, namespace, labelSelector: MANAGED_BY, logger };
     this.jobs = new Reflector({ ...ours, resource: JOBS, trim: withoutTemplate });
     this.pods = new Reflector({ ...ours, resource: PODS, trim: withoutDetails });
+    this.allPods = new Reflector({ client, resource: PODS, fieldSelector: LIVING, logger, trim: withoutDetails });
     this.nodes = new Reflector({ client, resource: NODES, logger, trim: withoutImages });
     this.workloads = options.queues
       ? new Reflector({ client, namespace, resource: WORKLOADS, logger, trim: withoutPodSets })
@@ -28,7 +33,7 @@ export class ClusterWatches {
 
   /** Kueue's may never come: its absence holds up nothing. */
   async whenSynced(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.jobs, this.pods, this.nodes].map((watch) => watch.whenSynced(signal)));
+    await Promise.all([this.jobs, this.pods, this.nodes, this.allPods].map((watch) => watch.whenSynced(signal)));
   }
 
   async stop(): Promise<void> {
@@ -36,7 +41,7 @@ export class ClusterWatches {
   }
 
   private all(): { start(): void; stop(): Promise<void> }[] {
-    return [this.jobs, this.pods, this.nodes, ...(this.workloads ? [this.workloads] : [])];
+    return [this.jobs, this.pods, this.nodes, this.allPods, ...(this.workloads ? [this.workloads] : [])];
   }
 }
 

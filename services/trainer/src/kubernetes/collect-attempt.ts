@@ -10,6 +10,8 @@ import type { Ending } from './explain/index.js';
 import type { SilentNode } from './observe-attempt.js';
 
 export interface AttemptRemains {
+  /** Asks the API itself, which knows of a deletion before the watch. */
+  isJobThere: () => Promise<boolean>;
   job: V1Job | undefined;
   pods: readonly V1Pod[];
   events: readonly V1Event[];
@@ -48,8 +50,9 @@ export class AttemptCollector {
       return { outcome: best, missing: false, ...(avoidNode !== undefined && { avoidNode }) };
     }
     // Of a deleted Job the pods were killed: that tells nothing but the deletion.
-    const isDeleted = job === undefined || job.metadata?.deletionTimestamp !== undefined;
-    if (isDeleted && !best) return { outcome: undefined, missing: true };
+    const isDeleted = async (): Promise<boolean> =>
+      job === undefined || job.metadata?.deletionTimestamp !== undefined || !(await remains.isJobThere());
+    if (!best && (await isDeleted())) return { outcome: undefined, missing: true };
     if (!ending || ending.code === undefined) return { outcome: undefined, missing: pods.length === 0 };
     const { reason, message, params, excerpt } = ending;
     return {

@@ -35,6 +35,7 @@ export interface KubernetesExecutorParts {
 
 /** Of a large run a few pods tell as much as all of them. */
 const MAX_PODS_ASKED = 8;
+const VANISHED_LOOK_MS = 1_000;
 
 /** Runs as Kubernetes Jobs, one for each attempt. What it knows it can learn again from the cluster. */
 export class KubernetesExecutor extends RunExecutor implements RunListener {
@@ -62,26 +63,30 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
 
   override async observe(key: AttemptKey, knownUid?: string): Promise<Observation> {
     const { objects, workloads, signs } = this.parts;
-    const job = await this.findJob(key, knownUid);
     const pods = objects.pods(key);
+    const vanished = pods.length === 0 && objects.departed(key).length > 0;
+    const job = await this.findJob(key, knownUid, vanished);
     const now = this.now();
     const profile = this.profileOfRun(key.runId);
     const view = { job, pods, silentNodes: objects.silentNodes(), now };
     const events = await this.eventsFor(view);
     const workload = job && workloads.of(job);
     return observeAttempt(view, profile, {
+      // Its pods have gone and the Job does not say why yet: it soon does, or others follow.
       waiting: (seen) =>
-        judgeWaiting(
-          {
-            ...seen,
-            events,
-            workload,
-            queuePosition: workload && workloads.positionOf(workload),
-            nodes: this.parts.nodesFor(profile),
-            sinceOf: (reason) => this.firstSeen.since(attemptName(key), reason, now),
-          },
-          profile,
-        ),
+        vanished && seen.job.spec?.suspend !== true
+          ? { lookAgainInMs: VANISHED_LOOK_MS }
+          : judgeWaiting(
+              {
+                ...seen,
+                events,
+                workload,
+                queuePosition: workload && workloads.positionOf(workload),
+                nodes: this.parts.nodesFor(profile),
+                sinceOf: (reason) => this.firstSeen.since(attemptName(key), reason, now),
+              },
+              profile,
+            ),
       silence: (seen) => judgeSilence(seen, signs.of(key.runId), profile),
     });
   }
@@ -133,6 +138,8 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     const collected = await collector.collect(key, {
       ...{ job, pods, silentNodes: objects.silentNodes(), now: this.now() },
       events: pods.length === 0 && job?.metadata?.uid !== undefined ? await this.parts.eventsOf(job.metadata.uid) : [],
+      isJobThere: async () =>
+        (await calls.getJob(objectNameOf(key.runId, key.attempt)))?.metadata?.uid === job?.metadata?.uid,
       gpuResource: profile?.deviceResource,
       nodeLostMs: profile && profile.nodeLostSeconds * 1_000,
     });
@@ -171,10 +178,10 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
   }
 
   /** The watch's, else, when one is known to have existed, a live look: a watch that lags is not a deletion. */
-  private async findJob(key: AttemptKey, knownUid: string | undefined): Promise<V1Job | undefined> {
+  private async findJob(key: AttemptKey, knownUid: string | undefined, doubted: boolean): Promise<V1Job | undefined> {
     const { objects, calls } = this.parts;
     const job = objects.job(key);
-    if (job ?? knownUid === undefined) return job;
+    if (knownUid === undefined || (job && !doubted)) return job;
     const found = await calls.getJob(objectNameOf(key.runId, key.attempt));
     // An object of another UID is not ours.
     if (found?.metadata?.uid === knownUid) {

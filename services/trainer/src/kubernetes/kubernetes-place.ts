@@ -14,7 +14,8 @@ import { AttemptCollector } from './collect-attempt.js';
 import type { ViewedNode } from './explain/index.js';
 import { KubernetesExecutor } from './kubernetes-executor.js';
 import { LastSigns } from './last-signs.js';
-import { FIELD_MANAGER } from './names.js';
+import { ClusterInventory } from './inventory/cluster-inventory.js';
+import { FIELD_MANAGER, LABEL, RUN_CONTAINER } from './names.js';
 import { RecentEvents } from './recent-events.js';
 import { RunObjects } from './run-objects.js';
 import { RunWorkloads } from './run-workloads.js';
@@ -35,12 +36,15 @@ export interface KubernetesPlaceParts {
 }
 
 const LEASE = 'luthier-trainer';
+const LOG_LINES = 1_000;
 
 /** A namespace of a cluster in which runs are made: its watches, its executor, and the lease for deciding there. */
 export class KubernetesPlace {
   readonly executor: KubernetesExecutor;
   readonly watches: ClusterWatches;
   readonly client: KubeClient;
+  readonly inventory: ClusterInventory;
+  private readonly objects: RunObjects;
   private readonly signs: LastSigns;
   private readonly election: LeaderElection;
   private readonly ended = new AbortController();
@@ -55,7 +59,12 @@ export class KubernetesPlace {
     this.signs = new LastSigns(bus);
     const events = new RecentEvents(this.client, namespace);
     const tell = (runId: string): void => this.executor.tell(runId);
-    const objects = new RunObjects(namespace, this.watches, tell);
+    const objects = (this.objects = new RunObjects(namespace, this.watches, tell));
+    this.inventory = new ClusterInventory(settings.profiles, () => ({
+      namespace,
+      nodes: this.watches.nodes.list(),
+      pods: this.watches.allPods.list(),
+    }));
     this.executor = new KubernetesExecutor({
       objects,
       calls: new AttemptObjects(this.client, { namespace, artifactsDir }),
@@ -86,6 +95,19 @@ export class KubernetesPlace {
     await this.leading;
     await this.watches.stop();
     this.signs.close();
+  }
+
+  /** The end of what the first node's pod has written; undefined when there is none, or it cannot be read now. */
+  async liveLog(runId: string): Promise<string | undefined> {
+    const attempt = this.objects.newestAttempt(runId);
+    if (attempt === undefined) return undefined;
+    const pods = this.objects.pods({ runId, attempt });
+    const pod = pods.find(({ metadata }) => (metadata?.labels?.[LABEL.completionIndex] ?? '0') === '0');
+    const name = pod?.metadata?.name;
+    if (name === undefined) return undefined;
+    const { namespace } = this.parts.settings;
+    const options = { namespace, pod: name, container: RUN_CONTAINER, tailLines: LOG_LINES };
+    return this.client.readLog(options).catch(() => undefined);
   }
 
   private async lead(decide: (signal: AbortSignal) => Promise<void>): Promise<void> {

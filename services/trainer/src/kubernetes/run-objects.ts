@@ -71,6 +71,12 @@ export class RunObjects {
     return [...(this.jobsOf.get(runId)?.values() ?? [])];
   }
 
+  /** Newest attempt of which there is a Job. */
+  newestAttempt(runId: string): number | undefined {
+    const attempts = [...(this.jobsOf.get(runId)?.keys() ?? [])];
+    return attempts.length > 0 ? Math.max(...attempts) : undefined;
+  }
+
   pods(key: Key): V1Pod[] {
     return [...(this.podsOf.get(nameOf(key))?.values() ?? [])];
   }

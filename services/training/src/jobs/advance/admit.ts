@@ -92,10 +92,10 @@ export class Admit extends PhaseStep {
           resources: {
             nodes: 1,
             devicesPerNode: profile.devices > 0 ? 1 : 0,
-            deviceMemoryMib: 0,
+            deviceMemoryMib: profile.devices > 0 ? plan.totalMib : 0,
             cpu: profile.cpus,
-            memoryMib: profile.memoryMib,
-            scratchMib: 0,
+            memoryMib: profile.hostMemoryMib ?? profile.memoryMib,
+            scratchMib: profile.scratchMib ?? 0,
           },
           runtime: profile.runtime,
           profile: profile.name,

@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { createClient } from '@luthier/api-client';
+import { SERVICES, capabilities } from '@luthier/contracts';
+import { freePort } from '@luthier/local-servers';
+import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
+import type { TestNats, TestPostgres } from '@luthier/testing';
+import { FakeKubelet, canRunKubernetes, startControlPlane } from '@luthier/testing/kube';
+import type { ControlPlane } from '@luthier/testing/kube';
+import { expectWholeAndSingle, submitJob, waitForEnd } from '../e2e/support/jobs.js';
+import { startService } from '../e2e/support/service-process.js';
+import type { ServiceProcess } from '../e2e/support/service-process.js';
+
+const program = (service: string): string =>
+  fileURLToPath(new URL(`../../services/${service}/dist/main.js`, import.meta.url));
+const run = promisify(execFile);
+const inCluster = (await canRunKubernetes()) ? describe : describe.skip;
+
+inCluster('the platform with a cluster to train in', () => {
+  let cluster: ControlPlane;
+  let kubelet: FakeKubelet;
+  let nats: TestNats;
+  let postgres: TestPostgres;
+  let services: ServiceProcess[] = [];
+  let namespace: string;
+  let url: string;
+  let apiKey: string;
+  beforeAll(async () => {
+    [cluster, nats, postgres] = await Promise.all([startControlPlane(), startNats(), startPostgres()]);
+    const dir = await tempDir('kube-e2e');
+    const artifacts = join(dir, 'artifacts');
+    await mkdir(artifacts);
+    namespace = await cluster.createNamespace({ 'pod-security.kubernetes.io/enforce': 'restricted' });
+    await cluster.createVolumeClaim({ namespace, name: 'artifacts', folder: artifacts });
+    kubelet = await FakeKubelet.start({
+      ...{ api: cluster.api, dir: join(dir, 'pods'), fateOf: () => ({ type: 'process' }) },
+      nodes: [{ name: 'main-job-1', gpus: 0 }],
+    });
+    await run(process.execPath, [program('cli'), 'provision', '--nats', nats.url], { timeout: 20_000 });
+    const runtime = [process.execPath, program('runtime-node')];
+    const { stdout } = await run(process.execPath, [program('runtime-node'), 'capabilities'], { timeout: 30_000 });
+    const profile = {
+      ...{ name: 'cluster-cpu', runtime: 'runtime-node', image: `example.test/node@sha256:${'c'.repeat(64)}` },
+      ...{ command: [process.execPath, program('runner')], runtimeCommand: runtime, serviceAccount: 'default' },
+      ...{ capabilities: capabilities.parse(JSON.parse(stdout)), cpus: 1, memoryMib: 4_096, scratchMib: 1_024 },
+      artifactsClaim: 'artifacts',
+    };
+    const settings = { namespace, kubeconfig: cluster.kubeconfig, profiles: [profile] };
+    const port = await freePort();
+    const endpointPort = await freePort();
+    const database = await postgres.createDatabase();
+    services = SERVICES.map((name) =>
+      startService(name, {
+        LUTHIER_NATS_URL: nats.url,
+        LUTHIER_DATABASE_URL: database.url,
+        LUTHIER_ARTIFACTS_DIR: artifacts,
+        LUTHIER_WORK_DIR: join(dir, name),
+        LUTHIER_HTTP_PORT: String(name === 'gateway' ? port : 0),
+        LUTHIER_TRAINER_EXECUTOR: 'kubernetes',
+        LUTHIER_TRAINER_CLUSTER: JSON.stringify(settings),
+        LUTHIER_TRAINER_ENDPOINT_PORT: String(endpointPort),
+      }),
+    );
+    url = `http://127.0.0.1:${port}`;
+    await waitFor(
+      async () => {
+        if (services.some((service) => service.ended())) return true;
+        const status = (await (await fetch(`${url}/api/v1/status`)).json()) as { ready?: boolean };
+        return status.ready === true;
+      },
+      { timeoutMs: 60_000, intervalMs: 200, what: 'all services' },
+    ).catch((cause: unknown) => {
+      throw new Error(services.map((service) => service.said()).join('\n'), { cause });
+    });
+    apiKey = (await readFile(join(dir, 'gateway', 'api-key'), 'utf8')).trim();
+  }, 900_000);
+  afterAll(async () => {
+    await Promise.all(services.map((service) => service.stop()));
+    await kubelet.stop();
+    await cluster.stop();
+    await nats.stop();
+    await postgres.stop();
+  }, 90_000);
+
+  it('trains the main job in a pod of a restricted namespace, and ends with a model and an evaluation', async () => {
+    const client = createClient({ baseUrl: url, apiKey });
+    const { id } = await submitJob(client, { steps: 20, heldOut: true });
+    const job = await waitForEnd(client, id, 120_000).catch((cause: unknown) => {
+      throw new Error(
+        services
+          .map((service) => service.said())
+          .join('\n')
+          .slice(-8_000),
+        { cause },
+      );
+    });
+    expect(job).toMatchObject({ status: 'succeeded', phase: 'done', error: null });
+    await expectWholeAndSingle(client, job);
+  }, 180_000);
+
+  it('leaves no object of a finished run in the cluster', async () => {
+    await waitFor(async () => {
+      const jobs = await cluster.api.get<{ items: unknown[] }>(`/apis/batch/v1/namespaces/${namespace}/jobs`);
+      return jobs.items.length === 0;
+    });
+  }, 60_000);
+});
