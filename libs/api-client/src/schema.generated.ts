@@ -736,6 +736,8 @@ export interface components {
                 cpus: number;
                 memory_mib: number;
                 free_memory_mib: number;
+                host_memory_mib?: number;
+                scratch_mib?: number;
                 slots: number;
                 capabilities: {
                     runtime: string;
