@@ -12,6 +12,8 @@ export const runResources = z.object({
   cpu: z.number().positive(),
   memoryMib: z.int().positive(),
   scratchMib: z.int().nonnegative(),
+  /** Only devices of these products, as nodes spell them; absent: any that the profile allows. */
+  deviceProducts: z.array(z.string()).optional(),
 });
 export type RunResources = z.output<typeof runResources>;
 
@@ -34,6 +36,8 @@ export const runSpec = z.object({
   runtime: z.string(),
   profile: z.string(),
   queue: z.enum(['internal', 'external']),
+  /** Of the queue outside; absent: the profile's. */
+  queueName: z.string().optional(),
   priority: z.int(),
   deadlineSeconds: z.int().positive(),
   /** What training has stored of the trainer's answers: a missing status key never leads to a second creation. */

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 
+import { queueName } from '../services/training.js';
+
 const auto = z.literal('auto');
 
 /** OpenAI's names, and beside them the ones of transformers for those who want to say more. */
@@ -27,6 +29,12 @@ export const httpTuning = z.strictObject({
   bits: z.union([z.literal(4), z.literal(8)]).optional(),
   /** Of freeze: the topmost layers that are trained. */
   trainable_layers: z.int().positive().optional(),
+});
+
+export const httpResources = z.strictObject({
+  nodes: z.int().min(1).max(1024).optional(),
+  devices_per_node: z.int().min(0).max(128).optional().describe('GPUs on each node; 0: train on the CPU'),
+  device_type: z.string().min(1).max(64).optional().describe('Part of a product name, such as "H100"'),
 });
 
 /**
@@ -61,5 +69,9 @@ export const httpCreateJob = z.object({
     .describe('File with questions of general knowledge, to measure what was forgotten'),
   cutoff_length: z.int().min(16).max(131072).optional(),
   auto_fix: z.boolean().optional(),
+  resources: httpResources
+    .nullish()
+    .describe('Devices for the run; left out: one device where there are devices. Refused when it can never fit.'),
+  queue: queueName.nullish().describe('A queue of the cluster that decides when the run starts'),
 });
 export type HttpCreateJob = z.output<typeof httpCreateJob>;

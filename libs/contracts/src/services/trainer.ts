@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { defineRequest } from '../define.js';
+import { clusterReport, doctorReport, fitAnswer } from '../cluster.js';
 import { capabilities } from '../run-spec.js';
 
 /** What runs can be placed on, right now. */
@@ -19,6 +20,18 @@ export const inventory = z.object({
       hostMemoryMib: z.int().positive().optional(),
       /** Disk space that a run gets for itself; absent: what there is. */
       scratchMib: z.int().nonnegative().optional(),
+      /** Devices that no run has now, over all nodes; absent: they are not counted. */
+      freeDevices: z.int().nonnegative().optional(),
+      /** Most devices on one node. */
+      maxDevicesPerNode: z.int().nonnegative().optional(),
+      /** Nodes with such devices. */
+      nodes: z.int().nonnegative().optional(),
+      /** A queue outside decides when runs start; they are handed over at once. */
+      queue: z.string().optional(),
+      /** Nodes are added when they are needed. */
+      autoscaled: z.boolean().optional(),
+      /** Why not even the smallest run could start now, in one sentence. */
+      why: z.string().optional(),
       /** Runs that may go on beside each other. */
       slots: z.int().positive(),
       capabilities,
@@ -34,6 +47,35 @@ export const getInventory = defineRequest({
   subject: `${s}.get-inventory`,
   request: z.object({}),
   response: inventory,
+});
+/** Whether a run of this shape can be placed, for each profile asked about (unknown ones are left out). */
+export const fitRun = defineRequest({
+  subject: `${s}.fit-run`,
+  request: z.object({
+    profiles: z.array(z.string()).max(100),
+    nodes: z.int().positive(),
+    /** Null: one where the profile has devices, else none. */
+    devicesPerNode: z.int().nonnegative().nullable(),
+    /** Of each device; 0: any. */
+    deviceMemoryMib: z.int().nonnegative(),
+    /** Part of a product name: "H100". */
+    deviceType: z.string().nullable(),
+    /** Null: the profile's own, if it has one. */
+    queue: z.string().nullable(),
+  }),
+  response: z.object({ answers: z.array(z.object({ profile: z.string(), fit: fitAnswer })) }),
+});
+export const getCluster = defineRequest({
+  subject: `${s}.get-cluster`,
+  request: z.object({}),
+  response: clusterReport,
+});
+/** Looks at everything that an installation needs. */
+export const checkCluster = defineRequest({
+  subject: `${s}.check-cluster`,
+  request: z.object({}),
+  response: doctorReport,
+  timeoutMs: 30_000,
 });
 export const readRunLog = defineRequest({
   subject: `${s}.read-run-log`,

@@ -36,6 +36,20 @@ export const JOB_PHASES = [
 ] as const;
 export type JobPhase = (typeof JOB_PHASES)[number];
 
+/** How many devices a run gets, and of which kind. Devices are alike on every node. */
+export const jobResources = z.object({
+  nodes: z.int().min(1).max(1024),
+  /** 0: on the CPU. */
+  devicesPerNode: z.int().min(0).max(128),
+  /** Part of a product name, such as "H100"; null: any. */
+  deviceType: z.string().min(1).max(64).nullable(),
+});
+export type JobResources = z.output<typeof jobResources>;
+/** Of Kubernetes objects. */
+export const queueName = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/, 'expected the name of a queue: a-z, 0-9, "-" and "."');
+
 /** What a user wants. What is left out is decided by training (advice) and written into the job record. */
 export const jobRequest = z.object({
   /** Chosen by the caller, so that asking twice makes one job. */
@@ -56,6 +70,10 @@ export const jobRequest = z.object({
   cutoffLength: z.int().min(16).max(131072).nullable(),
   /** Allows a smaller run after the memory was not enough, without asking: more time, smaller batches, shorter rows, a lower rank. */
   autoFix: z.boolean(),
+  /** Null or absent (older jobs): one device where there are devices. */
+  resources: jobResources.nullish(),
+  /** Null or absent: the queue of the place where it runs. */
+  queue: queueName.nullish(),
 });
 export type JobRequest = z.output<typeof jobRequest>;
 
@@ -158,6 +176,9 @@ export const jobRecord = z.object({
   tuning,
   hyperparameters,
   cutoffLength: z.int(),
+  /** As asked for; null: left open; absent in records of older jobs. */
+  resources: jobResources.nullish(),
+  queue: z.string().nullish(),
   trainDatasetId: z.string().nullable(),
   heldOutDatasetId: z.string().nullable(),
   plan: plan.nullable(),
@@ -222,7 +243,7 @@ export const createJob = defineRequest({
   subject: `${s}.create-job`,
   request: jobRequest,
   response: jobRecord,
-  errors: ['model.not-found', 'file.not-found', 'request.unsupported'],
+  errors: ['model.not-found', 'file.not-found', 'request.unsupported', 'model.unsupported', 'plan.does-not-fit'],
   timeoutMs: 15_000,
 });
 export const getJob = defineRequest({

@@ -1,15 +1,18 @@
 import { readFile } from 'node:fs/promises';
-import { availableParallelism, freemem, totalmem } from 'node:os';
+import { availableParallelism, freemem, hostname, totalmem } from 'node:os';
 import type { z } from 'zod';
-import type { RunSpec, inventory } from '@luthier/contracts';
+import type { ClusterReport, DoctorReport, RunSpec, inventory } from '@luthier/contracts';
 import type { RunsBucket } from '@luthier/messaging';
 import { InventorySource } from './inventory-source.js';
+import type { FitAnswers, RunShape } from './inventory-source.js';
+import { fitHere } from './local-fit.js';
 import type { RunExecutor } from '../runs/run-executor.js';
 import type { RuntimeProfile } from '../trainer.config.js';
 import type { RuntimeCapabilities } from './capabilities.js';
 
 const MIB = 1024 * 1024;
 const DEFAULT_SHARE = 0.75;
+const LOCAL = 'Runs are local processes on this machine.';
 
 /** What runs can be placed on now, and which runs are already counted as taking some of it. */
 export class InventoryReader extends InventorySource {
@@ -46,6 +49,55 @@ export class InventoryReader extends InventorySource {
       });
     }
     return { observedAt: new Date().toISOString(), profiles, countedRuns };
+  }
+
+  override async fitRun(shape: RunShape): Promise<FitAnswers> {
+    const asked = this.profiles.filter(({ name }) => shape.profiles.includes(name));
+    return Promise.resolve(asked.map((profile) => ({ profile: profile.name, fit: fitHere(shape, profile) })));
+  }
+
+  override async report(): Promise<ClusterReport> {
+    const { profiles, observedAt } = await this.read();
+    const total = availableParallelism();
+    const taken = this.parts.executor.liveRuns().length;
+    const freeCpus = Math.max(0, total - taken * Math.max(1, ...profiles.map(({ cpus }) => cpus)));
+    return {
+      ...{ executor: 'process', message: LOCAL, observedAt, namespace: null },
+      nodes: [
+        {
+          ...{ name: hostname(), ready: true, schedulable: true, computeMajor: null, devices: [] },
+          ...{ mig: 'none', sharing: 'none', taints: [] },
+          cpu: { total, free: freeCpus },
+          memoryMib: { total: Math.floor(totalmem() / MIB), free: await availableMemoryMib() },
+        },
+      ],
+      ...{ groups: [], quotas: [], queues: null, watches: [] },
+    };
+  }
+
+  override async check(): Promise<DoctorReport> {
+    const { profiles } = await this.read();
+    const silent = this.profiles.filter(({ name }) => profiles.every((found) => found.name !== name));
+    const runtimes = silent.map(({ name, command }): DoctorReport['checks'][number] => ({
+      check: `runtime of ${name}`,
+      state: 'fail',
+      message: `The runtime does not say what it can do: ${command.join(' ').slice(0, 300)}`,
+      fix: 'Build it, or correct `command` of this profile in LUTHIER_TRAINER_PROFILES.',
+    }));
+    return {
+      executor: 'process',
+      ok: silent.length === 0,
+      checks: [
+        { check: 'executor', state: 'ok', message: LOCAL, fix: null },
+        ...runtimes,
+        ...profiles.map(({ name, device, memoryMib }) => ({
+          check: `runtime of ${name}`,
+          state: 'ok' as const,
+          message: `Answers; runs on ${device} with up to ${memoryMib} MiB.`,
+          fix: null,
+        })),
+      ],
+    };
   }
 }
 

@@ -1,7 +1,6 @@
 import { Controller } from '@nestjs/common';
 import type { z } from 'zod';
-import { getInventory, idOf, readRunLog } from '@luthier/contracts';
-import { AppError } from '@luthier/contracts';
+import { AppError, checkCluster, fitRun, getCluster, getInventory, idOf, readRunLog } from '@luthier/contracts';
 import { OnRequest } from '@luthier/messaging';
 import { InventorySource } from './inventory-source.js';
 import { RunLog } from './run-log.js';
@@ -16,6 +15,21 @@ export class TrainerRpc {
   @OnRequest(getInventory)
   getInventory(): Promise<z.input<typeof getInventory.response>> {
     return this.inventory.read();
+  }
+
+  @OnRequest(fitRun)
+  async fitRun(shape: z.output<typeof fitRun.request>): Promise<z.input<typeof fitRun.response>> {
+    return { answers: await this.inventory.fitRun(shape) };
+  }
+
+  @OnRequest(getCluster)
+  getCluster(): Promise<z.input<typeof getCluster.response>> {
+    return this.inventory.report();
+  }
+
+  @OnRequest(checkCluster)
+  checkCluster(): Promise<z.input<typeof checkCluster.response>> {
+    return this.inventory.check();
   }
 
   @OnRequest(readRunLog)

@@ -1,5 +1,20 @@
-import { JOBS, NODES, PODS, Reflector } from '@luthier/kube';
-import type { KubeClient, KubeLogger, V1Job, V1Node, V1Pod } from '@luthier/kube';
+import { JOBS, LIMIT_RANGES, NODES, PODS, RESOURCE_QUOTAS, RESOURCE_SLICES, Reflector } from '@luthier/kube';
+import type {
+  KubeClient,
+  KubeLogger,
+  KubeObject,
+  Resource,
+  V1Job,
+  V1LimitRange,
+  V1Node,
+  V1Pod,
+  V1ResourceQuota,
+  V1ResourceSlice,
+} from '@luthier/kube';
+import type { ClusterReport } from '@luthier/contracts';
+import { CLUSTER_QUEUES, LOCAL_QUEUES, RESOURCE_CLAIMS } from './inventory/kinds.js';
+import type { ClusterQueue, LocalQueue, ResourceClaim } from './inventory/kinds.js';
+import type { SnapshotInput } from './inventory/snapshot.js';
 import { MANAGED_BY } from './names.js';
 import { WORKLOADS } from './run-workloads.js';
 
@@ -15,8 +30,27 @@ export class ClusterWatches {
   /** Only where a profile's runs wait in a queue of Kueue's. */
   readonly workloads: Reflector<NonNullable<(typeof WORKLOADS)['shape']>> | undefined;
 
-  constructor(client: KubeClient, namespace: string, options: { queues: boolean; logger: KubeLogger }) {
+  private readonly quotas: Reflector<V1ResourceQuota>;
+  private readonly limits: Reflector<V1LimitRange>;
+  private readonly slices: Reflector<V1ResourceSlice>;
+  private readonly claims: Reflector<ResourceClaim>;
+  private readonly localQueues: Reflector<LocalQueue>;
+  private readonly clusterQueues: Reflector<ClusterQueue>;
+
+  constructor(
+    client: KubeClient,
+    private readonly namespace: string,
+    options: { queues: boolean; logger: KubeLogger },
+  ) {
     const { logger } = options;
+    const of = <T extends KubeObject>(resource: Resource<T>, within?: string): Reflector<T> =>
+      new Reflector({ client, resource, namespace: within, logger });
+    this.quotas = of(RESOURCE_QUOTAS, namespace);
+    this.limits = of(LIMIT_RANGES, namespace);
+    this.slices = of(RESOURCE_SLICES);
+    this.claims = of(RESOURCE_CLAIMS);
+    this.localQueues = of(LOCAL_QUEUES, namespace);
+    this.clusterQueues = of(CLUSTER_QUEUES);
     const ours = { client, namespace, labelSelector: MANAGED_BY, logger };
     this.jobs = new Reflector({ ...ours, resource: JOBS, trim: withoutTemplate });
     this.pods = new Reflector({ ...ours, resource: PODS, trim: withoutDetails });
@@ -40,10 +74,48 @@ export class ClusterWatches {
     await Promise.all(this.all().map((watch) => watch.stop()));
   }
 
+  /** What the cluster has, as far as the watches show it now. */
+  inventoryInput(): SnapshotInput {
+    const claims = listIfThere(this.claims);
+    const localQueues = listIfThere(this.localQueues);
+    return {
+      namespace: this.namespace,
+      nodes: this.nodes.list(),
+      pods: this.allPods.list(),
+      resourceQuotas: this.quotas.list(),
+      limitRanges: this.limits.list(),
+      resourceSlices: this.slices.list(),
+      ...(claims && { resourceClaims: claims }),
+      ...(localQueues && { localQueues }),
+      clusterQueues: this.clusterQueues.list(),
+    };
+  }
+
+  /** Of everything watched that this cluster has. */
+  health(): ClusterReport['watches'] {
+    const named: Record<string, Pick<Reflector<KubeObject>, 'connected' | 'lastSyncAgeMs'>> = {
+      ...{ jobs: this.jobs, pods: this.pods, nodes: this.nodes, 'pods of all namespaces': this.allPods },
+      ...{ 'resource quotas': this.quotas, 'limit ranges': this.limits },
+      ...(this.workloads && { workloads: this.workloads }),
+    };
+    return Object.entries(named).map(([name, { connected, lastSyncAgeMs }]) => ({
+      ...{ name, connected },
+      lastSyncAgeMs: Math.round(lastSyncAgeMs),
+    }));
+  }
+
   private all(): { start(): void; stop(): Promise<void> }[] {
-    return [this.jobs, this.pods, this.nodes, this.allPods, ...(this.workloads ? [this.workloads] : [])];
+    const { quotas, limits, slices, claims, localQueues, clusterQueues } = this;
+    return [
+      ...[this.jobs, this.pods, this.nodes, this.allPods, ...(this.workloads ? [this.workloads] : [])],
+      ...[quotas, limits, slices, claims, localQueues, clusterQueues],
+    ];
   }
 }
+
+/** Undefined where the kind is not installed, or nothing is known of it yet. */
+const listIfThere = <T extends KubeObject>(watch: Reflector<T>): readonly T[] | undefined =>
+  watch.connected || watch.list().length > 0 ? watch.list() : undefined;
 
 /** Thousands are held: only what is read is kept. */
 function withoutTemplate({ spec, ...job }: V1Job): V1Job {
@@ -53,11 +125,20 @@ function withoutTemplate({ spec, ...job }: V1Job): V1Job {
 
 function withoutDetails({ spec, ...pod }: V1Pod): V1Pod {
   if (!spec) return pod;
-  const { nodeName, containers } = spec;
+  const { nodeName, containers, initContainers, overhead, resources: ofPod } = spec;
   return {
     ...pod,
     spec: {
       ...(nodeName !== undefined && { nodeName }),
+      ...(overhead && { overhead }),
+      ...(ofPod && { resources: ofPod }),
+      ...(initContainers && {
+        initContainers: initContainers.map(({ name, restartPolicy, resources }) => ({
+          name,
+          ...(restartPolicy !== undefined && { restartPolicy }),
+          ...(resources && { resources }),
+        })),
+      }),
       containers: containers.map(({ name, image, resources }) => ({
         name,
         ...(image !== undefined && { image }),

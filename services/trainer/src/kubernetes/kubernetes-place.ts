@@ -11,6 +11,7 @@ import { AttemptObjects } from './attempt-objects.js';
 import type { ClusterProfile, ClusterSettings } from './cluster-profile.js';
 import { ClusterWatches } from './cluster-watches.js';
 import { AttemptCollector } from './collect-attempt.js';
+import { examine } from './doctor/doctor.js';
 import type { ViewedNode } from './explain/index.js';
 import { KubernetesExecutor } from './kubernetes-executor.js';
 import { LastSigns } from './last-signs.js';
@@ -60,11 +61,14 @@ export class KubernetesPlace {
     const events = new RecentEvents(this.client, namespace);
     const tell = (runId: string): void => this.executor.tell(runId);
     const objects = (this.objects = new RunObjects(namespace, this.watches, tell));
-    this.inventory = new ClusterInventory(settings.profiles, () => ({
-      namespace,
-      nodes: this.watches.nodes.list(),
-      pods: this.watches.allPods.list(),
-    }));
+    const { profiles } = settings;
+    const watches = () => this.watches.health();
+    const snapshot = () => this.inventory.snapshot();
+    this.inventory = new ClusterInventory(profiles, {
+      watches,
+      input: () => this.watches.inventoryInput(),
+      check: () => examine({ client: this.client, namespace, profiles, snapshot, watches }),
+    });
     this.executor = new KubernetesExecutor({
       objects,
       calls: new AttemptObjects(this.client, { namespace, artifactsDir }),

@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { applied, clashes, copy, isObject, mergePatch, same } from './merge.js';
 import type { Json, JsonObject } from './merge.js';
 import { Refusal, alreadyExists, badRequest, conflict, failure, invalid, notFound } from './status.js';
@@ -244,9 +244,9 @@ export class FakeWrites {
   }
 
   private save(kind: FakeKind, object: JsonObject & { metadata: JsonObject }, dryRun: boolean): StoredObject {
-    return dryRun
-      ? ({ ...object, apiVersion: kind.apiVersion, kind: kind.kind } as StoredObject)
-      : this.store.put(kind, object);
+    if (!dryRun) return this.store.put(kind, object);
+    const metadata = { ...object.metadata, uid: randomUUID(), creationTimestamp: timestamp() };
+    return { ...object, metadata, apiVersion: kind.apiVersion, kind: kind.kind } as StoredObject;
   }
 }
 

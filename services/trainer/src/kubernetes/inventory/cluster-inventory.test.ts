@@ -1,27 +1,23 @@
 import { describe, expect, it } from '@jest/globals';
-import { inventory } from '@luthier/contracts';
-import { nodeObject } from '../../testing/cluster-objects.js';
-import { clusterProfile } from '../cluster-profile.js';
+import { clusterReport, inventory } from '@luthier/contracts';
+import { nodeObject, podObject } from '../../testing/cluster-objects.js';
+import { cpuProfile, gpuProfile } from '../../testing/cluster-profiles.js';
 import { ClusterInventory } from './cluster-inventory.js';
 import type { SnapshotInput } from './snapshot.js';
 
-const base = {
-  ...{ runtime: 'runtime-torch', image: `x.test/y@sha256:${'a'.repeat(64)}`, command: ['r'], runtimeCommand: ['t'] },
-  capabilities: {
-    ...{ runtime: 'runtime-torch', version: '1', modes: [], architectures: [], methods: [], tunings: [] },
-    ...{ precisions: [], engines: [] },
-  },
-};
-const gpu = clusterProfile.parse({
-  ...base,
-  ...{ name: 'gpu', deviceResource: 'nvidia.com/gpu', cpus: 8, memoryMib: 65_536, scratchMib: 1_000 },
-});
-const cpu = clusterProfile.parse({ ...base, name: 'cpu', cpus: 4, memoryMib: 8_192 });
+const gpu = gpuProfile();
+const cpu = cpuProfile();
 
-const read = async (over: Partial<SnapshotInput>) =>
-  inventory.parse(
-    await new ClusterInventory([gpu, cpu], () => ({ namespace: 'runs', nodes: [], pods: [], ...over })).read(),
-  );
+const clusterOf = (over: Partial<SnapshotInput>) =>
+  new ClusterInventory([gpu, cpu], {
+    input: () => ({ namespace: 'runs', nodes: [], pods: [], ...over }),
+    watches: () => [
+      { name: 'nodes', connected: true, lastSyncAgeMs: 5 },
+      { name: 'pods', connected: false, lastSyncAgeMs: 90_000 },
+    ],
+    check: () => Promise.resolve([{ check: 'a', state: 'warn', message: '', fix: null }]),
+  });
+const read = async (over: Partial<SnapshotInput>) => inventory.parse(await clusterOf(over).read());
 
 describe('what a cluster offers', () => {
   it('is the memory of the largest device, and of a pod on the CPU', async () => {
@@ -47,5 +43,46 @@ describe('what a cluster offers', () => {
   it('calls nothing impossible where no device is there yet', async () => {
     const { profiles } = await read({ nodes: [nodeObject('cpu-1', { gpus: 0 })] });
     expect(profiles[0]).toMatchObject({ memoryMib: 65_536, freeMemoryMib: 0 });
+  });
+
+  it('counts devices, and says why nothing can start', async () => {
+    const { profiles, countedRuns } = await read({
+      nodes: [nodeObject('gpu-1'), nodeObject('gpu-2', { gpus: 4 })],
+      pods: [
+        podObject('a', { 'nvidia.com/gpu': '8' }, { node: 'gpu-1', runId: 'run-a' }),
+        podObject('b', { 'nvidia.com/gpu': '4' }, { node: 'gpu-2' }),
+      ],
+    });
+    expect(profiles[0]).toMatchObject({ freeDevices: 0, maxDevicesPerNode: 8, nodes: 2 });
+    expect(profiles[0]?.why).toBe('Waiting for GPUs: needs 1 on one node, 0 free now.');
+    expect(profiles[1]?.why).toBeUndefined();
+    expect(countedRuns).toEqual(['run-a']);
+  });
+
+  it('answers for each profile that is named and there', async () => {
+    const answers = await clusterOf({ nodes: [nodeObject('gpu-1')] }).fitRun({
+      ...{ profiles: ['gpu', 'cpu', 'gone'], nodes: 1, devicesPerNode: 16, deviceMemoryMib: 0 },
+      ...{ deviceType: null, queue: null },
+    });
+    expect(answers.map(({ profile, fit }) => [profile, fit.reason])).toEqual([
+      ['gpu', 'node-too-small'],
+      ['cpu', 'no-devices'],
+    ]);
+  });
+
+  it("tolerates the taint of its own devices and no other vendor's", async () => {
+    const tainted = (key: string) => nodeObject('n', { taints: [{ key, value: 'present', effect: 'NoSchedule' }] });
+    expect((await read({ nodes: [tainted('nvidia.com/gpu')] })).profiles[0]?.freeMemoryMib).toBe(81_559);
+    expect((await read({ nodes: [tainted('amd.com/gpu')] })).profiles[0]?.freeMemoryMib).toBe(0);
+  });
+
+  it('shows an operator nodes, devices and watches, without labels', async () => {
+    const report = await clusterOf({ nodes: [nodeObject('gpu-1')] }).report();
+    expect(clusterReport.parse(report)).toEqual(report);
+    expect(report.message).toBe(
+      'Runs are Kubernetes Jobs. 1 node, 8 GPUs, 8 of them free. 1 of its watches is not connected: this may be old.',
+    );
+    expect(report.nodes[0]).not.toHaveProperty('labels');
+    expect(await clusterOf({}).check()).toMatchObject({ executor: 'kubernetes', ok: true });
   });
 });

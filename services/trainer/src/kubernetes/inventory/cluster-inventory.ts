@@ -1,26 +1,31 @@
 import type { z } from 'zod';
-import type { inventory } from '@luthier/contracts';
+import type { ClusterCheck, ClusterReport, DoctorReport, inventory } from '@luthier/contracts';
 import { InventorySource } from '../../inventory/inventory-source.js';
+import type { FitAnswers, RunShape } from '../../inventory/inventory-source.js';
 import type { ClusterProfile } from '../cluster-profile.js';
 import type { ClusterSnapshot } from './cluster-snapshot.js';
-import type { FitRequest } from './fit-request.js';
-import { fit } from './fit.js';
+import { fitOnProfile, offerOf } from './profile-fit.js';
 import { takeSnapshot } from './snapshot.js';
 import type { SnapshotInput } from './snapshot.js';
 
-type ProfileOffer = z.input<typeof inventory>['profiles'][number];
+export interface ClusterInventoryParts {
+  /** What the watches show at this moment. */
+  readonly input: () => SnapshotInput;
+  readonly watches: () => ClusterReport['watches'];
+  readonly check: () => Promise<ClusterCheck[]>;
+}
 
-/** What a cluster offers through its profiles, from what the watches show at this moment. */
+/** What a cluster offers through its profiles. */
 export class ClusterInventory extends InventorySource {
   constructor(
     private readonly profiles: readonly ClusterProfile[],
-    private readonly input: () => SnapshotInput,
+    private readonly parts: ClusterInventoryParts,
   ) {
     super();
   }
 
   snapshot(): ClusterSnapshot {
-    return takeSnapshot(this.input());
+    return takeSnapshot(this.parts.input());
   }
 
   override async read(): Promise<z.input<typeof inventory>> {
@@ -31,49 +36,48 @@ export class ClusterInventory extends InventorySource {
       countedRuns: [...snapshot.countedRuns],
     });
   }
+
+  override async fitRun(shape: RunShape): Promise<FitAnswers> {
+    const snapshot = this.snapshot();
+    const asked = this.profiles.filter(({ name }) => shape.profiles.includes(name));
+    return Promise.resolve(
+      asked.map((profile) => ({ profile: profile.name, fit: fitOnProfile(shape, profile, snapshot) })),
+    );
+  }
+
+  override async report(): Promise<ClusterReport> {
+    const { namespace, nodes, groups, quotas, queues } = this.snapshot();
+    const watches = this.parts.watches();
+    return Promise.resolve({
+      executor: 'kubernetes',
+      message: summaryOf({ nodes: nodes.length, groups, away: watches.filter(({ connected }) => !connected).length }),
+      observedAt: new Date().toISOString(),
+      namespace,
+      nodes: nodes.map(({ labels: _, pods: __, ...node }) => node),
+      groups: [...groups],
+      quotas: [...quotas],
+      queues: queues && [...queues],
+      watches,
+    });
+  }
+
+  override async check(): Promise<DoctorReport> {
+    const checks = await this.parts.check();
+    return { executor: 'kubernetes', ok: checks.every(({ state }) => state !== 'fail'), checks };
+  }
 }
 
-/**
- * A profile as the planner reads it: with devices, the memory is that of the largest device a run of one may get; on
- * the CPU it is what a pod may ask for. Free memory is none while no place is free. Pure.
- */
-export function offerOf(profile: ClusterProfile, snapshot: ClusterSnapshot): ProfileOffer {
-  const onDevice = profile.deviceResource !== undefined;
-  const request = smallestRequest(profile);
-  const { canEverFit, fitsNow } = fit(request, snapshot);
-  const group = snapshot.groups.find(
-    ({ resource, product }) =>
-      resource === profile.deviceResource &&
-      (profile.deviceProducts.length === 0 || profile.deviceProducts.includes(product)),
-  );
-  const offered = onDevice ? (group?.deviceMemoryMib ?? 0) : profile.memoryMib;
-  // Nothing of the kind is there now: a run waits for it, it is not called impossible for its size.
-  const memoryMib = canEverFit || offered > 0 ? offered : profile.memoryMib;
-  return {
-    ...{ name: profile.name, runtime: profile.runtime, capabilities: profile.capabilities, slots: profile.slots },
-    device: onDevice ? (group?.product ?? profile.deviceResource ?? '') : 'CPU',
-    devices: onDevice ? 1 : 0,
-    cpus: profile.cpus,
-    memoryMib,
-    freeMemoryMib: fitsNow ? memoryMib : 0,
-    ...(onDevice && { hostMemoryMib: profile.memoryMib }),
-    scratchMib: profile.scratchMib,
-  };
-}
-
-function smallestRequest(profile: ClusterProfile): FitRequest {
-  const onDevice = profile.deviceResource !== undefined;
-  return {
-    resources: {
-      ...{ nodes: 1, devicesPerNode: onDevice ? 1 : 0, deviceMemoryMib: 0 },
-      ...{ cpu: profile.cpus, memoryMib: profile.memoryMib },
-    },
-    deviceResource: profile.deviceResource ?? '',
-    products: profile.deviceProducts,
-    ...(profile.computeMajorAtLeast !== undefined && { computeMajor: profile.computeMajorAtLeast }),
-    allowShared: profile.sharedDevices,
-    tolerations: [{ key: 'nvidia.com/gpu', operator: 'Exists' }, ...profile.tolerations],
-    nodeSelector: profile.nodeSelector,
-    autoscaled: profile.autoscaled,
-  };
+function summaryOf({
+  nodes,
+  groups,
+  away,
+}: {
+  nodes: number;
+  groups: ClusterSnapshot['groups'];
+  away: number;
+}): string {
+  const total = groups.reduce((sum, group) => sum + group.total, 0);
+  const free = groups.reduce((sum, group) => sum + group.free, 0);
+  const lost = away > 0 ? ` ${away} of its watches ${away === 1 ? 'is' : 'are'} not connected: this may be old.` : '';
+  return `Runs are Kubernetes Jobs. ${nodes} ${nodes === 1 ? 'node' : 'nodes'}, ${total} GPUs, ${free} of them free.${lost}`;
 }

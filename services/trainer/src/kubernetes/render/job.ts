@@ -71,12 +71,13 @@ function renderWithout(
   };
 }
 
-function queueLabels({ queue, priority }: RunSpec, profile: ClusterProfile): Record<string, string> {
-  if (queue !== 'external' || profile.queue === undefined) return {};
+function queueLabels({ queue, queueName, priority }: RunSpec, profile: ClusterProfile): Record<string, string> {
+  const name = queueName ?? profile.queue;
+  if (queue !== 'external' || name === undefined) return {};
   const known = [...profile.priorityClasses].sort((a, b) => b.from - a.from);
   const priorityClass = known.find(({ from }) => priority >= from)?.name;
   return {
-    [LABEL.kueueQueue]: profile.queue,
+    [LABEL.kueueQueue]: name,
     ...(priorityClass !== undefined && { [LABEL.kueuePriority]: priorityClass }),
   };
 }

@@ -54,8 +54,9 @@ function deviceRules({ resources }: RunSpec, profile: ClusterProfile): NodeRule[
   };
   atLeast(labels.memory, resources.deviceMemoryMib);
   atLeast(labels.computeMajor, profile.computeMajorAtLeast ?? 0);
-  if (labels.product && profile.deviceProducts.length > 0) {
-    rules.push({ key: labels.product, operator: 'In', values: profile.deviceProducts });
+  const products = resources.deviceProducts ?? profile.deviceProducts;
+  if (labels.product && products.length > 0) {
+    rules.push({ key: labels.product, operator: 'In', values: [...products] });
   }
   // Memory of a shared device is not isolated, and several shares may be one device.
   const alone = !profile.sharedDevices || resources.devicesPerNode > 1 || resources.nodes > 1;

@@ -42,10 +42,14 @@ const SPEC: RunSpec = {
   checkpointRequest: 5,
   requestUri: 'artifact://runs/run-abcdefghijklmnopqrst/sentinel.json',
   requestSha256: 'b'.repeat(64),
-  resources: { nodes: 3, devicesPerNode: 6, deviceMemoryMib: 40_961, cpu: 13, memoryMib: 65_537, scratchMib: 1_237 },
+  resources: {
+    ...{ nodes: 3, devicesPerNode: 6, deviceMemoryMib: 40_961, cpu: 13, memoryMib: 65_537, scratchMib: 1_237 },
+    deviceProducts: ['sentinel-product'],
+  },
   runtime: 'sentinel-runtime',
   profile: 'sentinel-profile',
   queue: 'external',
+  queueName: 'sentinel-queue',
   priority: 91_357,
   deadlineSeconds: 98_765,
   seen: { attempt: 7, objectUid: 'sentinel-seen' },
@@ -75,10 +79,12 @@ const SENTINELS: Record<keyof RunSpec, string[] | null> = {
     '"cpu":"13"',
     '"memory":"65537Mi"',
     '"1237Mi"',
+    '"values":["sentinel-product"]',
   ],
   runtime: ['sentinel-runtime'],
   profile: ['sentinel-profile'],
-  queue: ['"kueue.x-k8s.io/queue-name":"team-a"'],
+  queue: ['"kueue.x-k8s.io/queue-name":"'],
+  queueName: ['"kueue.x-k8s.io/queue-name":"sentinel-queue"'],
   priority: ['"luthier.dev/priority":"91357"', '"kueue.x-k8s.io/priority-class":"urgent"'],
   deadlineSeconds: ['"98765"'],
   seen: null,
@@ -131,7 +137,9 @@ describe('rendering a run', () => {
   });
 
   it('goes only to nodes with enough device memory and compute capability, not to shared devices', () => {
-    const affinity = renderJob(SPEC, profileOf({ sharedDevices: true }), TARGET).spec?.template.spec?.affinity;
+    const { deviceProducts: _, ...resources } = SPEC.resources;
+    const shared = profileOf({ sharedDevices: true });
+    const affinity = renderJob({ ...SPEC, resources }, shared, TARGET).spec?.template.spec?.affinity;
     expect(affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms).toEqual([
       {
         matchExpressions: [
