@@ -27,8 +27,8 @@ beforeAll(async () => {
   plane = await startControlPlane();
   fake = await FakeApiServer.start({ namespaces: ['ns'] });
   const side = (cluster: Parameters<typeof KubeClient.fromConfig>[0]['cluster'], namespace: string): Side => ({
-    ours: KubeClient.fromConfig({ cluster, fieldManager: 'luthier-trainer', qps: 0 }),
-    theirs: KubeClient.fromConfig({ cluster, fieldManager: 'somebody-else', qps: 0 }),
+    ours: KubeClient.fromConfig({ cluster, fieldManager: 'luthier-trainer', qps: 0, maxTries: 1 }),
+    theirs: KubeClient.fromConfig({ cluster, fieldManager: 'somebody-else', qps: 0, maxTries: 1 }),
     namespace,
   });
   sides = {

@@ -38,10 +38,7 @@ describe('a client of a real API server', () => {
     const ca = await readFile(plane.caFile, 'utf8');
     expect(await connect({ server: plane.server, token, ca }).serves(JOBS)).toBe(true);
     const trusting = connect({ server: plane.server, token }, { maxTries: 1 });
-    await expect(trusting.serves(JOBS)).rejects.toMatchObject({
-      kind: 'unreachable',
-      message: expect.stringContaining('certificate') as string,
-    });
+    await expect(trusting.serves(JOBS)).rejects.toThrow(/cannot be reached \(.*certificate/);
   });
 
   it('tells what its account may not do, in the words of the API', async () => {
@@ -55,19 +52,17 @@ describe('a client of a real API server', () => {
     await expect(wrong.list(JOBS)).rejects.toMatchObject({ kind: 'unauthorized', status: 401 });
   });
 
-  it('goes on with a token file whose token was exchanged', async () => {
+  it('reads the token from the file that a kubeconfig names', async () => {
     const folder = await tempDir();
     const namespace = await plane.createNamespace();
-    const token = join(folder, 'token');
-    await writeFile(token, plane.tokenFor('rotated'));
+    await writeFile(join(folder, 'token'), `${plane.tokenFor('from-file')}\n`);
     const text = await readFile(plane.kubeconfig, 'utf8');
     const file = join(folder, 'kubeconfig');
     await writeFile(file, text.replace(/"?token"?: *("[^"]*"|\S+)/, '"tokenFile": "token"'));
-    const rotating = connect({ file });
-    await expect(rotating.get(CONFIG_MAPS, 'x', namespace)).rejects.toMatchObject({ kind: 'forbidden' });
-    await writeFile(token, `${plane.adminToken}\n`);
-    // The old token still holds, so it is used until it is read again; a new client reads it at once.
-    expect(await connect({ file }).get(CONFIG_MAPS, 'x', namespace)).toBeUndefined();
+    await expect(connect({ file }).get(CONFIG_MAPS, 'x', namespace)).rejects.toMatchObject({
+      kind: 'forbidden',
+      message: expect.stringContaining('from-file') as unknown,
+    });
   });
 
   it('holds a time-out of its own against a server that is stopped while it answers', async () => {
@@ -134,15 +129,26 @@ describe('a reflector of a real API server', () => {
 
   it('gets bookmarks, so that a quiet watch can be told from a dead one', async () => {
     const namespace = await plane.createNamespace();
-    const { resourceVersion } = await client.list(CONFIG_MAPS, { namespace, labelSelector: 'ours=yes' });
-    const signal = AbortSignal.timeout(110_000);
-    for await (const { type, object } of client.watch(CONFIG_MAPS, { namespace, resourceVersion, signal })) {
-      if (type !== 'BOOKMARK') continue;
-      expect(Number(object.metadata?.resourceVersion)).toBeGreaterThanOrEqual(Number(resourceVersion));
-      break;
+    const { resourceVersion } = await client.list(CONFIG_MAPS, { namespace });
+    const elsewhere = await plane.createNamespace();
+    const puts: Promise<unknown>[] = [];
+    const marks: number[] = [];
+    // The API sends one a minute and one 2 s before it ends a watch; none before it has seen a change of the kind.
+    for await (const { type, object } of client.watch(CONFIG_MAPS, {
+      namespace,
+      labelSelector: 'ours=yes',
+      resourceVersion,
+      lastsSeconds: 6,
+      onOpen: () => puts.push(put(elsewhere, 'other')),
+      signal: AbortSignal.timeout(30_000),
+    })) {
+      expect(type).toBe('BOOKMARK');
+      marks.push(Number(object.metadata?.resourceVersion));
     }
-    expect(signal.aborted).toBe(false);
-  }, 120_000);
+    await Promise.all(puts);
+    expect(marks.length).toBeGreaterThan(0);
+    expect(marks.at(-1)).toBeGreaterThan(Number(resourceVersion));
+  }, 60_000);
 });
 
 describe('leader election at a real API server', () => {

@@ -9,7 +9,7 @@ export type {
   Page,
   Selection,
   WatchOptions,
-} from './kube-client.js';
+} from './client-options.js';
 export { KubeError, isKubeError } from './kube-error.js';
 export type { KubeErrorCause, KubeErrorKind } from './kube-error.js';
 export type { KubeLogger } from './kube-logger.js';

@@ -164,12 +164,15 @@ describe('Reflector', () => {
   });
 
   it('pauses between failures instead of asking without end', async () => {
-    cluster.fake.faults.add(() => ({ answer: { status: 403, body: 'no' } }));
+    const asked: number[] = [];
+    cluster.fake.faults.add(() => {
+      asked.push(performance.now());
+      return { answer: { status: 403, body: 'no' } };
+    });
     const { jobs } = reflect({ backoff: { baseMs: 100, maxMs: 200 } });
-    await waitFor(() => cluster.fake.seen.length >= 4);
-    const from = cluster.fake.seen.length;
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    expect(cluster.fake.seen.length - from).toBeLessThanOrEqual(6);
+    await waitFor(() => asked.length === 7);
+    // At least 50 ms once, and then 100 ms each time.
+    expect((asked[6] ?? 0) - (asked[0] ?? 0)).toBeGreaterThan(530);
     expect(jobs.connected).toBe(false);
   });
 

@@ -24,7 +24,7 @@ export interface ReflectorOptions<T extends KubeObject> {
   /** @default the client's */
   metrics?: KubeMetrics | undefined;
   logger?: KubeLogger;
-  /** A watch without a byte for this long is opened anew; bookmarks come about once a minute. @default 120 s */
+  /** A watch without a byte for this long is opened anew; bookmarks mostly come once a minute. @default 120 s */
   silenceMs?: number;
   /** How often to look whether a kind that is not installed has come. @default 120 s */
   absentRecheckMs?: number;
@@ -109,7 +109,7 @@ export class Reflector<T extends KubeObject> {
     return this.open;
   }
 
-  /** Time since the API last confirmed what is known, by a list, an event or a bookmark; before that, since `start`. */
+  /** Time since the API last confirmed what is known: by a list, a watch it opened, an event. At first, since `start`. */
   get lastSyncAgeMs(): number {
     return this.confirmedAt === undefined ? 0 : performance.now() - this.confirmedAt;
   }
@@ -138,12 +138,10 @@ export class Reflector<T extends KubeObject> {
           await this.untilServed(signal);
           continue;
         }
-        // Both are part of normal life once in a while.
-        const level = isKubeError(error, 'gone', 'timeout') ? 'info' : 'warn';
-        logger?.[level](
-          { resource: resource.plural, err: error, pauseMs: Math.round(pauseMs) },
-          'A watch is opened anew',
-        );
+        const fields = { resource: resource.plural, err: error, pauseMs: Math.round(pauseMs) };
+        // Both are part of normal life: a server that was restarted sends no bookmarks for a kind until it changes.
+        if (isKubeError(error, 'gone', 'timeout')) logger?.debug(fields, 'A watch is opened anew');
+        else logger?.warn(fields, 'A watch is opened anew');
       }
       await pause(pauseMs, signal);
     }
@@ -178,6 +176,8 @@ export class Reflector<T extends KubeObject> {
         ...(silenceMs !== undefined && { silenceMs }),
         onOpen: () => {
           this.open = true;
+          // The API agrees to tell all that comes after what we know.
+          this.confirmedAt = performance.now();
         },
       });
       for await (const event of events) {

@@ -50,7 +50,6 @@ export async function* readEvents<T extends KubeObject>(
     throw toWatchError(what, error);
   } finally {
     clearTimeout(timer);
-    answer.destroy();
   }
 }
 

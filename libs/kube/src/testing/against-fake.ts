@@ -1,7 +1,7 @@
 import { FakeApiServer } from '@luthier/testing/kube';
 import type { FakeApiOptions } from '@luthier/testing/kube';
 import { KubeClient } from '../kube-client.js';
-import type { KubeClientOptions } from '../kube-client.js';
+import type { KubeClientOptions } from '../client-options.js';
 import type { V1Job } from '../objects.js';
 
 export interface FakeCluster {
