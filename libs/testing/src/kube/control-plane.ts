@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { endProcess, identityOf, isAlive, withFileLock } from '@luthier/local-servers';
 import type { ProcessIdentity, ServerProcess } from '@luthier/local-servers';
+import { tempDir } from '../temp-dir.js';
 import { waitFor } from '../wait-for.js';
 import { ensureKubernetes } from './binaries.js';
 import {
@@ -19,6 +20,8 @@ import {
   startUserTokens,
 } from './control-plane-servers.js';
 import type { ControlPlaneSettings, Files } from './control-plane-servers.js';
+import { FakeKubelet } from './fake-kubelet/fake-kubelet.js';
+import type { FakeKubeletOptions } from './fake-kubelet/fake-kubelet.js';
 import { KubeApi, ifFound } from './kube-api.js';
 import type { KubeObject } from './objects.js';
 
@@ -34,8 +37,6 @@ export interface ControlPlane {
   /** File; the user may do everything. */
   readonly kubeconfig: string;
   readonly adminToken: string;
-  /** Key of the certificate in `caFile`: fake kubelets serve with it. */
-  readonly kubeletKeyFile: string;
   /** Calls as administrator. */
   readonly api: KubeApi;
   /** The pid of each program, for faults that the methods below do not know. */
@@ -58,9 +59,9 @@ export interface ControlPlane {
   stopApiServer(): Promise<void>;
   /** On the same port, with the same state; about 3 s. */
   startApiServer(): Promise<void>;
-  /** Calls what was handed to it last first, before the namespaces made here go; for fake kubelets. */
-  onStop(work: () => Promise<void>): void;
-  /** Removes the namespaces made here. The servers stay for the next test file of this process and end with it. */
+  /** Fake kubelets that end with `stop()` and whose logs can be read. */
+  startKubelet(options: Omit<FakeKubeletOptions, 'api' | 'certificate' | 'dir'>): Promise<FakeKubelet>;
+  /** Removes the namespaces made here and ends the kubelets. The servers stay for the next test file of this process and end with it. */
   stop(): Promise<void>;
 }
 
@@ -170,7 +171,7 @@ async function connect(shared: Shared): Promise<ControlPlane> {
   const api = new KubeApi(server, ADMIN_TOKEN, await readFile(caFile, 'utf8'));
   const namespaces: string[] = [];
   const volumes: string[] = [];
-  const endings: (() => Promise<void>)[] = [];
+  const kubelets: FakeKubelet[] = [];
   const note = async (): Promise<Shared> =>
     JSON.parse(await readFile(join(files.dir, 'shared.json'), 'utf8')) as Shared;
   const stopApiServer = async (): Promise<void> => endProcess((await note()).servers['kube-apiserver'], 'SIGKILL', 0);
@@ -181,7 +182,6 @@ async function connect(shared: Shared): Promise<ControlPlane> {
     caFile,
     kubeconfig: join(files.dir, 'admin.kubeconfig'),
     adminToken: ADMIN_TOKEN,
-    kubeletKeyFile: kubeletKeyFileOf(files),
     api,
     pids: async () => {
       const { servers } = await note();
@@ -220,8 +220,15 @@ async function connect(shared: Shared): Promise<ControlPlane> {
     },
     stopApiServer,
     startApiServer: restartApiServer,
-    onStop: (work) => {
-      endings.unshift(work);
+    startKubelet: async (options) => {
+      // The API server does not verify kubelets here, so its own certificate will do.
+      const certificate = {
+        cert: await readFile(caFile, 'utf8'),
+        key: await readFile(kubeletKeyFileOf(files), 'utf8'),
+      };
+      const kubelet = await FakeKubelet.start({ ...options, api, certificate, dir: await tempDir('pods') });
+      kubelets.push(kubelet);
+      return kubelet;
     },
     stop: async () => {
       await restartApiServer();
@@ -234,7 +241,7 @@ async function connect(shared: Shared): Promise<ControlPlane> {
         await api.delete(`/api/v1/namespaces/${namespace}/pods${at}`);
       }
       for (const volume of volumes.splice(0)) await api.delete(`/api/v1/persistentvolumes/${volume}`);
-      for (const end of endings.splice(0)) await end();
+      for (const kubelet of kubelets.splice(0)) await kubelet.stop();
       api.close();
     },
   };

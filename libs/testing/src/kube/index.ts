@@ -1,9 +1,14 @@
 export { startControlPlane } from './control-plane.js';
 export type { ControlPlane, ControlPlaneOptions } from './control-plane.js';
-export { FakeKubelet } from './fake-kubelet.js';
-export type { Fate, FakeKubeletOptions } from './fake-kubelet.js';
-export type { FakeNode } from './fake-nodes.js';
-export type { Pod } from './objects.js';
+export { FakeKubelet } from './fake-kubelet/fake-kubelet.js';
+export type { FakeKubeletOptions } from './fake-kubelet/fake-kubelet.js';
+export type { FakeNode } from './fake-kubelet/fake-node.js';
+export { disruption, evicted } from './fake-kubelet/fate.js';
+export type { Fate, ScriptedEnd } from './fake-kubelet/fate.js';
+export type { LocalImage } from './fake-kubelet/image-table.js';
+export { whyNoNamespaces } from './fake-kubelet/mount-namespace.js';
+export { ADDED_VARIABLES, NOT_DONE, SUBSTITUTIONS } from './fake-kubelet/substitutions.js';
+export type { KubeObject, Pod } from './objects.js';
 export { FakeApiServer } from './fake-api/fake-api-server.js';
 export type { FakeApiOptions } from './fake-api/fake-api-server.js';
 export type { Fault, FaultRule, SeenRequest } from './fake-api/faults.js';

@@ -126,6 +126,7 @@ export class KubeApi {
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) url.searchParams.set(name, String(value));
     const limits = [...(signal ? [signal] : []), ...(timeoutMs > 0 ? [AbortSignal.timeout(timeoutMs)] : [])];
+    const content = body === undefined ? '' : JSON.stringify(body);
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const outgoing = request(url, {
         method,
@@ -134,12 +135,14 @@ export class KubeApi {
           authorization: `Bearer ${this.token}`,
           'content-type': contentType,
           accept: 'application/json, */*',
+          // Said by ourselves: of a DELETE Node does not say it, and the server would take the body for the next request.
+          'content-length': Buffer.byteLength(content),
         },
         signal: AbortSignal.any(limits),
       });
       outgoing.once('response', resolve);
       outgoing.on('error', reject);
-      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+      outgoing.end(content);
     });
     const status = response.statusCode ?? 0;
     if (status < 300) return response;

@@ -74,7 +74,7 @@ export interface Container {
   restartPolicy?: string;
 }
 
-interface KeyToPath {
+export interface KeyToPath {
   key: string;
   path: string;
   mode?: number;

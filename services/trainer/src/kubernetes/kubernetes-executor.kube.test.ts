@@ -3,9 +3,9 @@ import { fileURLToPath } from 'node:url';
 import type { RunSpec } from '@luthier/contracts';
 import { freePort } from '@luthier/local-servers';
 import type { RunningService } from '@luthier/service-kit';
-import { tempDir, waitFor } from '@luthier/testing';
-import { FakeKubelet, canRunKubernetes, startControlPlane } from '@luthier/testing/kube';
-import type { ControlPlane, Fate, Pod } from '@luthier/testing/kube';
+import { waitFor } from '@luthier/testing';
+import { canRunKubernetes, startControlPlane } from '@luthier/testing/kube';
+import type { ControlPlane, FakeKubelet, Fate, Pod } from '@luthier/testing/kube';
 import { TrainerHarness } from '../testing/harness.js';
 import type { ClusterProfile } from './cluster-profile.js';
 
@@ -60,6 +60,7 @@ inCluster('runs in a cluster', () => {
     return {
       ...{ name, runtime: 'fake', image: IMAGE, imagePullSecrets: [], capabilities: CAPABILITIES },
       ...{ command: [process.execPath, RUNNER], runtimeCommand: [process.execPath, FAKE_RUNTIME] },
+      ...{ artifactsClaim: 'artifacts' },
       ...{
         deviceLabels: 'nvidia' as const,
         deviceProducts: [],
@@ -79,11 +80,12 @@ inCluster('runs in a cluster', () => {
     cluster = await startControlPlane();
     harness = await TrainerHarness.start();
     endpointPort = await freePort();
-    kubelet = await FakeKubelet.start({
-      ...{ api: cluster.api, dir: await tempDir('pods'), fateOf: (pod: Pod) => fate(pod) },
+    kubelet = await cluster.startKubelet({
+      fateOf: (pod) => fate(pod),
       nodes: [{ name: 'gpu-1' }, { name: 'gpu-2' }, { name: 'cpu-1', gpus: 0 }],
     });
     namespace = await cluster.createNamespace();
+    await cluster.createVolumeClaim({ namespace, name: 'artifacts', folder: harness.artifactsDir });
     trainer = await start();
   }, 900_000);
   beforeEach(() => {
@@ -91,7 +93,6 @@ inCluster('runs in a cluster', () => {
   });
   afterAll(async () => {
     await trainer.stop();
-    await kubelet.stop();
     await cluster.stop();
     await harness.stop();
   }, 60_000);
