@@ -71,6 +71,8 @@ describe('a client of a real API server', () => {
     await hurried.serves(JOBS);
     process.kill(pid, 'SIGSTOP');
     try {
+      // A process of many threads stops a moment after the signal.
+      await waitFor(async () => (await readFile(`/proc/${pid}/stat`, 'utf8')).includes(') T '));
       await expect(hurried.serves(JOBS)).rejects.toMatchObject({ kind: 'timeout' });
     } finally {
       process.kill(pid, 'SIGCONT');
