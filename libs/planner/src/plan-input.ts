@@ -9,6 +9,8 @@ export interface PlanProfile {
   /** What one run may take at most. */
   memoryMib: number;
   freeMemoryMib: number;
+  /** Why not even the smallest run could start now. */
+  why?: string | undefined;
 }
 
 export interface PlanInput {
@@ -22,6 +24,8 @@ export interface PlanInput {
   cutoffLength: number;
   /** Less than the profile gives, after more has proved too much: chooses the way of spending memory. */
   memoryCapMib?: number | null;
+  /** Devices that share each batch, each with all weights. @default 1 */
+  worldSize?: number;
   /** Trained tokens by all tokens; 1 where it is not known. */
   trainedShare?: number;
   /** Undefined: nobody knows yet what there is to run on. */

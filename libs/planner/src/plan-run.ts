@@ -21,7 +21,8 @@ export function planRun(input: PlanInput): Plan {
   const tokens = Math.round(
     Math.min(steps * input.hyperparameters.globalBatch, input.rows * input.hyperparameters.epochs) * perRow,
   );
-  const speed = profile && guessTokensPerSecond(input.shape.parameters, profile);
+  const devices = (profile?.devices ?? 0) > 0 ? (input.worldSize ?? 1) : 0;
+  const speed = profile && guessTokensPerSecond(input.shape.parameters, { ...profile, devices });
   const common = {
     device: profile?.device ?? 'unknown',
     memoryMode: memory.memoryMode,
@@ -61,6 +62,9 @@ function judge(totalMib: number, profile: PlanProfile | undefined): Pick<Plan, '
       verdict: 'can-never-fit',
       message: `The run needs about ${totalMib} MiB, but a run on "${profile.name}" may take at most ${profile.memoryMib} MiB.`,
     };
+  }
+  if (totalMib > profile.freeMemoryMib && profile.why !== undefined) {
+    return { verdict: 'waits', message: `The run needs about ${totalMib} MiB. ${profile.why}` };
   }
   if (totalMib > profile.freeMemoryMib) {
     return {

@@ -4,7 +4,7 @@ import type { ModelShape } from '@luthier/contracts';
 import { advise } from './advise.js';
 import { diagnose } from './diagnose.js';
 import { planRun, totalSteps } from './plan-run.js';
-import type { PlanInput } from './plan-input.js';
+import type { PlanInput, PlanProfile } from './plan-input.js';
 import { lessMemory } from './smaller-runs.js';
 
 const shape: ModelShape = {
@@ -38,6 +38,29 @@ const input = (patch: Partial<PlanInput> = {}): PlanInput => ({
   cutoffLength: 1024,
   profile,
   ...patch,
+});
+
+describe('planRun on devices', () => {
+  const gpu = { ...profile, name: 'gpu', device: 'A10', devices: 1, memoryMib: 24_000, freeMemoryMib: 24_000 };
+  const full = { type: 'full' } as const;
+  const on = (worldSize: number, patch: Partial<PlanProfile> = {}) =>
+    planRun(input({ tuning: full, profile: { ...gpu, ...patch }, worldSize }));
+
+  it('shares a batch among devices, so that each needs less and all take less time', () => {
+    const [one, four] = [on(1), on(4)];
+    expect(four.totalMib).toBeLessThan(one.totalMib);
+    expect(four.estimatedSeconds).toBeCloseTo((one.estimatedSeconds ?? 0) / 4, -1);
+    expect(four.components.find(({ name }) => name === 'weights')).toEqual(
+      one.components.find(({ name }) => name === 'weights'),
+    );
+  });
+
+  it('says what a run waits for when the place tells it', () => {
+    expect(on(1, { freeMemoryMib: 0, why: 'Waiting for GPUs.' })).toMatchObject({
+      verdict: 'waits',
+      message: expect.stringMatching(/MiB\. Waiting for GPUs\.$/),
+    });
+  });
 });
 
 describe('advise', () => {

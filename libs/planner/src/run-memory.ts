@@ -17,11 +17,12 @@ const accumulates = ({ tuning, profile }: PlanInput): boolean =>
 export function memoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
   if (accumulates(input)) return nodeMemoryOf(input, limitMib);
   const rowTokens = rowTokensOf(input);
+  const rows = Math.min(input.hyperparameters.globalBatch, Math.max(1, input.rows));
   return estimateMemory({
     shape: input.shape,
     tuning: input.tuning,
     rowTokens,
-    microBatchTokens: rowTokens * Math.min(input.hyperparameters.globalBatch, Math.max(1, input.rows)),
+    microBatchTokens: rowTokens * Math.ceil(rows / (input.worldSize ?? 1)),
     limitMib,
   });
 }

@@ -258,6 +258,108 @@ describe('a job', () => {
   });
 });
 
+describe('a job that says where it wants to run', () => {
+  const GPU = { nodes: 2, devicesPerNode: 8, deviceType: 'H100' };
+  const onDevices = (patch: object = {}): void => {
+    peers.inventory.profiles = peers.inventory.profiles.map((profile) => ({
+      ...profile,
+      ...{ name: 'gpu', device: 'NVIDIA-H100-80GB-HBM3', devices: 1, freeDevices: 16, memoryMib: 80_000 },
+      ...{ freeMemoryMib: 80_000, hostMemoryMib: 64_000, slots: 10 },
+      ...patch,
+    }));
+  };
+  const specOf = async (job: JobRecord) => (await peers.bucket.get('spec', job.runId ?? ''))?.value;
+
+  it('is refused at submit with the reason of the place, the field at fault and what would fit', async () => {
+    onDevices();
+    peers.fit = {
+      ...{ canEverFit: false, fitsNow: false, reason: 'node-too-small' },
+      message: 'No node has 16 GPUs; the largest has 8. Use 2 nodes x 8 GPUs.',
+      nearest: { nodes: 2, devicesPerNode: 8, deviceType: null },
+    };
+    const resources = { nodes: 1, devicesPerNode: 16, deviceType: null };
+    await expect(create({ resources })).rejects.toMatchObject({
+      code: 'plan.does-not-fit',
+      param: 'resources.devices_per_node',
+      message: peers.fit.message,
+    });
+    expect((await bus.request(listJobs, {})).items).toEqual([]);
+    const { jobId: _, ...wish } = jobRequest({ resources });
+    expect(await bus.request(planJob, wish)).toMatchObject({
+      verdict: 'can-never-fit',
+      message: peers.fit.message,
+      alternatives: [{ change: { 'resources.nodes': 2, 'resources.devices_per_node': 8 } }],
+    });
+    peers.fit = { ...peers.fit, reason: 'unknown-queue', message: "Queue 'nope' does not exist." };
+    await expect(create({ queue: 'nope' })).rejects.toMatchObject({ code: 'plan.does-not-fit', param: 'queue' });
+  });
+
+  it('gets what it asks for, in the run as in the request of the runtime', async () => {
+    onDevices();
+    peers.fit = { deviceProducts: ['NVIDIA-H100-80GB-HBM3'] };
+    const { id } = await create({ resources: GPU });
+    const job = await until(id, 'succeeded');
+    expect(job.resources).toEqual(GPU);
+    expect(await specOf(job)).toMatchObject({
+      queue: 'internal',
+      resources: {
+        ...{ nodes: 2, devicesPerNode: 8, memoryMib: 64_000, deviceMemoryMib: job.plan?.totalMib },
+        deviceProducts: ['NVIDIA-H100-80GB-HBM3'],
+      },
+    });
+    expect(peers.shapes.at(-1)).toMatchObject({ ...GPU, deviceMemoryMib: job.plan?.totalMib });
+    const spec = await specOf(job);
+    const request = await readArtifact(peers.store, spec?.requestUri ?? '', 1_000_000);
+    expect(runRequest.parse(JSON.parse(request.toString())).parallelism).toEqual({ nodes: 2, devicesPerNode: 8 });
+  });
+
+  it('waits while others have the devices, with the words of the place, and starts when they are free', async () => {
+    onDevices();
+    peers.fit = {
+      fitsNow: false,
+      reason: 'devices-busy',
+      message: 'Waiting for GPUs: needs 8 on one node, 3 free now.',
+    };
+    const { id } = await create({ resources: GPU });
+    await waitFor(async () => {
+      const job = await get(id);
+      return job.status === 'queued' && job.message === peers.fit.message;
+    });
+    expect((await get(id)).plan).toMatchObject({ verdict: 'waits', message: peers.fit.message });
+    peers.fit = {};
+    await until(id, 'succeeded');
+  });
+
+  it('is handed to a queue outside at once, even when there is no room now', async () => {
+    onDevices();
+    peers.fit = {
+      fitsNow: false,
+      reason: 'queue-busy',
+      message: 'In queue team-a: needs 16 GPUs, 3 not reserved now.',
+    };
+    const { id } = await create({ resources: GPU, queue: 'team-a' });
+    const job = await until(id, 'succeeded');
+    expect(job.queue).toBe('team-a');
+    expect(await specOf(job)).toMatchObject({ queue: 'external', queueName: 'team-a' });
+  });
+
+  it('fails before queueing when the place has become too small in the meantime', async () => {
+    onDevices();
+    peers.datasetState = 'preparing';
+    const { id } = await create({ resources: GPU });
+    await waitFor(async () => (await get(id)).phase === 'preparing');
+    peers.fit = {
+      canEverFit: false,
+      fitsNow: false,
+      reason: 'too-few-nodes',
+      message: 'The cluster has 1 such place.',
+    };
+    peers.datasetState = 'ready';
+    const job = await until(id, 'failed');
+    expect(job.error).toMatchObject({ code: 'plan.does-not-fit', message: expect.stringContaining('1 such place') });
+  });
+});
+
 describe('a file', () => {
   const users = async (fileId: string, datasetIds: string[] = []): Promise<string[]> =>
     (await bus.request(listFileUsers, { fileId, datasetIds })).jobIds;

@@ -39,8 +39,8 @@ export type JobPhase = (typeof JOB_PHASES)[number];
 /** How many devices a run gets, and of which kind. Devices are alike on every node. */
 export const jobResources = z.object({
   nodes: z.int().min(1).max(1024),
-  /** 0: on the CPU. */
-  devicesPerNode: z.int().min(0).max(128),
+  /** 0: on the CPU; null: one where there are devices. */
+  devicesPerNode: z.int().min(0).max(128).nullable(),
   /** Part of a product name, such as "H100"; null: any. */
   deviceType: z.string().min(1).max(64).nullable(),
 });

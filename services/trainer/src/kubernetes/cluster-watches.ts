@@ -30,6 +30,7 @@ export class ClusterWatches {
   /** Only where a profile's runs wait in a queue of Kueue's. */
   readonly workloads: Reflector<NonNullable<(typeof WORKLOADS)['shape']>> | undefined;
 
+  private readonly listed = new WeakSet<object>();
   private readonly quotas: Reflector<V1ResourceQuota>;
   private readonly limits: Reflector<V1LimitRange>;
   private readonly slices: Reflector<V1ResourceSlice>;
@@ -62,7 +63,17 @@ export class ClusterWatches {
   }
 
   start(): void {
-    for (const watch of this.all()) watch.start();
+    for (const watch of this.all()) {
+      watch.start();
+      void watch.whenSynced().then(() => this.listed.add(watch));
+    }
+  }
+
+  /** Whether that was listed once. What is not installed is known not to be there. */
+  knows(what: 'nodes' | 'queues'): boolean {
+    const needed =
+      what === 'nodes' ? [this.nodes, this.allPods, this.quotas, this.slices] : [this.localQueues, this.clusterQueues];
+    return needed.every((watch) => this.listed.has(watch));
   }
 
   /** Kueue's may never come: its absence holds up nothing. */
@@ -104,7 +115,7 @@ export class ClusterWatches {
     }));
   }
 
-  private all(): { start(): void; stop(): Promise<void> }[] {
+  private all(): { start(): void; stop(): Promise<void>; whenSynced(): Promise<void> }[] {
     const { quotas, limits, slices, claims, localQueues, clusterQueues } = this;
     return [
       ...[this.jobs, this.pods, this.nodes, this.allPods, ...(this.workloads ? [this.workloads] : [])],

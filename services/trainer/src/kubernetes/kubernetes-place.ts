@@ -67,6 +67,7 @@ export class KubernetesPlace {
     this.inventory = new ClusterInventory(profiles, {
       watches,
       input: () => this.watches.inventoryInput(),
+      knows: (what) => this.watches.knows(what),
       check: () => examine({ client: this.client, namespace, profiles, snapshot, watches }),
     });
     this.executor = new KubernetesExecutor({

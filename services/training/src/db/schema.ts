@@ -102,6 +102,7 @@ export const runs = training.table(
     resources: jsonb('resources').$type<RunResources>().notNull(),
     runtime: text('runtime').notNull(),
     profile: text('profile').notNull(),
+    queueName: text('queue_name'),
     priority: integer('priority').notNull(),
     deadlineSeconds: integer('deadline_seconds').notNull(),
     seenAttempt: integer('seen_attempt'),

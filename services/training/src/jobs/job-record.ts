@@ -26,6 +26,8 @@ export function toRecord(job: Job): JobRecord {
     tuning: job.tuning,
     hyperparameters: job.hyperparameters,
     cutoffLength: job.cutoffLength,
+    resources: request.resources ?? null,
+    queue: request.queue ?? null,
     trainDatasetId: job.trainDatasetId,
     heldOutDatasetId: job.heldOutDatasetId,
     plan: job.plan,

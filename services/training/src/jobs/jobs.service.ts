@@ -5,6 +5,9 @@ import type { JobRequest, ModelRecord, Plan } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { advise, planRun } from '@luthier/planner';
 import { capableProfiles, whyUnsupported } from '../queue/admission.js';
+import type { Profile } from '../queue/admission.js';
+import { askFit, refuseImpossible } from '../queue/ask-fit.js';
+import { isNever, ofKindAsked, shareOn, withFit, worldSizeOf } from '../queue/share.js';
 import { Projector } from '../runs/projector.js';
 import { closed, stopped } from '../runs/run.js';
 import { inventoryOf } from './advance/plan-and-queue.js';
@@ -158,8 +161,15 @@ export class JobsService {
     });
     const inventory = await inventoryOf(this.bus);
     const kind = { method: wish.method.type, tuning: tuning.type, architecture: model.shape.architecture };
-    const [profile] = inventory ? capableProfiles(inventory, kind) : [];
-    const plan = planRun({
+    const capable = ofKindAsked(inventory ? capableProfiles(inventory, kind) : [], wish);
+    const fits = await askFit(this.bus, wish, { profiles: capable });
+    const isPossible = ({ name }: Profile): boolean => {
+      const fit = fits?.get(name);
+      return !fit || !isNever(fit, wish);
+    };
+    const profile = capable.find(isPossible) ?? capable[0];
+    const fit = profile && fits?.get(profile.name);
+    const ofMemory = planRun({
       shape: model.shape,
       tuning,
       hyperparameters,
@@ -169,7 +179,9 @@ export class JobsService {
       tokensPerEpoch: tokens,
       cutoffLength,
       profile,
+      ...(profile && profile.devices > 0 && { worldSize: worldSizeOf(shareOn(wish, profile)) }),
     });
+    const plan = fit ? withFit(ofMemory, fit, wish) : ofMemory;
     const guess =
       report.state === 'done' ? 'Tokens are guessed from the size of the file.' : 'The file is still being validated.';
     return { ...plan, notes: [guess, ...plan.notes, ...notes.map(({ field, note }) => `${field}: ${note}`)] };
@@ -199,14 +211,15 @@ export class JobsService {
     }
     const model = await this.findModel(wish.model);
     const inventory = await inventoryOf(this.bus);
-    const unsupported =
-      inventory &&
-      whyUnsupported(inventory, {
-        method: wish.method.type,
-        tuning: wish.tuning?.type ?? 'lora',
-        architecture: model?.shape?.architecture ?? null,
-      });
+    if (!inventory) return model;
+    const kind = {
+      method: wish.method.type,
+      tuning: wish.tuning?.type ?? 'lora',
+      architecture: model?.shape?.architecture ?? null,
+    };
+    const unsupported = whyUnsupported(inventory, kind);
     if (unsupported) throw new AppError('model.unsupported', unsupported.message, { param: unsupported.param });
+    await refuseImpossible(this.bus, wish, ofKindAsked(capableProfiles(inventory, kind), wish));
     return model;
   }
 

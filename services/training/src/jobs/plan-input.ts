@@ -25,7 +25,12 @@ export function planInputOf(job: Job): Omit<PlanInput, 'profile'> | undefined {
 export function plannedRun(job: Job, run: Run | undefined): PlanInput | null {
   const input = planInputOf(job);
   if (!input || !run) return null;
-  const { memoryMib, devicesPerNode: devices, cpu: cpus } = run.resources;
+  const { nodes, devicesPerNode: devices, cpu: cpus } = run.resources;
   const device = job.plan?.device ?? run.profile;
-  return { ...input, profile: { name: run.profile, device, cpus, devices, memoryMib, freeMemoryMib: memoryMib } };
+  const memoryMib = devices > 0 ? (job.plan?.availableMib ?? run.resources.memoryMib) : run.resources.memoryMib;
+  return {
+    ...input,
+    ...(devices > 0 && { worldSize: nodes * devices }),
+    profile: { name: run.profile, device, cpus, devices, memoryMib, freeMemoryMib: memoryMib },
+  };
 }

@@ -1,6 +1,7 @@
-import type { Inventory, Plan, Tuning } from '@luthier/contracts';
+import type { FitAnswer, Inventory, Plan, Tuning } from '@luthier/contracts';
 import type { Method } from '@luthier/contracts';
 import type { Run } from '../runs/run.js';
+import type { Share } from './share.js';
 
 export type Profile = Inventory['profiles'][number];
 
@@ -56,19 +57,23 @@ export function whyUnsupported(inventory: Inventory, wish: Wish): Unsupported | 
 export type Admission = { admit: true } | { admit: false; why: string };
 
 /**
- * Whether a job may start on a profile now: first come, first served within a priority, a slot free, memory free. Runs
- * that the inventory does not count yet are subtracted here. Pure.
+ * Whether a job may start on a profile now: first come, first served within a priority, a slot free, a place free. Runs
+ * that the inventory does not count yet are subtracted here. A queue outside decides for itself. Pure.
  */
 export function decideAdmission(question: {
   plan: Plan;
   profile: Profile;
+  share: Share;
+  /** Undefined: the trainer did not say. */
+  fit: FitAnswer | undefined;
   countedRuns: readonly string[];
   /** Runs that may occupy a place, without the job's own. */
   liveRuns: readonly Pick<Run, 'id' | 'profile' | 'resources'>[];
   /** Jobs that wait before this one for the same profile. */
   ahead: number;
 }): Admission {
-  const { plan, profile, countedRuns, liveRuns, ahead } = question;
+  const { plan, profile, share, fit, countedRuns, liveRuns, ahead } = question;
+  if (share.queue !== null) return { admit: true };
   const here = liveRuns.filter((run) => run.profile === profile.name);
   if (ahead > 0)
     return { admit: false, why: `${ahead === 1 ? 'One job waits' : `${ahead} jobs wait`} before this one.` };
@@ -78,7 +83,16 @@ export function decideAdmission(question: {
       why: `Waiting for a free place on "${profile.name}": ${here.length} of ${profile.slots} in use.`,
     };
   }
+  if (fit && !fit.fitsNow) return { admit: false, why: fit.message };
   const uncounted = here.filter((run) => !countedRuns.includes(run.id));
+  if (profile.devices > 0 && profile.freeDevices !== undefined) {
+    const taken = uncounted.reduce((sum, { resources: r }) => sum + r.nodes * r.devicesPerNode, 0);
+    const needed = share.nodes * share.devicesPerNode;
+    const free = Math.max(0, profile.freeDevices - taken);
+    return taken === 0 || needed <= free
+      ? { admit: true }
+      : { admit: false, why: `Waiting for GPUs: needs ${needed}, ${free} free now.` };
+  }
   const free = profile.freeMemoryMib - uncounted.reduce((sum, run) => sum + run.resources.memoryMib, 0);
   if (plan.totalMib > free) {
     return {

@@ -1,6 +1,7 @@
 import { runRequest } from '@luthier/contracts';
 import type { Inventory, RunRequest } from '@luthier/contracts';
 import type { Job } from '../jobs/job.js';
+import { shareOn } from '../queue/share.js';
 
 export type Profile = Inventory['profiles'][number];
 
@@ -15,6 +16,7 @@ const memoryLimitMib = ({ memoryCapMib, plan }: Job, { memoryMib }: Profile): nu
 /** What a job's run is asked to do on a profile. @throws ZodError when the job is not prepared (a programming fault). */
 export function buildRunRequest(job: Job, profile: Profile, deadlineSeconds: number): RunRequest {
   const steps = job.plan?.steps ?? 0;
+  const { nodes, devicesPerNode } = shareOn(job.request, profile);
   return runRequest.parse({
     version: 1,
     owner: { kind: 'job', id: job.id },
@@ -22,7 +24,7 @@ export function buildRunRequest(job: Job, profile: Profile, deadlineSeconds: num
     method: job.request.method,
     tuning: job.tuning,
     hyperparameters: job.hyperparameters,
-    parallelism: { nodes: 1, devicesPerNode: profile.devices > 0 ? 1 : 0 },
+    parallelism: { nodes, devicesPerNode },
     checkpointing: {
       everySteps: Math.max(LEAST_STEPS_BETWEEN_CHECKPOINTS, Math.ceil(steps / CHECKPOINTS_A_RUN)),
       keepLast: KEPT_CHECKPOINTS,

@@ -16,6 +16,8 @@ export interface Run {
   readonly resources: RunResources;
   readonly runtime: string;
   readonly profile: string;
+  /** A queue outside that decides when it starts; null: it is admitted here. */
+  readonly queueName: string | null;
   readonly priority: number;
   readonly deadlineSeconds: number;
   readonly seenAttempt: number | null;
@@ -45,9 +47,11 @@ export type NewRun = Pick<
   | 'profile'
   | 'priority'
   | 'deadlineSeconds'
->;
+> &
+  Partial<Pick<Run, 'queueName'>>;
 
 export const newRun = (fields: NewRun): Run => ({
+  queueName: null,
   ...fields,
   attempt: 1,
   generation: 1,
@@ -115,7 +119,8 @@ export const specOf = (run: Run): RunSpec => ({
   resources: run.resources,
   runtime: run.runtime,
   profile: run.profile,
-  queue: 'internal',
+  queue: run.queueName === null ? 'internal' : 'external',
+  ...(run.queueName !== null && { queueName: run.queueName }),
   priority: run.priority,
   deadlineSeconds: run.deadlineSeconds,
   ...(run.seenAttempt !== null && {

@@ -6,6 +6,7 @@ import { FileArtifactStore } from '@luthier/artifacts';
 import {
   AppError,
   evaluateJob,
+  fitRun,
   getFile,
   getInventory,
   getModel,
@@ -19,6 +20,7 @@ import {
 import type {
   DatasetRecord,
   EvaluationRecord,
+  FitAnswer,
   Inventory,
   ModelRecord,
   RequestDefinition,
@@ -33,6 +35,9 @@ import { MessageBus, RunsBucket } from '@luthier/messaging';
 import { fakeResult, fakeStep } from './fake-run.js';
 
 const SHA = 'a'.repeat(64);
+const FITS: FitAnswer = {
+  ...{ canEverFit: true, fitsNow: true, reason: 'fits', message: '', params: {}, deviceProducts: [], nearest: null },
+};
 const NOW = '2026-01-01T00:00:00.000Z';
 
 /** Answers a request as Nest would, checked against the contract on both sides. */
@@ -90,6 +95,9 @@ export class FakePeers {
   evaluationState: EvaluationRecord['state'] = 'completed';
   verdict: EvaluationRecord['verdict'] = 'better';
   inventory: Inventory;
+  /** What the place says of every run that is thought of. */
+  fit: Partial<FitAnswer> = {};
+  readonly shapes: z.output<typeof fitRun.request>[] = [];
   private readonly ending = new AbortController();
   private readonly taken = new Set<string>();
   private readonly checkpoints = new Map<string, { step: number; uri: string; sha256: string }>();
@@ -191,6 +199,10 @@ export class FakePeers {
       };
     });
     answer(connection, getInventory, () => this.inventory);
+    answer(connection, fitRun, (shape) => {
+      this.shapes.push(shape);
+      return { answers: shape.profiles.map((profile) => ({ profile, fit: { ...FITS, ...this.fit } })) };
+    });
     void this.train();
     await connection.flush();
   }

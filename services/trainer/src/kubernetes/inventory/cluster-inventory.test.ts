@@ -8,9 +8,10 @@ import type { SnapshotInput } from './snapshot.js';
 const gpu = gpuProfile();
 const cpu = cpuProfile();
 
-const clusterOf = (over: Partial<SnapshotInput>) =>
+const clusterOf = (over: Partial<SnapshotInput>, known: readonly string[] = ['nodes', 'queues']) =>
   new ClusterInventory([gpu, cpu], {
     input: () => ({ namespace: 'runs', nodes: [], pods: [], ...over }),
+    knows: (what) => known.includes(what),
     watches: () => [
       { name: 'nodes', connected: true, lastSyncAgeMs: 5 },
       { name: 'pods', connected: false, lastSyncAgeMs: 90_000 },
@@ -68,6 +69,16 @@ describe('what a cluster offers', () => {
       ['gpu', 'node-too-small'],
       ['cpu', 'no-devices'],
     ]);
+  });
+
+  it('calls nothing impossible before the watches have told what there is', async () => {
+    const shape = { nodes: 1, devicesPerNode: 16, deviceMemoryMib: 0, deviceType: null, queue: null };
+    const ask = async (known: readonly string[], queue: string | null) =>
+      (await clusterOf({}, known).fitRun({ ...shape, queue, profiles: ['gpu'] }))[0]?.fit;
+    expect(await ask([], null)).toMatchObject({ canEverFit: true, fitsNow: false, reason: 'unknown' });
+    expect(await ask(['nodes'], null)).toMatchObject({ canEverFit: false });
+    expect(await ask(['nodes'], 'team-a')).toMatchObject({ canEverFit: true, reason: 'unknown' });
+    expect(await ask(['nodes', 'queues'], 'team-a')).toMatchObject({ canEverFit: false, reason: 'unknown-queue' });
   });
 
   it("tolerates the taint of its own devices and no other vendor's", async () => {

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { ClusterCheck, ClusterReport, DoctorReport, inventory } from '@luthier/contracts';
+import type { ClusterCheck, ClusterReport, DoctorReport, FitAnswer, inventory } from '@luthier/contracts';
 import { InventorySource } from '../../inventory/inventory-source.js';
 import type { FitAnswers, RunShape } from '../../inventory/inventory-source.js';
 import type { ClusterProfile } from '../cluster-profile.js';
@@ -11,6 +11,8 @@ import type { SnapshotInput } from './snapshot.js';
 export interface ClusterInventoryParts {
   /** What the watches show at this moment. */
   readonly input: () => SnapshotInput;
+  /** Whether what decides about a run is known: nothing is called impossible before. */
+  readonly knows: (what: 'nodes' | 'queues') => boolean;
   readonly watches: () => ClusterReport['watches'];
   readonly check: () => Promise<ClusterCheck[]>;
 }
@@ -40,8 +42,13 @@ export class ClusterInventory extends InventorySource {
   override async fitRun(shape: RunShape): Promise<FitAnswers> {
     const snapshot = this.snapshot();
     const asked = this.profiles.filter(({ name }) => shape.profiles.includes(name));
+    const known = (profile: ClusterProfile): boolean =>
+      this.parts.knows('nodes') && ((shape.queue ?? profile.queue ?? null) === null || this.parts.knows('queues'));
     return Promise.resolve(
-      asked.map((profile) => ({ profile: profile.name, fit: fitOnProfile(shape, profile, snapshot) })),
+      asked.map((profile) => ({
+        profile: profile.name,
+        fit: known(profile) ? fitOnProfile(shape, profile, snapshot) : NOT_KNOWN,
+      })),
     );
   }
 
@@ -66,6 +73,11 @@ export class ClusterInventory extends InventorySource {
     return { executor: 'kubernetes', ok: checks.every(({ state }) => state !== 'fail'), checks };
   }
 }
+
+const NOT_KNOWN: FitAnswer = {
+  ...{ canEverFit: true, fitsNow: false, reason: 'unknown', params: {}, deviceProducts: [], nearest: null },
+  message: 'It is not known yet what there is to run on.',
+};
 
 function summaryOf({
   nodes,

@@ -47,7 +47,7 @@ export function requestFor(shape: Shape, profile: ClusterProfile): FitRequest {
 
 /** Whether a run can be placed with a profile. */
 export function fitOnProfile(shape: Shape, profile: ClusterProfile, snapshot: ClusterSnapshot): FitAnswer {
-  const wantsDevices = (shape.devicesPerNode ?? 0) > 0 || shape.deviceType !== null;
+  const wantsDevices = (shape.devicesPerNode ?? 0) > 0 || shape.deviceType !== null || shape.nodes > 1;
   if (!wantsDevices || profile.deviceResource !== undefined) return fit(requestFor(shape, profile), snapshot);
   return {
     ...{ canEverFit: false, fitsNow: false, reason: 'no-devices', params: {}, deviceProducts: [] },

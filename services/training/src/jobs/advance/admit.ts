@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { AppError } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { decideAdmission, whyUnsupported } from '../../queue/admission.js';
+import { shareOn } from '../../queue/share.js';
 import { RunFiles } from '../../runs/run-files.js';
 import { buildRunRequest } from '../../runs/run-request.js';
 import type { Profile } from '../../runs/run-request.js';
@@ -12,7 +13,8 @@ import { TrainingMetrics } from '../../training.metrics.js';
 import { admitted } from '../job.js';
 import type { Job } from '../job.js';
 import type { JobTransaction } from '../job.store.js';
-import { inventoryOf, planJobRun, refuse } from './plan-and-queue.js';
+import { inventoryOf, placeJobRun, planJobRun, refuse } from './plan-and-queue.js';
+import type { PlacedPlan } from './plan-and-queue.js';
 import { PhaseStep, change, failJob, wait } from './step.js';
 import type { StepOutcome } from './step.js';
 
@@ -39,7 +41,8 @@ export class Admit extends PhaseStep {
     };
     const unsupported = whyUnsupported(inventory, wish);
     if (unsupported) return change((tx) => failJob(tx, { code: 'model.unsupported', message: unsupported.message }));
-    const { plan, profile } = planJobRun(job, inventory);
+    const placed = await placeJobRun(this.bus, job, inventory);
+    const { plan, profile, fit } = placed;
     if (plan.verdict === 'can-never-fit') return change((tx) => refuse(tx, plan));
     if (!profile) return wait('Waiting for a runtime that can train this model');
     const planned: Job = { ...job, plan };
@@ -53,6 +56,8 @@ export class Admit extends PhaseStep {
       const decision = decideAdmission({
         plan,
         profile,
+        fit,
+        share: shareOn(job.request, profile),
         countedRuns: inventory.countedRuns,
         liveRuns: others,
         ahead: ahead.length,
@@ -61,7 +66,7 @@ export class Admit extends PhaseStep {
         if (tx.job.message !== decision.why) await tx.saveJob({ ...tx.job, plan, message: decision.why });
         return;
       }
-      await this.start(tx, planned, profile, request);
+      await this.start(tx, planned, { ...placed, profile }, request);
     });
   }
 
@@ -73,11 +78,13 @@ export class Admit extends PhaseStep {
   private async start(
     tx: JobTransaction,
     job: Job,
-    profile: Profile,
+    { profile, fit }: PlacedPlan & { profile: Profile },
     request: { uri: string; sha256: string },
   ): Promise<void> {
     const { runId, plan } = job;
     if (runId === null || plan === null) return;
+    const { nodes, devicesPerNode, queue } = shareOn(job.request, profile);
+    const products = fit?.deviceProducts ?? [];
     if (tx.run) {
       await tx.saveRun(nextAttempt(tx.run));
       this.metrics.attempts.inc({ reason: 'resumed' });
@@ -90,15 +97,15 @@ export class Admit extends PhaseStep {
           requestUri: request.uri,
           requestSha256: request.sha256,
           resources: {
-            nodes: 1,
-            devicesPerNode: profile.devices > 0 ? 1 : 0,
-            deviceMemoryMib: profile.devices > 0 ? plan.totalMib : 0,
+            ...{ nodes, devicesPerNode, deviceMemoryMib: devicesPerNode > 0 ? plan.totalMib : 0 },
             cpu: profile.cpus,
             memoryMib: profile.hostMemoryMib ?? profile.memoryMib,
             scratchMib: profile.scratchMib ?? 0,
+            ...(products.length > 0 && { deviceProducts: products }),
           },
           runtime: profile.runtime,
           profile: profile.name,
+          queueName: queue,
           priority: 0,
           deadlineSeconds: this.config.runDeadlineSeconds,
         }),

@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { AppError, getInventory, newId } from '@luthier/contracts';
-import type { Inventory, Plan } from '@luthier/contracts';
+import type { FitAnswer, Inventory, Plan } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { planRun } from '@luthier/planner';
 import { capableProfiles, whyUnsupported } from '../../queue/admission.js';
 import type { Profile } from '../../queue/admission.js';
+import { askFit, whyNowhere } from '../../queue/ask-fit.js';
+import { isNever, ofKindAsked, shareOn, withFit, worldSizeOf } from '../../queue/share.js';
 import { queued } from '../job.js';
 import type { Job } from '../job.js';
 import { planInputOf } from '../plan-input.js';
@@ -14,6 +16,8 @@ import type { StepOutcome } from './step.js';
 export interface PlacedPlan {
   readonly plan: Plan;
   readonly profile: Profile | undefined;
+  /** Whether it could be placed there; undefined: not known. */
+  readonly fit?: FitAnswer | undefined;
 }
 
 /** The best that the inventory offers: the first capable profile that fits, else the largest. */
@@ -23,16 +27,12 @@ export function planJobRun(job: Job, inventory: Inventory | undefined): PlacedPl
   if (!base?.shape || !input) {
     throw new AppError('internal', undefined, { cause: new Error(`${job.id} is not prepared`) });
   }
-  const profiles = inventory
-    ? capableProfiles(inventory, {
-        method: job.request.method.type,
-        tuning: job.tuning.type,
-        architecture: base.shape.architecture,
-      })
-    : [];
+  const profiles = inventory ? profilesFor(job, inventory) : [];
   const notes = job.advice.map(({ field, note }) => `${field}: ${note}`);
   const candidates = (profiles.length > 0 ? profiles : [undefined]).map((profile) => {
-    const plan = planRun({ ...input, profile });
+    const onDevices = profile !== undefined && profile.devices > 0;
+    const worldSize = onDevices ? worldSizeOf(shareOn(job.request, profile)) : 1;
+    const plan = planRun({ ...input, profile, worldSize });
     return { profile, plan: { ...plan, notes: [...plan.notes, ...notes] } };
   });
   const best = ['fits', 'waits', 'can-never-fit', 'unknown'].flatMap((verdict) =>
@@ -40,6 +40,41 @@ export function planJobRun(job: Job, inventory: Inventory | undefined): PlacedPl
   )[0];
   if (!best) throw new AppError('internal', undefined, { cause: new Error('no plan was made') });
   return best;
+}
+
+/** Those that can do the job and are of the kind it asks for. */
+const profilesFor = (job: Job, inventory: Inventory): readonly Profile[] =>
+  ofKindAsked(
+    capableProfiles(inventory, {
+      method: job.request.method.type,
+      tuning: job.tuning.type,
+      architecture: job.base?.shape?.architecture ?? null,
+    }),
+    job.request,
+  );
+
+/** The same with what the place itself says: devices, queues and quotas. Its plan tells what can never be placed. */
+export async function placeJobRun(bus: MessageBus, job: Job, inventory: Inventory | undefined): Promise<PlacedPlan> {
+  const fits = inventory && (await askFit(bus, job.request, { profiles: profilesFor(job, inventory) }));
+  if (!inventory || !fits) return planJobRun(job, inventory);
+  const nowhere = whyNowhere(job.request, fits);
+  const possible = nowhere
+    ? inventory.profiles
+    : inventory.profiles.filter(({ name }) => {
+        const fit = fits.get(name);
+        return !fit || !isNever(fit, job.request);
+      });
+  const placed = planJobRun(job, { ...inventory, profiles: possible });
+  if (!placed.profile) return placed;
+  const fit = nowhere ?? (await fitOfPlan(bus, job, placed)) ?? fits.get(placed.profile.name);
+  return fit ? { ...placed, plan: withFit(placed.plan, fit, job.request), fit } : placed;
+}
+
+/** Asked again with what each device needs, which the plan has told. */
+async function fitOfPlan(bus: MessageBus, job: Job, { plan, profile }: PlacedPlan): Promise<FitAnswer | undefined> {
+  if (!profile || profile.devices === 0) return undefined;
+  const fits = await askFit(bus, job.request, { profiles: [profile], deviceMemoryMib: plan.totalMib });
+  return fits?.get(profile.name);
 }
 
 /** What there is to run on; undefined while the trainer does not answer. */
@@ -54,7 +89,9 @@ export async function inventoryOf(bus: MessageBus): Promise<Inventory | undefine
 /** Fails what can never fit or is not supported; everything else waits in the queue for its place. */
 export async function refuse(tx: Parameters<typeof failJob>[0], plan: Plan): Promise<void> {
   await tx.saveJob({ ...tx.job, plan }, { tell: false });
-  const options = plan.alternatives.map(({ title, totalMib }) => `${title} (${totalMib} MiB)`);
+  // What the place offers instead is in its sentence already.
+  const changes = plan.alternatives.filter(({ change }) => !('resources.nodes' in change));
+  const options = changes.map(({ title, totalMib }) => `${title} (${totalMib} MiB)`);
   const message = options.length > 0 ? `${plan.message} What would fit: ${options.join('; ')}.` : plan.message;
   await failJob(tx, { code: 'plan.does-not-fit', message });
 }
@@ -74,7 +111,7 @@ export class PlanAndQueue extends PhaseStep {
     };
     const unsupported = inventory && whyUnsupported(inventory, wish);
     if (unsupported) return change((tx) => failJob(tx, { code: 'model.unsupported', message: unsupported.message }));
-    const { plan } = planJobRun(job, inventory);
+    const { plan } = await placeJobRun(this.bus, job, inventory);
     if (plan.verdict === 'can-never-fit') return change((tx) => refuse(tx, plan));
     const runId = newId('run');
     return change(async (tx) => {

@@ -1,0 +1,1 @@
+ALTER TABLE "training"."runs" ADD COLUMN "queue_name" text;
