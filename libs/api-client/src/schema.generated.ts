@@ -738,6 +738,12 @@ export interface components {
                 free_memory_mib: number;
                 host_memory_mib?: number;
                 scratch_mib?: number;
+                free_devices?: number;
+                max_devices_per_node?: number;
+                nodes?: number;
+                queue?: string;
+                autoscaled?: boolean;
+                why?: string;
                 slots: number;
                 capabilities: {
                     runtime: string;
@@ -816,6 +822,12 @@ export interface components {
             tuning: components["schemas"]["Tuning"];
             hyperparameters: components["schemas"]["Hyperparameters"];
             cutoff_length: number;
+            resources?: {
+                nodes: number;
+                devices_per_node: number | null;
+                device_type: string | null;
+            } | null;
+            queue?: string | null;
             train_dataset_id: string | null;
             held_out_dataset_id: string | null;
             plan: components["schemas"]["Plan"] | null;
@@ -1914,6 +1926,16 @@ export interface operations {
                     general_file?: string | null;
                     cutoff_length?: number;
                     auto_fix?: boolean;
+                    /** @description Devices for the run; left out: one device where there are devices. Refused when it can never fit. */
+                    resources?: {
+                        nodes?: number;
+                        /** @description GPUs on each node; 0: train on the CPU */
+                        devices_per_node?: number;
+                        /** @description Part of a product name, such as "H100" */
+                        device_type?: string;
+                    } | null;
+                    /** @description A queue of the cluster that decides when the run starts */
+                    queue?: string | null;
                 };
             };
         };
@@ -2615,6 +2637,16 @@ export interface operations {
                     general_file?: string | null;
                     cutoff_length?: number;
                     auto_fix?: boolean;
+                    /** @description Devices for the run; left out: one device where there are devices. Refused when it can never fit. */
+                    resources?: {
+                        nodes?: number;
+                        /** @description GPUs on each node; 0: train on the CPU */
+                        devices_per_node?: number;
+                        /** @description Part of a product name, such as "H100" */
+                        device_type?: string;
+                    } | null;
+                    /** @description A queue of the cluster that decides when the run starts */
+                    queue?: string | null;
                 };
             };
         };
