@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
-import { tempDir } from '@luthier/testing';
+import { removeHome, tempDir } from '@luthier/testing';
 import { TINY_MODEL, submitJob, trainingRows, upload, validation, waitForEnd } from './support/jobs.js';
-import { PlatformProcess, removeHome } from './support/platform-process.js';
+import { PlatformProcess } from './support/platform-process.js';
 
 interface OpenAIError {
   error: { message: string; type: string; param: string | null; code: string | null };

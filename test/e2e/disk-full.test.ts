@@ -2,9 +2,9 @@ import { expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { tempDir, waitFor } from '@luthier/testing';
+import { removeHome, tempDir, waitFor } from '@luthier/testing';
 import { submitJob, waitForEnd } from './support/jobs.js';
-import { PlatformProcess, removeHome } from './support/platform-process.js';
+import { PlatformProcess } from './support/platform-process.js';
 import { requirement } from './support/requirement.js';
 
 const run = (program: string, ...args: string[]): boolean => spawnSync(program, args).status === 0;

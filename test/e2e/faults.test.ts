@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { unwrap } from '@luthier/api-client';
-import { tempDir, waitFor } from '@luthier/testing';
+import { removeHome, tempDir, waitFor } from '@luthier/testing';
 import {
   LONG_RUN,
   checkpointsOf,
@@ -12,7 +12,7 @@ import {
   waitForJob,
   waitForTraining,
 } from './support/jobs.js';
-import { PlatformProcess, removeHome } from './support/platform-process.js';
+import { PlatformProcess } from './support/platform-process.js';
 import { runnersIn, runtimesIn, watchRuntimes } from './support/processes.js';
 import type { RuntimeWatch } from './support/processes.js';
 

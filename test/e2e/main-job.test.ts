@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { unwrap } from '@luthier/api-client';
-import { tempDir } from '@luthier/testing';
+import { removeHome, tempDir } from '@luthier/testing';
 import { demoReport } from '../../services/cli/src/demo/demo-report.js';
 import { readStream } from './support/event-stream.js';
 import {
@@ -21,7 +21,7 @@ import {
   waitForTraining,
 } from './support/jobs.js';
 import type { Job } from './support/jobs.js';
-import { PlatformProcess, removeHome } from './support/platform-process.js';
+import { PlatformProcess } from './support/platform-process.js';
 
 const LUTHIER = fileURLToPath(new URL('../../services/cli/dist/main.js', import.meta.url));
 

@@ -2,27 +2,38 @@ import { expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import { chmod, chown, copyFile, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { findNatsServer } from '@luthier/local-servers';
-import { tempDir } from '@luthier/testing';
+import { removeHome, tempDir } from '@luthier/testing';
 import { expectWholeAndSingle, submitJob, waitForEnd } from './support/jobs.js';
-import { PlatformProcess, removeHome } from './support/platform-process.js';
+import { PROJECT, PlatformProcess } from './support/platform-process.js';
 import { requirement } from './support/requirement.js';
 
 const NOBODY = 65_534;
 const ROOT = process.getuid?.() === 0;
 /** The other tests run as ourselves; root has to become somebody ordinary first. */
-const PREFIX = ROOT ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
+const AS_ORDINARY = ROOT ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
 
-const runs = (...args: string[]): boolean => {
-  const [program = process.execPath, ...rest] = [...PREFIX, ...args];
+const runs = (prefix: readonly string[], ...args: string[]): boolean => {
+  const [program = 'true', ...rest] = [...prefix, ...args];
   return spawnSync(program, rest, { cwd: '/' }).status === 0;
 };
-const source = fileURLToPath(new URL('../../services/cli/dist/main.js', import.meta.url));
+
+/**
+ * How the ordinary user comes to the project. Where it lies below root's home, the user sees it in `place`: mounted there
+ * for this one process and its children, gone with them. Undefined where that cannot be done.
+ */
+async function wayToProject(place: string): Promise<{ prefix: readonly string[]; project: string } | undefined> {
+  if (runs(AS_ORDINARY, 'test', '-r', join(PROJECT, 'package.json'))) return { prefix: AS_ORDINARY, project: PROJECT };
+  await mkdir(place);
+  const script = 'mount -o bind,ro "$0" "$1" && shift && exec "$@"';
+  const mounted = ['unshare', '--mount', '--propagation=private', 'sh', '-c', script, PROJECT, place, ...AS_ORDINARY];
+  return runs(mounted, 'test', '-r', join(place, 'package.json')) ? { prefix: mounted, project: place } : undefined;
+}
 
 it('runs for an ordinary user, in a home that nobody else can read', async () => {
-  if (!requirement(runs('true'), 'an ordinary user (root needs setpriv to become one)')) return;
-  if (!runs('test', '-r', source)) {
+  if (!requirement(runs(AS_ORDINARY, 'true'), 'an ordinary user (root needs setpriv to become one)')) return;
+  const way = await wayToProject(join(await tempDir('e2e-project'), 'project'));
+  if (!way) {
     // A matter of where the project lies (below root's home), not of what this machine can do.
     process.stderr.write('SKIPPED: an ordinary user: this project lies in a folder that other users cannot enter\n');
     return;
@@ -36,7 +47,7 @@ it('runs for an ordinary user, in a home that nobody else can read', async () =>
   await chmod(dir, 0o700);
   const platform = await PlatformProcess.start({
     home,
-    prefix: PREFIX,
+    ...way,
     env: { HOME: home, PATH: `${join(dir, 'bin')}:${process.env['PATH'] ?? ''}` },
   });
   try {

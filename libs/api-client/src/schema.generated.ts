@@ -497,6 +497,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Nodes, GPUs, quotas and queues that runs are placed on */
+        get: operations["getCluster"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cluster/doctor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Look at everything that runs need, with a fix for what is wrong */
+        get: operations["examineCluster"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/datasets": {
         parameters: {
             query?: never;
@@ -4072,6 +4106,202 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Inventory"];
+                };
+            };
+            /** @description `auth.missing`: No API key was sent; `auth.wrong-key`: The API key is not known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Something went wrong inside */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `service.unavailable`: A part of the platform is not there */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request.timeout`: The answer took too long */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getCluster: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What there is at this moment */
+            200: {
+                headers: {
+                    /** @description Name of this request in the logs */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {string} */
+                        executor: "process" | "kubernetes";
+                        message: string;
+                        observed_at: string;
+                        namespace: string | null;
+                        nodes: {
+                            name: string;
+                            ready: boolean;
+                            schedulable: boolean;
+                            compute_major: number | null;
+                            devices: {
+                                resource: string;
+                                product: string | null;
+                                memory_mib: number | null;
+                                total: number;
+                                free: number;
+                            }[];
+                            /** @enum {string} */
+                            mig: "none" | "single" | "mixed";
+                            /** @enum {string} */
+                            sharing: "none" | "time-slicing" | "mps";
+                            taints: {
+                                key: string;
+                                value: string;
+                                effect: string;
+                            }[];
+                            cpu: {
+                                total: number;
+                                free: number;
+                            };
+                            memory_mib: {
+                                total: number;
+                                free: number;
+                            };
+                        }[];
+                        groups: {
+                            product: string;
+                            resource: string;
+                            device_memory_mib: number | null;
+                            nodes: number;
+                            total: number;
+                            free: number;
+                            largest_node: number;
+                        }[];
+                        quotas: {
+                            name: string;
+                            resource: string;
+                            hard: number;
+                            used: number;
+                        }[];
+                        queues: {
+                            name: string;
+                            cluster_queue: string;
+                            active: boolean;
+                            pending: number;
+                            admitted: number;
+                            limits: {
+                                flavor: string;
+                                resource: string;
+                                most: number | null;
+                                used: number;
+                            }[];
+                        }[] | null;
+                        watches: {
+                            name: string;
+                            connected: boolean;
+                            last_sync_age_ms: number;
+                        }[];
+                    };
+                };
+            };
+            /** @description `auth.missing`: No API key was sent; `auth.wrong-key`: The API key is not known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Something went wrong inside */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `service.unavailable`: A part of the platform is not there */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request.timeout`: The answer took too long */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    examineCluster: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The findings; `ok` is false when a check failed */
+            200: {
+                headers: {
+                    /** @description Name of this request in the logs */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {string} */
+                        executor: "process" | "kubernetes";
+                        ok: boolean;
+                        checks: {
+                            check: string;
+                            /** @enum {string} */
+                            state: "ok" | "warn" | "fail";
+                            message: string;
+                            fix: string | null;
+                        }[];
+                    };
                 };
             };
             /** @description `auth.missing`: No API key was sent; `auth.wrong-key`: The API key is not known */

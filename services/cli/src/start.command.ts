@@ -1,4 +1,3 @@
-import { startPlatform } from '@luthier/standalone';
 import type { Command } from 'commander';
 import { endSignal, untilAborted } from './end-signal.js';
 import { signInLine } from './sign-in-line.js';
@@ -11,6 +10,7 @@ export function addStartCommand(program: Command): void {
     .option('--home <folder>', 'where everything is kept (LUTHIER_HOME)')
     .option('--port <port>', 'port of dashboard and API (LUTHIER_PORT)', Number)
     .action(async (options: { home?: string; port?: number }) => {
+      const { startPlatform } = await import('@luthier/standalone'); // heavy: the client commands do without it
       const say = (line: string): void => console.log(`luthier: ${line}`);
       const signal = endSignal(() => say('ending… (again: at once)'));
       const platform = await startPlatform({ ...options, say, signal });

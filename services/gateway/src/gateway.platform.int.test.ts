@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createClient, unwrap, uploadFile } from '@luthier/api-client';
-import { getInventory, listCatalog, newId, readRunLog } from '@luthier/contracts';
+import { checkCluster, getCluster, getInventory, listCatalog, newId, readRunLog } from '@luthier/contracts';
 import { waitFor } from '@luthier/testing';
 import { ensureApiKey, secretHash } from './auth/api-key.js';
 import { KeyStore } from './auth/key.store.js';
@@ -138,6 +138,38 @@ describe('the gateway', () => {
     expect(log).toEqual({ text: 'last 9', truncated: true });
     const missing = unwrap(client.GET('/api/v1/datasets/{dataset_id}', { params: { path: { dataset_id: 'x' } } }));
     await expect(missing).rejects.toMatchObject({ status: 503, code: 'service.unavailable' });
+  });
+
+  it('shows the cluster and the findings of the doctor in snake_case', async () => {
+    const { responders } = gateway;
+    const stock = { total: 8, free: 3 };
+    const device = { resource: 'nvidia.com/gpu', product: 'NVIDIA-A10', memoryMib: 24_564, ...stock };
+    responders.answer(getCluster, () => ({
+      ...{
+        executor: 'kubernetes' as const,
+        message: 'm',
+        observedAt: 'now',
+        namespace: 'runs',
+        groups: [],
+        quotas: [],
+      },
+      ...{ queues: null, watches: [{ name: 'nodes', connected: true, lastSyncAgeMs: 5 }] },
+      nodes: [
+        {
+          ...{ name: 'gpu-1', ready: true, schedulable: true, computeMajor: 8, devices: [device], taints: [] },
+          ...{ mig: 'none' as const, sharing: 'none' as const, cpu: stock, memoryMib: stock },
+        },
+      ],
+    }));
+    const client = createClient({ baseUrl: gateway.url, apiKey: gateway.key });
+    const cluster = await unwrap(client.GET('/api/v1/cluster'));
+    expect(cluster).toMatchObject({ observed_at: 'now', watches: [{ last_sync_age_ms: 5 }] });
+    expect(cluster.nodes[0]).toMatchObject({ compute_major: 8, devices: [{ memory_mib: 24_564, free: 3 }] });
+    const failed = { check: 'quota', state: 'fail' as const, message: 'Used up.', fix: 'Raise it.' };
+    responders.answer(checkCluster, () => ({ executor: 'kubernetes' as const, ok: false, checks: [failed] }));
+    expect(await unwrap(client.GET('/api/v1/cluster/doctor'))).toEqual({
+      ...{ executor: 'kubernetes', ok: false, checks: [failed] },
+    });
   });
 
   it('tells everybody its version, and which parts answer to those who are signed in', async () => {

@@ -1,10 +1,6 @@
-import { availableParallelism } from 'node:os';
 import { baseFields, defineConfig, env } from '@luthier/service-kit';
 import type { ConfigOf } from '@luthier/service-kit';
 import { z } from 'zod';
-
-/** Leaves one core to a training run beside it: llama.cpp with all cores on a busy machine is many times slower. */
-const sparingThreads = Math.max(1, availableParallelism() - 1);
 
 export const inferenceConfigSchema = defineConfig('inference', {
   ...baseFields,
@@ -12,8 +8,8 @@ export const inferenceConfigSchema = defineConfig('inference', {
   workDir: env('LUTHIER_WORK_DIR', z.string().min(1), 'folder for files that can be made again'),
   threads: env(
     'LUTHIER_INFERENCE_THREADS',
-    z.coerce.number().int().min(1).default(sparingThreads),
-    'threads for generating answers',
+    z.coerce.number().int().min(1).optional(),
+    'threads for generating answers; not set: all cores while nothing else works on the machine, else one less',
   ),
   sequences: env(
     'LUTHIER_INFERENCE_SEQUENCES',

@@ -2,15 +2,23 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { createServer } from 'node:net';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { tempDir, waitFor } from '@luthier/testing';
+import { removeHome, tempDir, waitFor } from '@luthier/testing';
 import { startPlatform } from './index.js';
 import type { Platform } from './index.js';
 
 let platform: Platform | undefined;
+const homes: string[] = [];
 afterEach(async () => {
   await platform?.stop();
   platform = undefined;
+  for (const home of homes.splice(0)) await removeHome(home);
 });
+
+async function newHome(): Promise<string> {
+  const home = join(await tempDir('platform'), 'home');
+  homes.push(home);
+  return home;
+}
 
 const answers = (url: string): Promise<boolean> =>
   fetch(`${url}/healthz`).then(
@@ -20,7 +28,7 @@ const answers = (url: string): Promise<boolean> =>
 
 describe('the platform in one process', () => {
   it('that is asked to end while it starts stops what it has started, and says why', async () => {
-    const home = join(await tempDir('platform'), 'home');
+    const home = await newHome();
     const asked = new AbortController();
     const said: string[] = [];
     const started = startPlatform({
@@ -40,7 +48,7 @@ describe('the platform in one process', () => {
   }, 60_000);
 
   it('starts in an empty home beside a taken port, says so, survives a second stop, and starts again there', async () => {
-    const home = join(await tempDir('platform'), 'home');
+    const home = await newHome();
     const taken = createServer();
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
     const address = taken.address();

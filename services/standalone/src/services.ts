@@ -107,7 +107,7 @@ const localProfile = (config: StandaloneConfig) => ({
   device: 'cpu',
   devices: 0,
   slots: 1,
-  // On one machine the run is what the user waits for; answers take one core less (see inference).
+  // On one machine the run is what the user waits for; answers leave it a core (see inference).
   cpus: availableParallelism(),
   memoryMib: config.runMemoryMib ?? Math.floor((totalmem() / BYTES_PER_MIB) * RUN_MEMORY_SHARE),
 });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createClient } from '@luthier/api-client';
@@ -9,7 +9,8 @@ import type { LuthierClient } from '@luthier/api-client';
 import { waitFor } from '@luthier/testing';
 import { processes, serverOf } from './processes.js';
 
-const LUTHIER = fileURLToPath(new URL('../../../services/cli/dist/main.js', import.meta.url));
+export const PROJECT = fileURLToPath(new URL('../../../', import.meta.url));
+const LUTHIER = 'services/cli/dist/main.js';
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 40_000;
 
@@ -18,6 +19,8 @@ export interface StartOptions {
   port?: number;
   /** Program and arguments in front of node, e.g. setpriv. */
   prefix?: readonly string[];
+  /** Where the program sees the project. @default where it lies */
+  project?: string;
   env?: Readonly<Record<string, string>>;
 }
 
@@ -33,10 +36,15 @@ export class PlatformProcess {
     readonly said: () => string,
   ) {}
 
-  static async start({ home, port = 0, prefix = [], env = {} }: StartOptions): Promise<PlatformProcess> {
-    const command = [...prefix, process.execPath, LUTHIER, 'start', '--home', home, '--port', String(port)];
-    const [program = process.execPath, ...args] = command;
+  static async start(options: StartOptions): Promise<PlatformProcess> {
+    const { home, port = 0, prefix = [], project = PROJECT, env = {} } = options;
+    const node = process.execPath.startsWith(PROJECT)
+      ? join(project, process.execPath.slice(PROJECT.length))
+      : process.execPath;
+    const command = [...prefix, node, join(project, LUTHIER), 'start', '--home', home, '--port', String(port)];
+    const [program = node, ...args] = command;
     const child = spawn(program, args, {
+      cwd: '/', // ours may be one that another user cannot enter
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'], LUTHIER_LOG_LEVEL: 'info', ...env },
     });
@@ -113,13 +121,4 @@ async function endLeftOvers(home: string): Promise<string[]> {
   const left = (await inHome()).filter(({ pid }) => pid !== process.pid);
   for (const { pid } of left) process.kill(pid, 'SIGKILL');
   return left.map(({ command }) => command.slice(0, 120));
-}
-
-/** Removes a home and, where the database had to lie elsewhere (as root, in a home others cannot enter), that too. */
-export async function removeHome(home: string): Promise<void> {
-  const place = await readFile(join(home, 'postgres', 'database-place'), 'utf8').catch(() => '');
-  if (/^[0-9a-f-]{36}$/.test(place)) {
-    await rm(join('/var/lib/luthier', place), { recursive: true, force: true });
-  }
-  await rm(home, { recursive: true, force: true });
 }

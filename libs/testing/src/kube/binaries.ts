@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -14,6 +14,10 @@ const BUILD_TIMEOUT_MS = 60 * 60_000;
 interface GoPrograms {
   module: 'kube' | 'kueue';
   programs: readonly string[];
+  /** Where programs come from that are not of the module itself. */
+  packages?: Readonly<Record<string, string>>;
+  /** Files of another module that are kept beside the programs, in a folder `crds`. */
+  crds?: { module: string; folder: string };
   /** Arguments of the linker besides -s -w: what the programs say about their version. */
   link: string;
   /** 19 for what nobody waits for. */
@@ -34,6 +38,8 @@ const KUBERNETES: GoPrograms = {
 const KUEUE: GoPrograms = {
   module: 'kueue',
   programs: ['kueue'],
+  packages: { kueue: 'sigs.k8s.io/kueue/cmd/kueue' },
+  crds: { module: 'sigs.k8s.io/kueue', folder: 'config/components/crd/bases' },
   link: '',
   niceness: 19,
   cost: 'about 12 minutes on two cores at the lowest priority',
@@ -50,7 +56,7 @@ interface EnsureOptions {
 /** The folder with etcd, kube-apiserver, kube-controller-manager and kube-scheduler; built from source once. */
 export const ensureKubernetes = (options?: EnsureOptions): Promise<Programs> => ensurePrograms(KUBERNETES, options);
 
-/** The folder with kueue, built from source once, and the folder of its CRDs. */
+/** The folder with kueue, built from source once, and its custom resources in the folder `crds`. */
 export const ensureKueue = (options?: EnsureOptions): Promise<Programs> => ensurePrograms(KUEUE, options);
 
 /**
@@ -75,6 +81,7 @@ async function ensurePrograms(wanted: GoPrograms, options: EnsureOptions = {}): 
     const draft = await mkdtemp(join(root, '.building-'));
     try {
       for (const program of wanted.programs) await buildProgram(wanted, source, program, draft, log);
+      if (wanted.crds) await copyCrds(wanted.crds, source, join(draft, 'crds'));
       await rename(draft, dir);
     } finally {
       await rm(draft, { recursive: true, force: true });
@@ -84,7 +91,7 @@ async function ensurePrograms(wanted: GoPrograms, options: EnsureOptions = {}): 
 }
 
 async function buildProgram(
-  { link, niceness }: GoPrograms,
+  { link, niceness, packages }: GoPrograms,
   source: string,
   program: string,
   into: string,
@@ -93,9 +100,20 @@ async function buildProgram(
   const started = Date.now();
   const file = join(into, program);
   const args = ['build', '-p', '2', '-trimpath', '-buildvcs=false', '-ldflags', `-s -w ${link}`.trim()];
-  await nice(niceness, 'go', [...args, '-o', file, `./cmd/${program}`], source);
+  await nice(niceness, 'go', [...args, '-o', file, packages?.[program] ?? `./cmd/${program}`], source);
   const { size } = await stat(file);
   log(`luthier: ${program}: ${(size / 1e6).toFixed(0)} MB in ${((Date.now() - started) / 1000).toFixed(0)} s`);
+}
+
+async function copyCrds(
+  { module, folder }: { module: string; folder: string },
+  source: string,
+  into: string,
+): Promise<void> {
+  const { stdout } = await run('go', ['list', '-m', '-f', '{{.Dir}}', module], { cwd: source, timeout: 60_000 });
+  await mkdir(into);
+  for (const file of await readdir(join(stdout.trim(), folder)))
+    await writeFile(join(into, file), await readFile(join(stdout.trim(), folder, file)));
 }
 
 /** A build must not take the machine from whoever works at it. What it prints is passed on: it says what is fetched. */

@@ -22,6 +22,8 @@ import {
 import type { ControlPlaneSettings, Files } from './control-plane-servers.js';
 import { FakeKubelet } from './fake-kubelet/fake-kubelet.js';
 import type { FakeKubeletOptions } from './fake-kubelet/fake-kubelet.js';
+import { startKueue } from './kueue.js';
+import type { Kueue } from './kueue.js';
 import { KubeApi, ifFound } from './kube-api.js';
 import type { KubeObject } from './objects.js';
 
@@ -61,6 +63,8 @@ export interface ControlPlane {
   startApiServer(): Promise<void>;
   /** Fake kubelets that end with `stop()` and whose logs can be read. */
   startKubelet(options: Omit<FakeKubeletOptions, 'api' | 'certificate' | 'dir'>): Promise<FakeKubelet>;
+  /** Kueue on this cluster, until `stop()`; ask `canRunKueue()` first. Takes Jobs that are created suspended. */
+  startKueue(): Promise<Kueue>;
   /** Removes the namespaces made here and ends the kubelets. The servers stay for the next test file of this process and end with it. */
   stop(): Promise<void>;
 }
@@ -171,7 +175,7 @@ async function connect(shared: Shared): Promise<ControlPlane> {
   const api = new KubeApi(server, ADMIN_TOKEN, await readFile(caFile, 'utf8'));
   const namespaces: string[] = [];
   const volumes: string[] = [];
-  const kubelets: FakeKubelet[] = [];
+  const started: { stop(): Promise<void> }[] = [];
   const note = async (): Promise<Shared> =>
     JSON.parse(await readFile(join(files.dir, 'shared.json'), 'utf8')) as Shared;
   const stopApiServer = async (): Promise<void> => endProcess((await note()).servers['kube-apiserver'], 'SIGKILL', 0);
@@ -227,8 +231,14 @@ async function connect(shared: Shared): Promise<ControlPlane> {
         key: await readFile(kubeletKeyFileOf(files), 'utf8'),
       };
       const kubelet = await FakeKubelet.start({ ...options, api, certificate, dir: await tempDir('pods') });
-      kubelets.push(kubelet);
+      started.push(kubelet);
       return kubelet;
+    },
+    startKueue: async () => {
+      const keyFile = kubeletKeyFileOf(files);
+      const kueue = await startKueue(api, { kubeconfig: join(files.dir, 'admin.kubeconfig'), certFile: caFile, keyFile });
+      started.push(kueue);
+      return kueue;
     },
     stop: async () => {
       await restartApiServer();
@@ -241,7 +251,7 @@ async function connect(shared: Shared): Promise<ControlPlane> {
         await api.delete(`/api/v1/namespaces/${namespace}/pods${at}`);
       }
       for (const volume of volumes.splice(0)) await api.delete(`/api/v1/persistentvolumes/${volume}`);
-      for (const kubelet of kubelets.splice(0)) await kubelet.stop();
+      for (const one of started.splice(0)) await one.stop();
       api.close();
     },
   };

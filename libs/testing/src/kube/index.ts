@@ -1,3 +1,25 @@
+/**
+ * Kubernetes for tests: a real control plane, and fake kubelets that play pods or run their commands.
+ *
+ * ```ts
+ * const withCluster = (await canRunKubernetes()) ? describe : describe.skip; // builds the programs once, 7 minutes
+ * const cluster = await startControlPlane(); // in beforeAll; 6 s, then shared by the test files of this process
+ * const namespace = await cluster.createNamespace(); // a namespace a file; cluster.api calls as administrator
+ * const kubelet = await cluster.startKubelet({
+ *   nodes: [{ name: 'gpu-1' }, { name: 'cpu-1', gpus: 0 }], // eight H100 unless told otherwise; amd, mig, sharing
+ *   fateOf: (pod) => ({ type: 'process' }), // or run, end (exitCode, reason, message, ...evicted()), wait (reason)
+ *   hosts: { 'trainer.luthier.svc': '127.0.0.1' }, // names from outside; images, hostPaths, claims: more tables
+ * });
+ * await cluster.createVolumeClaim({ namespace, name: 'artifacts', folder }); // a claim that is this folder
+ * const token = await cluster.serviceAccountToken(namespace, 'trainer'); // real RBAC; or tokenFor(user, groups)
+ * await cluster.apply(yamlOrObject); await cluster.stopApiServer(); await cluster.startApiServer();
+ * await cluster.forgetHistory(); // whoever watches gets 410
+ * kubelet.silence('gpu-1'); await kubelet.restore('gpu-1'); await kubelet.end(pod, evicted());
+ * await cluster.stop(); // in afterAll: namespaces and kubelets go, servers stay for the next file
+ * ```
+ *
+ * What the fake kubelet changes about a pod: docs/reference/fake-kubelet.md.
+ */
 export { startControlPlane } from './control-plane.js';
 export type { ControlPlane, ControlPlaneOptions } from './control-plane.js';
 export { FakeKubelet } from './fake-kubelet/fake-kubelet.js';
@@ -6,11 +28,11 @@ export type { FakeNode } from './fake-kubelet/fake-node.js';
 export { disruption, evicted } from './fake-kubelet/fate.js';
 export type { Fate, ScriptedEnd } from './fake-kubelet/fate.js';
 export type { LocalImage } from './fake-kubelet/image-table.js';
-export { whyNoNamespaces } from './fake-kubelet/mount-namespace.js';
 export { ADDED_VARIABLES, NOT_DONE, SUBSTITUTIONS } from './fake-kubelet/substitutions.js';
 export type { KubeObject, Pod } from './objects.js';
 export { FakeApiServer } from './fake-api/fake-api-server.js';
 export type { FakeApiOptions } from './fake-api/fake-api-server.js';
 export type { Fault, FaultRule, SeenRequest } from './fake-api/faults.js';
 export type { FakeKind, StoredObject } from './fake-api/store.js';
-export { canRunKubernetes } from './requirement.js';
+export { canRunKubernetes, canRunKueue, canRunPodProcesses } from './requirement.js';
+export type { Kueue } from './kueue.js';

@@ -1,50 +1,16 @@
 import { openAsBlob } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { basename, join } from 'node:path';
-import { createClient, toApiError, uploadFile } from '@luthier/api-client';
-import { Option } from 'commander';
+import { basename } from 'node:path';
+import { createClient, uploadFile } from '@luthier/api-client';
 import type { Command } from 'commander';
-import { readCliEnvironment } from '../cli.config.js';
-
-interface Target {
-  url: string;
-  key?: string;
-}
-
-/** The key given, or that of the installation on this machine. */
-async function keyOf({ key }: Target): Promise<string> {
-  if (key !== undefined) return key;
-  const home = readCliEnvironment().home ?? join(homedir(), '.luthier');
-  return (await readFile(join(home, 'api-key'), 'utf8')).trim();
-}
+import { addClusterCommand } from './cluster.command.js';
+import { call, keyOf, withTarget } from './target.js';
+import type { Target } from './target.js';
 
 const print = (value: unknown): void => console.log(JSON.stringify(value, null, 2));
 
-async function call(target: Target, method: string, path: string, body?: string): Promise<unknown> {
-  const response = await fetch(new URL(path, target.url), {
-    method,
-    headers: {
-      Authorization: `Bearer ${await keyOf(target)}`,
-      ...(body !== undefined && { 'Content-Type': 'application/json' }),
-    },
-    ...(body !== undefined && { body }),
-    signal: AbortSignal.timeout(300_000),
-  });
-  const text = await response.text();
-  const json: unknown = text === '' ? null : JSON.parse(text);
-  if (!response.ok) throw toApiError(response, json);
-  return json;
-}
-
 /** A client for every public operation: `luthier api`, and short forms for the common ones. */
 export function addApiCommands(program: Command): void {
-  const environment = readCliEnvironment();
-  const withTarget = (command: Command): Command =>
-    command
-      .addOption(new Option('--url <url>', 'address of the platform (LUTHIER_URL)').default(environment.url))
-      .addOption(new Option('--key <key>', 'API key (LUTHIER_API_KEY)').default(environment.apiKey));
-
   withTarget(program.command('api <method> <path>'))
     .description('call any public route, e.g. luthier api GET /v1/models')
     .option('--data <json>', 'body, or @file')
@@ -75,4 +41,5 @@ export function addApiCommands(program: Command): void {
     .action(async (job: string, options: Target) =>
       print(await call(options, 'POST', `/v1/fine_tuning/jobs/${encodeURIComponent(job)}/cancel`)),
     );
+  addClusterCommand(program);
 }

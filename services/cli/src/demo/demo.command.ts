@@ -1,5 +1,4 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { startPlatform, watchPeakPss } from '@luthier/standalone';
 import type { Platform } from '@luthier/standalone';
 import { Option } from 'commander';
 import type { Command } from 'commander';
@@ -39,6 +38,7 @@ export function addDemoCommand(program: Command): void {
 }
 
 async function demo(options: DemoOptions): Promise<void> {
+  const { startPlatform, watchPeakPss } = await import('@luthier/standalone');
   const stages = new Stages(process.stdout);
   const startedMs = performance.now();
   const memory = watchPeakPss();

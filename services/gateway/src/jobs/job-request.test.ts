@@ -10,7 +10,23 @@ describe('the public body of a job', () => {
     const request = requestOf({});
     expect(planJob.request.parse(request)).toEqual(request);
     expect(request).toMatchObject({ hyperparameters: {}, tuning: null, mix: null, metadata: {}, autoFix: false });
+    expect(request).toMatchObject({ resources: null, queue: null });
   });
+
+  it('leaves open what resources do not say, and refuses what makes no sense on a CPU', () => {
+    expect(requestOf({ resources: {} }).resources).toEqual({ nodes: 1, devicesPerNode: null, deviceType: null });
+    expect(requestOf({ resources: { devices_per_node: 0 } }).resources).toMatchObject({ devicesPerNode: 0 });
+    const refused = (resources: object) => () => requestOf({ resources });
+    expect(refused({ nodes: 2, devices_per_node: 0 })).toThrow(/resources\.nodes/);
+    expect(refused({ device_type: 'H100', devices_per_node: 0 })).toThrow(/resources\.device_type/);
+  });
+
+  it.each([
+    [{ resources: { nodes: 0 } }],
+    [{ resources: { devices_per_node: -1 } }],
+    [{ resources: { gpus: 1 } }],
+    [{ queue: 'Not A Queue' }],
+  ])('refuses %j', (body) => expect(() => requestOf(body)).toThrow());
 
   it('carries every field over', () => {
     const general_file = newId('file');
@@ -36,6 +52,8 @@ describe('the public body of a job', () => {
       mix: { file_id: general_file, share: 0.1 },
       cutoff_length: 128,
       auto_fix: true,
+      resources: { nodes: 2, devices_per_node: 8, device_type: 'H100' },
+      queue: 'team-a',
     });
     expect(planJob.request.parse(request)).toEqual({
       model: 'm',
@@ -50,6 +68,8 @@ describe('the public body of a job', () => {
       mix: { fileId: general_file, share: 0.1 },
       cutoffLength: 128,
       autoFix: true,
+      resources: { nodes: 2, devicesPerNode: 8, deviceType: 'H100' },
+      queue: 'team-a',
       hyperparameters: {
         epochs: 2,
         globalBatch: 4,

@@ -5,6 +5,7 @@ import type { HttpCreateJob, RequestOf, planJob } from '@luthier/contracts';
 export type NewJobRequest = RequestOf<typeof planJob>;
 
 type HttpTuning = NonNullable<HttpCreateJob['tuning']>;
+type HttpResources = NonNullable<HttpCreateJob['resources']>;
 type HttpHyperparameters = NonNullable<HttpCreateJob['hyperparameters']>;
 
 const fileId = idOf('file');
@@ -57,6 +58,16 @@ function toTuning(given: HttpTuning): NonNullable<NewJobRequest['tuning']> {
   return type === 'lora' ? { type, ...lora } : { type, ...lora, bits: given.bits ?? 4 };
 }
 
+function toResources(given: HttpResources): NonNullable<NewJobRequest['resources']> {
+  const { nodes = 1, devices_per_node: devicesPerNode = null, device_type: deviceType = null } = given;
+  const onCpu = devicesPerNode === 0;
+  if (onCpu && (nodes > 1 || deviceType !== null)) {
+    const param = nodes > 1 ? 'resources.nodes' : 'resources.device_type';
+    throw new AppError('request.invalid', `${param}: devices_per_node 0 means the CPU of one node`, { param });
+  }
+  return { nodes, devicesPerNode, deviceType };
+}
+
 /**
  * The public body as the request that training knows.
  * @throws AppError `request.unsupported` (a method that is not there), `request.invalid`, `file.not-found`.
@@ -83,6 +94,8 @@ export function toJobRequest(body: HttpCreateJob): NewJobRequest {
     hyperparameters: toHyperparameters({ ...body.hyperparameters, ...body.method?.supervised?.hyperparameters }),
     cutoffLength: body.cutoff_length ?? null,
     autoFix: body.auto_fix ?? false,
+    resources: body.resources ? toResources(body.resources) : null,
+    queue: body.queue ?? null,
   };
 }
 

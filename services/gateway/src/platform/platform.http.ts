@@ -1,4 +1,4 @@
-import { getDataset, getInventory, listDatasets, listEvaluations } from '@luthier/contracts';
+import { checkCluster, getCluster, getDataset, getInventory, listDatasets, listEvaluations } from '@luthier/contracts';
 import type { MessageBus } from '@luthier/messaging';
 import type { Authenticator } from '../auth/authenticator.js';
 import { bindRoute } from '../http/route.js';
@@ -18,6 +18,8 @@ export function platformBindings(bus: MessageBus, authenticator: Authenticator):
     }),
     bindRoute(routes.openApiRoute, async () => document),
     bindRoute(routes.inventoryRoute, ({ requestId }) => bus.request(getInventory, {}, { requestId })),
+    bindRoute(routes.clusterRoute, ({ requestId }) => bus.request(getCluster, {}, { requestId })),
+    bindRoute(routes.clusterDoctorRoute, ({ requestId }) => bus.request(checkCluster, {}, { requestId })),
     bindRoute(routes.listDatasetsRoute, ({ query, requestId }) => bus.request(listDatasets, query, { requestId })),
     bindRoute(routes.getDatasetRoute, ({ params, requestId }) =>
       bus.request(getDataset, { datasetId: params.dataset_id }, { requestId }),

@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import { datasetRecord, evaluationRecord, inventory, page, pageQuery } from '@luthier/contracts';
+import {
+  clusterReport,
+  datasetRecord,
+  doctorReport,
+  evaluationRecord,
+  inventory,
+  page,
+  pageQuery,
+} from '@luthier/contracts';
 import { defineRoute } from '../http/route.js';
 
 export const statusRoute = defineRoute({
@@ -36,6 +44,22 @@ export const inventoryRoute = defineRoute({
   summary: 'What runs can be placed on, right now',
   answer: { status: 200, description: 'Profiles', schema: inventory },
 });
+export const clusterRoute = defineRoute({
+  id: 'getCluster',
+  method: 'GET',
+  path: '/api/v1/cluster',
+  tag: 'Platform',
+  summary: 'Nodes, GPUs, quotas and queues that runs are placed on',
+  answer: { status: 200, description: 'What there is at this moment', schema: clusterReport },
+});
+export const clusterDoctorRoute = defineRoute({
+  id: 'examineCluster',
+  method: 'GET',
+  path: '/api/v1/cluster/doctor',
+  tag: 'Platform',
+  summary: 'Look at everything that runs need, with a fix for what is wrong',
+  answer: { status: 200, description: 'The findings; `ok` is false when a check failed', schema: doctorReport },
+});
 export const listDatasetsRoute = defineRoute({
   id: 'listDatasets',
   method: 'GET',
@@ -69,6 +93,8 @@ export const PLATFORM_ROUTES = [
   statusRoute,
   openApiRoute,
   inventoryRoute,
+  clusterRoute,
+  clusterDoctorRoute,
   listDatasetsRoute,
   getDatasetRoute,
   listEvaluationsRoute,

@@ -1,6 +1,7 @@
 import { AppError } from '@luthier/contracts';
 import { InsufficientMemoryError, LlamaLogLevel, getLlama } from 'node-llama-cpp';
 import type { Llama, LlamaContext, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
+import { ThreadAllowance } from './thread-allowance.js';
 
 /** Files of one model as llama.cpp reads them. */
 export interface GgufModel {
@@ -30,9 +31,11 @@ interface OpenContext {
 }
 
 const CONTEXT_STEP = 256;
+const LOOK_EVERY_MS = 1_000;
 
 export interface LlamaEngineOptions {
-  threads: number;
+  /** Undefined: all cores while nothing else works on this machine, else one less. */
+  threads?: number | undefined;
   /** Prompts continued at the same time, at most. */
   sequences: number;
   /** Tokens that all sequences of a context keep together; one sequence may exceed it if its prompt does. */
@@ -48,8 +51,12 @@ export class LlamaEngine {
   private model: { path: string; handle: LlamaModel } | undefined;
   private readonly contexts = new Map<string, OpenContext>();
   private readonly interrupted = new AbortController();
+  private readonly allowance: ThreadAllowance;
+  private looking: NodeJS.Timeout | undefined;
 
-  constructor(private readonly options: LlamaEngineOptions) {}
+  constructor(private readonly options: LlamaEngineOptions) {
+    this.allowance = new ThreadAllowance();
+  }
 
   /** Whether weights are in memory. */
   get isLoaded(): boolean {
@@ -89,6 +96,8 @@ export class LlamaEngine {
   async unload(): Promise<void> {
     const contexts = [...this.contexts.values()];
     const model = this.model;
+    clearInterval(this.looking);
+    this.looking = undefined;
     this.contexts.clear();
     this.model = undefined;
     for (const { context } of contexts) await context.dispose();
@@ -145,19 +154,41 @@ export class LlamaEngine {
     this.contexts.delete(key);
     await open?.context.dispose();
     await this.dropOtherAdapters(key);
+    base.llama.maxThreads = this.threadsMost; // what a context may ever use is bounded by what is allowed when it is made
     const context = await base
       .createContext({
         sequences: wanted.sequences,
         contextSize: wanted.tokensPerSequence,
-        threads: this.options.threads,
+        threads: this.threadsMost,
         ...(model.adapterPath !== undefined && { lora: { adapters: [{ filePath: model.adapterPath, scale: 1 }] } }),
       })
       .catch((cause: unknown) => {
         throw asAppError(cause, 'llama.cpp could not open the model for answers.');
-      });
+      })
+      .finally(() => this.limitThreads());
     const made = { context, ...wanted };
     this.contexts.set(key, made);
     return made;
+  }
+
+  private get threadsMost(): number {
+    return this.options.threads ?? this.allowance.most;
+  }
+
+  /** Also while answers are generated: every batch asks anew how many threads it may use. */
+  private limitThreads(): void {
+    if (this.llama) this.llama.maxThreads = this.options.threads ?? this.allowance.threads;
+  }
+
+  private watchMachine(): void {
+    if (this.options.threads !== undefined || this.looking) return;
+    this.allowance.forget();
+    this.looking = setInterval(() => {
+      this.allowance.look();
+      this.limitThreads();
+    }, LOOK_EVERY_MS);
+    this.looking.unref();
+    this.limitThreads();
   }
 
   /** As many sequences as prompts ask for, fewer when they are long: the memory of a context stays bounded. */
@@ -186,8 +217,9 @@ export class LlamaEngine {
       build: 'never',
       skipDownload: true,
       logLevel: LlamaLogLevel.error,
-      maxThreads: this.options.threads,
+      maxThreads: this.threadsMost,
     });
+    this.watchMachine();
     const handle = await this.llama.loadModel({ modelPath: path, gpuLayers: 0 }).catch((cause: unknown) => {
       throw asAppError(cause, 'llama.cpp could not load the model.');
     });

@@ -27,7 +27,7 @@ let refusal: Promise<string | undefined> | undefined;
 
 /** Why this machine does not let tests make mount namespaces; undefined when it does. */
 export const whyNoNamespaces = (): Promise<string | undefined> =>
-  (refusal ??= run('unshare', [...NEW, 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { env: TOOLS, timeout: 10_000 }).then(
+  (refusal ??= run('unshare', [...NEW, 'mount', '-t', 'tmpfs', 'tmpfs', '/tmp'], { env: TOOLS, timeout: 10_000 }).then(
     () => undefined,
     (cause: unknown) =>
       `the right to make mount namespaces (${cause instanceof Error ? cause.message.trim() : String(cause)})`,
@@ -54,7 +54,7 @@ export class MountNamespace {
     const steps = [
       'set -e',
       ...mountPlan(root, mounts),
-      'echo "$2" > /proc/sys/kernel/hostname',
+      'hostname "$2" 2>/dev/null || echo "$2" > /proc/sys/kernel/hostname',
       `exec chroot ${root} /bin/sh -c '${wait}' sh "$1"`,
     ];
     await writeFile(script, `${steps.join('\n')}\n`);

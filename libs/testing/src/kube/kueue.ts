@@ -1,0 +1,98 @@
+import { copyFile, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { freePort } from '@luthier/local-servers';
+import { tempDir } from '../temp-dir.js';
+import { waitFor } from '../wait-for.js';
+import { ensureKueue } from './binaries.js';
+import { MountNamespace } from './fake-kubelet/mount-namespace.js';
+import { ProcessContainer } from './fake-kubelet/process-container.js';
+import type { KubeApi } from './kube-api.js';
+import type { KubeObject } from './objects.js';
+
+/** Fixed in the program. */
+const METRICS_CERTIFICATES = '/etc/kueue/metrics/certs';
+
+export interface Kueue {
+  /** What it has logged, for messages. */
+  log(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Kueue 0.19 with its custom resources, for Jobs only and without webhooks: Jobs have to be created suspended. It ends
+ * with this process.
+ * @throws Error when it was not built.
+ */
+export async function startKueue(
+  api: KubeApi,
+  options: { kubeconfig: string; certFile: string; keyFile: string },
+): Promise<Kueue> {
+  const programs = await ensureKueue({ build: false });
+  if (programs.dir === undefined) throw new Error(`Kueue needs ${programs.missing}`);
+  await applyDefinitions(api, join(programs.dir, 'crds'));
+  const dir = await tempDir('kueue');
+  const certificates = join(dir, 'certificates');
+  await mkdir(certificates);
+  await copyFile(options.certFile, join(certificates, 'tls.crt'));
+  await copyFile(options.keyFile, join(certificates, 'tls.key'));
+  const healthPort = await freePort();
+  const config = join(dir, 'config.yaml');
+  await writeFile(config, JSON.stringify(configuration(certificates, healthPort, await freePort())));
+  const namespace = await MountNamespace.create(join(dir, 'place'), {
+    hostname: 'kueue',
+    workingDir: '/',
+    mounts: [{ at: METRICS_CERTIFICATES, from: certificates }],
+  });
+  const running = new ProcessContainer({
+    namespace,
+    command: [join(programs.dir, 'kueue'), `--config=${config}`, '--feature-gates=VisibilityOnDemand=false'],
+    environment: { KUBECONFIG: options.kubeconfig, PATH: '/usr/bin:/bin' },
+    messageFile: join(dir, 'none'),
+    messageFromLog: true,
+  });
+  const log = (): Promise<string> => Promise.resolve(running.log.tail());
+  await untilReady(running, healthPort);
+  return {
+    log,
+    stop: async () => {
+      running.kill();
+      await running.ended;
+    },
+  };
+}
+
+const configuration = (certDir: string, healthPort: number, webhookPort: number): object => ({
+  apiVersion: 'config.kueue.x-k8s.io/v1beta2',
+  kind: 'Configuration',
+  health: { healthProbeBindAddress: `127.0.0.1:${healthPort}` },
+  metrics: { bindAddress: '0' },
+  webhook: { host: '127.0.0.1', port: webhookPort, certDir },
+  leaderElection: { leaderElect: false },
+  internalCertManagement: { enable: false },
+  integrations: { frameworks: ['batch/job'] },
+});
+
+/** Of its CRDs, and waits until the API server serves them. */
+async function applyDefinitions(api: KubeApi, folder: string): Promise<void> {
+  type Definition = KubeObject & { status?: { conditions?: { type: string; status: string }[] } };
+  const names: string[] = [];
+  for (const file of await readdir(folder)) {
+    const applied = await api.apply(parse(await readFile(join(folder, file), 'utf8')) as Definition);
+    names.push(applied.metadata?.name ?? '');
+  }
+  const served = async (name: string): Promise<boolean> => {
+    const found = await api.get<Definition>(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`);
+    return found.status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True') === true;
+  };
+  for (const name of names) await waitFor(() => served(name), { timeoutMs: 30_000, what: `${name} to be served` });
+}
+
+async function untilReady(running: ProcessContainer, port: number): Promise<void> {
+  let ended = false;
+  void running.ended.then(() => (ended = true));
+  const answers = async (): Promise<boolean> =>
+    ended || (await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok;
+  await waitFor(answers, { timeoutMs: 60_000, intervalMs: 50, what: 'Kueue to be ready' });
+  if (ended) throw new Error(`Kueue ended:\n${running.log.tail()}`);
+}
