@@ -183,7 +183,7 @@ export const ERRORS = {
     500,
     'server_error',
     'The device ran out of memory',
-    'Use a smaller batch, shorter rows, a smaller rank or a smaller model.',
+    'Retry with the change that the job proposes: shorter rows, a smaller batch, a smaller rank or a smaller model.',
   ),
   'host.out-of-memory': row(
     500,

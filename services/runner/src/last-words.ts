@@ -6,7 +6,7 @@ const MAX_BYTES = 4_096;
 const MAX_TEXT = 1_000;
 
 /** What the cluster keeps of a container that has ended: code, message, hint and step, as JSON. */
-export function lastWordsOf({ code, message, hint, step }: RunOutcome): string {
+function lastWordsOf({ code, message, hint, step }: RunOutcome): string {
   const cut = (text: string): string => [...text].slice(0, MAX_TEXT).join('');
   const words = { ...(code !== undefined && { code }), message: cut(message), step };
   const whole = JSON.stringify({ ...words, ...(hint !== undefined && { hint: cut(hint) }) });

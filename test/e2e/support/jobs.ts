@@ -81,7 +81,7 @@ export async function submitJob(client: LuthierClient, wish: JobWish): Promise<J
 export const jobOf = (client: LuthierClient, jobId: string): Promise<Job> =>
   unwrap(client.GET('/api/v1/jobs/{job_id}', { params: { path: { job_id: jobId } } }));
 
-export const hasEnded = ({ status }: Job): boolean => ['succeeded', 'failed', 'cancelled'].includes(status);
+const hasEnded = ({ status }: Job): boolean => ['succeeded', 'failed', 'cancelled'].includes(status);
 
 /** A platform that is being restarted answers nothing for a moment: that counts as "not yet". */
 export async function waitForJob(
@@ -129,7 +129,7 @@ export async function checkpointsOf(client: LuthierClient, jobId: string): Promi
 }
 
 /** The whole curve, page by page. */
-export async function metricsOf(client: LuthierClient, jobId: string): Promise<Schemas['MetricPoint'][]> {
+async function metricsOf(client: LuthierClient, jobId: string): Promise<Schemas['MetricPoint'][]> {
   const points: Schemas['MetricPoint'][] = [];
   for (let afterStep = -1; ;) {
     const page = await unwrap(

@@ -70,7 +70,8 @@ export interface ControlPlane {
 }
 
 const PROGRAMS = ['user-tokens', 'etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const;
-export type ProgramName = (typeof PROGRAMS)[number];
+const CLIENTS = ['kube-controller-manager', 'kube-scheduler'] as const;
+type ProgramName = (typeof PROGRAMS)[number];
 
 /** What the first test file leaves for the next one. */
 interface Shared {
@@ -159,12 +160,22 @@ async function writeCredentials(dir: string): Promise<void> {
   await writeFile(join(dir, 'tokens.csv'), `${ADMIN_TOKEN},admin,admin,"system:masters"\n`, { mode: 0o600 });
 }
 
-/** A test may have ended between stopping the API server and starting it. */
+/**
+ * A test may have ended between stopping the API server and starting it. Its clients here are started anew with it: after
+ * some outages they wait for up to a minute before they ask again, and tests would wait with them.
+ */
 async function ensureApiServer(shared: Shared): Promise<void> {
   if (await isAlive(shared.servers['kube-apiserver'])) return;
+  for (const name of CLIENTS) await endProcess(shared.servers[name], 'SIGKILL', 0);
   const started: ServerProcess = await startApiServer(shared.files, shared.ports);
   if (started.port !== shared.ports['kube-apiserver']) throw new Error('the port of the API server was taken');
   shared.servers['kube-apiserver'] = started.identity;
+  const [controllers, scheduler] = await Promise.all([
+    startControllerManager(shared.files),
+    startScheduler(shared.files),
+  ]);
+  shared.servers['kube-controller-manager'] = controllers.identity;
+  shared.servers['kube-scheduler'] = scheduler.identity;
   await writeNote(shared);
 }
 
@@ -236,7 +247,11 @@ async function connect(shared: Shared): Promise<ControlPlane> {
     },
     startKueue: async () => {
       const keyFile = kubeletKeyFileOf(files);
-      const kueue = await startKueue(api, { kubeconfig: join(files.dir, 'admin.kubeconfig'), certFile: caFile, keyFile });
+      const kueue = await startKueue(api, {
+        kubeconfig: join(files.dir, 'admin.kubeconfig'),
+        certFile: caFile,
+        keyFile,
+      });
       started.push(kueue);
       return kueue;
     },

@@ -1,6 +1,6 @@
 /** Kubernetes objects as JSON, as far as the test tools look at them; all else passes through. */
 
-export interface ObjectMeta {
+interface ObjectMeta {
   name?: string;
   namespace?: string;
   uid?: string;
@@ -104,7 +104,7 @@ export interface Volume {
   projected?: { sources?: VolumeProjection[]; defaultMode?: number };
 }
 
-export interface PodSpec {
+interface PodSpec {
   nodeName?: string;
   hostname?: string;
   subdomain?: string;

@@ -67,7 +67,9 @@ describe('luthier cluster', () => {
     const program = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
     addClusterCommand(program);
     await program.parseAsync(['cluster', ...args, '--url', url, '--key', 'k'], { from: 'user' });
-    return said.mock.calls.map(([text]) => String(text)).join('\n');
+    const text = said.mock.calls.map(([line]) => String(line)).join('\n');
+    said.mockRestore();
+    return text;
   }
 
   it('shows devices, nodes, quotas, queues and lost watches as tables', async () => {

@@ -231,4 +231,4 @@ function requireWritable(uri: string, { runId, attempt, incarnation }: Incarnati
 }
 
 /** The first node's is the run's own; the others' lie beside it. */
-export const outcomeNameOf = (node: number): string => (node === 0 ? 'outcome.json' : `outcome.${node}.json`);
+const outcomeNameOf = (node: number): string => (node === 0 ? 'outcome.json' : `outcome.${node}.json`);

@@ -94,7 +94,7 @@ const leavingObject = (pods: readonly V1Pod[]): LiveObject => ({
   lookAgainInMs: 5_000,
 });
 
-export const uidOf = ({ metadata }: V1Pod): string => metadata?.uid ?? '';
+const uidOf = ({ metadata }: V1Pod): string => metadata?.uid ?? '';
 
 export const hasEnded = ({ status }: V1Pod): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed';
 

@@ -36,7 +36,7 @@ export type Fate =
   /** It never runs: `ErrImagePull`, `ImagePullBackOff`, `InvalidImageName`, `CreateContainerConfigError`, ... */
   | { type: 'wait'; reason: string; message?: string };
 
-export interface ProcessFate {
+interface ProcessFate {
   type: 'process';
 }
 export type ScriptedFate = Exclude<Fate, ProcessFate>;

@@ -3,7 +3,7 @@ import type { KubeClient } from '@luthier/kube';
 import { fail, ok } from './findings.js';
 import type { Permission } from './role.js';
 
-export const ROLE_FILE = 'charts/luthier/files/trainer-role.yaml';
+const ROLE_FILE = 'charts/luthier/files/trainer-role.yaml';
 const CHECK = 'permissions';
 const AT_ONCE = 8;
 /** Groups of systems that a cluster need not have. */

@@ -24,7 +24,7 @@ const shape = (nodes: number, devices: number): string =>
   nodes === 1 ? gpus(devices) : `${nodes} nodes x ${gpus(devices)}`;
 
 /** "A10 (24 GB) x4, H100-80GB-HBM3 (80 GB) x8". */
-export function availableDevices({ groups }: ClusterSnapshot): string {
+function availableDevices({ groups }: ClusterSnapshot): string {
   const names = groups
     .filter(({ total }) => total > 0)
     .map(({ product, deviceMemoryMib, total }) => {

@@ -38,7 +38,7 @@ const productsOf = (
         .filter((product) => products.length === 0 || products.includes(product));
 
 /** Undefined: nothing in the cluster rules the run out for ever. */
-export function whyNever(request: FitRequest, snapshot: ClusterSnapshot): Obstacle | undefined {
+function whyNever(request: FitRequest, snapshot: ClusterSnapshot): Obstacle | undefined {
   const nodes = suitable(request, snapshot.nodes);
   return (
     unknownQueue(request, snapshot) ??

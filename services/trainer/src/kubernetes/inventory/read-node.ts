@@ -14,7 +14,7 @@ const MIG_NAME = /mig-\d+g\.(\d+)gb/;
 /** A part's usable memory by its name: "5gb" is 4 864 MiB. */
 const MIG_MIB_PER_GB = 1_024 * 0.95;
 
-export const isDevice = (resource: string): boolean => DEVICE_RESOURCE.test(resource);
+const isDevice = (resource: string): boolean => DEVICE_RESOURCE.test(resource);
 export const isPassing = ({ key }: { readonly key: string }): boolean => PASSING_TAINT.test(key);
 
 const whole = (text: string | undefined): number | null =>

@@ -68,7 +68,7 @@ const readLimits = (ranges: readonly LimitRangeObject[]): RequestLimit[] =>
   );
 
 /** Devices of the same kind together, the largest first. */
-export function groupDevices(nodes: readonly SnapshotNode[]): DeviceGroup[] {
+function groupDevices(nodes: readonly SnapshotNode[]): DeviceGroup[] {
   const groups = new Map<string, DeviceGroup>();
   for (const node of nodes) {
     for (const { resource, product, memoryMib, total, free } of node.devices) {

@@ -13,7 +13,7 @@ export interface History {
   ranSeconds: number;
 }
 
-export const NO_HISTORY: History = { avoidNodes: [], ranSeconds: 0 };
+const NO_HISTORY: History = { avoidNodes: [], ranSeconds: 0 };
 
 /**
  * One attempt as one Indexed Job, suspended: nothing of it runs before its UID is in the run's status. Nothing is
