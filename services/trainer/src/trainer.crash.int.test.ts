@@ -4,6 +4,8 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gunzipSync } from 'node:zlib';
+import { readArtifact } from '@luthier/artifacts';
 import { waitFor } from '@luthier/testing';
 import { isLocked } from './process/run-lock.js';
 import { identityOf } from './process/process-identity.js';
@@ -84,6 +86,12 @@ describe('kill -9', () => {
     expect(await holdersOf(lock)).toEqual([]);
     expect(status).toMatchObject({ reason: 'failed', outcome: { code: 'runtime.interrupted' } });
     expect(status.outcome?.checkpoint?.step).toBeGreaterThanOrEqual(2);
+    const [file = ''] = status.outcome?.eventFiles ?? [];
+    const lines = gunzipSync(await readArtifact(harness.store, file))
+      .toString()
+      .trimEnd()
+      .split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as { seq: number }).seq).at(-1)).toBe(status.outcome?.lastSeq['0']);
 
     await harness.runs.put('spec', { ...spec, attempt: 2, generation: 2, seen: { attempt: 1 } });
     const started = await waitFor(

@@ -67,10 +67,10 @@ export const ensureKueue = (options?: EnsureOptions): Promise<Programs> => ensur
 async function ensurePrograms(wanted: GoPrograms, options: EnsureOptions = {}): Promise<Programs> {
   const { build = true, log = (message) => process.stderr.write(`${message}\n`) } = options;
   const source = join(TOOLS, wanted.module);
-  const go = await run('go', ['version'], { timeout: 30_000 }).catch(() => undefined);
+  const go = await findGo();
   if (!go) return { missing: `Go 1.26 or newer, to build ${wanted.programs.join(', ')}` };
   const root = join(defaultCacheDir(), wanted.module);
-  const dir = join(root, await hashOf(source, [go.stdout.trim(), wanted.link]));
+  const dir = join(root, await hashOf(source, [go.version, wanted.link]));
   if (await isFolder(dir)) return { dir };
   if (!build)
     return { missing: `${wanted.programs.join(', ')}: run \`node scripts/kube-binaries.mjs\` (${wanted.cost})` };
@@ -80,8 +80,8 @@ async function ensurePrograms(wanted: GoPrograms, options: EnsureOptions = {}): 
     log(`luthier: building ${wanted.programs.join(', ')} from source, once: ${wanted.cost}`);
     const draft = await mkdtemp(join(root, '.building-'));
     try {
-      for (const program of wanted.programs) await buildProgram(wanted, source, program, draft, log);
-      if (wanted.crds) await copyCrds(wanted.crds, source, join(draft, 'crds'));
+      for (const program of wanted.programs) await buildProgram(wanted, go.file, source, program, draft, log);
+      if (wanted.crds) await copyCrds(wanted.crds, go.file, source, join(draft, 'crds'));
       await rename(draft, dir);
     } finally {
       await rm(draft, { recursive: true, force: true });
@@ -90,8 +90,18 @@ async function ensurePrograms(wanted: GoPrograms, options: EnsureOptions = {}): 
   });
 }
 
+/** On PATH, or where Go's own installation puts it, which not every shell has on its PATH. */
+async function findGo(): Promise<{ file: string; version: string } | undefined> {
+  for (const file of ['go', '/usr/local/go/bin/go']) {
+    const found = await run(file, ['version'], { timeout: 30_000 }).catch(() => undefined);
+    if (found) return { file, version: found.stdout.trim() };
+  }
+  return undefined;
+}
+
 async function buildProgram(
   { link, niceness, packages }: GoPrograms,
+  go: string,
   source: string,
   program: string,
   into: string,
@@ -100,17 +110,18 @@ async function buildProgram(
   const started = Date.now();
   const file = join(into, program);
   const args = ['build', '-p', '2', '-trimpath', '-buildvcs=false', '-ldflags', `-s -w ${link}`.trim()];
-  await nice(niceness, 'go', [...args, '-o', file, packages?.[program] ?? `./cmd/${program}`], source);
+  await nice(niceness, go, [...args, '-o', file, packages?.[program] ?? `./cmd/${program}`], source);
   const { size } = await stat(file);
   log(`luthier: ${program}: ${(size / 1e6).toFixed(0)} MB in ${((Date.now() - started) / 1000).toFixed(0)} s`);
 }
 
 async function copyCrds(
   { module, folder }: { module: string; folder: string },
+  go: string,
   source: string,
   into: string,
 ): Promise<void> {
-  const { stdout } = await run('go', ['list', '-m', '-f', '{{.Dir}}', module], { cwd: source, timeout: 60_000 });
+  const { stdout } = await run(go, ['list', '-m', '-f', '{{.Dir}}', module], { cwd: source, timeout: 60_000 });
   await mkdir(into);
   for (const file of await readdir(join(stdout.trim(), folder)))
     await writeFile(join(into, file), await readFile(join(stdout.trim(), folder, file)));

@@ -8,6 +8,7 @@ import type { AttemptKey, Collected } from '../runs/run-executor.js';
 import { forwardLeftovers } from './leftover-events.js';
 import type { LastWords } from './leftover-events.js';
 import type { RunFolder } from './run-folder.js';
+import { storeEventFiles } from './store-event-files.js';
 
 export interface RunnerEnd {
   /** What the runner reported over HTTP in this life of the trainer. */
@@ -45,13 +46,17 @@ export class OutcomeCollector {
       ...(judged.code === undefined && words.result && { result: words.result.result }),
       ...(checkpoint && { checkpoint }),
       lastSeq: words.lastSeq,
-      eventFiles: [],
+      eventFiles: await storeEventFiles(this.parts.store, {
+        outputDir: folder.outputDir(INCARNATION),
+        baseUri: baseUriOf(key),
+        ranks: Object.keys(words.lastSeq),
+      }),
     };
     return { outcome, missing: false };
   }
 
-  private async stored({ runId, attempt }: AttemptKey): Promise<RunOutcome | undefined> {
-    const uri = `artifact://runs/${runId}/${attempt}/${INCARNATION}/outcome.json`;
+  private async stored(key: AttemptKey): Promise<RunOutcome | undefined> {
+    const uri = `${baseUriOf(key)}/outcome.json`;
     const bytes = await readArtifact(this.parts.store, uri, MAX_OUTCOME_BYTES).catch((cause: unknown) => {
       if (cause instanceof AppError && cause.code === 'storage.not-found') return undefined;
       throw cause; // out of reach is not the same as not there
@@ -59,6 +64,8 @@ export class OutcomeCollector {
     return bytes && runOutcome.safeParse(JSON.parse(bytes.toString())).data;
   }
 }
+
+const baseUriOf = ({ runId, attempt }: AttemptKey): string => `artifact://runs/${runId}/${attempt}/${INCARNATION}`;
 
 const incarnation0 = ({ attempt }: AttemptKey): Pick<RunOutcome, 'attempt' | 'incarnation'> => ({
   attempt,
