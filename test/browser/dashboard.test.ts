@@ -197,6 +197,25 @@ suite('dashboard', () => {
     await gone.getByText('There is no such job').waitFor();
   });
 
+  it('shows an operator the cluster, what is not up to date, and on request what is wrong with it', async () => {
+    const { page, faults } = await dashboard.open({ path: '/cluster' });
+    await page.getByText('Not up to date: workloads').waitFor();
+    const devices = page.getByRole('table', { name: 'GPUs' });
+    expect(await devices.getByRole('row').nth(1).innerText()).toMatch(/H100[^]*11 of 24/);
+    expect(await page.getByRole('row', { name: /gpu-2/ }).getByText('Closed').count()).toBe(1);
+    await page.getByRole('button', { name: 'Check now' }).click();
+    await page.getByText('1 check failed').waitFor();
+    expect(await page.getByRole('listitem').first().innerText()).toMatch(/Wrong[^]*regcred[^]*What to do: Create it/);
+    await page.getByRole('navigation').getByRole('link', { name: 'Cluster' }).waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  it('does not speak of clusters where runs are made on the machine itself', async () => {
+    const { page } = await dashboard.open({ path: '/cluster', empty: true });
+    await page.getByText('Runs are made on this machine').waitFor();
+    expect(await page.getByRole('navigation').getByRole('link', { name: 'Cluster' }).count()).toBe(0);
+  });
+
   const PAGES = [
     '/sign-in',
     '/jobs',
@@ -210,6 +229,7 @@ suite('dashboard', () => {
     '/models',
     `/models/${TUNED_ID}`,
     '/playground',
+    '/cluster',
   ];
 
   it.each(PAGES)('%s has one heading, labels on every control, and no sideways scrolling on a phone', async (path) => {

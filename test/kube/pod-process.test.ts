@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { tempDir, waitFor } from '@luthier/testing';
 import {
   ADDED_VARIABLES,
@@ -199,6 +200,22 @@ withProcesses("a pod's command run by a fake kubelet", () => {
       ['/luthier-test', '/var/lib/luthier-test', '/dev/termination-log'].filter((path) => existsSync(path)),
     ).toEqual([]);
   }, 40_000);
+
+  it('still sees this project where a volume would hide it, as it would see the files of its image', async () => {
+    const project = fileURLToPath(new URL('../../', import.meta.url));
+    const above = dirname(project);
+    const { log } = await runToEnd('covered', {
+      volumes: [{ name: 'cover', emptyDir: {} }],
+      containers: [
+        {
+          command: sh(`ls ${above}; head -c 1 ${project}package.json`),
+          volumeMounts: [{ name: 'cover', mountPath: above === '/' ? '/tmp' : above }],
+        },
+      ],
+    });
+    expect(log.trim()).toMatch(/(^|\n)\{$/);
+    if (above !== '/') expect(log.trim()).toBe(`${basename(project)}\n{`);
+  }, 30_000);
 
   it('talks to the API server with the token and certificate that its pod mounts', async () => {
     const { log } = await runToEnd('in-cluster', {

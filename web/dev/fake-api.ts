@@ -2,6 +2,7 @@ import { createServer, request as httpRequest } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Schemas } from '@luthier/api-client';
+import { cluster, findings, noCluster } from './cluster-fixtures.js';
 import * as fixtures from './fixtures.js';
 import { LiveJob } from './live-job.js';
 
@@ -217,6 +218,8 @@ const HANDLERS: Record<string, Handler> = {
     );
     return { model, base: state.models.find((m) => m.id === model.base_model_id) ?? null };
   },
+  'GET /api/v1/cluster': ({ state }) => (state.empty ? noCluster : cluster),
+  'GET /api/v1/cluster/doctor': () => findings,
   'GET /api/v1/catalog': () => ({ entries: fixtures.catalog }),
   'POST /v1/chat/completions': async ({ body }) => {
     const { model } = JSON.parse(body) as { model: string };

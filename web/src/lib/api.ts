@@ -3,8 +3,10 @@ import { createClient, unwrap, uploadFile } from '@luthier/api-client';
 import type { paths, Schemas } from '@luthier/api-client';
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 
+export type Cluster = paths['/api/v1/cluster']['get']['responses'][200]['content']['application/json'];
 export type Dataset = Schemas['Dataset'];
 export type Evaluation = Schemas['Evaluation'];
+export type Findings = paths['/api/v1/cluster/doctor']['get']['responses'][200]['content']['application/json'];
 export type FileObject = Schemas['OpenAIFile'];
 export type Job = Schemas['Job'];
 export type JobCheckpoint = Schemas['JobCheckpoint'];
@@ -236,6 +238,26 @@ export const modelQuery = (model: string) =>
 export const catalogQuery = queryOptions({
   queryKey: ['catalog'],
   queryFn: ({ signal }) => unwrap(client.GET('/api/v1/catalog', { signal })),
+});
+
+export const clusterQuery = queryOptions({
+  queryKey: ['cluster'],
+  queryFn: ({ signal }) => unwrap(client.GET('/api/v1/cluster', { signal })),
+  refetchInterval: LIST_REFRESH_MS,
+});
+
+/** Whether there is a cluster at all hardly ever changes. */
+export const hasClusterQuery = queryOptions({
+  queryKey: ['cluster', 'is there'],
+  queryFn: async ({ signal }) => (await unwrap(client.GET('/api/v1/cluster', { signal }))).executor === 'kubernetes',
+  staleTime: Infinity,
+  retry: false,
+});
+
+export const doctorQuery = queryOptions({
+  queryKey: ['cluster', 'doctor'],
+  queryFn: ({ signal }) => unwrap(client.GET('/api/v1/cluster/doctor', { signal })),
+  retry: false,
 });
 
 /** Memory, steps and time of a job that is not submitted; null asks nothing. */

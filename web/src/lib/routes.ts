@@ -17,6 +17,7 @@ export const routes = {
   dataset: (datasetId: string): string => path('datasets', datasetId),
   models: (): string => '/models',
   model: (modelId: string): string => path('models', modelId),
+  cluster: (): string => '/cluster',
   playground: (query: { model?: string } = {}): string => withQuery('/playground', query),
 };
 

@@ -6,7 +6,7 @@ import { useTranslations } from 'next-intl';
 import Link from 'next/link';
 import { usePathname, useRouter } from 'next/navigation';
 import type { ReactNode } from 'react';
-import { sessionQuery, signOut } from '../../lib/api';
+import { hasClusterQuery, sessionQuery, signOut } from '../../lib/api';
 import { ErrorNotice } from '../../lib/error-notice';
 import { isSignedOut } from '../../lib/problem';
 import { routes } from '../../lib/routes';
@@ -78,11 +78,14 @@ function Header() {
 function Navigation() {
   const c = useTranslations('common');
   const pathname = usePathname();
+  const session = useQuery(sessionQuery);
+  const hasCluster = useQuery({ ...hasClusterQuery, enabled: session.data !== undefined });
   const places = [
     { href: routes.jobs(), name: c('nav.jobs'), under: ['/jobs'] },
     { href: routes.files(), name: c('nav.files'), under: ['/files', '/datasets'] },
     { href: routes.models(), name: c('nav.models'), under: ['/models'] },
     { href: routes.playground(), name: c('nav.playground'), under: ['/playground'] },
+    ...(hasCluster.data === true ? [{ href: routes.cluster(), name: c('nav.cluster'), under: ['/cluster'] }] : []),
   ];
   return (
     <nav aria-label={c('nav.label')} className="order-last -mx-1 flex w-full gap-1 sm:order-none sm:w-auto">

@@ -1,5 +1,9 @@
 import { lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What stands for the files of an image: pods run programs of this project, wherever it lies. */
+const PROJECT = resolve(fileURLToPath(new URL('../../../../../', import.meta.url)));
 
 /** What a container sees at a path of its own. */
 export interface Mount {
@@ -16,6 +20,7 @@ const MAX_ENTRIES = 2_000;
 /**
  * Shell commands that put a root folder together at `root`: everything of this machine, and the mounts over it. Nothing
  * is written outside `root`: a folder in which a mount point is missing is replaced by one of memory with the same entries.
+ * Where a mount would hide this project, such as a volume at /tmp, the project is put over it again.
  * To be run in a mount namespace of its own.
  */
 export function mountPlan(root: string, mounts: readonly Mount[]): string[] {
@@ -28,7 +33,13 @@ export function mountPlan(root: string, mounts: readonly Mount[]): string[] {
     if (!insideOther && !exists(at)) for (const path of ancestorsThatExist(at)) opened.add(path);
   });
   const commands = [...opened].sort().flatMap((path) => openFolder(root, path, opened));
-  for (const mount of ordered) commands.push(...bind(root, mount));
+  for (const mount of ordered) {
+    commands.push(...bind(root, mount));
+    if (PROJECT.startsWith(`${mount.at}/`)) {
+      const at = quote(root + PROJECT);
+      commands.push(`mkdir -p ${at}`, `mount --rbind ${quote(PROJECT)} ${at}`);
+    }
+  }
   for (const { at, from, readOnly } of ordered)
     if (readOnly === true && from !== undefined) commands.push(`mount -o remount,ro,bind ${quote(root + at)}`);
   return commands;

@@ -6,7 +6,7 @@ export const SUBSTITUTIONS: readonly { what: string; inACluster: string; here: s
   {
     what: 'image',
     inACluster: 'the files of the image; its entrypoint where the pod names no command',
-    here: 'the files of this machine; `images` says what stands for an entrypoint, arguments, variables and working folder',
+    here: 'the files of this machine; `images` says what stands for an entrypoint, arguments, variables and working folder; where a volume would hide the project that the tests are of, the project stays to be seen',
   },
   {
     what: 'address of the pod',
