@@ -21,7 +21,7 @@ export function DeviceTable({ groups }: { groups: readonly Group[] }) {
     },
     {
       key: 'memory',
-      title: t('column.memory'),
+      title: t('column.deviceMemory'),
       align: 'end',
       wide: true,
       cell: ({ device_memory_mib: memory }) => (memory === null ? t('unknown') : format.mib(memory)),
@@ -69,7 +69,8 @@ export function NodeTable({ nodes }: { nodes: readonly ClusterNode[] }) {
           ? t('cpuOnly')
           : devices.map(({ resource, free, total }) => (
               <span key={resource} className="block">
-                {t('freeOf', { free, total })} <span className="text-xs break-all text-muted">{resource}</span>
+                {t('freeOf', { free, total })}{' '}
+                <span className="text-xs whitespace-nowrap text-muted">{resource}</span>
               </span>
             )),
     },
@@ -78,11 +79,12 @@ export function NodeTable({ nodes }: { nodes: readonly ClusterNode[] }) {
       title: t('column.cpu'),
       align: 'end',
       wide: true,
+      className: 'whitespace-nowrap',
       cell: ({ cpu }) => t('freeOf', { free: format.number(cpu.free, 1), total: format.number(cpu.total, 1) }),
     },
     {
       key: 'memory',
-      title: t('column.memory'),
+      title: t('column.memoryFree'),
       align: 'end',
       wide: true,
       className: 'whitespace-nowrap',
