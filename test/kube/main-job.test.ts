@@ -4,14 +4,21 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { createClient } from '@luthier/api-client';
+import { createClient, unwrap } from '@luthier/api-client';
 import { SERVICES, capabilities } from '@luthier/contracts';
 import { freePort } from '@luthier/local-servers';
 import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
 import type { TestNats, TestPostgres } from '@luthier/testing';
 import { FakeKubelet, canRunKubernetes, startControlPlane } from '@luthier/testing/kube';
-import type { ControlPlane } from '@luthier/testing/kube';
-import { expectWholeAndSingle, submitJob, waitForEnd } from '../e2e/support/jobs.js';
+import type { ControlPlane, Pod } from '@luthier/testing/kube';
+import {
+  LONG_RUN,
+  expectWholeAndSingle,
+  submitJob,
+  waitForEnd,
+  waitForJob,
+  waitForTraining,
+} from '../e2e/support/jobs.js';
 import { startService } from '../e2e/support/service-process.js';
 import type { ServiceProcess } from '../e2e/support/service-process.js';
 
@@ -108,4 +115,20 @@ inCluster('the platform with a cluster to train in', () => {
       return jobs.items.length === 0;
     });
   }, 60_000);
+
+  it('gives its place back while a job is paused, and goes on from where it was when it is resumed', async () => {
+    const client = createClient({ baseUrl: url, apiKey });
+    const { id } = await submitJob(client, LONG_RUN);
+    await waitForTraining(client, id);
+    const params = { path: { job_id: id } };
+    await unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/pause', { params }));
+    await waitForJob(client, id, ({ status }) => status === 'paused', 30_000);
+    const { items } = await cluster.api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods`);
+    expect(items.map(({ status }) => status?.phase)).toEqual(['Failed']); // left with 60: no place is taken
+    await unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/resume', { params }));
+    const job = await waitForEnd(client, id, 120_000);
+    expect(job).toMatchObject({ status: 'succeeded', phase: 'done' });
+    expect(job.attempts[1]?.resumed_from_step).toBeGreaterThan(0);
+    await expectWholeAndSingle(client, job);
+  }, 180_000);
 });
