@@ -62,7 +62,7 @@ export type RunReason = (typeof RUN_REASONS)[number];
 export const RUN_PARAMS = {
   /** `needed`, `free`, `used`, `limit`: amounts of `resource`; a text where the amount has a unit ("64Gi"). */
   numbers: ['needed', 'free', 'used', 'limit', 'largest', 'nodes', 'placed', 'position', 'step', 'seconds'],
-  texts: ['resource', 'node', 'queue', 'quota', 'image', 'cause', 'name', 'xid', 'since'],
+  texts: ['resource', 'node', 'queue', 'quota', 'image', 'cause', 'name', 'xid', 'since', 'queues'],
 } as const;
 export type RunParam = (typeof RUN_PARAMS)['numbers' | 'texts'][number];
 

@@ -50,6 +50,7 @@ export class Reflector<T extends KubeObject> {
   /** Undefined when only a list can tell where to go on. */
   private version: string | undefined;
   private open = false;
+  private missing = false;
   private confirmedAt: number | undefined;
 
   constructor(private readonly options: ReflectorOptions<T>) {}
@@ -109,6 +110,11 @@ export class Reflector<T extends KubeObject> {
     return this.open;
   }
 
+  /** The API has said that the kind is not installed; it is looked for again. */
+  get absent(): boolean {
+    return this.missing;
+  }
+
   /** Time since the API last confirmed what is known: by a list, a watch it opened, an event. At first, since `start`. */
   get lastSyncAgeMs(): number {
     return this.confirmedAt === undefined ? 0 : performance.now() - this.confirmedAt;
@@ -156,6 +162,7 @@ export class Reflector<T extends KubeObject> {
       (object) => kept.push(this.trimmed(object)),
       () => void (kept.length = 0),
     );
+    this.missing = false;
     this.cache.replaceAll(kept);
     this.version = version;
     this.confirmedAt = performance.now();
@@ -216,6 +223,7 @@ export class Reflector<T extends KubeObject> {
   private async untilServed(signal: AbortSignal): Promise<void> {
     const { client, resource, absentRecheckMs = 120_000, logger } = this.options;
     // Nothing is known of a kind that does not exist, and that is all there is to know.
+    this.missing = true;
     this.cache.replaceAll([]);
     this.synced.resolve();
     while (!signal.aborted) {

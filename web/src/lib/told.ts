@@ -134,9 +134,9 @@ type Placement = NonNullable<Job['placement']>;
 /** Every value that a sentence of a reason may name; those that are not known are `none`. */
 export const RUN_VALUES = [
   ...['needed', 'free', 'used', 'limit', 'largest', 'nodes', 'placed', 'position', 'step', 'minutes'],
-  ...['resource', 'node', 'queue', 'quota', 'image', 'cause', 'name', 'xid', 'since'],
+  ...['resource', 'node', 'queue', 'quota', 'image', 'cause', 'name', 'xid', 'since', 'queues'],
 ] as const;
-const CAUSES = ['badName', 'notAllowed', 'notFound', 'rateLimited', 'unreachable', 'diskFull', 'badCredentials'];
+const CAUSES = ['badName', 'notAllowed', 'notFound', 'rateLimited', 'unreachable', 'diskFull', 'badCredentials', 'noQueueing'];
 
 /** Why a run waits or ended, in its reason's sentence. */
 export function runTold({ reason, params }: Pick<Placement, 'reason' | 'params'>): Told {

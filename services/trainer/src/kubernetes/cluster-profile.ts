@@ -100,6 +100,8 @@ export const clusterSettings = z.object({
   /** Requests a second to the Kubernetes API; 0: no limit. */
   requestsPerSecond: z.number().nonnegative().default(50),
   requestBurst: z.int().positive().default(100),
+  /** How often to look whether Kueue was installed. @default 30 */
+  queueRecheckSeconds: z.number().positive().exactOptional(),
   profiles: z.array(clusterProfile).min(1),
 });
 export type ClusterSettings = z.output<typeof clusterSettings>;

@@ -27,8 +27,8 @@ export class ClusterWatches {
   readonly nodes: Reflector<V1Node>;
   /** Of all namespaces: whoever holds a device, it is taken. */
   readonly allPods: Reflector<V1Pod>;
-  /** Only where a profile's runs wait in a queue of Kueue's. */
-  readonly workloads: Reflector<NonNullable<(typeof WORKLOADS)['shape']>> | undefined;
+  /** Kueue's. It may come and go: a job may wish a queue that no profile names. */
+  readonly workloads: Reflector<NonNullable<(typeof WORKLOADS)['shape']>>;
 
   private readonly listed = new WeakSet<object>();
   private readonly quotas: Reflector<V1ResourceQuota>;
@@ -41,25 +41,24 @@ export class ClusterWatches {
   constructor(
     client: KubeClient,
     private readonly namespace: string,
-    options: { queues: boolean; logger: KubeLogger },
+    options: { logger: KubeLogger; kueueRecheckMs: number },
   ) {
-    const { logger } = options;
+    const { logger, kueueRecheckMs: absentRecheckMs } = options;
     const of = <T extends KubeObject>(resource: Resource<T>, within?: string): Reflector<T> =>
       new Reflector({ client, resource, namespace: within, logger });
     this.quotas = of(RESOURCE_QUOTAS, namespace);
     this.limits = of(LIMIT_RANGES, namespace);
     this.slices = of(RESOURCE_SLICES);
     this.claims = of(RESOURCE_CLAIMS);
-    this.localQueues = of(LOCAL_QUEUES, namespace);
-    this.clusterQueues = of(CLUSTER_QUEUES);
+    const ofKueue = { client, logger, absentRecheckMs };
+    this.localQueues = new Reflector({ ...ofKueue, namespace, resource: LOCAL_QUEUES });
+    this.clusterQueues = new Reflector({ ...ofKueue, resource: CLUSTER_QUEUES });
+    this.workloads = new Reflector({ ...ofKueue, namespace, resource: WORKLOADS, trim: withoutPodSets });
     const ours = { client, namespace, labelSelector: MANAGED_BY, logger };
     this.jobs = new Reflector({ ...ours, resource: JOBS, trim: withoutTemplate });
     this.pods = new Reflector({ ...ours, resource: PODS, trim: withoutDetails });
     this.allPods = new Reflector({ client, resource: PODS, fieldSelector: LIVING, logger, trim: withoutDetails });
     this.nodes = new Reflector({ client, resource: NODES, logger, trim: withoutImages });
-    this.workloads = options.queues
-      ? new Reflector({ client, namespace, resource: WORKLOADS, logger, trim: withoutPodSets })
-      : undefined;
   }
 
   start(): void {
@@ -79,6 +78,12 @@ export class ClusterWatches {
   /** Kueue's may never come: its absence holds up nothing. */
   async whenSynced(signal: AbortSignal): Promise<void> {
     await Promise.all([this.jobs, this.pods, this.nodes, this.allPods].map((watch) => watch.whenSynced(signal)));
+  }
+
+  /** Names of the queues that runs can wait in. Undefined: not known; null: Kueue is not installed. */
+  queueNames(): readonly string[] | null | undefined {
+    if (this.localQueues.absent) return null;
+    return this.localQueues.connected ? this.localQueues.list().map(({ metadata }) => metadata?.name ?? '') : undefined;
   }
 
   async stop(): Promise<void> {
@@ -107,7 +112,9 @@ export class ClusterWatches {
     const named: Record<string, Pick<Reflector<KubeObject>, 'connected' | 'lastSyncAgeMs'>> = {
       ...{ jobs: this.jobs, pods: this.pods, nodes: this.nodes, 'pods of all namespaces': this.allPods },
       ...{ 'resource quotas': this.quotas, 'limit ranges': this.limits },
-      ...(this.workloads && { workloads: this.workloads }),
+      ...(!this.workloads.absent && { workloads: this.workloads }),
+      ...(!this.localQueues.absent && { 'local queues': this.localQueues }),
+      ...(!this.clusterQueues.absent && { 'cluster queues': this.clusterQueues }),
     };
     return Object.entries(named).map(([name, { connected, lastSyncAgeMs }]) => ({
       ...{ name, connected },
@@ -118,7 +125,7 @@ export class ClusterWatches {
   private all(): { start(): void; stop(): Promise<void>; whenSynced(): Promise<void> }[] {
     const { quotas, limits, slices, claims, localQueues, clusterQueues } = this;
     return [
-      ...[this.jobs, this.pods, this.nodes, this.allPods, ...(this.workloads ? [this.workloads] : [])],
+      ...[this.jobs, this.pods, this.nodes, this.allPods, this.workloads],
       ...[quotas, limits, slices, claims, localQueues, clusterQueues],
     ];
   }

@@ -11,6 +11,9 @@ export interface WaitingView extends AttemptView {
   events: readonly V1Event[];
   workload: KueueWorkload | undefined;
   queuePosition: number | undefined;
+  /** Newest committed checkpoint, where it is asked for. */
+  step: number | undefined;
+  queues: readonly string[] | null | undefined;
   nodes: readonly ViewedNode[];
   /** Since when the same reason is seen, in ms since the epoch. */
   sinceOf: (reason: string) => number;
@@ -60,7 +63,7 @@ export function judgeWaiting(view: WaitingView, profile: ClusterProfile | undefi
 function patienceMs({ reason, afterMs }: Explanation, profile: ClusterProfile | undefined): number {
   if (!profile || afterMs === 0 || afterMs === Number.POSITIVE_INFINITY) return afterMs;
   if (reason === 'image-pull') return profile.imagePullSeconds * 1_000;
-  if (reason === 'config-missing') return profile.configErrorSeconds * 1_000;
+  if (reason === 'config-missing' || reason === 'queue-rejected') return profile.configErrorSeconds * 1_000;
   return Math.min(afterMs, profile.preRunningSeconds * 1_000);
 }
 

@@ -1,4 +1,4 @@
-import type { V1Event, V1Job } from '@luthier/kube';
+import type { V1Event, V1Job, V1Pod } from '@luthier/kube';
 import type { RunOutcome, RunSpec } from '@luthier/contracts';
 import type { RunListener } from '../endpoint/run-endpoint.service.js';
 import { RunExecutor } from '../runs/run-executor.js';
@@ -11,7 +11,7 @@ import { FirstSeen } from './first-seen.js';
 import { judgeSilence, judgeWaiting, needsEvents } from './judge-waiting.js';
 import type { LastSigns } from './last-signs.js';
 import { ANNOTATION, objectNameOf } from './names.js';
-import { observeAttempt } from './observe-attempt.js';
+import { isTakenAway, notedIncarnation, observeAttempt } from './observe-attempt.js';
 import type { AttemptView } from './observe-attempt.js';
 import type { RunnerSettings } from './render/children.js';
 import type { History } from './render/job.js';
@@ -28,6 +28,10 @@ export interface KubernetesExecutorParts {
   eventsOf: (objectUid: string) => Promise<readonly V1Event[]>;
   /** The nodes a profile may use, with their devices. */
   nodesFor: (profile: ClusterProfile | undefined) => readonly ViewedNode[];
+  /** The queues there are; null: none can be; undefined: not known. */
+  queueNames: () => readonly string[] | null | undefined;
+  /** Step of a run's newest committed checkpoint. */
+  newestStep: (runId: string) => Promise<number | undefined>;
   profileOf: (name: string) => ClusterProfile | undefined;
   runnerOf: (spec: RunSpec) => RunnerSettings;
   now?: () => number;
@@ -71,6 +75,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     const view = { job, pods, silentNodes: objects.silentNodes(), now };
     const events = await this.eventsFor(view);
     const workload = job && workloads.of(job);
+    const step = isSetBack(job) ? await this.parts.newestStep(key.runId) : undefined;
     return observeAttempt(view, profile, {
       // Its pods have gone and the Job does not say why yet: it soon does, or others follow.
       waiting: (seen) =>
@@ -79,8 +84,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
           : judgeWaiting(
               {
                 ...seen,
-                events,
-                workload,
+                ...{ events, workload, step, queues: this.parts.queueNames() },
                 queuePosition: workload && workloads.positionOf(workload),
                 nodes: this.parts.nodesFor(profile),
                 sinceOf: (reason) => this.firstSeen.since(attemptName(key), reason, now),
@@ -94,7 +98,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
   override async create(spec: RunSpec): Promise<PlacedObject> {
     const profile = this.requireProfile(spec);
     const older = this.parts.objects.jobs(spec.runId).filter((job) => attemptOf(job) < spec.attempt);
-    const job = await this.parts.calls.createJob(spec, profile, historyOf(older, this.now()));
+    const job = await this.parts.calls.createJob(spec, profile, this.historyOf(older));
     this.parts.objects.wrote(job);
     for (const one of older) await this.deleteJob(one);
     return { objectUid: job.metadata?.uid ?? '', pods: [] };
@@ -133,7 +137,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
   override async collect(key: AttemptKey): Promise<Collected> {
     const { objects, collector, calls } = this.parts;
     const job = objects.job(key);
-    const pods = [...objects.pods(key), ...objects.departed(key)];
+    const pods = podsOfEnd(job, objects.pods(key), objects.departed(key));
     const profile = this.profileOfRun(key.runId);
     const collected = await collector.collect(key, {
       ...{ job, pods, silentNodes: objects.silentNodes(), now: this.now() },
@@ -163,7 +167,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
 
   override async runningMs(runId: string): Promise<number> {
     const jobs = this.parts.objects.jobs(runId);
-    return Promise.resolve(historyOf(jobs, this.now()).ranSeconds * 1_000);
+    return Promise.resolve(this.historyOf(jobs).ranSeconds * 1_000);
   }
 
   override liveRuns(): readonly string[] {
@@ -212,6 +216,15 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     return profile;
   }
 
+  /** What the newest of these Jobs inherited, and what it adds. */
+  private historyOf(jobs: readonly V1Job[]): History {
+    const newest = jobs.toSorted((a, b) => attemptOf(b) - attemptOf(a))[0];
+    if (!newest) return { avoidNodes: [], ranSeconds: 0 };
+    const inherited = Number(newest.metadata?.annotations?.[ANNOTATION.ranSeconds] ?? 0);
+    const own = this.parts.workloads.pastSecondsOf(newest) + ranSeconds(newest, this.now());
+    return { avoidNodes: avoidedBy(newest), ranSeconds: inherited + own };
+  }
+
   private profileOfRun(runId: string): ClusterProfile | undefined {
     const name = this.profiles.get(runId);
     return name === undefined ? undefined : this.parts.profileOf(name);
@@ -225,12 +238,15 @@ const attemptOf = (job: V1Job): number => Number(job.metadata?.labels?.['luthier
 const avoidedBy = (job: V1Job | undefined): string[] =>
   (job?.metadata?.annotations?.[ANNOTATION.avoidNodes] ?? '').split(',').filter((name) => name !== '');
 
-/** What the newest of these Jobs inherited, and what it adds. */
-function historyOf(jobs: readonly V1Job[], now: number): History {
-  const newest = jobs.toSorted((a, b) => attemptOf(b) - attemptOf(a))[0];
-  if (!newest) return { avoidNodes: [], ranSeconds: 0 };
-  const inherited = Number(newest.metadata?.annotations?.[ANNOTATION.ranSeconds] ?? 0);
-  return { avoidNodes: avoidedBy(newest), ranSeconds: inherited + ranSeconds(newest, now) };
+/** It has run, and waits again. */
+const isSetBack = (job: V1Job | undefined): boolean =>
+  job?.spec?.suspend === true && notedIncarnation(job) !== undefined;
+
+/** Without those of earlier incarnations: that a queue took them away says nothing about the attempt's end. */
+function podsOfEnd(job: V1Job | undefined, here: readonly V1Pod[], departed: readonly V1Pod[]): V1Pod[] {
+  const newest = job && notedIncarnation(job)?.pods;
+  const isOld = ({ metadata }: V1Pod): boolean => newest !== undefined && !newest.includes(metadata?.uid ?? '');
+  return [...here.filter((pod) => !isOld(pod) || !isTakenAway(job, pod)), ...departed.filter((pod) => !isOld(pod))];
 }
 
 function ranSeconds({ status, spec }: V1Job, now: number): number {

@@ -37,6 +37,8 @@ export interface KubernetesPlaceParts {
 }
 
 const LEASE = 'luthier-trainer';
+/** Whoever installs Kueue wants to use it. */
+const QUEUE_RECHECK_SECONDS = 30;
 const LOG_LINES = 1_000;
 
 /** A namespace of a cluster in which runs are made: its watches, its executor, and the lease for deciding there. */
@@ -55,8 +57,9 @@ export class KubernetesPlace {
     const { settings, store, checkpoints, tokens, bus, logger, registry, artifactsDir } = parts;
     const { namespace } = settings;
     this.client = connect(settings, registry);
-    const queues = settings.profiles.some(({ queue }) => queue !== undefined);
-    this.watches = new ClusterWatches(this.client, namespace, { queues, logger });
+    const { queueRecheckSeconds = QUEUE_RECHECK_SECONDS } = settings;
+    const kueueRecheckMs = queueRecheckSeconds * 1_000;
+    this.watches = new ClusterWatches(this.client, namespace, { logger, kueueRecheckMs });
     this.signs = new LastSigns(bus);
     const events = new RecentEvents(this.client, namespace);
     const tell = (runId: string): void => this.executor.tell(runId);
@@ -78,6 +81,13 @@ export class KubernetesPlace {
       signs: this.signs,
       eventsOf: (uid) => events.of(uid),
       nodesFor: (profile) => this.nodesFor(profile),
+      queueNames: () => this.watches.queueNames(),
+      // For a sentence only: it must not hold up the run.
+      newestStep: (runId) =>
+        checkpoints.newest(runId).then(
+          (found) => found?.step,
+          () => undefined,
+        ),
       profileOf: (name) => settings.profiles.find((profile) => profile.name === name),
       runnerOf: ({ runId, attempt }) => ({
         endpointUrl: parts.endpointUrl(),

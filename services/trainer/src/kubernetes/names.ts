@@ -8,6 +8,7 @@ export const LABEL = {
   attempt: 'luthier.dev/attempt',
   completionIndex: 'batch.kubernetes.io/job-completion-index',
   jobName: 'batch.kubernetes.io/job-name',
+  /** Whoever keeps this queue decides when the Job's pods are made, and takes them away again. */
   kueueQueue: 'kueue.x-k8s.io/queue-name',
   kueuePriority: 'kueue.x-k8s.io/priority-class',
   podGroup: 'scheduling.x-k8s.io/pod-group',
@@ -28,6 +29,9 @@ export const ANNOTATION = {
   deadlineSeconds: 'luthier.dev/deadline-seconds',
   volcanoGroup: 'scheduling.k8s.io/group-name',
 } as const;
+
+/** The Job controller's; a pod that it removes because its Job was suspended is freed of it first, and counts for nothing. */
+export const TRACKED_POD = 'batch.kubernetes.io/job-tracking';
 
 /** Names the container of a run's pods. */
 export const RUN_CONTAINER = 'run';

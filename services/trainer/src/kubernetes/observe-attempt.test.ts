@@ -8,10 +8,18 @@ const NOW = Date.parse('2026-01-01T00:10:00Z');
 const QUIET: Judges = { waiting: () => undefined, silence: () => ({}) };
 
 const job = (
-  over: { completions?: number; suspend?: boolean; held?: boolean; done?: boolean; leaving?: boolean } = {},
+  over: {
+    completions?: number;
+    suspend?: boolean;
+    held?: boolean;
+    done?: boolean;
+    leaving?: boolean;
+    queue?: string;
+  } = {},
 ): V1Job => ({
   metadata: {
     uid: 'job-uid',
+    ...(over.queue !== undefined && { labels: { [LABEL.kueueQueue]: over.queue } }),
     annotations: over.held ? {} : { [ANNOTATION.prepared]: 'true' },
     ...(over.leaving && { deletionTimestamp: '2026-01-01T00:09:00Z' }),
   },
@@ -24,10 +32,12 @@ interface PodWish {
   phase?: string;
   leaving?: boolean;
   node?: string;
+  tracked?: boolean;
 }
-const pod = (uid: string, { index = 0, phase = 'Running', leaving, node = 'n1' }: PodWish = {}): V1Pod => ({
+const pod = (uid: string, { index = 0, phase = 'Running', leaving, node = 'n1', tracked = true }: PodWish = {}): V1Pod => ({
   metadata: {
     uid,
+    finalizers: tracked ? ['batch.kubernetes.io/job-tracking'] : [],
     labels: { [LABEL.completionIndex]: String(index) },
     ...(leaving && { deletionTimestamp: '2026-01-01T00:05:00Z' }),
   },
@@ -81,6 +91,27 @@ describe('what there is of an attempt', () => {
 
   it('waits where a queue has suspended it, whatever pods there were', () =>
     expect(see({ job: job({ suspend: true }) })).toMatchObject({ state: 'live', pods: [], idle: true }));
+
+  it('goes on with other pods when a queue has taken its own away, whether its Job is seen suspended or running again', () => {
+    const taken = { leaving: true, tracked: false } as const;
+    for (const suspend of [true, false]) {
+      const queuedJob = job({ queue: 'team', suspend });
+      const saving = see({ job: queuedJob, pods: [pod('a', taken)] });
+      expect(saving).toMatchObject({ state: 'live', pods: [], training: false });
+      expect(saving).not.toHaveProperty('idle');
+      const gone = see({ job: queuedJob, pods: [pod('a', { ...taken, phase: 'Failed' })] });
+      expect(gone).toMatchObject({ state: 'live', pods: [], idle: true });
+    }
+    const pods = [pod('a', { ...taken, phase: 'Failed' }), pod('b')];
+    expect(see({ job: job({ queue: 'team' }), pods })).toMatchObject({ pods: ['b'], training: true });
+  });
+
+  it('has ended with pods of a queued run that end by themselves, or are evicted, or whose Job has failed', () => {
+    const queuedJob = job({ queue: 'team' });
+    expect(see({ job: queuedJob, pods: [pod('a', { phase: 'Failed' })] })).toEqual({ state: 'ended' });
+    expect(see({ job: queuedJob, pods: [pod('a', { phase: 'Failed', leaving: true })] })).toEqual({ state: 'ended' });
+    expect(see({ job: job({ queue: 'team', done: true }) })).toEqual({ state: 'ended' });
+  });
 
   it('goes on leaving while a pod of a deleted Job runs, and is gone with the last one', () => {
     const deleted = job({ leaving: true });

@@ -1,7 +1,7 @@
 import type { V1Job, V1Pod } from '@luthier/kube';
 import type { Explained, LiveObject, Observation } from '../runs/run-executor.js';
 import type { ClusterProfile } from './cluster-profile.js';
-import { ANNOTATION, LABEL } from './names.js';
+import { ANNOTATION, LABEL, TRACKED_POD } from './names.js';
 
 export interface SilentNode {
   name: string;
@@ -35,14 +35,15 @@ export interface Judges {
 
 /** What there is of an attempt, from its Job and pods. Pure. */
 export function observeAttempt(view: AttemptView, profile: ClusterProfile | undefined, judges: Judges): Observation {
-  const { job, pods } = view;
-  if (!job) return pods.some((pod) => mayRun(pod, view, profile)) ? leavingObject(pods) : { state: 'absent' };
-  const running = pods.filter((pod) => mayRun(pod, view, profile));
+  const { job } = view;
+  const running = view.pods.filter((pod) => mayRun(pod, view, profile));
+  if (!job) return running.length > 0 ? leavingObject(view.pods) : { state: 'absent' };
+  const pods = view.pods.filter((pod) => running.includes(pod) || !isTakenAway(job, pod));
   const leaving = job.metadata?.deletionTimestamp !== undefined;
   // Pods decide, not the Job's condition alone: a lost node withholds that for ever.
   if (running.length === 0 && leaving) return { state: 'absent' };
   if (running.length === 0 && (isFinished(job) || pods.length > 0)) return { state: 'ended' };
-  return liveObject({ ...view, job }, running, leaving, judges);
+  return liveObject({ ...view, job, pods }, running, leaving, judges);
 }
 
 function liveObject(
@@ -94,6 +95,15 @@ const leavingObject = (pods: readonly V1Pod[]): LiveObject => ({
   lookAgainInMs: 5_000,
 });
 
+/**
+ * Whether a queue elsewhere has suspended the pod's Job: the attempt goes on later, with other pods. The pod itself says
+ * so, as its Job may be running again when it is seen.
+ */
+export const isTakenAway = (job: V1Job | undefined, { metadata }: V1Pod): boolean =>
+  job?.metadata?.labels?.[LABEL.kueueQueue] !== undefined &&
+  metadata?.deletionTimestamp !== undefined &&
+  !(metadata.finalizers ?? []).includes(TRACKED_POD);
+
 const uidOf = ({ metadata }: V1Pod): string => metadata?.uid ?? '';
 
 export const hasEnded = ({ status }: V1Pod): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed';
@@ -119,7 +129,8 @@ function completeSet(pods: readonly V1Pod[], expected: number): V1Pod[] {
   return byIndex.size === expected ? [...byIndex.values()] : [];
 }
 
-function notedIncarnation(job: V1Job): LiveObject['noted'] {
+/** The newest incarnation that was noted on the Job. */
+export function notedIncarnation(job: V1Job): LiveObject['noted'] {
   const text = job.metadata?.annotations?.[ANNOTATION.incarnation];
   if (text === undefined) return undefined;
   const [incarnation, ...pods] = text.split(',');

@@ -18,8 +18,8 @@ export class RunWorkloads {
   private readonly byJob = new Map<string, WorkloadObject>();
 
   /** @param tell called with the UID of the Job whose record has changed. */
-  constructor(reflector: Pick<Reflector<WorkloadObject>, 'onChange'> | undefined, tell: (jobUid: string) => void) {
-    reflector?.onChange((_key, now, before) => {
+  constructor(reflector: Pick<Reflector<WorkloadObject>, 'onChange'>, tell: (jobUid: string) => void) {
+    reflector.onChange((_key, now, before) => {
       const uid = jobUidOf(now ?? before);
       if (uid === undefined) return;
       if (now) this.byJob.set(uid, now);
@@ -30,6 +30,11 @@ export class RunWorkloads {
 
   of(job: V1Job): WorkloadObject | undefined {
     return this.byJob.get(job.metadata?.uid ?? '');
+  }
+
+  /** How long it was admitted before it was last suspended; the Job's own clock begins anew each time. */
+  pastSecondsOf(job: V1Job): number {
+    return this.of(job)?.status?.accumulatedPastExecutionTimeSeconds ?? 0;
   }
 
   /** How many records wait before this one in its queue: higher priority first, then the older. From 1. */
@@ -57,5 +62,6 @@ const isWaiting = ({ status, spec }: WorkloadObject): boolean =>
 function comesBefore(a: WorkloadObject, b: WorkloadObject): boolean {
   const byPriority = (b.spec?.priority ?? 0) - (a.spec?.priority ?? 0);
   if (byPriority !== 0) return byPriority < 0;
-  return (a.metadata?.creationTimestamp ?? '') < (b.metadata?.creationTimestamp ?? '');
+  const ageOf = ({ metadata }: WorkloadObject): string => `${metadata?.creationTimestamp ?? ''} ${metadata?.name ?? ''}`;
+  return ageOf(a) < ageOf(b);
 }

@@ -3,6 +3,7 @@ import { attemptStarted } from '../jobs/job.js';
 import type { Job, JobProgress } from '../jobs/job.js';
 import type { Incarnation, JobTransaction, MetricPoint, NewEvent } from '../jobs/job.store.js';
 import { moveTo } from './run-phase.js';
+import { isSetBack } from './run.js';
 
 /** How often progress is put into the live stream at most. */
 const TELL_EVERY_MS = 1_000;
@@ -70,7 +71,7 @@ export async function applyRunEvent(
       return;
     }
     case 'phase':
-      if (isCurrent(tx, attempt)) await moveTo(tx, PHASE_OF[event.phase]);
+      if (isCurrent(tx, attempt)) await advance(tx, incarnation, PHASE_OF[event.phase]);
       return;
     case 'warning':
       if (isCurrent(tx, attempt)) await tx.event({ level: 'warn', type: 'message', message: event.message });
@@ -90,6 +91,11 @@ const PHASE_OF = {
   saving: 'saving',
   'scoring-tuned': 'saving',
 } as const;
+
+/** What comes late from a set that was taken away does not say where the run is now. */
+async function advance(tx: JobTransaction, incarnation: number, phase: Parameters<typeof moveTo>[1]): Promise<void> {
+  if (!tx.run || !isSetBack(tx.run, incarnation)) await moveTo(tx, phase);
+}
 
 const isCurrent = (tx: JobTransaction, attempt: number): boolean => tx.run?.attempt === attempt && tx.run.live;
 
@@ -111,7 +117,7 @@ async function step(tx: JobTransaction, runId: string, pair: Incarnation, event:
   const stored = await tx.addPoints(runId, pair, pointsOf(event));
   if (stored.length === 0 || !isCurrent(tx, pair.attempt)) return;
   if (tx.run && tx.run.firstStepAt === null) await tx.saveRun({ ...tx.run, firstStepAt: event.time });
-  await moveTo(tx, 'training');
+  await advance(tx, pair.incarnation, 'training');
   const now = Date.now();
   const tell = isLast(event) || now - tx.job.progressToldAtMs >= TELL_EVERY_MS;
   const job: Job = {

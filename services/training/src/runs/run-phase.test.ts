@@ -63,6 +63,22 @@ describe('a status of the trainer', () => {
     expect(job).toMatchObject({ phase: 'starting', placement: null, message: 'Loading model and data' });
   });
 
+  it('sets a run back that a queue has suspended, with its reason, and lets it come forward again', async () => {
+    const preempted = status({
+      ...{ phase: 'queued', reason: 'preempted', incarnation: 1 },
+      message: 'Paused for a more urgent run at step 4; resumes by itself.',
+      params: { step: 4 },
+    });
+    const { job } = await after({ phase: 'training' }, preempted);
+    expect(job).toMatchObject({
+      phase: 'scheduling',
+      message: preempted.message,
+      placement: { reason: 'preempted', params: { step: 4 } },
+    });
+    const { job: again } = await after(job, status({ phase: 'starting', incarnation: 2 }));
+    expect(again).toMatchObject({ phase: 'starting', placement: null });
+  });
+
   it('keeps the words of a stop that the user asked for', async () => {
     const { job } = await after({ intent: 'cancel', message: 'Cancelling' }, waiting);
     expect(job).toMatchObject({ message: 'Cancelling', placement: { reason: 'waiting-for-gpus' } });

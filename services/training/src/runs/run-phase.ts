@@ -29,7 +29,7 @@ function phaseOfStatus(phase: RunPhase): PhaseOfRun | undefined {
   }
 }
 
-/** Forward only: within one attempt nothing goes back (a new attempt begins at `scheduling` by itself). */
+/** Forward only: within one attempt only a queue outside sets back (a new attempt begins at `scheduling` by itself). */
 export async function moveTo(tx: JobTransaction, phase: PhaseOfRun): Promise<void> {
   const { job } = tx;
   if (job.status !== 'running' || !isInRun(job) || ORDER.indexOf(phase) <= ORDER.indexOf(job.phase)) return;
@@ -51,9 +51,18 @@ const PLAIN: readonly RunReason[] = [
 const placementOf = ({ reason, params, message, excerpt }: RunStatus): JobPlacement | null =>
   PLAIN.includes(reason) ? null : { reason, params: params ?? {}, message, excerpt: excerpt ?? null };
 
+/** A queue outside has taken the place of a run that had begun: it waits again, and goes on with other processes. */
+async function setBack(tx: JobTransaction): Promise<void> {
+  const { job } = tx;
+  if (job.status !== 'running' || !isInRun(job) || job.phase === 'scheduling') return;
+  const message = job.intent === 'run' ? MESSAGES.scheduling : job.message;
+  await tx.saveJob(move(job, { phase: 'scheduling', message }));
+}
+
 /** Brings a status to the job: its phase, and why it waits or ended. */
 export async function tellStatus(tx: JobTransaction, status: RunStatus): Promise<void> {
   const phase = phaseOfStatus(status.phase);
+  if (status.phase === 'queued') await setBack(tx);
   if (phase !== undefined) await moveTo(tx, phase);
   const { job } = tx;
   const placement = placementOf(status);

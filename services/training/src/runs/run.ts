@@ -103,6 +103,10 @@ export function withStatus(run: Run, status: RunStatus): Run | undefined {
   return seenIsNew ? changed(next, { seenAttempt: status.attempt, seenObjectUid: uid }) : next;
 }
 
+/** Whether a queue outside has taken this set of processes away: what it still says is of the past. */
+export const isSetBack = ({ status }: Run, incarnation: number): boolean =>
+  status?.phase === 'queued' && incarnation <= status.incarnation;
+
 /** The projection that the trainer reads. */
 export const specOf = (run: Run): RunSpec => ({
   runId: run.id,

@@ -22,6 +22,7 @@ const CAUSES: Readonly<Record<string, string>> = {
   unreachable: 'the registry cannot be reached',
   diskFull: 'the disk of the node is full',
   badCredentials: 'its credentials are not accepted',
+  noQueueing: 'the cluster has no queueing system now; the run waits until it has one',
 };
 const because = (cause: string | number | undefined): string =>
   when(cause, (name) => `: ${Object.hasOwn(CAUSES, name) ? CAUSES[name] : name}`);
@@ -36,10 +37,10 @@ const SENTENCES: Readonly<Record<RunReason, Say>> = {
   'process-starting': plain('The process is being started.'),
   'process-running': plain('The run is training.'),
   'stop-requested': plain('The run saves a checkpoint and stops.'),
-  'waiting-in-queue': ({ queue, needed, resource, position }) =>
+  'waiting-in-queue': ({ queue, needed, resource, position, cause }) =>
     `In queue${when(queue, quoted)}${when(position, (n) => `, place ${n}`)}${
       needed === undefined ? '' : `: ${needed} more ${things(resource)} needed`
-    }.`,
+    }${because(cause)}.`,
   'waiting-for-capacity': ({ resource }) =>
     `Waiting for a node with room${when(resource, (r) => `: not enough ${things(r)} free`)}.`,
   'waiting-for-gpus': ({ needed, free }) =>
@@ -59,7 +60,8 @@ const SENTENCES: Readonly<Record<RunReason, Say>> = {
       : `The cluster cannot hold ${nodes} nodes with ${needed ?? 'so many'} GPUs each at once.`,
   'queue-too-small': ({ queue, limit, needed, resource }) =>
     `Queue${when(queue, quoted)} has at most ${limit ?? 'fewer'} ${things(resource)}; this run asks for ${needed ?? 'more'}.`,
-  'queue-rejected': ({ queue, cause }) => `Queue${when(queue, quoted)} does not take this run${because(cause)}.`,
+  'queue-rejected': ({ queue, cause, queues }) =>
+    `Queue${when(queue, quoted)} does not take this run${because(cause)}${when(queues, (names) => `; there is ${names}`)}.`,
   'quota-exceeded': ({ quota, limit, used, needed, resource }) =>
     `Quota${when(quota, quoted)}: ${used ?? 'some'} of ${limit ?? 'all'} ${things(resource)} in use; this run needs ${needed ?? 'more'}.`,
   'object-refused': ({ cause }) => `The cluster refused the run${because(cause)}.`,

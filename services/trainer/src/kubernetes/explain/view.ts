@@ -8,6 +8,8 @@ export interface KueueWorkload {
   status?: {
     conditions?: readonly { type?: string; status?: string; reason?: string; message?: string }[];
     admission?: { clusterQueue?: string };
+    /** In earlier admissions. */
+    accumulatedPastExecutionTimeSeconds?: number;
   };
 }
 
@@ -40,6 +42,8 @@ export interface AttemptView {
   step?: number | undefined;
   /** Place in the queue from 1, where the queue tells it. */
   queuePosition?: number | undefined;
+  /** The queues there are; null: no queueing system is installed. Absent: unknown, and then none is called missing. */
+  queues?: readonly string[] | null | undefined;
   /** How long a silent node is waited for. @default 300000 */
   nodeLostMs?: number | undefined;
   /** The grace after the first end is over: judge by what there is, though some pods have not ended. */

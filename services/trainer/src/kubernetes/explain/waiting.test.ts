@@ -26,6 +26,11 @@ const queued = (...given: Parameters<typeof workload>[1][]): Partial<AttemptView
   workload: workload({}, ...given),
 });
 
+function queuedJob(): ReturnType<typeof job> {
+  const suspended = job({}, true);
+  return { ...suspended, metadata: { ...suspended.metadata, labels: { 'kueue.x-k8s.io/queue-name': 'team-a' } } };
+}
+
 /** One case for each row of faults that keep an attempt from running. */
 const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Explanation>][] = [
   [
@@ -257,12 +262,49 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Explanation>][]
   ],
   [
     'wrong queue',
-    queued(reserved('Inadmissible', "LocalQueue nope doesn't exist")),
+    { ...queued(reserved('Inadmissible', "LocalQueue nope doesn't exist")), queues: ['team-a', 'team-b'] },
     {
       reason: 'queue-rejected',
-      params: { queue: 'nope', cause: 'notFound' },
-      message: 'Queue "nope" does not take this run: it does not exist.',
+      params: { queue: 'nope', cause: 'notFound', queues: 'team-a, team-b' },
+      message: 'Queue "nope" does not take this run: it does not exist; there is team-a, team-b.',
       fatal: true,
+      afterMs: 120_000,
+    },
+  ],
+  [
+    'a queue that only Kueue does not know yet',
+    { ...queued(reserved('Inadmissible', 'LocalQueue team-a is terminating or missing')), queues: ['team-a'] },
+    { phase: 'queued', reason: 'queue-rejected', fatal: false, afterMs: Infinity },
+  ],
+  [
+    'a flavour of the queue that is too small beside one that is large enough and taken',
+    queued(
+      reserved(
+        'Pending',
+        "couldn't assign flavors to pod set main: insufficient quota for nvidia.com/gpu in flavor a10, previously considered podsets requests (0) + current podset request (8) > maximum capacity (4), insufficient unused quota for nvidia.com/gpu in flavor h100, 6 more needed",
+      ),
+    ),
+    { reason: 'waiting-in-queue', params: { queue: 'team-a', resource: 'nvidia.com/gpu', needed: 6 }, fatal: false },
+  ],
+  [
+    'several flavours of the queue that are all too small',
+    queued(
+      reserved(
+        'Pending',
+        "couldn't assign flavors to pod set main: insufficient quota for nvidia.com/gpu in flavor a10, previously considered podsets requests (0) + current podset request (64) > maximum capacity (4), insufficient quota for nvidia.com/gpu in flavor h100, previously considered podsets requests (0) + current podset request (64) > maximum capacity (16)",
+      ),
+    ),
+    { reason: 'queue-too-small', params: { queue: 'team-a', resource: 'nvidia.com/gpu', needed: 64, limit: 16 } },
+  ],
+  [
+    'no queueing system any more',
+    { job: queuedJob(), queues: null },
+    {
+      phase: 'queued',
+      reason: 'waiting-in-queue',
+      message: 'In queue "team-a": the cluster has no queueing system now; the run waits until it has one.',
+      fatal: false,
+      afterMs: Infinity,
     },
   ],
   [

@@ -38,7 +38,9 @@ const hasBegun = ({ phase }: PodFacts): boolean => phase === 'Running' || phase 
 
 function queued(view: AttemptView): Unsaid | undefined {
   const verdict = readWorkload(view);
-  return verdict && { ...verdict, phase: 'queued', afterMs: verdict.fatal ? 0 : Infinity };
+  if (!verdict) return undefined;
+  const { afterMs = 0, ...rest } = verdict;
+  return { ...rest, phase: 'queued', afterMs: rest.fatal ? afterMs : Infinity };
 }
 
 function troubleOfRunning(view: AttemptView, facts: Facts): Unsaid | undefined {

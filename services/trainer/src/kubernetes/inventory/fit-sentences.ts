@@ -100,9 +100,14 @@ const SENTENCES: Readonly<Record<FitReason, (params: Obstacle['params'], situati
       ? `Queue '${p['queue']}' does not exist: the cluster has no queueing system.`
       : `Queue '${p['queue']}' does not exist in namespace ${p['namespace']}; there is ${p['known'] === '' ? 'none' : p['known']}.`,
   'queue-inactive': (p) => `Queue '${p['queue']}' is stopped and admits nothing now.`,
-  'queue-too-small': (p) =>
-    `Queue ${p['clusterQueue']} has at most ${gpus(p['most'])}; this run asks for ${p['needed']}.`,
-  'queue-busy': (p) => `In queue ${p['queue']}: needs ${gpus(p['needed'])}, ${p['most']} not reserved now.`,
+  'queue-too-small': (p) => {
+    const words = (key: string): string => inWords(String(p['resource']), p[key]);
+    return `Queue ${p['clusterQueue']} has at most ${words('most')}; this run asks for ${words('needed')}.`;
+  },
+  'queue-busy': (p) => {
+    const words = (key: string): string => inWords(String(p['resource']), p[key]);
+    return `In queue ${p['queue']}: needs ${words('needed')}, ${words('most')} not reserved now.`;
+  },
 };
 
 function advice({ request, snapshot, nearest }: Situation): string {

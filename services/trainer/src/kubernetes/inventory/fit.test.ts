@@ -169,16 +169,37 @@ describe('fit: the sentence for each obstacle', () => {
     });
     expect(fit(wish(8, 8, { queue: 'team-a' }), snapshot)).toMatchObject({
       canEverFit: false,
-      message: 'Queue gpu-cq has at most 8 GPUs; this run asks for 64. Use 8 GPUs.',
+      message: 'Queue gpu-cq has at most 8 GPUs; this run asks for 64 GPUs. Use 8 GPUs.',
     });
     expect(fit(wish(1, 8, { queue: 'team-a' }), snapshot)).toMatchObject({
       canEverFit: true,
       fitsNow: false,
-      message: 'In queue team-a: needs 8 GPUs, 4 not reserved now.',
+      message: 'In queue team-a: needs 8 GPUs, 4 GPUs not reserved now.',
     });
     expect(fit(wish(1, 1, { queue: 'team-a' }), cluster({ nodes: eights(1) })).message).toBe(
       "Queue 'team-a' does not exist: the cluster has no queueing system. Use 1 GPU, without a queue.",
     );
+  });
+
+  it('knows what a queue has of CPU and memory where it counts them, and rules nothing out by a queue that is not there yet', () => {
+    const localQueues = [{ metadata: { name: 'team-a', namespace: 'tune' }, spec: { clusterQueue: 'gpu-cq' } }];
+    const queueWith = (name: string, nominalQuota: string) => ({
+      metadata: { name: 'gpu-cq' },
+      spec: {
+        resourceGroups: [
+          { flavors: [{ name: 'f', resources: [{ name: GPU, nominalQuota: '8' }, { name, nominalQuota }] }] },
+        ],
+      },
+    });
+    const answer = (clusterQueues: SnapshotInput['clusterQueues'] & {}) =>
+      fit(wish(1, 1, { queue: 'team-a' }), cluster({ nodes: eights(8), localQueues, clusterQueues }));
+    expect(answer([queueWith('memory', '1Mi')])).toMatchObject({
+      canEverFit: false,
+      reason: 'queue-too-small',
+      params: { resource: 'memory', most: 1 },
+    });
+    expect(answer([queueWith('cpu', '1000')])).toMatchObject({ fitsNow: true });
+    expect(answer([])).toMatchObject({ canEverFit: true });
   });
 
   it('waits for nodes that the cluster adds when they are needed, within quotas', () => {

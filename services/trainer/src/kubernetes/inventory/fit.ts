@@ -172,19 +172,31 @@ function unknownQueue(request: FitRequest, snapshot: ClusterSnapshot): Obstacle 
   return { reason: 'unknown-queue', params: { queue: request.queue, namespace: snapshot.namespace, known } };
 }
 
-/** All pods of a run go into one flavour; a queue that says nothing of a resource admits nothing that asks for it. */
+/**
+ * All pods of a run go into one flavour; a queue that says nothing of the devices admits nothing that asks for them. CPU
+ * and memory may be left out of what a queue counts. Of a queue that stands for nothing yet, nothing is known.
+ */
 function aboveQueue(request: FitRequest, snapshot: ClusterSnapshot, measure: Measure): Obstacle | undefined {
   const queue = queueOf(request, snapshot);
-  const { nodes, devicesPerNode } = request.resources;
   if (!queue) return undefined;
   if (measure === 'free' && !queue.active) return { reason: 'queue-inactive', params: { queue: queue.name } };
-  if (devicesPerNode === 0) return undefined;
-  const needed = nodes * devicesPerNode;
-  const limits = queue.limits.filter(({ resource }) => resource === request.deviceResource);
+  if (queue.limits.length === 0) return undefined;
   const room = ({ most, used }: ClusterQueue['limits'][number]): number =>
     most === null ? Number.POSITIVE_INFINITY : measure === 'total' ? most : most - used;
-  if (limits.some((limit) => room(limit) >= needed)) return undefined;
-  const most = Math.max(0, ...limits.map(room));
-  const params = { queue: queue.name, clusterQueue: queue.clusterQueue, most, needed };
-  return { reason: measure === 'total' ? 'queue-too-small' : 'queue-busy', params };
+  for (const [resource, needed] of queuedDemandOf(request)) {
+    const limits = queue.limits.filter((limit) => limit.resource === resource);
+    const isLeftOut = limits.length === 0 && resource !== request.deviceResource;
+    if (isLeftOut || limits.some((limit) => room(limit) >= needed)) continue;
+    const most = Math.max(0, ...limits.map(room));
+    const params = { queue: queue.name, clusterQueue: queue.clusterQueue, resource, most, needed };
+    return { reason: measure === 'total' ? 'queue-too-small' : 'queue-busy', params };
+  }
+  return undefined;
+}
+
+/** By the names that queues use, devices first. */
+function queuedDemandOf({ resources, deviceResource }: FitRequest): (readonly [string, number])[] {
+  const { nodes, devicesPerNode, cpu, memoryMib } = resources;
+  const all = [[deviceResource, nodes * devicesPerNode], ['cpu', nodes * cpu], ['memory', nodes * memoryMib]] as const;
+  return all.filter(([, needed]) => needed > 0);
 }
