@@ -41,12 +41,13 @@ export function readWorkload(view: AttemptView): QueueVerdict | undefined {
     const why = conditionIs(conditions, 'Evicted', 'True') ?? conditionIs(conditions, 'QuotaReserved', 'False');
     return { reason: 'queue-deactivated', params: inQueue, text: why?.message ?? '', fatal: true };
   }
-  if (conditionIs(conditions, 'Admitted', 'True')) return undefined;
+  // While its pods are still leaving it is admitted too; a new admission takes this back.
   const preempted = conditionIs(conditions, 'Preempted', 'True') ?? evictedByPreemption(conditions);
   if (preempted) {
     const step = typeof view.step === 'number' ? { step: view.step } : {};
     return { reason: 'preempted', params: { ...inQueue, ...step }, text: preempted.message, fatal: false };
   }
+  if (conditionIs(conditions, 'Admitted', 'True')) return undefined;
   const waiting = conditionIs(conditions, 'QuotaReserved', 'False');
   const position = typeof view.queuePosition === 'number' ? { position: view.queuePosition } : {};
   return waiting
