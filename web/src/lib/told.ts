@@ -136,7 +136,16 @@ export const RUN_VALUES = [
   ...['needed', 'free', 'used', 'limit', 'largest', 'nodes', 'placed', 'position', 'step', 'minutes'],
   ...['resource', 'node', 'queue', 'quota', 'image', 'cause', 'name', 'xid', 'since', 'queues'],
 ] as const;
-const CAUSES = ['badName', 'notAllowed', 'notFound', 'rateLimited', 'unreachable', 'diskFull', 'badCredentials', 'noQueueing'];
+const CAUSES = [
+  'badName',
+  'notAllowed',
+  'notFound',
+  'rateLimited',
+  'unreachable',
+  'diskFull',
+  'badCredentials',
+  'noQueueing',
+];
 
 /** Why a run waits or ended, in its reason's sentence. */
 export function runTold({ reason, params }: Pick<Placement, 'reason' | 'params'>): Told {

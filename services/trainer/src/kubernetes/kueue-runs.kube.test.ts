@@ -80,7 +80,12 @@ inKueue('runs that wait in a queue of Kueue', () => {
   };
 
   const makeQueues = async (): Promise<void> => {
-    const quota = Object.entries({ 'nvidia.com/gpu': '8', cpu: '1000', memory: '1000Gi', 'ephemeral-storage': '1000Gi' });
+    const quota = Object.entries({
+      'nvidia.com/gpu': '8',
+      cpu: '1000',
+      memory: '1000Gi',
+      'ephemeral-storage': '1000Gi',
+    });
     const resources = quota.map(([name, nominalQuota]) => ({ name, nominalQuota }));
     const priority = (name: string, value: number): KubeObject =>
       ({ apiVersion: APIS, kind: 'WorkloadPriorityClass', metadata: { name }, value }) as KubeObject;
@@ -98,7 +103,12 @@ inKueue('runs that wait in a queue of Kueue', () => {
       },
       priority('runs-normal', 0),
       priority('runs-urgent', URGENT),
-      { apiVersion: APIS, kind: 'LocalQueue', metadata: { name: 'team', namespace }, spec: { clusterQueue: CLUSTER_QUEUE } },
+      {
+        apiVersion: APIS,
+        kind: 'LocalQueue',
+        metadata: { name: 'team', namespace },
+        spec: { clusterQueue: CLUSTER_QUEUE },
+      },
     );
   };
   /** As an administrator does who removes Kueue with all that is its own. */
@@ -132,7 +142,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
     const profile = gpuProfile({
       ...{ runtime: 'fake', command: [process.execPath, RUNNER], runtimeCommand: [process.execPath, FAKE_RUNTIME] },
       ...{ serviceAccount: 'default', sharedMemoryMib: 16, artifactsClaim: 'artifacts', cpus: 1, memoryMib: 256 },
-      ...{ configErrorSeconds: 10, scratchMib: 64 },
+      ...{ configErrorSeconds: 5, scratchMib: 64 },
       priorityClasses: [
         { from: 0, name: 'runs-normal' },
         { from: URGENT, name: 'runs-urgent' },

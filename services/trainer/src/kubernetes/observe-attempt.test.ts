@@ -34,7 +34,10 @@ interface PodWish {
   node?: string;
   tracked?: boolean;
 }
-const pod = (uid: string, { index = 0, phase = 'Running', leaving, node = 'n1', tracked = true }: PodWish = {}): V1Pod => ({
+const pod = (
+  uid: string,
+  { index = 0, phase = 'Running', leaving, node = 'n1', tracked = true }: PodWish = {},
+): V1Pod => ({
   metadata: {
     uid,
     finalizers: tracked ? ['batch.kubernetes.io/job-tracking'] : [],

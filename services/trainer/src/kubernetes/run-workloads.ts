@@ -37,16 +37,13 @@ export class RunWorkloads {
     return this.of(job)?.status?.accumulatedPastExecutionTimeSeconds ?? 0;
   }
 
-  /** How many records wait before this one in its queue: higher priority first, then the older. From 1. */
+  /** Its place among the records that wait in its queue, from 1: higher priority first, then the older. */
   positionOf(workload: WorkloadObject): number {
-    const ahead = [...this.byJob.values()].filter(
-      (other) =>
-        other !== workload &&
-        other.spec?.queueName === workload.spec?.queueName &&
-        isWaiting(other) &&
-        comesBefore(other, workload),
+    const inQueue = [...this.byJob.values()].filter(
+      (other) => other === workload || (isWaiting(other) && other.spec?.queueName === workload.spec?.queueName),
     );
-    return ahead.length + 1;
+    // Times are whole seconds: of the same one, those that were seen earlier come first.
+    return inQueue.sort(byTurn).indexOf(workload) + 1;
   }
 }
 
@@ -59,9 +56,7 @@ const isWaiting = ({ status, spec }: WorkloadObject): boolean =>
     ({ type, status: is }) => (type === 'Admitted' || type === 'Finished') && is === 'True',
   );
 
-function comesBefore(a: WorkloadObject, b: WorkloadObject): boolean {
-  const byPriority = (b.spec?.priority ?? 0) - (a.spec?.priority ?? 0);
-  if (byPriority !== 0) return byPriority < 0;
-  const ageOf = ({ metadata }: WorkloadObject): string => `${metadata?.creationTimestamp ?? ''} ${metadata?.name ?? ''}`;
-  return ageOf(a) < ageOf(b);
+function byTurn(a: WorkloadObject, b: WorkloadObject): number {
+  const createdMs = ({ metadata }: WorkloadObject): number => Date.parse(metadata?.creationTimestamp ?? '') || 0;
+  return (b.spec?.priority ?? 0) - (a.spec?.priority ?? 0) || createdMs(a) - createdMs(b);
 }

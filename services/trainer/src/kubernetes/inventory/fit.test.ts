@@ -187,7 +187,17 @@ describe('fit: the sentence for each obstacle', () => {
       metadata: { name: 'gpu-cq' },
       spec: {
         resourceGroups: [
-          { flavors: [{ name: 'f', resources: [{ name: GPU, nominalQuota: '8' }, { name, nominalQuota }] }] },
+          {
+            flavors: [
+              {
+                name: 'f',
+                resources: [
+                  { name: GPU, nominalQuota: '8' },
+                  { name, nominalQuota },
+                ],
+              },
+            ],
+          },
         ],
       },
     });

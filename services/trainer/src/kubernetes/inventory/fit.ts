@@ -197,6 +197,10 @@ function aboveQueue(request: FitRequest, snapshot: ClusterSnapshot, measure: Mea
 /** By the names that queues use, devices first. */
 function queuedDemandOf({ resources, deviceResource }: FitRequest): (readonly [string, number])[] {
   const { nodes, devicesPerNode, cpu, memoryMib } = resources;
-  const all = [[deviceResource, nodes * devicesPerNode], ['cpu', nodes * cpu], ['memory', nodes * memoryMib]] as const;
+  const all = [
+    [deviceResource, nodes * devicesPerNode],
+    ['cpu', nodes * cpu],
+    ['memory', nodes * memoryMib],
+  ] as const;
   return all.filter(([, needed]) => needed > 0);
 }
