@@ -21,7 +21,7 @@ const workload = (uid: string, minute: number, spec: Workload['spec'] = {}, admi
   metadata: {
     name: `job-${uid}`,
     labels: { 'kueue.x-k8s.io/job-uid': uid },
-    creationTimestamp: `2026-01-01T00:0${minute}:00Z` as unknown as Date,
+    creationTimestamp: `2026-01-01T00:0${minute}:00Z`,
   },
   spec: { queueName: 'team', priority: 0, ...spec },
   status: {

@@ -3,7 +3,7 @@ import { newId, runSpec } from '@luthier/contracts';
 import type { ErrorCode, RunOutcome, RunReason, RunStatus } from '@luthier/contracts';
 import { decideRetry, endOf } from './retry-policy.js';
 import type { RetryDecision } from './retry-policy.js';
-import { closed, ended, newRun, nextAttempt, specOf, stopped, withStatus } from './run.js';
+import { closed, ended, isSetBack, newRun, nextAttempt, specOf, stopped, withStatus } from './run.js';
 import type { Run } from './run.js';
 
 const run = newRun({
@@ -28,6 +28,16 @@ const status = (patch: Partial<RunStatus> = {}): RunStatus => ({
   message: '',
   pods: [],
   ...patch,
+});
+
+describe('a run that a queue outside has suspended', () => {
+  it('is where its status says, not where lines of the set that was taken away say', () => {
+    const suspended = { ...run, status: status({ phase: 'queued', incarnation: 1 }) };
+    expect(isSetBack(suspended, 1)).toBe(true);
+    expect(isSetBack(suspended, 2)).toBe(false);
+    expect(isSetBack({ ...run, status: status() }, 1)).toBe(false);
+    expect(isSetBack(run, 1)).toBe(false);
+  });
 });
 
 describe('the projection', () => {
