@@ -87,8 +87,12 @@ inKueue('runs that wait in a queue of Kueue', () => {
       'ephemeral-storage': '1000Gi',
     });
     const resources = quota.map(([name, nominalQuota]) => ({ name, nominalQuota }));
-    const priority = (name: string, value: number): KubeObject =>
-      ({ apiVersion: APIS, kind: 'WorkloadPriorityClass', metadata: { name }, value }) as KubeObject;
+    const priority = (name: string, value: number): KubeObject => ({
+      apiVersion: APIS,
+      kind: 'WorkloadPriorityClass',
+      metadata: { name },
+      value,
+    });
     await cluster.apply(
       { apiVersion: APIS, kind: 'ResourceFlavor', metadata: { name: 'any-gpu' }, spec: {} },
       {
