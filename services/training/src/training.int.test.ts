@@ -343,6 +343,14 @@ describe('a job that says where it wants to run', () => {
     expect(await specOf(job)).toMatchObject({ queue: 'external', queueName: 'team-a' });
   });
 
+  it('waits in the queue of its profile where it names none itself', async () => {
+    onDevices({ queue: 'everyone' });
+    const { id } = await create({});
+    const job = await until(id, 'succeeded');
+    expect(job.queue).toBeNull();
+    expect(await specOf(job)).toMatchObject({ queue: 'external', queueName: 'everyone' });
+  });
+
   it('fails before queueing when the place has become too small in the meantime', async () => {
     onDevices();
     peers.datasetState = 'preparing';
