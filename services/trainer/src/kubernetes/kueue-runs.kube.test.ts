@@ -10,13 +10,18 @@ import { canRunKueue, startControlPlane } from '@luthier/testing/kube';
 import type { ControlPlane, Fate, KubeObject, Kueue, Pod } from '@luthier/testing/kube';
 import { gpuProfile } from '../testing/cluster-profiles.js';
 import { TrainerHarness } from '../testing/harness.js';
+import {
+  CLUSTER_QUEUE,
+  KUEUE_API,
+  URGENT,
+  makeQueue,
+  makeQueues,
+  removeKueueObjects,
+} from '../testing/kueue-objects.js';
 import { LABEL } from './names.js';
 
 const RUNNER = fileURLToPath(new URL('../../../runner/dist/main.js', import.meta.url));
 const FAKE_RUNTIME = fileURLToPath(new URL('../testing/fake-runtime.mjs', import.meta.url));
-const APIS = 'kueue.x-k8s.io/v1beta2';
-const CLUSTER_QUEUE = 'runs-of-kueue';
-const URGENT = 100;
 
 interface JobObject extends KubeObject {
   spec: { suspend: boolean };
@@ -37,7 +42,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
   let endpoint: string;
   let fate: (pod: Pod) => Fate;
 
-  const workloads = (): string => `/apis/${APIS}/namespaces/${namespace}/workloads`;
+  const workloads = (): string => `/apis/${KUEUE_API}/namespaces/${namespace}/workloads`;
   const jobOf = ({ runId, attempt }: RunSpec): Promise<JobObject> =>
     cluster.api.get<JobObject>(`/apis/batch/v1/namespaces/${namespace}/jobs/ft-${runId.slice(4)}-${attempt}`);
   const podsOf = async ({ runId }: RunSpec): Promise<Pod[]> => {
@@ -77,58 +82,6 @@ inKueue('runs that wait in a queue of Kueue', () => {
   const fit = async (devicesPerNode: number, queue: string | null, count = 1): Promise<FitAnswer | undefined> => {
     const shape = { nodes: count, devicesPerNode, deviceMemoryMib: 0, deviceType: null, queue };
     return (await bus.request(fitRun, { ...shape, profiles: ['gpu'] })).answers[0]?.fit;
-  };
-
-  const makeQueues = async (): Promise<void> => {
-    const quota = Object.entries({
-      'nvidia.com/gpu': '8',
-      cpu: '1000',
-      memory: '1000Gi',
-      'ephemeral-storage': '1000Gi',
-    });
-    const resources = quota.map(([name, nominalQuota]) => ({ name, nominalQuota }));
-    const priority = (name: string, value: number): KubeObject => ({
-      apiVersion: APIS,
-      kind: 'WorkloadPriorityClass',
-      metadata: { name },
-      value,
-    });
-    await cluster.apply(
-      { apiVersion: APIS, kind: 'ResourceFlavor', metadata: { name: 'any-gpu' }, spec: {} },
-      {
-        ...{ apiVersion: APIS, kind: 'ClusterQueue', metadata: { name: CLUSTER_QUEUE } },
-        spec: {
-          namespaceSelector: {},
-          preemption: { withinClusterQueue: 'LowerPriority' },
-          resourceGroups: [
-            { coveredResources: quota.map(([name]) => name), flavors: [{ name: 'any-gpu', resources }] },
-          ],
-        },
-      },
-      priority('runs-normal', 0),
-      priority('runs-urgent', URGENT),
-      {
-        apiVersion: APIS,
-        kind: 'LocalQueue',
-        metadata: { name: 'team', namespace },
-        spec: { clusterQueue: CLUSTER_QUEUE },
-      },
-    );
-  };
-  /** As an administrator does who removes Kueue with all that is its own. */
-  const removeKueue = async (): Promise<void> => {
-    await kueue.stop();
-    const kinds = { workloads: workloads(), localqueues: `/apis/${APIS}/namespaces/${namespace}/localqueues` };
-    const clusterWide = ['clusterqueues', 'resourceflavors'].map((plural) => `/apis/${APIS}/${plural}`);
-    for (const path of [...Object.values(kinds), ...clusterWide]) {
-      const { items } = await cluster.api.get<{ items: Workload[] }>(path);
-      for (const { metadata } of items) {
-        await cluster.api.mergePatch(`${path}/${metadata.name}`, { metadata: { finalizers: null } });
-      }
-    }
-    for (const plural of ['workloads', 'localqueues', 'clusterqueues']) {
-      await cluster.api.delete(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${plural}.kueue.x-k8s.io`);
-    }
   };
 
   beforeAll(async () => {
@@ -182,7 +135,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
     const waiting = await seen(spec, ({ phase }) => phase === 'queued');
     expect(waiting).toMatchObject({ reason: 'waiting-in-queue', params: { queue: 'team', cause: 'noQueueing' } });
     kueue = await cluster.startKueue();
-    await makeQueues();
+    await makeQueues(cluster, namespace);
     expect(await seen(spec, ({ phase }) => phase === 'ended')).toMatchObject({ reason: 'succeeded', incarnation: 1 });
     expect(await fit(8, 'team')).toMatchObject({ canEverFit: true });
   }, 120_000);
@@ -244,6 +197,21 @@ inKueue('runs that wait in a queue of Kueue', () => {
     });
   }, 60_000);
 
+  it('wait for their administrator where the queue does not count all that their pods ask for, and say what', async () => {
+    await makeQueue(cluster, {
+      namespace,
+      name: 'narrow',
+      clusterQueue: 'runs-gpus-only',
+      quota: { 'nvidia.com/gpu': '8' },
+    });
+    const spec = await put(1, { queueName: 'narrow' });
+    const waiting = await seen(spec, ({ reason }) => reason === 'queue-rejected');
+    expect(waiting.message).toMatch(
+      /^Queue "narrow" does not take this run: resource \S+ unavailable in ClusterQueue\.$/,
+    );
+    expect(await stop(spec)).toMatchObject({ reason: 'stopped' });
+  }, 60_000);
+
   it('make room for a more urgent one and go on from their newest checkpoint as the same attempt, the first processes shut out', async () => {
     const spec = await put(8, {}, { steps: 100_000, stepMs: 20, checkpointEverySteps: 10 });
     await harness.waitForCheckpoint(spec.runId);
@@ -295,13 +263,14 @@ inKueue('runs that wait in a queue of Kueue', () => {
     fate = () => ({ type: 'process' });
     const spec = await put(4);
     await seen(spec, ({ params }) => params?.['needed'] === 4);
-    await removeKueue();
+    await kueue.stop();
+    await removeKueueObjects(cluster, namespace);
     const waiting = await seen(spec, ({ params }) => params?.['cause'] === 'noQueueing');
     expect(waiting).toMatchObject({ phase: 'queued', reason: 'waiting-in-queue' });
     await waitFor(async () => (await bus.request(getCluster, {})).queues === null);
     expect(await harness.status(first.runId)).toMatchObject({ phase: 'running' });
     kueue = await cluster.startKueue();
-    await makeQueues();
+    await makeQueues(cluster, namespace);
     await stop(first);
     expect(await seen(spec, ({ phase }) => phase === 'ended')).toMatchObject({ reason: 'succeeded', attempt: 1 });
   }, 120_000);

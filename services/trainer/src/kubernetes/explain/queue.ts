@@ -24,6 +24,8 @@ const OVER_MAXIMUM =
 /** The same without the flavour, as older and newer servers write it. */
 const OVER_MAXIMUM_SHORT = /request \((\S+)\) > maximum capacity \(([^)\s]+)\)/;
 const NO_QUEUE = /(LocalQueue|ClusterQueue) (\S+) (?:doesn't exist|does not exist|is terminating or missing)/;
+/** A pod asks for something that the queue does not count: an administrator can add it. */
+const NOT_COVERED = /resource \S+ unavailable in ClusterQueue/;
 const QUEUE_LABEL = 'kueue.x-k8s.io/queue-name';
 const MAX_QUEUES_NAMED = 10;
 /** Kueue and its queues may just be being installed. */
@@ -85,6 +87,10 @@ function readWaiting({ reason, message }: Condition, { inQueue, position, queues
   // An inactive queue can be switched on again: it is waited for.
   if (reason === 'Inadmissible' && !/inactive|stopped|not active/i.test(text)) {
     return { reason: 'queue-rejected', params: { ...inQueue, ...causeOf(text) }, text, fatal: true };
+  }
+  const notCovered = NOT_COVERED.exec(text)?.[0];
+  if (notCovered !== undefined) {
+    return { reason: 'queue-rejected', params: { ...inQueue, ...causeOf(notCovered) }, text, fatal: false };
   }
   if (reason === 'NoMatchingFlavor' || /didn't match|untolerated taint/i.test(text)) {
     return { reason: 'no-matching-node', params: { ...inQueue, ...causeOf(text) }, text, fatal: false };

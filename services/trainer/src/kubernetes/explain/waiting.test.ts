@@ -297,6 +297,21 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Explanation>][]
     { reason: 'queue-too-small', params: { queue: 'team-a', resource: 'nvidia.com/gpu', needed: 64, limit: 16 } },
   ],
   [
+    'something that the queue does not count',
+    queued(
+      reserved(
+        'NoMatchingFlavor',
+        "couldn't assign flavors to pod set main: resource ephemeral-storage unavailable in ClusterQueue",
+      ),
+    ),
+    {
+      reason: 'queue-rejected',
+      message: 'Queue "team-a" does not take this run: resource ephemeral-storage unavailable in ClusterQueue.',
+      fatal: false,
+      afterMs: Infinity,
+    },
+  ],
+  [
     'no queueing system any more',
     { job: queuedJob(), queues: null },
     {
