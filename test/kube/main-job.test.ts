@@ -9,7 +9,7 @@ import { SERVICES, capabilities } from '@luthier/contracts';
 import { freePort } from '@luthier/local-servers';
 import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
 import type { TestNats, TestPostgres } from '@luthier/testing';
-import { FakeKubelet, canRunKubernetes, startControlPlane } from '@luthier/testing/kube';
+import { FakeKubelet, bindRole, canRunKubernetes, startControlPlane } from '@luthier/testing/kube';
 import type { ControlPlane, Pod } from '@luthier/testing/kube';
 import {
   LONG_RUN,
@@ -56,7 +56,9 @@ inCluster('the platform with a cluster to train in', () => {
       ...{ capabilities: capabilities.parse(JSON.parse(stdout)), cpus: 1, memoryMib: 4_096, scratchMib: 1_024 },
       artifactsClaim: 'artifacts',
     };
-    const settings = { namespace, kubeconfig: cluster.kubeconfig, profiles: [profile] };
+    const file = new URL('../../charts/luthier/files/trainer-role.yaml', import.meta.url);
+    const { kubeconfig } = await bindRole(cluster, { namespace, account: 'trainer', file });
+    const settings = { namespace, kubeconfig, profiles: [profile] };
     const port = await freePort();
     const endpointPort = await freePort();
     const database = await postgres.createDatabase();

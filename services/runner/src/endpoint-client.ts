@@ -36,6 +36,8 @@ export interface EndpointOptions {
 export class EndpointClient {
   private readonly agent = new Agent({ keepAlive: true, maxSockets: 4 });
   private token: string;
+  private attached = false;
+  private lastBeat = { step: 0, memoryMib: 0 };
 
   constructor(private readonly options: EndpointOptions) {
     this.token = options.attachToken;
@@ -44,11 +46,13 @@ export class EndpointClient {
   async attach(attempt: number, podUid: string): Promise<AttachAnswer> {
     const answer = await this.post('attach', { attempt, podUid }, attachAnswer);
     this.token = answer.token;
+    this.attached = true;
     return answer;
   }
 
   async heartbeat(step: number, memoryMib: number): Promise<void> {
-    this.obey(await this.post('heartbeat', { step, memoryMib }, orders));
+    this.lastBeat = { step, memoryMib };
+    this.obey(await this.ask('heartbeat', this.lastBeat, orders));
   }
 
   /** @returns the highest sequence number published, per rank. */
@@ -100,7 +104,18 @@ export class EndpointClient {
     this.options.onOrders(given);
   }
 
+  /** A token that ran out while nobody answered is renewed by a heartbeat alone. */
   private async post<Schema extends z.ZodType>(verb: string, body: unknown, schema: Schema): Promise<z.output<Schema>> {
+    try {
+      return await this.ask(verb, body, schema);
+    } catch (cause) {
+      if (!this.attached || !(cause instanceof AppError) || cause.code !== 'auth.wrong-key') throw cause;
+      await this.heartbeat(this.lastBeat.step, this.lastBeat.memoryMib);
+      return this.ask(verb, body, schema);
+    }
+  }
+
+  private async ask<Schema extends z.ZodType>(verb: string, body: unknown, schema: Schema): Promise<z.output<Schema>> {
     const { status, text } = await this.send(verb, JSON.stringify(body));
     let parsed: unknown;
     try {

@@ -59,6 +59,15 @@ export const trainerConfigSchema = defineConfig('trainer', {
     z.string().min(1).optional(),
     'file with the secret of run tokens, the same for all replicas; without it one is made in the work folder',
   ),
+  tokenLifetimeMs: env(
+    'LUTHIER_TRAINER_TOKEN_LIFETIME_MS',
+    z.coerce
+      .number()
+      .int()
+      .positive()
+      .default(60 * 60 * 1_000),
+    'how long a token of a runner is good; a runner that is still the current one may renew it also later',
+  ),
   endpointUrl: env(
     'LUTHIER_TRAINER_ENDPOINT_URL',
     z.url().optional(),

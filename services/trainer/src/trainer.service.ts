@@ -54,7 +54,10 @@ export class TrainerService {
   static async start(config: TrainerConfig, parts: TrainerParts): Promise<TrainerService> {
     const { runs, bus, store, logger, metrics } = parts;
     const shared: Shared = {
-      tokens: await RunTokens.open(config.tokenSecretFile ?? join(config.workDir, 'run-token.secret')),
+      tokens: await RunTokens.open(
+        config.tokenSecretFile ?? join(config.workDir, 'run-token.secret'),
+        config.tokenLifetimeMs,
+      ),
       publisher: new RunPublisher(bus),
       checkpoints: new Checkpoints(store, bus),
       endpointUrl: () => config.endpointUrl ?? endpoint.url,
@@ -118,10 +121,10 @@ function here(config: TrainerConfig, { store }: TrainerParts, shared: Shared): P
 
 function inCluster(config: TrainerConfig, parts: TrainerParts, shared: Shared): Place {
   if (!config.cluster) throw new Error('the executor `kubernetes` needs LUTHIER_TRAINER_CLUSTER');
-  const { store, bus, logger, metrics } = parts;
+  const { runs, store, bus, logger, metrics } = parts;
   const { tokens, checkpoints, endpointUrl } = shared;
   return new KubernetesPlace({
-    ...{ store, bus, logger, checkpoints, tokens, endpointUrl, registry: metrics.registry },
+    ...{ runs, store, bus, logger, checkpoints, tokens, endpointUrl, registry: metrics.registry },
     settings: config.cluster,
     artifactsDir: config.artifactsDir,
     deliveryTimeoutMs: config.deliveryTimeoutMs,

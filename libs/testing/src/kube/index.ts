@@ -20,6 +20,8 @@
  *
  * What the fake kubelet changes about a pod: docs/reference/fake-kubelet.md.
  */
+export { bindRole } from './bind-role.js';
+export type { BoundRole } from './bind-role.js';
 export { startControlPlane } from './control-plane.js';
 export type { ControlPlane, ControlPlaneOptions } from './control-plane.js';
 export { FakeKubelet } from './fake-kubelet/fake-kubelet.js';

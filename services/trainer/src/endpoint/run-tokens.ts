@@ -5,26 +5,27 @@ import { AppError } from '@luthier/contracts';
 import type { IncarnationKey } from './run-publisher.js';
 
 const SECRET_BYTES = 32;
-const LIFETIME_MS = 60 * 60_000;
+const LIFETIME_MS = 60 * 60 * 1_000;
 
 /** Tokens of runners: nothing is stored, every replica with the secret can check them. */
 export class RunTokens {
   constructor(
     private readonly secret: Buffer,
     private readonly now: () => number = Date.now,
+    private readonly lifetimeMs = LIFETIME_MS,
   ) {
     if (secret.length < SECRET_BYTES) throw new Error('the secret of the run tokens is too short');
   }
 
   /** Reads the secret, or makes it at the first start. */
-  static async open(path: string): Promise<RunTokens> {
+  static async open(path: string, lifetimeMs = LIFETIME_MS): Promise<RunTokens> {
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, randomBytes(SECRET_BYTES).toString('hex'), { flag: 'wx', mode: 0o600, flush: true }).catch(
       (cause: unknown) => {
         if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
       },
     );
-    return new RunTokens(Buffer.from((await readFile(path, 'utf8')).trim(), 'hex'));
+    return new RunTokens(Buffer.from((await readFile(path, 'utf8')).trim(), 'hex'), Date.now, lifetimeMs);
   }
 
   attachToken(runId: string, attempt: number): string {
@@ -37,7 +38,7 @@ export class RunTokens {
   }
 
   issue({ runId, attempt, incarnation }: IncarnationKey): string {
-    const body = `${runId}.${attempt}.${incarnation}.${this.now() + LIFETIME_MS}`;
+    const body = `${runId}.${attempt}.${incarnation}.${this.now() + this.lifetimeMs}`;
     return `${body}.${this.mac(`run:${body}`)}`;
   }
 
@@ -53,7 +54,7 @@ export class RunTokens {
     const genuine = same(token.slice(cut + 1), this.mac(`run:${body}`));
     const leftMs = Number(expires) - this.now();
     if (!genuine || owner !== runId || (leftMs <= 0 && !options.mayBeExpired)) throw new AppError('auth.wrong-key');
-    return { runId, attempt: Number(attempt), incarnation: Number(incarnation), renew: leftMs < LIFETIME_MS / 2 };
+    return { runId, attempt: Number(attempt), incarnation: Number(incarnation), renew: leftMs < this.lifetimeMs / 2 };
   }
 
   private mac(text: string): string {

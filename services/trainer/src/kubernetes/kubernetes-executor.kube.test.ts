@@ -4,7 +4,7 @@ import type { RunSpec } from '@luthier/contracts';
 import { freePort } from '@luthier/local-servers';
 import type { RunningService } from '@luthier/service-kit';
 import { waitFor } from '@luthier/testing';
-import { canRunKubernetes, startControlPlane } from '@luthier/testing/kube';
+import { bindRole, canRunKubernetes, startControlPlane } from '@luthier/testing/kube';
 import type { ControlPlane, FakeKubelet, Fate, Pod } from '@luthier/testing/kube';
 import { TrainerHarness } from '../testing/harness.js';
 import type { ClusterProfile } from './cluster-profile.js';
@@ -12,6 +12,7 @@ import type { ClusterProfile } from './cluster-profile.js';
 const IMAGE = `example.test/runtime@sha256:${'a'.repeat(64)}`;
 const RUNNER = fileURLToPath(new URL('../../../runner/dist/main.js', import.meta.url));
 const FAKE_RUNTIME = fileURLToPath(new URL('../testing/fake-runtime.mjs', import.meta.url));
+const ROLE_FILE = new URL('../../../../charts/luthier/files/trainer-role.yaml', import.meta.url);
 const CAPABILITIES: ClusterProfile['capabilities'] = {
   ...{ runtime: 'fake', version: '1', modes: ['train'], architectures: ['LlamaForCausalLM'] },
   ...{ methods: ['supervised'], tunings: ['full'], precisions: ['fp32'], engines: [{ name: 'fake', usable: true }] },
@@ -30,6 +31,8 @@ inCluster('runs in a cluster', () => {
   let harness: TrainerHarness;
   let trainer: RunningService;
   let namespace: string;
+  /** Of an account with exactly the rights of the role that is shipped. */
+  let kubeconfig: string;
   /** As a Service keeps its address. */
   let endpointPort: number;
   let fate: (pod: Pod) => Fate;
@@ -41,7 +44,7 @@ inCluster('runs in a cluster', () => {
       executor: 'kubernetes',
       endpointPort,
       cluster: {
-        ...{ namespace, kubeconfig: cluster.kubeconfig, requestsPerSecond: 0, requestBurst: 1 },
+        ...{ namespace, kubeconfig, requestsPerSecond: 0, requestBurst: 1, leaseSeconds: 15, orphanSeconds: 600 },
         profiles: [profile('cpu', {}), profile('gpu', { deviceResource: 'nvidia.com/gpu' })],
       },
     });
@@ -85,6 +88,7 @@ inCluster('runs in a cluster', () => {
       nodes: [{ name: 'gpu-1' }, { name: 'gpu-2' }, { name: 'cpu-1', gpus: 0 }],
     });
     namespace = await cluster.createNamespace();
+    ({ kubeconfig } = await bindRole(cluster, { namespace, account: 'trainer', file: ROLE_FILE }));
     await cluster.createVolumeClaim({ namespace, name: 'artifacts', folder: harness.artifactsDir });
     trainer = await start();
   }, 900_000);

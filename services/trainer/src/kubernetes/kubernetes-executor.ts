@@ -2,7 +2,7 @@ import type { V1Event, V1Job, V1Pod } from '@luthier/kube';
 import type { RunOutcome, RunSpec } from '@luthier/contracts';
 import type { RunListener } from '../endpoint/run-endpoint.service.js';
 import { RunExecutor } from '../runs/run-executor.js';
-import type { AttemptKey, Collected, Observation, PlacedObject } from '../runs/run-executor.js';
+import type { AttemptKey, Collected, Known, Observation, PlacedObject } from '../runs/run-executor.js';
 import type { AttemptObjects } from './attempt-objects.js';
 import type { ClusterProfile } from './cluster-profile.js';
 import type { AttemptCollector } from './collect-attempt.js';
@@ -65,7 +65,8 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     for (const listener of this.listeners) listener(runId);
   }
 
-  override async observe(key: AttemptKey, knownUid?: string): Promise<Observation> {
+  override async observe(key: AttemptKey, { objectUid: knownUid, profile: name }: Known): Promise<Observation> {
+    this.profiles.set(key.runId, name);
     const { objects, workloads, signs } = this.parts;
     const pods = objects.pods(key);
     const vanished = pods.length === 0 && objects.departed(key).length > 0;
@@ -156,6 +157,11 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     return collected;
   }
 
+  override hasOthers({ runId, attempt }: AttemptKey): boolean {
+    const jobs = this.parts.objects.jobs(runId);
+    return jobs.some((job) => attemptOf(job) !== attempt && job.metadata?.deletionTimestamp === undefined);
+  }
+
   override async remove(runId: string): Promise<void> {
     for (const job of this.parts.objects.jobs(runId)) await this.deleteJob(job);
     this.parts.objects.forget(runId);
@@ -206,13 +212,13 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     const { name, uid, deletionTimestamp } = job.metadata ?? {};
     if (name !== undefined && uid !== undefined && deletionTimestamp === undefined) {
       await this.parts.calls.deleteJob(name, uid);
+      this.parts.objects.isLeaving(job);
     }
   }
 
   private requireProfile(spec: RunSpec): ClusterProfile {
     const profile = this.parts.profileOf(spec.profile);
     if (!profile) throw new Error(`there is no cluster profile "${spec.profile}"`);
-    this.profiles.set(spec.runId, spec.profile);
     return profile;
   }
 

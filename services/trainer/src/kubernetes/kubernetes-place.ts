@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { ArtifactStore } from '@luthier/artifacts';
 import { KubeClient, KubeMetrics, LeaderElection } from '@luthier/kube';
-import type { MessageBus } from '@luthier/messaging';
+import type { MessageBus, RunsBucket } from '@luthier/messaging';
 import type { Logger } from '@luthier/service-kit';
 import type { Registry } from 'prom-client';
 import type { Checkpoints } from '../endpoint/checkpoints.js';
@@ -20,9 +20,11 @@ import { FIELD_MANAGER, LABEL, RUN_CONTAINER } from './names.js';
 import { RecentEvents } from './recent-events.js';
 import { RunObjects } from './run-objects.js';
 import { RunWorkloads } from './run-workloads.js';
+import { SuspendedOrphans } from './suspended-orphans.js';
 
 export interface KubernetesPlaceParts {
   settings: ClusterSettings;
+  runs: Pick<RunsBucket, 'get'>;
   store: ArtifactStore;
   checkpoints: Checkpoints;
   tokens: RunTokens;
@@ -50,6 +52,7 @@ export class KubernetesPlace {
   private readonly objects: RunObjects;
   private readonly signs: LastSigns;
   private readonly election: LeaderElection;
+  private readonly orphans: SuspendedOrphans;
   private readonly ended = new AbortController();
   private leading: Promise<void> | undefined;
 
@@ -73,9 +76,15 @@ export class KubernetesPlace {
       knows: (what) => this.watches.knows(what),
       check: () => examine({ client: this.client, namespace, profiles, snapshot, watches }),
     });
+    const calls = new AttemptObjects(this.client, { namespace, artifactsDir });
+    this.orphans = new SuspendedOrphans({
+      jobs: () => this.watches.jobs.list(),
+      isKnown: (runId) => isKnown(parts.runs, runId),
+      delete: (name, uid) => calls.deleteJob(name, uid),
+      ...{ boundMs: settings.orphanSeconds * 1_000, logger },
+    });
     this.executor = new KubernetesExecutor({
-      objects,
-      calls: new AttemptObjects(this.client, { namespace, artifactsDir }),
+      ...{ objects, calls },
       workloads: new RunWorkloads(this.watches.workloads, (uid) => objects.tellOwner(uid)),
       collector: new AttemptCollector({ store, checkpoints }),
       signs: this.signs,
@@ -96,7 +105,8 @@ export class KubernetesPlace {
       }),
     });
     const identity = `${hostname()}-${randomUUID().slice(0, 8)}`;
-    this.election = new LeaderElection({ client: this.client, namespace, name: LEASE, identity, logger });
+    const durationMs = settings.leaseSeconds * 1_000;
+    this.election = new LeaderElection({ client: this.client, namespace, name: LEASE, identity, durationMs, logger });
   }
 
   /** Begins to watch, and to decide as often as this replica holds the lease. */
@@ -132,7 +142,7 @@ export class KubernetesPlace {
         .run(async (term) => {
           await this.watches.whenSynced(term);
           this.signs.restart();
-          await decide(term);
+          await Promise.all([decide(term), this.orphans.watch(term)]);
         }, signal)
         .catch((err: unknown) => {
           if (!signal.aborted) this.parts.logger.error({ op: 'trainer.lead', ok: false, err });
@@ -154,6 +164,9 @@ export class KubernetesPlace {
     });
   }
 }
+
+const isKnown = async (runs: KubernetesPlaceParts['runs'], runId: string): Promise<boolean> =>
+  (await runs.get('spec', runId)) !== undefined || (await runs.get('status', runId)) !== undefined;
 
 function connect(
   { kubeconfig, context, requestsPerSecond, requestBurst }: ClusterSettings,

@@ -28,6 +28,8 @@ export class RunObjects {
   private readonly jobsOf = new Map<string, Map<number, V1Job>>();
   private readonly runOfJob = new Map<string, string>();
   private readonly written = new Map<string, V1Job>();
+  /** UIDs of Jobs whose deletion the API has accepted. */
+  private readonly deleted = new Set<string>();
 
   constructor(
     private readonly namespace: string,
@@ -60,15 +62,15 @@ export class RunObjects {
     const name = objectNameOf(runId, attempt);
     const cached = this.reflectors.jobs.get(`${this.namespace}/${name}`);
     const own = this.written.get(name);
-    if (!own) return cached;
-    if (!cached || versionOf(own) > versionOf(cached)) return own;
+    if (!own) return cached && this.asTold(cached);
+    if (!cached || versionOf(own) > versionOf(cached)) return this.asTold(own);
     this.written.delete(name);
-    return cached;
+    return this.asTold(cached);
   }
 
   /** All Jobs of a run that the watches show, of whatever attempt. */
   jobs(runId: string): V1Job[] {
-    return [...(this.jobsOf.get(runId)?.values() ?? [])];
+    return [...(this.jobsOf.get(runId)?.values() ?? [])].map((job) => this.asTold(job));
   }
 
   /** Newest attempt of which there is a Job. */
@@ -116,6 +118,11 @@ export class RunObjects {
     if (key && !this.jobsOf.get(key.runId)?.has(key.attempt)) this.noteJob(key, job);
   }
 
+  /** The API has accepted its deletion, which the watch may not show yet. */
+  isLeaving({ metadata }: V1Job): void {
+    if (metadata?.uid !== undefined) this.deleted.add(metadata.uid);
+  }
+
   /** A live look has shown that it is not there. */
   isGone(key: Key): void {
     this.written.delete(objectNameOf(key.runId, key.attempt));
@@ -124,6 +131,12 @@ export class RunObjects {
   forget(runId: string): void {
     for (const attempt of this.jobsOf.get(runId)?.keys() ?? []) this.written.delete(objectNameOf(runId, attempt));
     for (const name of this.departedOf.keys()) if (name.startsWith(`${runId}#`)) this.departedOf.delete(name);
+  }
+
+  private asTold(job: V1Job): V1Job {
+    const { uid = '', deletionTimestamp } = job.metadata ?? {};
+    if (deletionTimestamp !== undefined || !this.deleted.has(uid)) return job;
+    return { ...job, metadata: { ...job.metadata, deletionTimestamp: new Date().toISOString() } };
   }
 
   private noteJob({ runId, attempt }: Key, job: V1Job | undefined): void {
@@ -135,6 +148,7 @@ export class RunObjects {
     } else {
       known.delete(attempt);
       this.runOfJob.delete(uid);
+      this.deleted.delete(uid);
       this.written.delete(objectNameOf(runId, attempt));
     }
     if (known.size > 0) this.jobsOf.set(runId, known);

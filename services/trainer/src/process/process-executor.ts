@@ -136,6 +136,11 @@ export class ProcessExecutor extends RunExecutor implements RunListener {
     return collected;
   }
 
+  /** What another attempt has left in its folder ends with the run's. */
+  override hasOthers(): boolean {
+    return false;
+  }
+
   override async remove(runId: string): Promise<void> {
     for (const attempt of await attemptsOf(this.options.runsDir, runId)) await this.kill({ runId, attempt });
     for (const [name, { key }] of this.live) if (key.runId === runId) this.live.delete(name);

@@ -30,10 +30,13 @@ export interface Observed {
   object: Observation;
   /** Of the status's attempt when it differs from the spec's. */
   olderObject?: Observation;
+  /** An object of another attempt of the run is there and nobody has ordered its end. */
+  leftovers?: boolean;
   runningMs: number;
 }
 
 const NONE: Action = { type: 'none' };
+const LEAVING_LOOK_MS = 1_000;
 const DEADLINE_MESSAGE = 'The run has reached its time limit and is being stopped.';
 
 export const objectNameOf = (runId: string, attempt: number): string => `ft-${idTail(runId)}-${attempt}`;
@@ -44,7 +47,7 @@ export const objectNameOf = (runId: string, attempt: number): string => `ft-${id
  */
 export function decide(spec: RunSpec | undefined, status: RunStatus | undefined, observed: Observed): Action {
   if (!spec) return NONE; // a missing key never means stop
-  if (spec.closed) return isGoing(observed.object) ? NONE : { type: 'remove' };
+  if (spec.closed) return isGoing(observed.object) && observed.leftovers !== true ? NONE : { type: 'remove' };
   if (status && status.attempt > spec.attempt) return NONE; // a stale projection
   if (status?.attempt === spec.attempt) return decideCurrent(spec, status, observed);
   if (status && status.phase !== 'ended' && observed.olderObject && observed.olderObject.state !== 'absent') {
@@ -58,31 +61,52 @@ const isGoing = (object: Observation): boolean =>
 
 /** No status of this attempt yet, or it was lost. */
 function decideUnwritten(spec: RunSpec, { object }: Observed): Action {
-  if (object.state === 'live') return placed(object);
+  if (object.state === 'live') return decideUnwrittenLive(spec, object);
   if (spec.seen?.attempt === spec.attempt || object.state !== 'absent') return { type: 'collect' };
   if (spec.desired === 'stopped') return neverStarted();
   return { type: 'announce', objectName: objectNameOf(spec.runId, spec.attempt) };
 }
 
+/** What was never let go may be somebody else's work under our name: only creating it again tells. */
+function decideUnwrittenLive(spec: RunSpec, object: LiveObject): Action {
+  const seen = spec.seen?.attempt === spec.attempt ? spec.seen : undefined;
+  if (seen?.objectUid !== undefined && seen.objectUid !== object.objectUid) {
+    return endStranger(object);
+  }
+  if (seen || !object.held) return placed(object);
+  return { type: 'announce', objectName: objectNameOf(spec.runId, spec.attempt) };
+}
+
 function decideCurrent(spec: RunSpec, status: RunStatus, observed: Observed): Action {
   const { object } = observed;
-  if (status.phase === 'ended') return object.state === 'live' ? { type: 'kill', reason: status.reason } : NONE;
+  if (status.phase === 'ended') return isGoing(object) || object.state !== 'live' ? NONE : kill(status.reason);
   if (status.objectUid === undefined) return decideCreating(spec, status, object);
   if (object.state !== 'live') return { type: 'collect' };
-  if (object.objectUid !== status.objectUid) return { type: 'kill', reason: 'failed' };
+  if (object.objectUid !== status.objectUid) return endStranger(object);
   return decideLive(spec, status, object, observed);
 }
 
+const kill = (reason: RunReason): Action => ({ type: 'kill', reason });
+
+/** An object of the run's name that is not the run's: it never begins. */
+const endStranger = ({ leaving }: LiveObject): Action =>
+  leaving ? { type: 'none', lookAgainInMs: LEAVING_LOOK_MS } : kill('failed');
+
 function decideCreating(spec: RunSpec, status: RunStatus, object: Observation): Action {
   const objectName = status.objectName ?? objectNameOf(spec.runId, spec.attempt);
-  if (object.state === 'live') return placed(object);
+  if (object.state === 'live') {
+    if (object.leaving) return { type: 'none', lookAgainInMs: LEAVING_LOOK_MS };
+    return object.held && spec.desired === 'running' ? { type: 'create', objectName } : placed(object);
+  }
   if (spec.desired === 'stopped') return object.state === 'absent' ? neverStarted() : { type: 'collect' };
   if (object.state === 'ended') return { type: 'collect' };
   // Absent, or a runner that was never let in: create ends such leftovers itself.
   return { type: 'create', objectName };
 }
 
-function placed({ objectUid, pods, noted }: LiveObject): Action {
+export function placed({ objectUid, pods, noted }: Pick<LiveObject, 'objectUid' | 'pods' | 'noted'>): Action & {
+  type: 'place';
+} {
   return { type: 'place', objectUid, ...(noted ?? { pods, incarnation: pods.length > 0 ? 1 : 0 }) };
 }
 

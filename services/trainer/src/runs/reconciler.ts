@@ -3,10 +3,10 @@ import type { RunPhase, RunSpec, RunStatus } from '@luthier/contracts';
 import { RevisionConflict } from '@luthier/messaging';
 import type { RunEntry, RunsBucket } from '@luthier/messaging';
 import type { Logger } from '@luthier/service-kit';
-import { decide, isGivenUp, stopMessage, terminalReason } from './decide.js';
+import { decide, isGivenUp, placed, stopMessage, terminalReason } from './decide.js';
 import type { Action } from './decide.js';
-import { Refused } from './run-executor.js';
-import type { AttemptKey, RunExecutor } from './run-executor.js';
+import { Hindered, Refused } from './run-executor.js';
+import type { AttemptKey, Known, RunExecutor } from './run-executor.js';
 import type { RunsMetrics } from './runs.metrics.js';
 
 export interface ReconcilerParts {
@@ -23,6 +23,8 @@ type WriteStatus = (change: StatusChange) => Promise<number>;
 
 const MAX_STEPS = 12;
 const RETRY_MS = 1_000;
+/** What stays broken is tried less and less often, but never much later than it is mended. */
+const MAX_RETRY_MS = 10_000;
 const MAX_TIMER_MS = 24 * 60 * 60 * 1_000;
 
 interface Work {
@@ -30,6 +32,8 @@ interface Work {
   again: boolean;
   /** Only the periodic list asked for this look. */
   byList: boolean;
+  /** Looks in a row that failed. */
+  failures: number;
   timer?: NodeJS.Timeout;
   phase?: RunPhase;
   checkpointRequest?: number;
@@ -62,7 +66,7 @@ export class Reconciler {
   /** Looks at a run now, or again when that is going on. */
   look(runId: string, byList = false): void {
     if (this.ended.signal.aborted) return;
-    const work = this.work.get(runId) ?? { running: false, again: false, byList: false };
+    const work = this.work.get(runId) ?? { running: false, again: false, byList: false, failures: 0 };
     this.work.set(runId, work);
     clearTimeout(work.timer);
     if (work.running) {
@@ -104,6 +108,7 @@ export class Reconciler {
       work.again = false;
       try {
         const waitMs = await this.reconcile(runId, work);
+        work.failures = 0;
         if (waitMs !== undefined) this.lookIn(runId, work, waitMs);
       } catch (cause) {
         if (cause instanceof RevisionConflict) {
@@ -112,7 +117,8 @@ export class Reconciler {
         }
         this.parts.metrics.reconcileErrors.inc();
         this.parts.logger.error({ runId, err: cause }, 'A step of a run failed and is repeated');
-        this.lookIn(runId, work, RETRY_MS);
+        await this.tellHindrance(runId, cause).catch(() => undefined); // NATS is away too: told with the next try
+        this.lookIn(runId, work, Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** work.failures++));
       }
     } while (work.again && !this.ended.signal.aborted);
   }
@@ -157,11 +163,36 @@ export class Reconciler {
 
   private async decide(spec: RunSpec, status: RunStatus | undefined): Promise<Action> {
     const { executor } = this.parts;
-    const object = await executor.observe(keyOf(spec), knownUid(spec, status));
+    const object = await executor.observe(keyOf(spec), knownOf(spec, status));
     const older =
-      status && status.attempt < spec.attempt ? await executor.observe(keyOf(status), status.objectUid) : undefined;
+      status && status.attempt < spec.attempt
+        ? await executor.observe(keyOf(status), { objectUid: status.objectUid, profile: spec.profile })
+        : undefined;
     const runningMs = object.state === 'live' ? await executor.runningMs(spec.runId) : 0;
-    return decide(spec, status, { now: Date.now(), object, runningMs, ...(older && { olderObject: older }) });
+    const leftovers = executor.hasOthers(keyOf(spec));
+    return decide(spec, status, {
+      now: Date.now(),
+      object,
+      runningMs,
+      leftovers,
+      ...(older && { olderObject: older }),
+    });
+  }
+
+  /** So that whoever waits for the run reads why nothing moves. A stop keeps its sentence: it says since when. */
+  private async tellHindrance(runId: string, cause: unknown): Promise<void> {
+    if (!(cause instanceof Hindered)) return;
+    const { runs } = this.parts;
+    const spec = (await runs.get('spec', runId))?.value;
+    const entry = await runs.get('status', runId);
+    const status = entry?.value;
+    if (!spec || !entry || status?.attempt !== spec.attempt) return;
+    if (status.phase === 'running' || status.phase === 'ended') return;
+    const { reason, message, params, excerpt } = cause.explained;
+    const told =
+      status.phase === 'stopping' ? { reason: status.reason, message: status.message } : { reason, message, params };
+    if (status.message === told.message && status.excerpt === excerpt) return;
+    await this.write(spec, status, { phase: status.phase, ...told, excerpt }, entry.revision);
   }
 
   private async apply(action: Action, spec: RunSpec, entry: RunEntry<'status'> | undefined): Promise<void> {
@@ -180,24 +211,13 @@ export class Reconciler {
         });
         return;
       case 'create':
-        return this.create(spec, action.objectName, write);
-      case 'place': {
-        const { objectUid, pods, incarnation } = action;
-        const startedAt = status?.startedAt ?? new Date().toISOString();
-        await write({
-          phase: 'starting',
-          reason: 'process-starting',
-          message: 'The process has started.',
-          objectUid,
-          pods,
-          incarnation,
-          startedAt,
-        });
-        return;
-      }
+        return this.unlessRefused(write, async () =>
+          this.place(placed(await executor.create(spec, action.objectName)), status, write),
+        );
+      case 'place':
+        return this.place(action, status, write);
       case 'release':
-        await executor.release(spec, action.objectUid);
-        return;
+        return this.unlessRefused(write, () => executor.release(spec, action.objectUid));
       case 'incarnate': {
         const { pods } = action;
         const incarnation = (status?.incarnation ?? 0) + 1;
@@ -244,9 +264,23 @@ export class Reconciler {
     }
   }
 
-  private async create(spec: RunSpec, objectName: string, write: WriteStatus): Promise<void> {
+  private async place(
+    { objectUid, pods, incarnation }: Action & { type: 'place' },
+    status: RunStatus | undefined,
+    write: WriteStatus,
+  ): Promise<void> {
+    await write({
+      ...{ phase: 'starting', reason: 'process-starting', message: 'The process has started.' },
+      // Of a hindrance that is over.
+      ...{ params: undefined, excerpt: undefined },
+      ...{ objectUid, pods, incarnation },
+      startedAt: status?.startedAt ?? new Date().toISOString(),
+    });
+  }
+
+  private async unlessRefused(write: WriteStatus, work: () => Promise<void>): Promise<void> {
     try {
-      await this.parts.executor.create(spec, objectName);
+      await work();
     } catch (cause) {
       if (!(cause instanceof Refused)) throw cause;
       await write({ phase: 'ended', ...cause.explained, endedAt: new Date().toISOString() });
@@ -306,9 +340,11 @@ export class Reconciler {
   }
 }
 
-/** An object of the spec's attempt that is known to have existed. */
-const knownUid = (spec: RunSpec, status: RunStatus | undefined): string | undefined =>
-  (status?.attempt === spec.attempt ? status.objectUid : undefined) ??
-  (spec.seen?.attempt === spec.attempt ? spec.seen.objectUid : undefined);
+const knownOf = (spec: RunSpec, status: RunStatus | undefined): Known => ({
+  objectUid:
+    (status?.attempt === spec.attempt ? status.objectUid : undefined) ??
+    (spec.seen?.attempt === spec.attempt ? spec.seen.objectUid : undefined),
+  profile: spec.profile,
+});
 
 const keyOf = ({ runId, attempt }: { runId: string; attempt: number }): AttemptKey => ({ runId, attempt });

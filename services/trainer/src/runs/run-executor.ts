@@ -69,19 +69,37 @@ export class Refused extends Error {
   }
 }
 
+/** The object cannot be made or changed now; asking again may help, so it is asked again. */
+export class Hindered extends Error {
+  constructor(
+    readonly explained: Explained,
+    options?: ErrorOptions,
+  ) {
+    super(explained.excerpt ?? explained.message, options);
+  }
+}
+
+/** What is known of an attempt before it is looked at. */
+export interface Known {
+  /** Of an object that is known to have existed: then `absent` is said only when that is certain. */
+  objectUid?: string | undefined;
+  /** Of the run's spec. */
+  profile: string;
+}
+
 /** Makes attempts real: local processes, or Kubernetes Jobs. Every method may be called again after a crash. */
 export abstract class RunExecutor {
   /** Called with the run whose observation may have changed. @returns what ends it. */
   abstract onChange(listener: (runId: string) => void): () => void;
-  /** @param knownUid of an object that is known to have existed: then `absent` is said only when that is certain. */
-  abstract observe(key: AttemptKey, knownUid?: string): Promise<Observation>;
+  abstract observe(key: AttemptKey, known: Known): Promise<Observation>;
   /**
    * Creates the object so that training cannot begin before `objectUid` is in the status (locally the runner waits for
-   * the run endpoint). Leftovers of an earlier try are ended first.
-   * @throws Refused when it can never be made.
+   * the run endpoint). Leftovers of an earlier try are ended first; an object that is there already is taken over when
+   * it is this attempt's.
+   * @throws Refused when it can never be made, Hindered when it cannot be made now.
    */
   abstract create(spec: RunSpec, objectName: string): Promise<PlacedObject>;
-  /** Lets a held object begin; its UID is in the status. */
+  /** Lets a held object begin; its UID is in the status. @throws as `create` */
   abstract release(spec: RunSpec, objectUid: string): Promise<void>;
   /** Before a complete new set of pods becomes the next incarnation in the status. */
   abstract noteIncarnation(spec: RunSpec, incarnation: number, pods: readonly string[]): Promise<void>;
@@ -93,6 +111,8 @@ export abstract class RunExecutor {
   abstract kill(key: AttemptKey): Promise<void>;
   /** Ends what is left, forwards unsent lines, finds the outcome. Only after this a terminal status may be written. */
   abstract collect(key: AttemptKey): Promise<Collected>;
+  /** Whether an object of another attempt of the run is there whose end nobody has ordered. */
+  abstract hasOthers(key: AttemptKey): boolean;
   /** Removes every object of a finished run. */
   abstract remove(runId: string): Promise<void>;
   /** Running time of all attempts so far. */

@@ -28,7 +28,10 @@ export interface PodGroup {
   spec: { minMember: number; queue?: string; scheduleTimeoutSeconds?: number };
 }
 
-/** ConfigMap (settings), Secret (attach token) and headless Service (names of the pods), owned by the Job. Pure. */
+/**
+ * ConfigMap (settings), Secret (attach token) and headless Service (names of the pods), owned by the Job. Not immutable:
+ * a trainer that starts with other settings must be able to go on where its predecessor stopped half-way. Pure.
+ */
 export function renderChildren(
   spec: RunSpec,
   profile: ClusterProfile,
@@ -49,11 +52,10 @@ export function renderChildren(
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata,
-      immutable: true,
       data: settingsOf(spec, profile, runner),
     },
     secret: {
-      ...{ apiVersion: 'v1', kind: 'Secret', metadata, immutable: true, type: 'Opaque' },
+      ...{ apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque' },
       stringData: { 'attach-token': runner.attachToken },
     },
     service: {

@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { idTail } from '@luthier/contracts';
+import { canRunKubernetes } from '@luthier/testing/kube';
+import type { Judge, Verdict } from '../testing/cluster/calls.js';
+import type { Plan } from '../testing/cluster/run-plans.js';
+import { TrainingCluster } from '../testing/cluster/training-cluster.js';
+
+const inCluster = (await canRunKubernetes()) ? describe : describe.skip;
+const TIMEOUT_MS = 90_000;
+
+inCluster('a trainer that dies at any of its steps', () => {
+  let place: TrainingCluster;
+  /** The run at whose steps the trainer of now dies, and how. */
+  let target: { tail: string; at: number; verdict: Verdict; from: string | undefined } | undefined;
+  let steps: string[] = [];
+  let next: Promise<unknown> = Promise.resolve();
+
+  const judge: Judge = ({ what, about }) => {
+    if (!target || !about.includes(target.tail)) return 'pass';
+    if (steps.length === 0 && target.from !== undefined && target.from !== what) return 'pass';
+    steps.push(what);
+    return steps.length === target.at ? target.verdict : 'pass';
+  };
+  const begin = async (): Promise<void> => {
+    await place.dropLease();
+    await place.startTrainer({ judge, died: () => (next = takeOver()) });
+  };
+  const takeOver = async (): Promise<void> => {
+    target = undefined;
+    await begin();
+  };
+  beforeAll(async () => {
+    place = await TrainingCluster.start();
+    await begin();
+  }, 900_000);
+  afterAll(() => place.stop(), 60_000);
+
+  /** @returns whether the trainer had a step of that number, and died there. */
+  async function dieAt(at: number, verdict: Verdict, plan: Plan, from?: string): Promise<boolean> {
+    steps = [];
+    const runId = await place.put(plan, {}, (id) => (target = { tail: idTail(id), at, verdict, from }));
+    const status = await place.see(runId);
+    const { seen, planned } = place.ends([status]);
+    expect(seen).toEqual(planned);
+    await place.untilNoObjects();
+    await next;
+    expect(place.released([runId])).toEqual([1]);
+    const died = target === undefined;
+    target = undefined;
+    return died;
+  }
+
+  /**
+   * At each step of a run's life. Who takes over knows only what the world knows: dying before the n-th step is the same as
+   * dying after the one before it.
+   */
+  async function dieEverywhere(plan: Plan, from?: string): Promise<string[]> {
+    const died: string[] = [];
+    expect(await dieAt(1, 'die-before', plan, from)).toBe(true);
+    for (let at = 1; await dieAt(at, 'die-after', plan, from); at++) died.push(steps[at - 1] ?? '');
+    return died;
+  }
+
+  it(
+    'while a run is made and ends: it ends as its pods ended, one Job of it ever ran, nothing is left',
+    async () => {
+      const died = await dieEverywhere({ type: 'done', afterMs: 300 });
+      expect(new Set(died)).toEqual(
+        new Set([
+          ...['PUT status', 'POST jobs', 'PATCH configmaps', 'PATCH secrets', 'PATCH services', 'PATCH jobs'],
+          'DELETE jobs',
+        ]),
+      );
+    },
+    TIMEOUT_MS,
+  );
+});

@@ -1,0 +1,97 @@
+import { idTail } from '@luthier/contracts';
+import type { RunOutcome, RunStatus } from '@luthier/contracts';
+import type { FileArtifactStore } from '@luthier/artifacts';
+import type { Behaviour } from '../harness.js';
+import type { ControlPlane, FakeKubelet, Fate, Pod } from '@luthier/testing/kube';
+
+/** What the pods of a run do, and so how the run has to end. */
+export type Plan =
+  /** Its runner stores an outcome without a fault. */
+  | { type: 'done'; afterMs: number }
+  /** Its runner stores nothing; the termination message tells. */
+  | { type: 'fault'; code: 'data.bad' | 'training.diverged' | 'device.out-of-memory'; afterMs: number }
+  /** The kernel ends it. */
+  | { type: 'killed'; afterMs: number }
+  /** Trains until it is told to stop, and then saves and leaves. */
+  | { type: 'obeys' }
+  /** Trains, and hears nothing. */
+  | { type: 'deaf' }
+  /** The runner and the runtime of the repository, as processes. */
+  | { type: 'process'; behaviour: Partial<Behaviour> };
+
+const EXIT_OF = { 'data.bad': 40, 'training.diverged': 43, 'device.out-of-memory': 42 };
+
+/** What training would find in the status of a run that followed its plan. */
+export function endOf(plan: Plan): { reason: string; code: string | undefined } {
+  switch (plan.type) {
+    case 'done':
+    case 'process':
+      return { reason: 'succeeded', code: undefined };
+    case 'fault':
+      return { reason: 'failed', code: plan.code };
+    case 'killed':
+      return { reason: 'failed', code: 'host.out-of-memory' };
+    case 'obeys':
+      return { reason: 'stopped', code: 'runtime.interrupted' };
+    case 'deaf':
+      return { reason: 'stopped', code: undefined };
+  }
+}
+
+export const endSeen = ({ reason, outcome }: RunStatus): { reason: string; code: string | undefined } => ({
+  reason,
+  code: outcome?.code,
+});
+
+const outcome = (code?: RunOutcome['code']): RunOutcome => ({
+  ...{ attempt: 1, incarnation: 1, message: code ?? '', step: 4, lastSeq: {}, eventFiles: [] },
+  ...(code !== undefined && { code }),
+});
+
+/** Plays the runners of the runs that have a plan. */
+export class PlannedRunners {
+  private readonly plans = new Map<string, Plan>();
+
+  constructor(private readonly store: FileArtifactStore) {}
+
+  add(runId: string, plan: Plan): void {
+    this.plans.set(runId, plan);
+  }
+
+  async fateOf({ metadata }: Pod): Promise<Fate> {
+    const runId = metadata.labels?.['luthier.dev/run-id'] ?? '';
+    const plan = this.plans.get(runId) ?? { type: 'deaf' };
+    switch (plan.type) {
+      case 'done':
+        await this.leave(runId);
+        return { type: 'end', exitCode: 0, afterMs: plan.afterMs };
+      case 'fault': {
+        const message = JSON.stringify({ code: plan.code, message: 'as planned', step: 3 });
+        return { type: 'end', exitCode: EXIT_OF[plan.code], message, afterMs: plan.afterMs };
+      }
+      case 'killed':
+        return { type: 'end', exitCode: 137, reason: 'OOMKilled', afterMs: plan.afterMs };
+      case 'obeys':
+      case 'deaf':
+        return { type: 'run' };
+      case 'process':
+        return { type: 'process' };
+    }
+  }
+
+  /** The runner of a run that obeys saves and leaves. Nothing happens when it has left already. */
+  async obey(runId: string, { api }: ControlPlane, kubelet: FakeKubelet, namespace: string): Promise<void> {
+    await this.leave(runId, 'runtime.interrupted');
+    const labelSelector = `luthier.dev/run-id=${runId}`;
+    const { items } = await api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods`, { labelSelector });
+    for (const pod of items) {
+      if (pod.status?.phase === 'Running') await kubelet.end(pod, { exitCode: 60 });
+    }
+  }
+
+  private async leave(runId: string, code?: RunOutcome['code']): Promise<void> {
+    await this.store.put(`artifact://runs/${runId}/1/1/outcome.json`, JSON.stringify(outcome(code)));
+  }
+}
+
+export const objectOf = (runId: string): string => `ft-${idTail(runId)}-1`;
