@@ -60,7 +60,10 @@ export class RunObjects {
 
   job({ runId, attempt }: Key): V1Job | undefined {
     const name = objectNameOf(runId, attempt);
-    const cached = this.reflectors.jobs.get(`${this.namespace}/${name}`);
+    const found = this.reflectors.jobs.get(`${this.namespace}/${name}`);
+    // The name alone does not make it ours.
+    const owner = attemptOfLabels(found?.metadata?.labels);
+    const cached = owner?.runId === runId && owner.attempt === attempt ? found : undefined;
     const own = this.written.get(name);
     if (!own) return cached && this.asTold(cached);
     if (!cached || versionOf(own) > versionOf(cached)) return this.asTold(own);

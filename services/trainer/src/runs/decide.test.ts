@@ -79,6 +79,41 @@ describe('decide', () => {
     ],
     ['a created run is placed', spec(), creating(), seen(live()), { type: 'place', objectUid: 'uid', pods: ['pod'] }],
     [
+      'what was never let go is created again, which tells whether it is the run’s',
+      spec(),
+      creating(),
+      seen(live({ held: true })),
+      { type: 'create', objectName: NAME },
+    ],
+    [
+      'the same when the announcement was lost',
+      spec(),
+      undefined,
+      seen(live({ held: true })),
+      { type: 'announce', objectName: NAME },
+    ],
+    [
+      'what training has seen is not created again',
+      spec({ seen: { attempt: 1, objectUid: 'uid' } }),
+      undefined,
+      seen(live({ held: true })),
+      { type: 'place', objectUid: 'uid' },
+    ],
+    [
+      'an object that is not the one that training has seen never begins',
+      spec({ seen: { attempt: 1, objectUid: 'another' } }),
+      undefined,
+      seen(live({ held: true })),
+      { type: 'kill' },
+    ],
+    [
+      'an object on its way out is waited for before it is created again',
+      spec(),
+      creating(),
+      seen(live({ held: true, leaving: true })),
+      { type: 'none', lookAgainInMs: 1_000 },
+    ],
+    [
       'a run that died before it was placed is collected',
       spec(),
       creating(),
@@ -204,6 +239,20 @@ describe('decide', () => {
     ['an ended run stays ended', spec(), status({ phase: 'ended' }), seen(ABSENT), { type: 'none' }],
     ['a process of an ended run is killed', spec(), status({ phase: 'ended' }), seen(live()), { type: 'kill' }],
     ['a closed run is only removed', spec({ closed: true }), status(), seen(live()), { type: 'remove' }],
+    [
+      'a closed run is removed with what another attempt has left',
+      spec({ closed: true }),
+      undefined,
+      seen(ABSENT, { leftovers: true }),
+      { type: 'remove' },
+    ],
+    [
+      'what is leaving of an ended run is not killed again and again',
+      spec(),
+      status({ phase: 'ended' }),
+      seen(live({ leaving: true })),
+      { type: 'none' },
+    ],
     ['a closed run without an object is left alone', spec({ closed: true }), undefined, seen(ABSENT), { type: 'none' }],
   ])('%s', (_name, wanted, written, observed, action) => {
     expect(decide(wanted, written, observed)).toMatchObject(action);

@@ -2,7 +2,7 @@
 export interface WorldCall {
   /** `POST jobs`, `PATCH secrets`, `PUT status`, ... */
   what: string;
-  /** Holds the run's id, or what names of its objects hold of it. */
+  /** All that was said: holds the run's id, or what names of its objects hold of it. */
   about: string;
 }
 

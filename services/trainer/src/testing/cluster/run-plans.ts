@@ -9,7 +9,7 @@ export type Plan =
   /** Its runner stores an outcome without a fault. */
   | { type: 'done'; afterMs: number }
   /** Its runner stores nothing; the termination message tells. */
-  | { type: 'fault'; code: 'data.bad' | 'training.diverged' | 'device.out-of-memory'; afterMs: number }
+  | { type: 'fault'; code: keyof typeof FAULTS; afterMs: number }
   /** The kernel ends it. */
   | { type: 'killed'; afterMs: number }
   /** Trains until it is told to stop, and then saves and leaves. */
@@ -19,7 +19,10 @@ export type Plan =
   /** The runner and the runtime of the repository, as processes. */
   | { type: 'process'; behaviour: Partial<Behaviour> };
 
-const EXIT_OF = { 'data.bad': 40, 'training.diverged': 43, 'device.out-of-memory': 42 };
+const FAULTS = {
+  'data.bad': { exitCode: 40, reason: 'bad-data' },
+  'training.diverged': { exitCode: 43, reason: 'diverged' },
+};
 
 /** What training would find in the status of a run that followed its plan. */
 export function endOf(plan: Plan): { reason: string; code: string | undefined } {
@@ -28,9 +31,9 @@ export function endOf(plan: Plan): { reason: string; code: string | undefined } 
     case 'process':
       return { reason: 'succeeded', code: undefined };
     case 'fault':
-      return { reason: 'failed', code: plan.code };
+      return { reason: FAULTS[plan.code].reason, code: plan.code };
     case 'killed':
-      return { reason: 'failed', code: 'host.out-of-memory' };
+      return { reason: 'host-out-of-memory', code: 'host.out-of-memory' };
     case 'obeys':
       return { reason: 'stopped', code: 'runtime.interrupted' };
     case 'deaf':
@@ -67,7 +70,7 @@ export class PlannedRunners {
         return { type: 'end', exitCode: 0, afterMs: plan.afterMs };
       case 'fault': {
         const message = JSON.stringify({ code: plan.code, message: 'as planned', step: 3 });
-        return { type: 'end', exitCode: EXIT_OF[plan.code], message, afterMs: plan.afterMs };
+        return { type: 'end', exitCode: FAULTS[plan.code].exitCode, message, afterMs: plan.afterMs };
       }
       case 'killed':
         return { type: 'end', exitCode: 137, reason: 'OOMKilled', afterMs: plan.afterMs };

@@ -93,6 +93,7 @@ export class TrainingCluster {
     await writeFile(kubeconfig, kubeconfigOf(api.url, this.role.token));
     const service = await this.harness.startTrainer({
       ...{ executor: 'kubernetes', natsUrl: nats.url, endpointUrl: this.front.url, shutdownTimeoutMs: 2_000 },
+      deliveryTimeoutMs: 600_000,
       ...(tokenLifetimeMs !== undefined && { tokenLifetimeMs }),
       cluster: this.settings({ kubeconfig, ...options.settings }),
     });
@@ -169,8 +170,8 @@ export class TrainingCluster {
   }
 
   /** How each run has ended and how its pods have, by run. */
-  ends(statuses: readonly RunStatus[]): { seen: object; planned: object } {
-    const of = (value: (status: RunStatus) => unknown): object =>
+  ends(statuses: readonly RunStatus[]): { seen: Record<string, unknown>; planned: Record<string, unknown> } {
+    const of = (value: (status: RunStatus) => unknown): Record<string, unknown> =>
       Object.fromEntries(statuses.map((status) => [status.runId, value(status)]));
     return {
       seen: of(endSeen),
