@@ -74,4 +74,16 @@ inCluster('a trainer that dies at any of its steps', () => {
     },
     TIMEOUT_MS,
   );
+
+  it.each<[string, Plan, string]>([
+    ['a run that fails is collected', { type: 'fault', code: 'data.bad', afterMs: 300 }, '"phase":"ended"'],
+    ['a run saves and leaves because it was told to', { type: 'obeys' }, '"phase":"stopping"'],
+    ['a run that hears nothing is stopped by force', { type: 'deaf' }, '"phase":"stopping"'],
+  ])(
+    'while %s',
+    async (_name, plan, from) => {
+      expect(await dieEverywhere(plan, from)).toEqual(expect.arrayContaining(['PUT status', 'DELETE jobs']));
+    },
+    TIMEOUT_MS,
+  );
 });

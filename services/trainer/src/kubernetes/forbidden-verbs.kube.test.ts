@@ -21,19 +21,23 @@ inCluster('a trainer whose account lacks a right', () => {
     ['patch', 'configmaps', 'patch configmaps'],
     ['patch', 'secrets', 'patch secrets'],
     ['patch', 'services', 'patch services'],
-  ])('to %s %s says so on the run, and goes on once it has it', async (verb, resource, named) => {
-    await place.role.forbid(verb, resource);
-    const runId = await place.put({ type: 'done', afterMs: 100 });
-    const hindered = await place.harness.waitForStatus(runId, ({ reason }) => reason === 'cluster-forbidden');
-    expect(hindered).toMatchObject({ params: { cause: named }, excerpt: expect.stringContaining(`cannot ${verb}`) });
-    expect(hindered.message).toContain(named);
-    await place.role.allow();
-    const status = await place.see(runId);
-    expect(status).toMatchObject({ reason: 'succeeded', attempt: 1 });
-    expect(status.excerpt).toBeUndefined();
-    await place.untilNoObjects();
-    expect(place.released([runId])).toEqual([1]);
-  }, 60_000);
+  ])(
+    'to %s %s says so on the run, and goes on once it has it',
+    async (verb, resource, named) => {
+      await place.role.forbid(verb, resource);
+      const runId = await place.put({ type: 'done', afterMs: 100 });
+      const hindered = await place.harness.waitForStatus(runId, ({ reason }) => reason === 'cluster-forbidden');
+      expect(hindered).toMatchObject({ params: { cause: named }, excerpt: expect.stringContaining(`cannot ${verb}`) });
+      expect(hindered.message).toContain(named);
+      await place.role.allow();
+      const status = await place.see(runId);
+      expect(status).toMatchObject({ reason: 'succeeded', attempt: 1 });
+      expect(status.excerpt).toBeUndefined();
+      await place.untilNoObjects();
+      expect(place.released([runId])).toEqual([1]);
+    },
+    60_000,
+  );
 
   it('to delete jobs says so while it stops a run, and does it once it may', async () => {
     const runId = await place.put({ type: 'deaf' });

@@ -27,8 +27,9 @@ inCluster('runs in a cluster', () => {
       settings: { orphanSeconds: 1 },
     });
   }, 900_000);
-  afterEach(() => {
+  afterEach(async () => {
     onCall = () => undefined;
+    await place.cluster.startApiServer();
   });
   afterAll(() => place.stop(), 60_000);
 
@@ -55,7 +56,7 @@ inCluster('runs in a cluster', () => {
       killed ??= place.cluster.stopApiServer();
     };
     for (let n = 0; n < 3; n++) await place.put({ type: 'done', afterMs: 300 }, {}, (runId) => runIds.push(runId));
-    await waitFor(() => killed, { timeoutMs: 10_000, what: 'the first creation' });
+    await waitFor(() => killed !== undefined, { timeoutMs: 10_000, what: 'the first creation' });
     await killed;
     await place.cluster.startApiServer();
     const { seen, planned } = place.ends(await Promise.all(runIds.map((runId) => place.see(runId))));

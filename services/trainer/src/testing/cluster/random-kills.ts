@@ -57,7 +57,7 @@ export async function killAtRandom(place: TrainingCluster, options: KillOptions)
   const untilMs = Date.now() + kills * 20_000 + settleMs;
   try {
     for (let kill = 0; kill < kills; kill++) {
-      for (const wanted = Math.ceil(((kill + 1) / kills) * runs); ids.length < wanted; ) {
+      for (const wanted = Math.ceil(((kill + 1) / kills) * runs); ids.length < wanted;) {
         const plan = PLANS[ids.length % PLANS.length]?.(random) ?? { type: 'deaf' };
         const runId = await place.put(plan);
         ids.push(runId);
@@ -80,12 +80,13 @@ export async function killAtRandom(place: TrainingCluster, options: KillOptions)
     const statuses = await Promise.all(seen);
     await place.untilNoObjects(60_000).catch(() => undefined);
     const { seen: ended, planned } = place.ends(statuses);
-    const differs = (runId: string): boolean =>
-      JSON.stringify(ended[runId]) !== JSON.stringify(planned[runId]);
+    const differs = (runId: string): boolean => JSON.stringify(ended[runId]) !== JSON.stringify(planned[runId]);
     const released = place.released(ids);
     return {
       ...{ seed, kills: counts, runs: ids.length },
-      endedOtherwise: ids.filter(differs).map((id) => `${id}: ${JSON.stringify({ ended: ended[id], planned: planned[id] })}`),
+      endedOtherwise: ids
+        .filter(differs)
+        .map((id) => `${id}: ${JSON.stringify({ ended: ended[id], planned: planned[id] })}`),
       notOnce: ids.filter((_id, index) => released[index] !== 1),
       left: await place.objects(),
       seconds: Math.round((performance.now() - started) / 1_000),
