@@ -162,7 +162,12 @@ export class TrainingCluster {
         stopGraceSeconds: plan.type === 'deaf' ? 1 : 10,
       });
       await wait(({ phase }) => phase === 'stopping' || phase === 'ended');
-      if (plan.type === 'obeys') await this.plans.obey(runId, this.cluster, this.kubelet, this.namespace);
+      if (plan.type === 'obeys') {
+        const obey = (): Promise<true> =>
+          this.plans.obey(runId, this.cluster, this.kubelet, this.namespace).then(() => true);
+        // The API server may be away.
+        await waitFor(obey, { timeoutMs, intervalMs: 200, what: `the pods of ${runId} to leave` });
+      }
     }
     const status = await wait(({ phase }) => phase === 'ended');
     await this.change(runId, { closed: true, seen: { attempt: 1, objectUid: status.objectUid } });
