@@ -102,10 +102,10 @@ export const clusterSettings = z.object({
   requestBurst: z.int().positive().default(100),
   /** How often to look whether Kueue was installed. @default 30 */
   queueRecheckSeconds: z.number().positive().exactOptional(),
-  /** Another replica decides when the one that does has said nothing for so long. */
-  leaseSeconds: seconds(15),
-  /** A Job that was never let go is removed when nothing has been known of its run for so long. */
-  orphanSeconds: seconds(10 * 60),
+  /** Another replica decides when the one that does has said nothing for so long. @default 15 */
+  leaseSeconds: z.int().positive().exactOptional(),
+  /** A Job that was never let go is removed when nothing has been known of its run for so long. @default 600 */
+  orphanSeconds: z.int().positive().exactOptional(),
   profiles: z.array(clusterProfile).min(1),
 });
 export type ClusterSettings = z.output<typeof clusterSettings>;

@@ -23,7 +23,7 @@ inCluster('a trainer that dies at any of its steps', () => {
   };
   const begin = async (): Promise<void> => {
     await place.dropLease();
-    await place.startTrainer({ judge, died: () => (next = takeOver()) });
+    await place.startTrainer({ judge, died: () => void (next = takeOver()) });
   };
   const takeOver = async (): Promise<void> => {
     target = undefined;

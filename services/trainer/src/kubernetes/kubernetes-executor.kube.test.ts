@@ -44,7 +44,7 @@ inCluster('runs in a cluster', () => {
       executor: 'kubernetes',
       endpointPort,
       cluster: {
-        ...{ namespace, kubeconfig, requestsPerSecond: 0, requestBurst: 1, leaseSeconds: 15, orphanSeconds: 600 },
+        ...{ namespace, kubeconfig, requestsPerSecond: 0, requestBurst: 1 },
         profiles: [profile('cpu', {}), profile('gpu', { deviceResource: 'nvidia.com/gpu' })],
       },
     });

@@ -41,6 +41,8 @@ export interface KubernetesPlaceParts {
 const LEASE = 'luthier-trainer';
 /** Whoever installs Kueue wants to use it. */
 const QUEUE_RECHECK_SECONDS = 30;
+const LEASE_SECONDS = 15;
+const ORPHAN_SECONDS = 10 * 60;
 const LOG_LINES = 1_000;
 
 /** A namespace of a cluster in which runs are made: its watches, its executor, and the lease for deciding there. */
@@ -81,7 +83,7 @@ export class KubernetesPlace {
       jobs: () => this.watches.jobs.list(),
       isKnown: (runId) => isKnown(parts.runs, runId),
       delete: (name, uid) => calls.deleteJob(name, uid),
-      ...{ boundMs: settings.orphanSeconds * 1_000, logger },
+      ...{ boundMs: (settings.orphanSeconds ?? ORPHAN_SECONDS) * 1_000, logger },
     });
     this.executor = new KubernetesExecutor({
       ...{ objects, calls },
@@ -105,7 +107,7 @@ export class KubernetesPlace {
       }),
     });
     const identity = `${hostname()}-${randomUUID().slice(0, 8)}`;
-    const durationMs = settings.leaseSeconds * 1_000;
+    const durationMs = (settings.leaseSeconds ?? LEASE_SECONDS) * 1_000;
     this.election = new LeaderElection({ client: this.client, namespace, name: LEASE, identity, durationMs, logger });
   }
 

@@ -19,18 +19,15 @@ export class TrainerProcess {
 
   /** @param port of its run endpoint. */
   static start(place: TrainingCluster, port: number, settings: Partial<ClusterSettings> = {}): TrainerProcess {
-    const env = {
-      PATH: process.env['PATH'],
-      ...place.harness.environment({
-        LUTHIER_TRAINER_EXECUTOR: 'kubernetes',
-        LUTHIER_TRAINER_CLUSTER: JSON.stringify(place.settings(settings)),
-        LUTHIER_TRAINER_ENDPOINT_URL: place.front.url,
-        LUTHIER_TRAINER_ENDPOINT_PORT: String(port),
-        LUTHIER_TRAINER_DELIVERY_TIMEOUT_MS: '600000',
-        LUTHIER_HTTP_PORT: '0',
-        LUTHIER_LOG_LEVEL: 'info',
-      }),
-    };
+    const env = place.harness.environment({
+      LUTHIER_TRAINER_EXECUTOR: 'kubernetes',
+      LUTHIER_TRAINER_CLUSTER: JSON.stringify(place.settings(settings)),
+      LUTHIER_TRAINER_ENDPOINT_URL: place.front.url,
+      LUTHIER_TRAINER_ENDPOINT_PORT: String(port),
+      LUTHIER_TRAINER_DELIVERY_TIMEOUT_MS: '600000',
+      LUTHIER_HTTP_PORT: '0',
+      LUTHIER_LOG_LEVEL: 'info',
+    });
     return new TrainerProcess(spawn(process.execPath, [TRAINER], { env, stdio: ['ignore', 'pipe', 'pipe'] }), port);
   }
 
