@@ -12,6 +12,7 @@
  * });
  * await cluster.createVolumeClaim({ namespace, name: 'artifacts', folder }); // a claim that is this folder
  * const token = await cluster.serviceAccountToken(namespace, 'trainer'); // real RBAC; or tokenFor(user, groups)
+ * const role = await bindRole(cluster, { namespace, account, file }); // exactly a role file's rights; role.forbid(...)
  * await cluster.apply(yamlOrObject); await cluster.stopApiServer(); await cluster.startApiServer();
  * await cluster.forgetHistory(); // whoever watches gets 410
  * kubelet.silence('gpu-1'); await kubelet.restore('gpu-1'); await kubelet.end(pod, evicted());
