@@ -154,13 +154,14 @@ describe('Reflector', () => {
     });
     const { jobs } = reflect({ resource: workloads, absentRecheckMs: 100 });
     await jobs.whenSynced();
-    expect([jobs.connected, jobs.list()]).toEqual([false, []]);
+    expect([jobs.absent, jobs.connected, jobs.list()]).toEqual([true, false, []]);
     const lists = (): number => cluster.fake.seen.filter(({ path }) => path.endsWith('/workloads')).length;
     await waitFor(() => cluster.fake.seen.filter(({ path }) => path.endsWith('/v1beta2')).length >= 2);
     expect(lists()).toBe(1);
     cluster.fake.install({ ...workloads });
     cluster.fake.put('kueue.x-k8s.io/v1beta2/workloads', { metadata: { name: 'w', namespace: NS } });
     await waitFor(() => jobs.get('training/w'));
+    expect(jobs.absent).toBe(false);
   });
 
   it('pauses between failures instead of asking without end', async () => {
