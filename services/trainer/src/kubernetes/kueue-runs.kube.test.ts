@@ -6,7 +6,7 @@ import { freePort } from '@luthier/local-servers';
 import { MessageBus } from '@luthier/messaging';
 import type { RunningService } from '@luthier/service-kit';
 import { waitFor } from '@luthier/testing';
-import { canRunKueue, startControlPlane } from '@luthier/testing/kube';
+import { bindRole, canRunKueue, startControlPlane } from '@luthier/testing/kube';
 import type { ControlPlane, Fate, KubeObject, Kueue, Pod } from '@luthier/testing/kube';
 import { gpuProfile } from '../testing/cluster-profiles.js';
 import { TrainerHarness } from '../testing/harness.js';
@@ -105,11 +105,13 @@ inKueue('runs that wait in a queue of Kueue', () => {
         { from: URGENT, name: 'runs-urgent' },
       ],
     });
+    const file = new URL('doctor/trainer-role.yaml', import.meta.url);
+    const { kubeconfig } = await bindRole(cluster, { namespace, account: 'trainer', file });
     trainer = await harness.startTrainer({
       executor: 'kubernetes',
       endpointPort,
       cluster: {
-        ...{ namespace, kubeconfig: cluster.kubeconfig, requestsPerSecond: 0, requestBurst: 1 },
+        ...{ namespace, kubeconfig, requestsPerSecond: 0, requestBurst: 1 },
         ...{ queueRecheckSeconds: 1, profiles: [profile] },
       },
     });
