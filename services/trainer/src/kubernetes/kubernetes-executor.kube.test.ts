@@ -134,6 +134,15 @@ inCluster('runs in a cluster', () => {
     expect(steps).toEqual([...new Set(steps)]);
   }, 60_000);
 
+  it('are waited for as long as their profile says, also by a trainer that did not make them', async () => {
+    fate = () => ({ type: 'wait', reason: 'ImagePullBackOff', message: 'not found' });
+    const spec = await put({});
+    await harness.waitForStatus(spec.runId, ({ objectUid }) => objectUid !== undefined);
+    await trainer.stop();
+    trainer = await start();
+    expect(await harness.waitForEnd(spec.runId)).toMatchObject({ reason: 'image-pull' });
+  }, 60_000);
+
   it('go on while the API server is away, and end as they ended', async () => {
     const spec = await put({ steps: 60, stepMs: 50, checkpointEverySteps: 10 });
     await harness.waitForStep(spec.runId, 3);

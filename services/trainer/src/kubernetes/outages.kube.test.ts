@@ -125,6 +125,16 @@ inCluster('runs in a cluster', () => {
     expect(steps).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
   }, 60_000);
 
+  it('leave nothing of an older attempt when the next one was stopped before it was made', async () => {
+    const runId = await place.put({ type: 'fault', code: 'data.bad', afterMs: 100 });
+    await place.harness.waitForEnd(runId);
+    await place.change(runId, { attempt: 2, desired: 'stopped', stopReason: 'cancel', seen: { attempt: 1 } });
+    expect(await place.harness.waitForEnd(runId, 2)).toMatchObject({ reason: 'stopped' });
+    expect(await isThere(objectOf(runId))).toBe(true);
+    await place.change(runId, { closed: true });
+    await place.untilNoObjects();
+  }, 60_000);
+
   it('leave alone what is not theirs, and what nobody knows of is removed after its bound', async () => {
     const orphan = newId('run');
     const foreign = newId('run');
