@@ -54,6 +54,7 @@ const finish = () => {
 };
 
 let step = resumeStep;
+if (behaviour.heartbeatMs) setInterval(() => say('heartbeat', { step }), behaviour.heartbeatMs).unref();
 const train = () => {
   if (existsSync(join(out, 'stop')) && !behaviour.ignoreStop) {
     if (step > 0) checkpoint(step);

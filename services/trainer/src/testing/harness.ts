@@ -23,6 +23,8 @@ export interface Behaviour {
   ignoreStop?: boolean;
   checkpointBytes?: number;
   losses?: Record<number, number>;
+  /** Says this often that it lives. */
+  heartbeatMs?: number;
 }
 
 const FAKE_RUNTIME = fileURLToPath(new URL('fake-runtime.mjs', import.meta.url));

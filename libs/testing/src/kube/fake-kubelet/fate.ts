@@ -34,7 +34,13 @@ export type Fate =
   /** It runs for a while (200 ms unless told otherwise) and ends so. */
   | ({ type: 'end'; afterMs?: number } & Running & ScriptedEnd)
   /** It never runs: `ErrImagePull`, `ImagePullBackOff`, `InvalidImageName`, `CreateContainerConfigError`, ... */
-  | { type: 'wait'; reason: string; message?: string };
+  | {
+      type: 'wait';
+      reason: string;
+      message?: string;
+      /** Only an event with this reason says it (`FailedMount`), not the containers. */
+      event?: string;
+    };
 
 interface ProcessFate {
   type: 'process';

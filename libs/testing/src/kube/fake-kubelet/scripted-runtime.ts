@@ -23,7 +23,10 @@ export class ScriptedRuntime implements PodRuntime {
 
   start({ name }: Container): Promise<ContainerRun> {
     const { fate } = this;
-    if (fate.type === 'wait') return Promise.reject(new CannotStart(fate.reason, fate.message ?? ''));
+    if (fate.type === 'wait') {
+      const event = fate.event === undefined ? undefined : { type: 'Warning' as const, reason: fate.event };
+      return Promise.reject(new CannotStart(fate.reason, fate.message ?? '', event));
+    }
     const isInit = this.pod.spec.initContainers?.some((container) => container.name === name) === true;
     return Promise.resolve(new ScriptedContainer(isInit ? { type: 'end', exitCode: 0, afterMs: 0 } : fate));
   }
