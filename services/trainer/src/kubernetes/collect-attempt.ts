@@ -6,7 +6,7 @@ import type { V1Event, V1Job, V1Pod } from '@luthier/kube';
 import type { Checkpoints } from '../endpoint/checkpoints.js';
 import type { AttemptKey, Collected } from '../runs/run-executor.js';
 import { explainEnd } from './explain/index.js';
-import type { Ending } from './explain/index.js';
+import type { Ending, ViewedNode } from './explain/index.js';
 import type { SilentNode } from './observe-attempt.js';
 
 export interface AttemptRemains {
@@ -16,6 +16,7 @@ export interface AttemptRemains {
   pods: readonly V1Pod[];
   events: readonly V1Event[];
   silentNodes: readonly SilentNode[];
+  nodes: readonly ViewedNode[];
   gpuResource: string | undefined;
   nodeLostMs: number | undefined;
   now: number;
@@ -110,9 +111,13 @@ export class AttemptCollector {
   }
 }
 
-const viewOf = ({ job, pods, events, silentNodes, gpuResource, nodeLostMs, now }: AttemptRemains) => ({
+const viewOf = ({ job, pods, events, silentNodes, nodes, gpuResource, nodeLostMs, now }: AttemptRemains) => ({
   ...{ job, pods, events, gpuResource, nodeLostMs, now },
-  nodes: silentNodes.map(({ name, sinceMs }) => ({ name, ready: false, since: sinceMs })),
+  nodes: [
+    ...silentNodes.map(({ name, sinceMs }) => ({ name, ready: false, since: sinceMs })),
+    // Of those that answer only the devices are looked at.
+    ...nodes.filter(({ brokenGpus = 0 }) => brokenGpus > 0).map((node) => ({ ...node, ready: true })),
+  ],
 });
 
 const rankOf = (code: RunOutcome['code']): number => {

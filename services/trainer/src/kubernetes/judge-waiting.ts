@@ -67,6 +67,23 @@ function patienceMs({ reason, afterMs }: Explanation, profile: ClusterProfile | 
   return Math.min(afterMs, profile.preRunningSeconds * 1_000);
 }
 
+/** What is wrong with what carries pods that all run, such as a node that does not answer. Pure. */
+export function judgeCarrier(
+  view: Pick<WaitingView, 'job' | 'pods' | 'now' | 'nodes'>,
+  profile: ClusterProfile | undefined,
+): Pick<Waiting, 'progress'> {
+  const explained = explainWaiting({
+    ...view,
+    events: [],
+    expectedPods: view.job.spec?.completions ?? 1,
+    gpuResource: profile?.deviceResource,
+    nodeLostMs: (profile?.nodeLostSeconds ?? 300) * 1_000,
+  });
+  if (explained?.phase !== 'running') return {};
+  const { phase, reason, message, params, excerpt } = explained;
+  return { progress: { phase, reason, message, params, ...(excerpt !== undefined && { excerpt }) } };
+}
+
 /** Why pods that all run are given up: nothing is heard of them, or they do not get further. Pure. */
 export function judgeSilence(
   { pods, now }: Pick<AttemptView, 'pods' | 'now'>,

@@ -8,7 +8,7 @@ import type { ClusterProfile } from './cluster-profile.js';
 import type { AttemptCollector } from './collect-attempt.js';
 import type { ViewedNode } from './explain/index.js';
 import { FirstSeen } from './first-seen.js';
-import { judgeSilence, judgeWaiting, needsEvents } from './judge-waiting.js';
+import { judgeCarrier, judgeSilence, judgeWaiting, needsEvents } from './judge-waiting.js';
 import type { LastSigns } from './last-signs.js';
 import { ANNOTATION, objectNameOf } from './names.js';
 import { isTakenAway, notedIncarnation, observeAttempt } from './observe-attempt.js';
@@ -92,7 +92,10 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
               },
               profile,
             ),
-      silence: (seen) => judgeSilence(seen, signs.of(key.runId), profile),
+      silence: (seen) => ({
+        ...judgeSilence(seen, signs.of(key.runId), profile),
+        ...judgeCarrier({ ...seen, nodes: this.parts.nodesFor(profile) }, profile),
+      }),
     });
   }
 
@@ -141,7 +144,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     const pods = podsOfEnd(job, objects.pods(key), objects.departed(key));
     const profile = this.profileOfRun(key.runId);
     const collected = await collector.collect(key, {
-      ...{ job, pods, silentNodes: objects.silentNodes(), now: this.now() },
+      ...{ job, pods, silentNodes: objects.silentNodes(), nodes: this.parts.nodesFor(profile), now: this.now() },
       events: pods.length === 0 && job?.metadata?.uid !== undefined ? await this.parts.eventsOf(job.metadata.uid) : [],
       isJobThere: async () =>
         (await calls.getJob(objectNameOf(key.runId, key.attempt)))?.metadata?.uid === job?.metadata?.uid,

@@ -157,9 +157,12 @@ export class KubernetesPlace {
     return this.watches.nodes.list().map(({ metadata, status }) => {
       const ready = status?.conditions?.find(({ type }) => type === 'Ready');
       const devices = resource === undefined ? undefined : Number(status?.allocatable?.[resource] ?? 0);
+      const broken = resource === undefined ? 0 : Number(status?.capacity?.[resource] ?? 0) - (devices ?? 0);
       return {
         name: metadata?.name ?? '',
-        ready: ready?.status === 'True',
+        // Not ready, but it says so itself: what runs there still answers.
+        ready: ready?.status !== 'Unknown',
+        ...(broken > 0 && { brokenGpus: broken }),
         ...(ready?.lastTransitionTime !== undefined && { since: Date.parse(ready.lastTransitionTime) }),
         ...(devices !== undefined && { gpus: devices }),
       };

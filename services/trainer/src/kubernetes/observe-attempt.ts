@@ -30,7 +30,7 @@ export interface Judges {
   /** Asked while not all pods run. */
   waiting: (view: AttemptView & { job: V1Job }) => Waiting | undefined;
   /** Asked while all of them run. */
-  silence: (view: AttemptView) => Pick<Waiting, 'hopeless' | 'lookAgainInMs'>;
+  silence: (view: AttemptView & { job: V1Job }) => Waiting;
 }
 
 /** What there is of an attempt, from its Job and pods. Pure. */

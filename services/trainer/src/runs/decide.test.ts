@@ -60,6 +60,16 @@ const seen = (object: Observation, over: Partial<Observed> = {}): Observed => ({
 const since = (agoMs: number): string => stopMessage('cancel', NOW - agoMs);
 
 describe('decide', () => {
+  it('a run that trains on a node in trouble says so, once, and says when it is over', () => {
+    const trouble = { phase: 'running' as const, reason: 'node-lost' as const, message: 'Node "n" stopped answering.' };
+    const inTrouble = seen(live({ training: true, progress: trouble }));
+    const running = status({ phase: 'running', reason: 'process-running', message: 'The run is training.' });
+    expect(decide(spec(), running, inTrouble)).toEqual({ type: 'update', ...trouble });
+    expect(decide(spec(), status(trouble), inTrouble)).toMatchObject({ type: 'none' });
+    const over = decide(spec(), status(trouble), seen(live({ training: true })));
+    expect(over).toMatchObject({ type: 'update', phase: 'running', reason: 'process-running' });
+  });
+
   it.each<[string, RunSpec | undefined, RunStatus | undefined, Observed, Partial<Action>]>([
     ['a missing spec never stops a live run', undefined, status(), seen(live()), { type: 'none' }],
     [

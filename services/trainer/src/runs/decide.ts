@@ -131,8 +131,8 @@ function decideLive(spec: RunSpec, status: RunStatus, object: LiveObject, { now,
 
 /** What the status does not say yet. */
 function nextNews(status: RunStatus, { training, progress }: LiveObject): Action | undefined {
-  if (training) {
-    if (status.phase === 'running') return undefined;
+  if (training && !progress) {
+    if (status.phase === 'running' && status.reason === 'process-running') return undefined;
     return { type: 'update', phase: 'running', reason: 'process-running', message: 'The run is training.' };
   }
   if (!progress) return undefined;

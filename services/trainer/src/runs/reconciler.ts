@@ -1,5 +1,5 @@
 import { isTerminalPhase } from '@luthier/contracts';
-import type { RunPhase, RunSpec, RunStatus } from '@luthier/contracts';
+import type { RunPhase, RunReason, RunSpec, RunStatus } from '@luthier/contracts';
 import { RevisionConflict } from '@luthier/messaging';
 import type { RunEntry, RunsBucket } from '@luthier/messaging';
 import type { Logger } from '@luthier/service-kit';
@@ -283,7 +283,9 @@ export class Reconciler {
       await work();
     } catch (cause) {
       if (!(cause instanceof Refused)) throw cause;
-      await write({ phase: 'ended', ...cause.explained, endedAt: new Date().toISOString() });
+      // Picked one by one: an explanation may carry more than a status does, a phase of its own among it.
+      const { reason, message, params, excerpt } = cause.explained;
+      await write({ phase: 'ended', reason, message, params, excerpt, endedAt: new Date().toISOString() });
     }
   }
 
@@ -301,14 +303,16 @@ export class Reconciler {
       missing,
       reason: explained?.reason,
     });
-    const told = status && isGivenUp(status) ? status : explained;
+    const decided = decidedEnd(reason, status, outcome?.step);
+    const told = decided ?? explained;
     await this.write(
       { ...spec, attempt },
       status,
       {
         phase: 'ended',
         reason,
-        message: outcome?.message ?? told?.message ?? 'Nothing is left of the run that tells how it ended.',
+        // How a process ends that is ended for a reason says less than the reason.
+        message: decided?.message ?? outcome?.message ?? told?.message ?? LEFT_UNSAID[reason] ?? NOTHING_LEFT,
         params: told?.params,
         excerpt: told?.excerpt,
         endedAt: new Date().toISOString(),
@@ -338,6 +342,25 @@ export class Reconciler {
     work.checkpointRequest = spec.checkpointRequest;
     await this.parts.executor.checkpoint(keyOf(spec), spec.checkpointRequest);
   }
+}
+
+const NOTHING_LEFT = 'Nothing is left of the run that tells how it ended.';
+const LEFT_UNSAID: Partial<Record<RunReason, string>> = {
+  stopped: 'The run was stopped.',
+  'deleted-externally': 'The object of the run was deleted outside the platform.',
+};
+
+/** An end that the trainer brought about; undefined: the attempt came to it by itself, or somebody stopped it. */
+function decidedEnd(
+  reason: RunReason,
+  status: RunStatus | undefined,
+  step: number | undefined,
+): Pick<RunStatus, 'message' | 'params' | 'excerpt'> | undefined {
+  if (status && reason === status.reason && isGivenUp(status)) return status;
+  if (reason !== 'deadline-exceeded') return undefined;
+  const at = step === undefined ? '' : ` at step ${step}`;
+  const message = `Stopped at its time limit${at}; its last checkpoint is kept.`;
+  return { message, ...(step !== undefined && { params: { step } }) };
 }
 
 const knownOf = (spec: RunSpec, status: RunStatus | undefined): Known => ({

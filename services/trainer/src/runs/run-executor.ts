@@ -28,8 +28,8 @@ export interface LiveObject {
   idle?: boolean;
   /** Its end was ordered; what runs is on its way out. */
   leaving?: boolean;
-  /** Why it is not training yet. */
-  progress?: Explained & { phase: 'queued' | 'scheduling' | 'starting' };
+  /** Why it is not training yet; of one that trains, what is wrong with what carries it. */
+  progress?: Explained & { phase: 'queued' | 'scheduling' | 'starting' | 'running' };
   /** It will never train: to be given up for this reason. */
   hopeless?: Explained;
   /** When to look again although nothing has changed. */

@@ -321,6 +321,16 @@ describe('how an attempt ended', () => {
     expect(ending).toMatchObject({ code: 'collective.failed', message: 'Rank 3 did not answer.', step: 12 });
   });
 
+  it('a crash on a node that has given devices up is the device’s, and the node is avoided', () => {
+    const nodes = [{ name: 'gpu-1', ready: true, gpus: 7, brokenGpus: 1 }];
+    expect(explainEnd(view({ pods: [exited(1)], nodes }), [])).toMatchObject({
+      ...{ code: 'cluster.gpu-fault', params: { node: 'gpu-1' }, avoidNode: 'gpu-1', infrastructure: true },
+    });
+    expect(explainEnd(view({ pods: [exited(40)], nodes }), [])?.code).toBe('data.bad');
+    const elsewhere = [{ name: 'gpu-2', ready: true, gpus: 7, brokenGpus: 1 }];
+    expect(explainEnd(view({ pods: [exited(1)], nodes: elsewhere }), [])?.code).toBe('runtime.crashed');
+  });
+
   it('a wait that lasted too long ends as what it waited for', () => {
     const why = explainWaiting(view({ pods: [waiting('InvalidImageName', 'bad name')] }));
     expect(why && endOfWait(why)).toMatchObject({ code: 'cluster.image-unavailable', infrastructure: false });

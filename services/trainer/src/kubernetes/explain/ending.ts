@@ -1,8 +1,8 @@
 import { CODE_OF_REASON, RETRIED_CODES } from '@luthier/contracts';
-import type { RunParams, RunReason } from '@luthier/contracts';
+import type { ErrorCode, RunParams, RunReason } from '@luthier/contracts';
 import { excerptOf, shortText } from './excerpt.js';
 import { conditionIs, factsOf } from './facts.js';
-import type { Facts } from './facts.js';
+import type { Facts, PodFacts } from './facts.js';
 import { lostPods } from './lost-node.js';
 import { rankOf, readPodEnd, reasonOfCode } from './pod-end.js';
 import type { Fault } from './pod-end.js';
@@ -34,7 +34,7 @@ export function explainEnd(view: AttemptView, outcomes: readonly ViewedOutcome[]
   if (deadline?.reason === 'DeadlineExceeded') return endingOf('deadline-exceeded', stepOf(view), deadline.message);
   const faults = [
     ...told,
-    ...over.map(readPodEnd),
+    ...over.map((pod) => onBrokenNode(view, pod, readPodEnd(pod))),
     ...lost.map(({ pod, params, text }): Fault => ({
       code: 'cluster.node-lost',
       reason: 'node-lost',
@@ -44,6 +44,16 @@ export function explainEnd(view: AttemptView, outcomes: readonly ViewedOutcome[]
     })),
   ];
   return faults.length === 0 ? withoutPods(facts) : mostTelling(view, faults);
+}
+
+const UNTOLD: readonly (ErrorCode | undefined)[] = ['runtime.crashed', 'runtime.killed', 'collective.failed'];
+
+/** A process that used devices and ended without a reason, on a node that has since given devices up. */
+function onBrokenNode({ nodes }: AttemptView, pod: PodFacts, fault: Fault): Fault {
+  const isBroken = (nodes ?? []).some(({ name, brokenGpus = 0 }) => name === pod.node && brokenGpus > 0);
+  if (!isBroken || pod.gpus === 0 || !UNTOLD.includes(fault.code)) return fault;
+  const params = { ...fault.params, node: shortText(pod.node) };
+  return { code: 'cluster.gpu-fault', reason: 'gpu-fault', params, text: fault.text, avoidNode: pod.node };
 }
 
 /** An end that the reconciler decides on: a wait that lasted too long, a refusal, a stall. */

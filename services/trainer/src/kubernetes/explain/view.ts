@@ -21,6 +21,8 @@ export interface ViewedNode {
   /** Devices of `gpuResource` in all, and free ones. Absent: unknown, and then nothing is called impossible. */
   gpus?: number;
   freeGpus?: number;
+  /** Devices that it has and does not offer any more: its device plugin found them faulty. */
+  brokenGpus?: number;
   product?: string;
 }
 

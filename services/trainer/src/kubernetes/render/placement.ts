@@ -22,7 +22,7 @@ const LABELS = {
   none: { product: undefined, memory: undefined, computeMajor: undefined, sharing: undefined },
 } as const;
 
-/** Nodes that stop answering are waited for this long before their pods are moved. */
+/** Nodes that stop answering are waited for this long before their pods are told to go, unless they count as lost before. */
 const NODE_SILENT_SECONDS = 120;
 const HOSTNAME = 'kubernetes.io/hostname';
 
@@ -72,7 +72,7 @@ export function tolerationsOf(spec: RunSpec, profile: ClusterProfile): Toleratio
       key: `node.kubernetes.io/${key}`,
       operator: 'Exists',
       effect: 'NoExecute',
-      tolerationSeconds: NODE_SILENT_SECONDS,
+      tolerationSeconds: Math.min(NODE_SILENT_SECONDS, profile.nodeLostSeconds),
     })),
     ...profile.tolerations,
   ];
