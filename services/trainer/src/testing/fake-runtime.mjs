@@ -54,7 +54,11 @@ const finish = () => {
 };
 
 let step = resumeStep;
-if (behaviour.heartbeatMs) setInterval(() => say('heartbeat', { step }), behaviour.heartbeatMs).unref();
+const live = () => {
+  say('heartbeat', { step });
+  setTimeout(live, behaviour.heartbeatMs).unref();
+};
+if (behaviour.heartbeatMs) live();
 const train = () => {
   if (existsSync(join(out, 'stop')) && !behaviour.ignoreStop) {
     if (step > 0) checkpoint(step);

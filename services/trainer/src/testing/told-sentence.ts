@@ -11,7 +11,7 @@ interface Told {
 }
 type Translate = (key: string, values?: Readonly<Record<string, string | number>>) => string;
 interface Intl {
-  createTranslator(options: { locale: string; messages: unknown; namespace: string }): Translate;
+  createTranslator: (this: void, options: { locale: string; messages: unknown; namespace: string }) => Translate;
 }
 
 const WEB = new URL('../../../../web/', import.meta.url);
