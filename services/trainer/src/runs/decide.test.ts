@@ -237,8 +237,20 @@ describe('decide', () => {
       seen({ state: 'ended' }),
       { type: 'collect' },
     ],
-    ['an orphan is collected', spec(), status({ phase: 'running', reason: 'process-running' }), seen({ state: 'orphaned' }), { type: 'collect' }],
-    ['a vanished object is collected', spec(), status({ phase: 'running', reason: 'process-running' }), seen(ABSENT), { type: 'collect' }],
+    [
+      'an orphan is collected',
+      spec(),
+      status({ phase: 'running', reason: 'process-running' }),
+      seen({ state: 'orphaned' }),
+      { type: 'collect' },
+    ],
+    [
+      'a vanished object is collected',
+      spec(),
+      status({ phase: 'running', reason: 'process-running' }),
+      seen(ABSENT),
+      { type: 'collect' },
+    ],
     [
       'an object that is not the one in the status is killed',
       spec(),
