@@ -1,0 +1,189 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { newId } from '@luthier/contracts';
+import type { RunSpec } from '@luthier/contracts';
+import { freePort } from '@luthier/local-servers';
+import { waitFor } from '@luthier/testing';
+import { startControlPlane } from '@luthier/testing/kube';
+import type { ControlPlane, FakeKubelet } from '@luthier/testing/kube';
+import { clusterProfile } from '../../../services/trainer/src/kubernetes/cluster-profile.js';
+import { renderChildren } from '../../../services/trainer/src/kubernetes/render/children.js';
+import { renderJob } from '../../../services/trainer/src/kubernetes/render/job.js';
+import { JobWitness } from '../../../services/trainer/src/testing/cluster/job-witness.js';
+import { TRAINER, TrainerHarness } from '../../../services/trainer/src/testing/harness.js';
+import { MetricText } from './metric-text.js';
+
+const BARE_CALLS = fileURLToPath(new URL('bare-calls.mjs', import.meta.url));
+const AT_ONCE = 100;
+const MINUTES = 60_000;
+const PROFILE = clusterProfile.parse({
+  ...{ name: 'gpu', runtime: 'fake', image: `example.test/runtime@sha256:${'a'.repeat(64)}`, command: ['runner'] },
+  ...{ runtimeCommand: ['runtime'], deviceResource: 'nvidia.com/gpu', serviceAccount: 'default', cpus: 8 },
+  capabilities: {
+    ...{ runtime: 'fake', version: '1', modes: ['train'], architectures: ['LlamaForCausalLM'] },
+    ...{ methods: ['supervised'], tunings: ['full'], precisions: ['fp32'], engines: [{ name: 'fake', usable: true }] },
+  },
+  memoryMib: 16_384,
+});
+
+/** A trainer as a process of its own, ready and idle. */
+export interface BenchTrainer {
+  metrics(): Promise<MetricText>;
+  /** Proportional set size: of shared pages its part. */
+  pssMib(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** Many fake GPU nodes on a real control plane, a real NATS, and what the bench does there. */
+export class BenchCluster {
+  private constructor(
+    readonly plane: ControlPlane,
+    readonly kubelet: FakeKubelet,
+    readonly harness: TrainerHarness,
+  ) {}
+
+  static async start(nodes: number): Promise<BenchCluster> {
+    const [plane, harness] = await Promise.all([
+      startControlPlane({ kubeApiQps: 1_000, nodeMonitorGraceMs: 60_000 }),
+      TrainerHarness.start(),
+    ]);
+    const names = Array.from({ length: nodes }, (_, index) => ({ name: `bench-${index}` }));
+    const kubelet = await plane.startKubelet({ nodes: names, heartbeatMs: 10_000, fateOf: () => ({ type: 'run' }) });
+    return new BenchCluster(plane, kubelet, harness);
+  }
+
+  async stop(): Promise<void> {
+    await this.plane.stop();
+    await this.harness.stop();
+  }
+
+  specs(count: number, over: Partial<RunSpec> = {}): RunSpec[] {
+    return Array.from({ length: count }, () => ({
+      runId: newId('run'),
+      owner: { kind: 'job' as const, id: newId('job') },
+      ...{ attempt: 1, generation: 1, desired: 'running' as const, stopGraceSeconds: 10, checkpointRequest: 0 },
+      ...{ requestUri: 'artifact://runs/bench/request.json', requestSha256: 'a'.repeat(64), runtime: 'fake' },
+      ...{ profile: 'gpu', queue: 'internal' as const, priority: 0, deadlineSeconds: 86_400 },
+      resources: { nodes: 1, devicesPerNode: 1, deviceMemoryMib: 40_000, cpu: 1, memoryMib: 1_024, scratchMib: 64 },
+      ...over,
+    }));
+  }
+
+  /** Puts all of them, many at a time. */
+  async put(specs: readonly RunSpec[]): Promise<void> {
+    for (let from = 0; from < specs.length; from += AT_ONCE)
+      await Promise.all(specs.slice(from, from + AT_ONCE).map((spec) => this.harness.runs.put('spec', spec)));
+  }
+
+  /** Runs that are over and stay in the bucket for a day. */
+  async putFinished(count: number): Promise<void> {
+    const specs = this.specs(count, { closed: true });
+    for (let from = 0; from < specs.length; from += AT_ONCE)
+      await Promise.all(
+        specs.slice(from, from + AT_ONCE).map(async (spec) => {
+          const status = { runId: spec.runId, attempt: 1, incarnation: 1, observedGeneration: 1, pods: [] };
+          const told = { phase: 'ended' as const, reason: 'succeeded' as const, message: 'The run has succeeded.' };
+          await this.harness.runs.compareAndSet('status', { ...status, ...told }, 0);
+          await this.harness.runs.put('spec', spec);
+        }),
+      );
+  }
+
+  /** The next measurement begins with an empty bucket. */
+  async forgetRuns(): Promise<void> {
+    const { runs } = this.harness;
+    const ids = (await runs.list('spec')).map(({ runId }) => runId);
+    for (let from = 0; from < ids.length; from += AT_ONCE)
+      await Promise.all(
+        ids.slice(from, from + AT_ONCE).flatMap((id) => [runs.delete('spec', id), runs.delete('status', id)]),
+      );
+  }
+
+  async startTrainer(namespace: string): Promise<BenchTrainer> {
+    const port = await freePort();
+    const settings = { ...{ namespace, kubeconfig: this.plane.kubeconfig }, requestsPerSecond: 0, profiles: [PROFILE] };
+    const env = {
+      PATH: process.env['PATH'],
+      ...this.harness.environment({
+        LUTHIER_TRAINER_EXECUTOR: 'kubernetes',
+        LUTHIER_TRAINER_CLUSTER: JSON.stringify({ ...settings, leaseSeconds: 15 }),
+        LUTHIER_HTTP_PORT: String(port),
+      }),
+    };
+    const folder = process.env['LUTHIER_BENCH_PROFILE'];
+    const profile = folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`];
+    const child = spawn(process.execPath, [...profile, TRAINER], { env, stdio: ['ignore', 'inherit', 'inherit'] });
+    const metrics = async (): Promise<MetricText> =>
+      new MetricText(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text());
+    await waitFor(async () => (await metrics()).sum('luthier_kube_leader') === 1, {
+      ...{ timeoutMs: MINUTES, intervalMs: 100, what: 'the trainer to decide' },
+    });
+    return { metrics, pssMib: () => pssMib(child.pid), stop: () => endOf(child, 'SIGTERM') };
+  }
+
+  /** @returns seconds from `begin` until every Job of the namespace was let go. */
+  async untilReleased(namespace: string, count: number, begin: () => Promise<void>): Promise<number> {
+    const witness = new JobWitness(this.plane.api, `/apis/batch/v1/namespaces/${namespace}/jobs`);
+    const began = performance.now();
+    try {
+      await begin();
+      const all = (): boolean => witness.released.size >= count;
+      await waitFor(all, { timeoutMs: 15 * MINUTES, intervalMs: 5, what: `${count} Jobs to be let go` });
+      return (performance.now() - began) / 1_000;
+    } finally {
+      await witness.stop();
+    }
+  }
+
+  /** The peer: a process that makes the same requests for the same number of runs. */
+  async bareSeconds(count: number): Promise<number> {
+    const namespace = await this.plane.createNamespace();
+    const target = { namespace, artifactsDir: undefined };
+    const runner = { endpointUrl: 'http://127.0.0.1:1', attachToken: 'a'.repeat(64), deliveryTimeoutMs: 3_000 };
+    const lines = this.specs(count).map((spec) => {
+      const { configMap, secret, service } = renderChildren(spec, PROFILE, target, '', runner);
+      return JSON.stringify({ job: renderJob(spec, PROFILE, target), configMap, secret, service });
+    });
+    const file = join(this.harness.dir, `${namespace}.jsonl`);
+    await writeFile(file, `${lines.join('\n')}\n`);
+    const args = [BARE_CALLS, this.plane.kubeconfig, namespace, file];
+    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    await once(child.stdout, 'data');
+    const seconds = await this.untilReleased(namespace, count, () => Promise.resolve(void child.stdin.write('go\n')));
+    await endOf(child);
+    await this.clear(namespace);
+    return seconds;
+  }
+
+  /** Removes all that was made in a namespace, so that the next measurement begins as this one did. */
+  async clear(namespace: string): Promise<void> {
+    const { api } = this.plane;
+    const now = '?propagationPolicy=Background&gracePeriodSeconds=0';
+    await api.delete(`/apis/batch/v1/namespaces/${namespace}/jobs${now}`);
+    await api.delete(`/api/v1/namespaces/${namespace}/pods${now}`);
+    const left = async (path: string): Promise<number> =>
+      (await api.get<{ items: unknown[] }>(path, { limit: 1, labelSelector: 'luthier.dev/run-id' })).items.length;
+    const kinds = ['pods', 'configmaps', 'secrets', 'services'].map(
+      (kind) => `/api/v1/namespaces/${namespace}/${kind}`,
+    );
+    for (const path of [`/apis/batch/v1/namespaces/${namespace}/jobs`, ...kinds])
+      await waitFor(async () => (await left(path)) === 0, {
+        ...{ timeoutMs: 10 * MINUTES, intervalMs: 500, what: `${path} to be empty` },
+      });
+  }
+}
+
+async function pssMib(pid: number | undefined): Promise<number> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
+  return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? Number.NaN) / 1_024;
+}
+
+async function endOf(child: ChildProcess, signal?: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (signal) child.kill(signal);
+  await once(child, 'exit');
+}
