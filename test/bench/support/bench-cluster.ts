@@ -162,18 +162,23 @@ export class BenchCluster {
   /** Removes all that was made in a namespace, so that the next measurement begins as this one did. */
   async clear(namespace: string): Promise<void> {
     const { api } = this.plane;
-    const now = '?propagationPolicy=Background&gracePeriodSeconds=0';
-    await api.delete(`/apis/batch/v1/namespaces/${namespace}/jobs${now}`);
-    await api.delete(`/api/v1/namespaces/${namespace}/pods${now}`);
-    const left = async (path: string): Promise<number> =>
-      (await api.get<{ items: unknown[] }>(path, { limit: 1, labelSelector: 'luthier.dev/run-id' })).items.length;
-    const kinds = ['pods', 'configmaps', 'secrets', 'services'].map(
-      (kind) => `/api/v1/namespaces/${namespace}/${kind}`,
-    );
-    for (const path of [`/apis/batch/v1/namespaces/${namespace}/jobs`, ...kinds])
-      await waitFor(async () => (await left(path)) === 0, {
-        ...{ timeoutMs: 10 * MINUTES, intervalMs: 500, what: `${path} to be empty` },
-      });
+    const within = `namespaces/${namespace}`;
+    const emptied = [`/apis/batch/v1/${within}/jobs`, `/api/v1/${within}/pods`];
+    const owned = ['configmaps', 'secrets', 'services'].map((kind) => `/api/v1/${within}/${kind}`);
+    const isEmpty = async (path: string): Promise<boolean> => {
+      const query = { limit: 1, labelSelector: 'luthier.dev/run-id' };
+      return (await api.get<{ items: unknown[] }>(path, query)).items.length === 0;
+    };
+    for (const path of [...emptied, ...owned]) {
+      const step = async (): Promise<boolean> => {
+        if (await isEmpty(path)) return true;
+        // Some at a time: a request has to be answered within its time-out.
+        if (emptied.includes(path))
+          await api.delete(`${path}?propagationPolicy=Background&gracePeriodSeconds=0&limit=100`);
+        return false;
+      };
+      await waitFor(step, { timeoutMs: 10 * MINUTES, intervalMs: 200, what: `${path} to be empty` });
+    }
   }
 }
 
