@@ -260,12 +260,12 @@ async function connect(shared: Shared): Promise<ControlPlane> {
       const at = '?gracePeriodSeconds=0&propagationPolicy=Background';
       for (const namespace of namespaces.splice(0)) {
         // Whoever would make new pods goes first.
-        await api.delete(`/apis/batch/v1/namespaces/${namespace}/jobs${at}`);
-        await api.delete(`/apis/apps/v1/namespaces/${namespace}/deployments${at}`);
-        await api.delete(`/api/v1/namespaces/${namespace}`);
-        await api.delete(`/api/v1/namespaces/${namespace}/pods${at}`);
+        await ifFound(api.delete(`/apis/batch/v1/namespaces/${namespace}/jobs${at}`));
+        await ifFound(api.delete(`/apis/apps/v1/namespaces/${namespace}/deployments${at}`));
+        await ifFound(api.delete(`/api/v1/namespaces/${namespace}`));
+        await ifFound(api.delete(`/api/v1/namespaces/${namespace}/pods${at}`));
       }
-      for (const volume of volumes.splice(0)) await api.delete(`/api/v1/persistentvolumes/${volume}`);
+      for (const volume of volumes.splice(0)) await ifFound(api.delete(`/api/v1/persistentvolumes/${volume}`));
       for (const one of started.splice(0)) await one.stop();
       api.close();
     },

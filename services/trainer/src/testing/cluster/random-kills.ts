@@ -86,7 +86,10 @@ export async function killAtRandom(place: TrainingCluster, options: KillOptions)
       ...{ seed, kills: counts, runs: ids.length },
       endedOtherwise: ids
         .filter(differs)
-        .map((id) => `${id}: ${JSON.stringify({ ended: ended[id], planned: planned[id] })}`),
+        .map(
+          (id) =>
+            `${id}: ${JSON.stringify({ ended: ended[id], planned: planned[id], status: statuses.find(({ runId }) => runId === id) })}`,
+        ),
       notOnce: ids.filter((_id, index) => released[index] !== 1),
       left: await place.objects(),
       seconds: Math.round((performance.now() - started) / 1_000),
