@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { readArtifact } from '@luthier/artifacts';
 import type { RunSpec } from '@luthier/contracts';
 import { freePort } from '@luthier/local-servers';
 import type { RunningService } from '@luthier/service-kit';
@@ -246,6 +248,14 @@ inCluster('runs in a cluster', () => {
     },
     60_000,
   );
+
+  it('that died without a word leave what their pod has written', async () => {
+    fate = () => ({ type: 'end', exitCode: 1, log: ['loading the model', 'something broke'] });
+    const spec = await put({});
+    await harness.waitForEnd(spec.runId);
+    const packed = await readArtifact(harness.store, `artifact://runs/${spec.runId}/1/1/log.txt.gz`);
+    expect(gunzipSync(packed).toString()).toBe('loading the model\nsomething broke\n');
+  }, 60_000);
 
   it('end as lost with a node that stops answering, without waiting for the Job', async () => {
     fate = () => ({ type: 'run' });

@@ -13,6 +13,7 @@ import type { LastSigns } from './last-signs.js';
 import { ANNOTATION, objectNameOf } from './names.js';
 import { isTakenAway, notedIncarnation, observeAttempt } from './observe-attempt.js';
 import type { AttemptView } from './observe-attempt.js';
+import type { PodLogArchive } from './pod-log-archive.js';
 import type { RunnerSettings } from './render/children.js';
 import type { History } from './render/job.js';
 import type { RunObjects } from './run-objects.js';
@@ -23,6 +24,7 @@ export interface KubernetesExecutorParts {
   calls: AttemptObjects;
   workloads: RunWorkloads;
   collector: AttemptCollector;
+  logs: PodLogArchive;
   signs: LastSigns;
   /** Newest events about an object, bounded. */
   eventsOf: (objectUid: string) => Promise<readonly V1Event[]>;
@@ -151,6 +153,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
       gpuResource: profile?.deviceResource,
       nodeLostMs: profile && profile.nodeLostSeconds * 1_000,
     });
+    await this.parts.logs.keep(key, incarnationOf(job), pods);
     const avoided = collected.avoidNode;
     const { name, uid } = job?.metadata ?? {};
     if (avoided !== undefined && name !== undefined && uid !== undefined) {
@@ -239,6 +242,9 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     return name === undefined ? undefined : this.parts.profileOf(name);
   }
 }
+
+/** Attempts that wait in no queue elsewhere have one set of pods. */
+const incarnationOf = (job: V1Job | undefined): number => (job && notedIncarnation(job)?.incarnation) ?? 1;
 
 const attemptName = ({ runId, attempt }: AttemptKey): string => `${runId}#${attempt}`;
 

@@ -17,6 +17,7 @@ import { KubernetesExecutor } from './kubernetes-executor.js';
 import { LastSigns } from './last-signs.js';
 import { ClusterInventory } from './inventory/cluster-inventory.js';
 import { FIELD_MANAGER, LABEL, RUN_CONTAINER } from './names.js';
+import { PodLogArchive } from './pod-log-archive.js';
 import { RecentEvents } from './recent-events.js';
 import { RunObjects } from './run-objects.js';
 import { RunWorkloads } from './run-workloads.js';
@@ -89,6 +90,10 @@ export class KubernetesPlace {
       ...{ objects, calls },
       workloads: new RunWorkloads(this.watches.workloads, (uid) => objects.tellOwner(uid)),
       collector: new AttemptCollector({ store, checkpoints }),
+      logs: new PodLogArchive({
+        store,
+        readLog: (pod, options) => this.client.readLog({ namespace, pod, container: RUN_CONTAINER, ...options }),
+      }),
       signs: this.signs,
       eventsOf: (uid) => events.of(uid),
       nodesFor: (profile) => this.nodesFor(profile),

@@ -71,9 +71,10 @@ export class RunObjects {
     return this.asTold(cached);
   }
 
-  /** All Jobs of a run that the watches show, of whatever attempt. */
+  /** All Jobs of a run, of whatever attempt, as the watches or own writes show them: whichever is newer. */
   jobs(runId: string): V1Job[] {
-    return [...(this.jobsOf.get(runId)?.values() ?? [])].map((job) => this.asTold(job));
+    const attempts = [...(this.jobsOf.get(runId)?.keys() ?? [])];
+    return attempts.flatMap((attempt) => this.job({ runId, attempt }) ?? []);
   }
 
   /** Newest attempt of which there is a Job. */
