@@ -62,7 +62,8 @@ export class KubernetesPlace {
   constructor(private readonly parts: KubernetesPlaceParts) {
     const { settings, store, checkpoints, tokens, bus, logger, registry, artifactsDir } = parts;
     const { namespace } = settings;
-    this.client = connect(settings, registry);
+    const metrics = new KubeMetrics(registry);
+    this.client = connect(settings, metrics);
     const { queueRecheckSeconds = QUEUE_RECHECK_SECONDS } = settings;
     const kueueRecheckMs = queueRecheckSeconds * 1_000;
     this.watches = new ClusterWatches(this.client, namespace, { logger, kueueRecheckMs });
@@ -113,7 +114,9 @@ export class KubernetesPlace {
     });
     const identity = `${hostname()}-${randomUUID().slice(0, 8)}`;
     const durationMs = (settings.leaseSeconds ?? LEASE_SECONDS) * 1_000;
-    this.election = new LeaderElection({ client: this.client, namespace, name: LEASE, identity, durationMs, logger });
+    // Of its own: a renewal must not wait behind the requests of thousands of runs.
+    const client = connect(settings, metrics);
+    this.election = new LeaderElection({ client, namespace, name: LEASE, identity, durationMs, logger });
   }
 
   /** Begins to watch, and to decide as often as this replica holds the lease. */
@@ -180,13 +183,13 @@ const isKnown = async (runs: KubernetesPlaceParts['runs'], runId: string): Promi
 
 function connect(
   { kubeconfig, context, requestsPerSecond, requestBurst }: ClusterSettings,
-  registry: Registry,
+  metrics: KubeMetrics,
 ): KubeClient {
   return KubeClient.fromConfig({
     cluster: kubeconfig === undefined ? 'in-cluster' : { file: kubeconfig, ...(context !== undefined && { context }) },
     fieldManager: FIELD_MANAGER,
     qps: requestsPerSecond,
     burst: requestBurst,
-    metrics: new KubeMetrics(registry),
+    metrics,
   });
 }

@@ -8,6 +8,7 @@ import type { Action } from './decide.js';
 import { Hindered, Refused } from './run-executor.js';
 import type { AttemptKey, Known, RunExecutor } from './run-executor.js';
 import type { RunsMetrics } from './runs.metrics.js';
+import { Turns } from './turns.js';
 
 export interface ReconcilerParts {
   runs: RunsBucket;
@@ -21,6 +22,8 @@ export interface ReconcilerParts {
 type StatusChange = Partial<RunStatus> & Pick<RunStatus, 'phase' | 'reason' | 'message'>;
 type WriteStatus = (change: StatusChange) => Promise<number>;
 
+/** More looks at once only make each of them slower: the API and NATS answer so many at a time. */
+const LOOKS_AT_ONCE = 64;
 const MAX_STEPS = 12;
 const RETRY_MS = 1_000;
 /** What stays broken is tried less and less often, but never much later than it is mended. */
@@ -46,6 +49,7 @@ export class Reconciler {
   private watching: Promise<void> | undefined;
   private unsubscribe: (() => void) | undefined;
   private readonly busy = new Set<Promise<void>>();
+  private readonly turns = new Turns(LOOKS_AT_ONCE);
 
   constructor(private readonly parts: ReconcilerParts) {}
 
@@ -75,11 +79,13 @@ export class Reconciler {
     }
     work.running = true;
     work.byList = byList;
-    const done = this.reconcileUntilCalm(runId, work).finally(() => {
-      this.busy.delete(done);
-      work.running = false;
-      this.parts.metrics.setPhases([...this.work.values()].flatMap(({ phase }) => phase ?? []));
-    });
+    const done = this.turns
+      .take(() => this.reconcileUntilCalm(runId, work))
+      .finally(() => {
+        this.busy.delete(done);
+        work.running = false;
+        this.parts.metrics.setPhases([...this.work.values()].flatMap(({ phase }) => phase ?? []));
+      });
     this.busy.add(done);
   }
 
@@ -104,6 +110,7 @@ export class Reconciler {
   }
 
   private async reconcileUntilCalm(runId: string, work: Work): Promise<void> {
+    if (this.ended.signal.aborted) return;
     do {
       work.again = false;
       try {

@@ -21,9 +21,10 @@ export class FakeNodes {
   ) {}
 
   async add(node: FakeNode): Promise<void> {
-    this.machines.set(node.name, { node, allocatable: resourcesOf(node), online: true });
+    const machine = { node, allocatable: resourcesOf(node), online: true };
+    this.machines.set(node.name, machine);
     await this.api.apply(nodeObject(node));
-    await this.beat();
+    await this.beatOne(machine);
   }
 
   has(name: string | undefined): boolean {
