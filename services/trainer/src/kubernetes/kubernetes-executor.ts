@@ -6,11 +6,11 @@ import type { AttemptKey, Collected, Known, Observation, PlacedObject } from '..
 import type { AttemptObjects } from './attempt-objects.js';
 import type { ClusterProfile } from './cluster-profile.js';
 import type { AttemptCollector } from './collect-attempt.js';
-import type { ViewedNode } from './explain/index.js';
 import { FirstSeen } from './first-seen.js';
 import { judgeCarrier, judgeSilence, judgeWaiting, needsEvents } from './judge-waiting.js';
 import type { LastSigns } from './last-signs.js';
 import { ANNOTATION, objectNameOf } from './names.js';
+import type { NodeViews } from './node-views.js';
 import { isTakenAway, notedIncarnation, observeAttempt } from './observe-attempt.js';
 import type { AttemptView } from './observe-attempt.js';
 import type { PodLogArchive } from './pod-log-archive.js';
@@ -28,8 +28,7 @@ export interface KubernetesExecutorParts {
   signs: LastSigns;
   /** Newest events about an object, bounded. */
   eventsOf: (objectUid: string) => Promise<readonly V1Event[]>;
-  /** The nodes a profile may use, with their devices. */
-  nodesFor: (profile: ClusterProfile | undefined) => readonly ViewedNode[];
+  nodes: Pick<NodeViews, 'silent' | 'with'>;
   /** The queues there are; null: none can be; undefined: not known. */
   queueNames: () => readonly string[] | null | undefined;
   /** Step of a run's newest committed checkpoint. */
@@ -75,7 +74,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     const job = await this.findJob(key, knownUid, vanished);
     const now = this.now();
     const profile = this.profileOfRun(key.runId);
-    const view = { job, pods, silentNodes: objects.silentNodes(), now };
+    const view = { job, pods, silentNodes: this.parts.nodes.silent(), now };
     const events = await this.eventsFor(view);
     const workload = job && workloads.of(job);
     const step = isSetBack(job) ? await this.parts.newestStep(key.runId) : undefined;
@@ -89,14 +88,14 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
                 ...seen,
                 ...{ events, workload, step, queues: this.parts.queueNames() },
                 queuePosition: workload && workloads.positionOf(workload),
-                nodes: this.parts.nodesFor(profile),
+                nodes: this.parts.nodes.with(profile?.deviceResource),
                 sinceOf: (reason) => this.firstSeen.since(attemptName(key), reason, now),
               },
               profile,
             ),
       silence: (seen) => ({
         ...judgeSilence(seen, signs.of(key.runId), profile),
-        ...judgeCarrier({ ...seen, nodes: this.parts.nodesFor(profile) }, profile),
+        ...judgeCarrier({ ...seen, nodes: this.parts.nodes.with(profile?.deviceResource) }, profile),
       }),
     });
   }
@@ -146,7 +145,13 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     const pods = podsOfEnd(job, objects.pods(key), objects.departed(key));
     const profile = this.profileOfRun(key.runId);
     const collected = await collector.collect(key, {
-      ...{ job, pods, silentNodes: objects.silentNodes(), nodes: this.parts.nodesFor(profile), now: this.now() },
+      ...{
+        job,
+        pods,
+        silentNodes: this.parts.nodes.silent(),
+        nodes: this.parts.nodes.with(profile?.deviceResource),
+        now: this.now(),
+      },
       events: pods.length === 0 && job?.metadata?.uid !== undefined ? await this.parts.eventsOf(job.metadata.uid) : [],
       isJobThere: async () =>
         (await calls.getJob(objectNameOf(key.runId, key.attempt)))?.metadata?.uid === job?.metadata?.uid,

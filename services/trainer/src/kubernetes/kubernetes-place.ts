@@ -8,15 +8,15 @@ import type { Registry } from 'prom-client';
 import type { Checkpoints } from '../endpoint/checkpoints.js';
 import type { RunTokens } from '../endpoint/run-tokens.js';
 import { AttemptObjects } from './attempt-objects.js';
-import type { ClusterProfile, ClusterSettings } from './cluster-profile.js';
+import type { ClusterSettings } from './cluster-profile.js';
 import { ClusterWatches } from './cluster-watches.js';
 import { AttemptCollector } from './collect-attempt.js';
 import { examine } from './doctor/doctor.js';
-import type { ViewedNode } from './explain/index.js';
 import { KubernetesExecutor } from './kubernetes-executor.js';
 import { LastSigns } from './last-signs.js';
 import { ClusterInventory } from './inventory/cluster-inventory.js';
 import { FIELD_MANAGER, LABEL, RUN_CONTAINER } from './names.js';
+import { NodeViews } from './node-views.js';
 import { PodLogArchive } from './pod-log-archive.js';
 import { RecentEvents } from './recent-events.js';
 import { RunObjects } from './run-objects.js';
@@ -97,7 +97,7 @@ export class KubernetesPlace {
       }),
       signs: this.signs,
       eventsOf: (uid) => events.of(uid),
-      nodesFor: (profile) => this.nodesFor(profile),
+      nodes: new NodeViews(this.watches.nodes),
       queueNames: () => this.watches.queueNames(),
       // For a sentence only: it must not hold up the run.
       newestStep: (runId) =>
@@ -158,23 +158,6 @@ export class KubernetesPlace {
           if (!signal.aborted) this.parts.logger.error({ op: 'trainer.lead', ok: false, err });
         });
     }
-  }
-
-  private nodesFor(profile: ClusterProfile | undefined): ViewedNode[] {
-    const resource = profile?.deviceResource;
-    return this.watches.nodes.list().map(({ metadata, status }) => {
-      const ready = status?.conditions?.find(({ type }) => type === 'Ready');
-      const devices = resource === undefined ? undefined : Number(status?.allocatable?.[resource] ?? 0);
-      const broken = resource === undefined ? 0 : Number(status?.capacity?.[resource] ?? 0) - (devices ?? 0);
-      return {
-        name: metadata?.name ?? '',
-        // Not ready, but it says so itself: what runs there still answers.
-        ready: ready?.status !== 'Unknown',
-        ...(broken > 0 && { brokenGpus: broken }),
-        ...(ready?.lastTransitionTime !== undefined && { since: Date.parse(ready.lastTransitionTime) }),
-        ...(devices !== undefined && { gpus: devices }),
-      };
-    });
   }
 }
 

@@ -24,7 +24,7 @@ describe('the objects of a run', () => {
       {
         jobs: { connected: true, get: () => watched, onChange: (listener) => ((changed = listener), () => undefined) },
         pods: { onChange: () => () => undefined },
-        nodes: { list: () => [], onChange: () => () => undefined },
+        nodes: { onChange: () => () => undefined },
       },
       () => undefined,
     );

@@ -2,12 +2,11 @@ import type { V1Job, V1Node, V1Pod } from '@luthier/kube';
 import type { Reflector } from '@luthier/kube';
 import { attemptOfLabels, objectNameOf } from './names.js';
 import { hasEnded } from './observe-attempt.js';
-import type { SilentNode } from './observe-attempt.js';
 
 export interface RunReflectors {
   jobs: Pick<Reflector<V1Job>, 'get' | 'onChange' | 'connected'>;
   pods: Pick<Reflector<V1Pod>, 'onChange'>;
-  nodes: Pick<Reflector<V1Node>, 'list' | 'onChange'>;
+  nodes: Pick<Reflector<V1Node>, 'onChange'>;
 }
 
 interface Key {
@@ -90,15 +89,6 @@ export class RunObjects {
   /** Pods that are gone, as they were last seen. */
   departed(key: Key): V1Pod[] {
     return [...(this.departedOf.get(nameOf(key))?.values() ?? [])];
-  }
-
-  silentNodes(): SilentNode[] {
-    return this.reflectors.nodes.list().flatMap((node) => {
-      const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
-      if (!ready || ready.status !== 'Unknown') return [];
-      const since = ready.lastTransitionTime;
-      return [{ name: node.metadata?.name ?? '', sinceMs: since === undefined ? 0 : new Date(since).getTime() }];
-    });
   }
 
   /** Runs of which a pod holds its devices. */

@@ -1,14 +1,17 @@
 import { isTerminalPhase } from '@luthier/contracts';
-import type { RunPhase, RunReason, RunSpec, RunStatus } from '@luthier/contracts';
+import type { RunSpec, RunStatus } from '@luthier/contracts';
 import { RevisionConflict } from '@luthier/messaging';
 import type { RunEntry, RunsBucket } from '@luthier/messaging';
 import type { Logger } from '@luthier/service-kit';
-import { decide, isGivenUp, placed, stopMessage, terminalReason } from './decide.js';
+import { decide, placed, stopMessage } from './decide.js';
 import type { Action } from './decide.js';
+import { endOf } from './ending.js';
+import { KnownRuns } from './known-runs.js';
+import { LookQueue } from './look-queue.js';
+import type { Look } from './look-queue.js';
 import { Hindered, Refused } from './run-executor.js';
 import type { AttemptKey, Known, RunExecutor } from './run-executor.js';
 import type { RunsMetrics } from './runs.metrics.js';
-import { Turns } from './turns.js';
 
 export interface ReconcilerParts {
   runs: RunsBucket;
@@ -19,42 +22,37 @@ export interface ReconcilerParts {
   relistIntervalMs?: number;
 }
 
+type StatusEntry = RunEntry<'status'>;
 type StatusChange = Partial<RunStatus> & Pick<RunStatus, 'phase' | 'reason' | 'message'>;
-type WriteStatus = (change: StatusChange) => Promise<number>;
+type WriteStatus = (change: StatusChange) => Promise<void>;
 
 /** More looks at once only make each of them slower: the API and NATS answer so many at a time. */
 const LOOKS_AT_ONCE = 64;
 const MAX_STEPS = 12;
-const RETRY_MS = 1_000;
-/** What stays broken is tried less and less often, but never much later than it is mended. */
-const MAX_RETRY_MS = 10_000;
-const MAX_TIMER_MS = 24 * 60 * 60 * 1_000;
-
-interface Work {
-  running: boolean;
-  again: boolean;
-  /** Only the periodic list asked for this look. */
-  byList: boolean;
-  /** Looks in a row that failed. */
-  failures: number;
-  timer?: NodeJS.Timeout;
-  phase?: RunPhase;
-  checkpointRequest?: number;
-}
+const TOO_MANY_STEPS_PAUSE_MS = 1_000;
 
 /** Brings every run from what is to what should be, one look at a time; the only writer of `<runId>.status`. */
 export class Reconciler {
-  private readonly work = new Map<string, Work>();
   private readonly ended = new AbortController();
+  private readonly known: KnownRuns;
+  private readonly looks: LookQueue;
+  /** Newest that was passed on, by run. */
+  private readonly checkpointRequests = new Map<string, number>();
   private watching: Promise<void> | undefined;
   private unsubscribe: (() => void) | undefined;
-  private readonly busy = new Set<Promise<void>>();
-  private readonly turns = new Turns(LOOKS_AT_ONCE);
 
-  constructor(private readonly parts: ReconcilerParts) {}
+  constructor(private readonly parts: ReconcilerParts) {
+    this.known = new KnownRuns(parts.runs);
+    this.looks = new LookQueue({
+      look: (runId, look) => this.reconcile(runId, look),
+      onFault: (runId, cause) => this.tellFault(runId, cause),
+      atOnce: LOOKS_AT_ONCE,
+    });
+  }
 
   start(): void {
-    this.unsubscribe = this.parts.executor.onChange((runId) => this.look(runId));
+    this.parts.metrics.countPhases(() => this.known.phases());
+    this.unsubscribe = this.parts.executor.onChange((runId) => this.looks.ask(runId));
     this.watching = this.watch();
   }
 
@@ -62,31 +60,9 @@ export class Reconciler {
   async stop(): Promise<void> {
     this.ended.abort();
     this.unsubscribe?.();
-    for (const { timer } of this.work.values()) clearTimeout(timer);
+    await this.looks.stop();
     await this.watching;
-    await Promise.all(this.busy);
-  }
-
-  /** Looks at a run now, or again when that is going on. */
-  look(runId: string, byList = false): void {
-    if (this.ended.signal.aborted) return;
-    const work = this.work.get(runId) ?? { running: false, again: false, byList: false, failures: 0 };
-    this.work.set(runId, work);
-    clearTimeout(work.timer);
-    if (work.running) {
-      work.again = true;
-      return;
-    }
-    work.running = true;
-    work.byList = byList;
-    const done = this.turns
-      .take(() => this.reconcileUntilCalm(runId, work))
-      .finally(() => {
-        this.busy.delete(done);
-        work.running = false;
-        this.parts.metrics.setPhases([...this.work.values()].flatMap(({ phase }) => phase ?? []));
-      });
-    this.busy.add(done);
+    this.parts.metrics.countPhases(() => []);
   }
 
   private async watch(): Promise<void> {
@@ -94,78 +70,73 @@ export class Reconciler {
     const options = { signal: this.ended.signal, ...(relistIntervalMs !== undefined && { relistIntervalMs }) };
     let listed = false;
     for await (const change of runs.watch('spec', options)) {
-      if (change.type === 'put') this.look(change.entry.runId);
-      else if (change.type === 'list') for (const { runId } of change.entries) this.look(runId, listed);
-      else this.forget(change.runId);
-      listed ||= change.type === 'list'; // the first list is how a life begins, not a correction
+      if (change.type === 'put') {
+        this.known.saw(change.entry);
+        this.looks.ask(change.entry.runId);
+      } else if (change.type === 'list') {
+        this.known.listed(change.entries);
+        for (const { runId } of change.entries) this.looks.ask(runId, listed);
+        listed = true; // the first list is how a life begins, not a correction
+      } else this.forget(change.runId);
     }
   }
 
   /** Both sides are done with the run. */
   private forget(runId: string): void {
-    const work = this.work.get(runId);
-    if (work?.running) return;
-    clearTimeout(work?.timer);
-    this.work.delete(runId);
+    this.looks.forget(runId);
+    this.known.forget(runId);
+    this.checkpointRequests.delete(runId);
   }
 
-  private async reconcileUntilCalm(runId: string, work: Work): Promise<void> {
-    if (this.ended.signal.aborted) return;
-    do {
-      work.again = false;
-      try {
-        const waitMs = await this.reconcile(runId, work);
-        work.failures = 0;
-        if (waitMs !== undefined) this.lookIn(runId, work, waitMs);
-      } catch (cause) {
-        if (cause instanceof RevisionConflict) {
-          work.again = true;
-          continue;
-        }
-        this.parts.metrics.reconcileErrors.inc();
-        this.parts.logger.error({ runId, err: cause }, 'A step of a run failed and is repeated');
-        await this.tellHindrance(runId, cause).catch(() => undefined); // NATS is away too: told with the next try
-        this.lookIn(runId, work, Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** work.failures++));
-      }
-    } while (work.again && !this.ended.signal.aborted);
-  }
-
-  private lookIn(runId: string, work: Work, waitMs: number): void {
-    clearTimeout(work.timer);
-    if (this.ended.signal.aborted) return;
-    work.timer = setTimeout(() => this.look(runId), Math.min(Math.max(waitMs, 10), MAX_TIMER_MS));
-    work.timer.unref();
+  private async tellFault(runId: string, cause: unknown): Promise<void> {
+    this.parts.metrics.reconcileErrors.inc();
+    this.parts.logger.error({ runId, err: cause }, 'A step of a run failed and is repeated');
+    await this.tellHindrance(runId, cause).catch(() => undefined); // NATS is away too: told with the next try
   }
 
   /** Steps until nothing is left to do. @returns when to look again. */
-  private async reconcile(runId: string, work: Work): Promise<number | undefined> {
-    const { runs, metrics, logger } = this.parts;
+  private async reconcile(runId: string, look: Look): Promise<number | undefined> {
+    let { byList } = look;
     for (let step = 0; step < MAX_STEPS && !this.ended.signal.aborted; step++) {
-      const started = performance.now();
-      const spec = (await runs.get('spec', runId))?.value;
-      const status = await runs.get('status', runId);
-      if (status) work.phase = status.value.phase;
+      const spec = this.known.spec(runId);
       if (!spec) return undefined;
-      const action = await this.decide(spec, status?.value);
-      if (action.type === 'none') {
-        await this.passOnCheckpointRequest(spec, status?.value, work);
-        return action.lookAgainInMs;
+      try {
+        const action = await this.step(spec);
+        if (action.type === 'none') {
+          if (spec.closed) this.forgetDone(spec);
+          return action.lookAgainInMs;
+        }
+        if (byList) this.parts.metrics.corrections.inc();
+        byList = false;
+      } catch (cause) {
+        if (!(cause instanceof RevisionConflict)) throw cause; // else: decided anew on what is there now
       }
-      await this.apply(action, spec, status);
-      if (work.byList) metrics.corrections.inc();
-      work.byList = false;
-      const durationMs = performance.now() - started;
-      metrics.reconcileDuration.observe({ action: action.type }, durationMs / 1_000);
-      logger.info({
-        op: `run.${action.type}`,
-        ok: true,
-        runId,
-        attempt: spec.attempt,
-        durationMs: Math.round(durationMs),
-      });
-      if (action.type === 'remove') work.phase = 'ended';
     }
-    return RETRY_MS;
+    return TOO_MANY_STEPS_PAUSE_MS;
+  }
+
+  /** @returns what was done. */
+  private async step(spec: RunSpec): Promise<Action> {
+    const { runId, attempt } = spec;
+    const started = performance.now();
+    // Of a closed run only the object matters.
+    const entry = spec.closed ? undefined : await this.known.status(runId);
+    const action = await this.decide(spec, entry?.value);
+    if (action.type === 'none') {
+      await this.passOnCheckpointRequest(spec, entry?.value);
+      return action;
+    }
+    await this.apply(action, spec, entry);
+    const durationMs = performance.now() - started;
+    this.parts.metrics.reconcileDuration.observe({ action: action.type }, durationMs / 1_000);
+    this.parts.logger.info({ op: `run.${action.type}`, ok: true, runId, attempt, durationMs: Math.round(durationMs) });
+    return action;
+  }
+
+  /** What is said of it later comes with the watch. Finished runs stay in the bucket for a day. */
+  private forgetDone({ runId, attempt }: RunSpec): void {
+    if (this.known.spec(runId)?.attempt === attempt) this.known.forget(runId);
+    this.checkpointRequests.delete(runId);
   }
 
   private async decide(spec: RunSpec, status: RunStatus | undefined): Promise<Action> {
@@ -189,9 +160,8 @@ export class Reconciler {
   /** So that whoever waits for the run reads why nothing moves. A stop keeps its sentence: it says since when. */
   private async tellHindrance(runId: string, cause: unknown): Promise<void> {
     if (!(cause instanceof Hindered)) return;
-    const { runs } = this.parts;
-    const spec = (await runs.get('spec', runId))?.value;
-    const entry = await runs.get('status', runId);
+    const spec = this.known.spec(runId);
+    const entry = await this.known.status(runId);
     const status = entry?.value;
     if (!spec || !entry || status?.attempt !== spec.attempt) return;
     if (status.phase === 'running' || status.phase === 'ended') return;
@@ -199,13 +169,13 @@ export class Reconciler {
     const told =
       status.phase === 'stopping' ? { reason: status.reason, message: status.message } : { reason, message, params };
     if (status.message === told.message && status.excerpt === excerpt) return;
-    await this.write(spec, status, { phase: status.phase, ...told, excerpt }, entry.revision);
+    await this.write(spec, status, { phase: status.phase, ...told, excerpt }, entry);
   }
 
-  private async apply(action: Action, spec: RunSpec, entry: RunEntry<'status'> | undefined): Promise<void> {
+  private async apply(action: Action, spec: RunSpec, entry: StatusEntry | undefined): Promise<void> {
     const { executor } = this.parts;
     const status = entry?.value.attempt === spec.attempt ? entry.value : undefined;
-    const write: WriteStatus = (value) => this.write(spec, status, value, entry?.revision ?? 0);
+    const write: WriteStatus = (value) => this.write(spec, status, value, entry);
     switch (action.type) {
       case 'none':
         return;
@@ -297,83 +267,45 @@ export class Reconciler {
   }
 
   /** Nothing of the attempt runs any more when its terminal status is written. */
-  private async collect(spec: RunSpec, entry: RunEntry<'status'> | undefined): Promise<void> {
+  private async collect(spec: RunSpec, entry: StatusEntry | undefined): Promise<void> {
     const attempt =
       entry && entry.value.attempt < spec.attempt && !isTerminalPhase(entry.value.phase)
         ? entry.value.attempt
         : spec.attempt;
     const status = entry?.value.attempt === attempt ? entry.value : undefined;
-    const { outcome, missing, explained } = await this.parts.executor.collect({ runId: spec.runId, attempt });
-    const reason = terminalReason(spec, status, {
-      code: outcome?.code,
-      found: outcome !== undefined,
-      missing,
-      reason: explained?.reason,
-    });
-    const decided = decidedEnd(reason, status, outcome?.step);
-    const told = decided ?? explained;
-    await this.write(
-      { ...spec, attempt },
-      status,
-      {
-        phase: 'ended',
-        reason,
-        // How a process ends that is ended for a reason says less than the reason.
-        message: decided?.message ?? outcome?.message ?? told?.message ?? LEFT_UNSAID[reason] ?? NOTHING_LEFT,
-        params: told?.params,
-        excerpt: told?.excerpt,
-        endedAt: new Date().toISOString(),
-        ...(outcome && { outcome }),
-      },
-      entry?.revision ?? 0,
-    );
+    const collected = await this.parts.executor.collect({ runId: spec.runId, attempt });
+    const end = endOf(spec, status, collected);
+    await this.write({ ...spec, attempt }, status, { ...end, endedAt: new Date().toISOString() }, entry);
   }
 
-  private async write(
+  /** @param before what the new status goes on from; `entry` what is there, perhaps of an older attempt. */
+  private write(
     spec: RunSpec,
     before: RunStatus | undefined,
     change: StatusChange,
-    revision: number,
-  ): Promise<number> {
+    entry: StatusEntry | undefined,
+  ): Promise<void> {
     const empty = { runId: spec.runId, attempt: spec.attempt, incarnation: 0, pods: [] };
-    return this.parts.runs.compareAndSet(
-      'status',
-      { ...empty, ...before, ...change, observedGeneration: spec.generation },
-      revision,
-    );
+    return this.known.write({ ...empty, ...before, ...change, observedGeneration: spec.generation }, entry);
   }
 
-  private async passOnCheckpointRequest(spec: RunSpec, status: RunStatus | undefined, work: Work): Promise<void> {
+  private async passOnCheckpointRequest(
+    { runId, attempt, checkpointRequest }: RunSpec,
+    status: RunStatus | undefined,
+  ): Promise<void> {
     if (status?.phase !== 'running' && status?.phase !== 'starting') return;
-    if (work.checkpointRequest === spec.checkpointRequest) return;
-    work.checkpointRequest = spec.checkpointRequest;
-    await this.parts.executor.checkpoint(keyOf(spec), spec.checkpointRequest);
+    if (this.checkpointRequests.get(runId) === checkpointRequest) return;
+    this.checkpointRequests.set(runId, checkpointRequest);
+    await this.parts.executor.checkpoint({ runId, attempt }, checkpointRequest);
   }
 }
 
-const NOTHING_LEFT = 'Nothing is left of the run that tells how it ended.';
-const LEFT_UNSAID: Partial<Record<RunReason, string>> = {
-  stopped: 'The run was stopped.',
-  'deleted-externally': 'The object of the run was deleted outside the platform.',
-};
-
-/** An end that the trainer brought about; undefined: the attempt came to it by itself, or somebody stopped it. */
-function decidedEnd(
-  reason: RunReason,
-  status: RunStatus | undefined,
-  step: number | undefined,
-): Pick<RunStatus, 'message' | 'params' | 'excerpt'> | undefined {
-  if (status && reason === status.reason && isGivenUp(status)) return status;
-  if (reason !== 'deadline-exceeded') return undefined;
-  const at = step === undefined ? '' : ` at step ${step}`;
-  const message = `Stopped at its time limit${at}; its last checkpoint is kept.`;
-  return { message, ...(step !== undefined && { params: { step } }) };
-}
-
+/** Of a closed run nothing depends on whether an object is surely gone: it is not asked for again. */
 const knownOf = (spec: RunSpec, status: RunStatus | undefined): Known => ({
-  objectUid:
-    (status?.attempt === spec.attempt ? status.objectUid : undefined) ??
-    (spec.seen?.attempt === spec.attempt ? spec.seen.objectUid : undefined),
+  objectUid: spec.closed
+    ? undefined
+    : ((status?.attempt === spec.attempt ? status.objectUid : undefined) ??
+      (spec.seen?.attempt === spec.attempt ? spec.seen.objectUid : undefined)),
   profile: spec.profile,
 });
 

@@ -9,7 +9,7 @@ export class RunsMetrics {
   readonly reconcileErrors: Counter;
   /** Should stay flat: each is something the watch should have told. */
   readonly corrections: Counter;
-  private readonly runs: Gauge<'phase'>;
+  private phases: () => Iterable<RunPhase> = () => [];
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -30,17 +30,24 @@ export class RunsMetrics {
       help: 'Steps that only the periodic list led to; flat in a healthy installation.',
       registers,
     });
-    this.runs = new Gauge({
+    const countPhases = (): Map<RunPhase, number> => {
+      const counts = new Map(RUN_PHASES.map((phase) => [phase, 0]));
+      for (const phase of this.phases()) counts.set(phase, (counts.get(phase) ?? 0) + 1);
+      return counts;
+    };
+    new Gauge({
       name: 'luthier_trainer_runs',
       help: 'Runs that are not closed, by phase.',
       labelNames: ['phase'],
       registers,
+      collect() {
+        for (const [phase, count] of countPhases()) this.set({ phase }, count);
+      },
     });
   }
 
-  setPhases(phases: Iterable<RunPhase>): void {
-    const counts = new Map<RunPhase, number>();
-    for (const phase of phases) counts.set(phase, (counts.get(phase) ?? 0) + 1);
-    for (const phase of RUN_PHASES) this.runs.set({ phase }, counts.get(phase) ?? 0);
+  /** Counted when they are asked for: there may be thousands. */
+  countPhases(phases: () => Iterable<RunPhase>): void {
+    this.phases = phases;
   }
 }
