@@ -31,6 +31,7 @@ const SCHEMAS = {
   'run-request': contracts.runRequest,
   'runtime-spec': contracts.runtimeSpec,
   'runtime-event': contracts.runtimeEvent,
+  'cluster-event': contracts.clusterEvent,
   'run-spec': contracts.runSpec,
   'run-status': contracts.runStatus,
   'run-outcome': contracts.runOutcome,

@@ -141,6 +141,21 @@ suite('dashboard', () => {
     expect(faults).toEqual([]);
   });
 
+  it.each([
+    ['en-US', 'A volume cannot be mounted on node “gpu-1”.', 'Kubernetes says of the run: NetworkNotReady'],
+    ['zh-CN', '节点“gpu-1”：无法挂载存储卷。', 'Kubernetes 对训练的说明：NetworkNotReady'],
+  ])('shows in %s what the cluster said, with its own words on request', async (locale, known, other) => {
+    const { page, faults } = await dashboard.open({ path: `/jobs/${dashboard.api.liveJobId}`, locale });
+    const event = page.getByRole('listitem').filter({ hasText: known });
+    await event.waitFor();
+    await page.getByText(other).waitFor();
+    expect(await event.innerText()).toMatch(/ft-live\S+-1-0-x7k2p\D+12/);
+    expect(await page.getByText('code = DeadlineExceeded').count()).toBe(0);
+    await event.getByRole('button').click();
+    await page.getByText('code = DeadlineExceeded').waitFor();
+    expect(faults).toEqual([]);
+  });
+
   it('pages through all events of a finished job, to the first', async () => {
     const { page } = await dashboard.open({ path: `/jobs/${DONE_JOB}` });
     await page.getByText('The job is complete.').waitFor();

@@ -81,7 +81,7 @@ inCluster('the platform with a cluster to train in', () => {
         const status = (await (await fetch(`${url}/api/v1/status`)).json()) as { ready?: boolean };
         return status.ready === true;
       },
-      { timeoutMs: 60_000, intervalMs: 200, what: 'all services' },
+      { timeoutMs: 240_000, intervalMs: 200, what: 'all services' },
     ).catch((cause: unknown) => {
       throw new Error(services.map((service) => service.said()).join('\n'), { cause });
     });
@@ -98,7 +98,7 @@ inCluster('the platform with a cluster to train in', () => {
   it('trains the main job in a pod of a restricted namespace, and ends with a model and an evaluation', async () => {
     const client = createClient({ baseUrl: url, apiKey });
     const { id } = await submitJob(client, { steps: 20, heldOut: true });
-    const job = await waitForEnd(client, id, 120_000).catch((cause: unknown) => {
+    const job = await waitForEnd(client, id, 240_000).catch((cause: unknown) => {
       throw new Error(
         services
           .map((service) => service.said())
@@ -109,7 +109,25 @@ inCluster('the platform with a cluster to train in', () => {
     });
     expect(job).toMatchObject({ status: 'succeeded', phase: 'done', error: null });
     await expectWholeAndSingle(client, job);
-  }, 180_000);
+    const params = { path: { job_id: id }, query: { limit: 200 } };
+    const { data } = await unwrap(client.GET('/v1/fine_tuning/jobs/{job_id}/events', { params }));
+    const said = data.filter((event) => event.data?.['source'] === 'kubernetes').reverse();
+    expect(said).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ message: 'A pod has been made for the run.', level: 'info' }),
+        expect.objectContaining({
+          message: 'A pod of the run has got node "main-job-1".',
+          data: expect.objectContaining({ what: 'Pod.Scheduled', attempt: 1, count: 1 }),
+        }),
+      ]),
+    );
+    // In order: each before what follows from it, and all of it before the end.
+    const messages = data.map(({ message }) => message).reverse();
+    const at = (text: RegExp): number => messages.findIndex((message) => text.test(message));
+    const order = [/^A pod has been made/, /has got node/, /^Training started/, /^The job has success/].map(at);
+    expect(order).toEqual(order.toSorted((a, b) => a - b));
+    expect(order).not.toContain(-1);
+  }, 360_000);
 
   it('leaves no object of a finished run in the cluster', async () => {
     await waitFor(async () => {
@@ -128,9 +146,9 @@ inCluster('the platform with a cluster to train in', () => {
     const { items } = await cluster.api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods`);
     expect(items.map(({ status }) => status?.phase)).toEqual(['Failed']); // left with 60: no place is taken
     await unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/resume', { params }));
-    const job = await waitForEnd(client, id, 120_000);
+    const job = await waitForEnd(client, id, 240_000);
     expect(job).toMatchObject({ status: 'succeeded', phase: 'done' });
     expect(job.attempts[1]?.resumed_from_step).toBeGreaterThan(0);
     await expectWholeAndSingle(client, job);
-  }, 180_000);
+  }, 360_000);
 });

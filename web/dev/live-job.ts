@@ -1,4 +1,5 @@
 import type { Schemas } from '@luthier/api-client';
+import { CLUSTER_SAID } from './cluster-events.js';
 import { baseJob, BASE_ID, id, plan } from './fixtures.js';
 
 interface Entry {
@@ -41,6 +42,7 @@ export class LiveJob {
       plan: plan(true),
       ...change,
     };
+    for (const { message, level, data } of CLUSTER_SAID) this.event(message, level, data);
     this.event('Training started on cpu');
     this.timer = setInterval(() => this.tick(), stepMs);
   }
@@ -118,14 +120,14 @@ export class LiveJob {
     this.add('checkpoint', checkpoint);
   }
 
-  private event(message: string): void {
+  private event(message: string, level: Schemas['JobEvent']['level'] = 'info', data: object | null = null): void {
     const event: Schemas['JobEvent'] = {
       id: id('ftevent-', `n${this.entries.length}x`),
       created_at: new Date().toISOString(),
-      level: 'info',
+      level,
       type: 'message',
       message,
-      data: null,
+      data: data && { ...data },
     };
     this.add('event', event);
   }

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 
 /** Public ids are the internal ids: prefix + 20 characters of [a-z0-9]. */
@@ -27,6 +27,12 @@ export function newId(kind: IdKind): string {
     }
   }
   return ID_PREFIXES[kind] + text;
+}
+
+/** The id that this key always gets: what is written twice under it is one thing. */
+export function idFor(kind: IdKind, key: string): string {
+  const number = BigInt(`0x${createHash('sha256').update(key).digest('hex')}`);
+  return ID_PREFIXES[kind] + number.toString(ALPHABET.length).padStart(LENGTH, '0').slice(-LENGTH);
 }
 
 export const idOf = (kind: IdKind): z.ZodString =>

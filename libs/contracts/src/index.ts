@@ -2,7 +2,7 @@ export { SERVICES, defineEvent, defineRequest } from './define.js';
 export type { EventDefinition, EventOf, RequestDefinition, RequestOf, ResponseOf, ServiceName } from './define.js';
 export { AppError, ERRORS, ERROR_CODES, errorCode, errorReply } from './errors.js';
 export type { ErrorCode, ErrorDetails, ErrorReply } from './errors.js';
-export { ID_PREFIXES, idOf, idTail, newId } from './ids.js';
+export { ID_PREFIXES, idFor, idOf, idTail, newId } from './ids.js';
 export type { IdKind } from './ids.js';
 export {
   CONSUMERS,
@@ -19,6 +19,7 @@ export {
 } from './streams.js';
 export type { ConsumerSpec, StreamSpec } from './streams.js';
 export * from './run-spec.js';
+export * from './cluster-events.js';
 export * from './run-events.js';
 export * from './exit-codes.js';
 export { classifyEnd, codeOfStorageError } from './classify-outcome.js';

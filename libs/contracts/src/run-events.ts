@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { clusterEvent } from './cluster-events.js';
 import { errorCode } from './errors.js';
 
 /** Numbers a step or evaluation may carry beside its fixed fields: unit and which direction is better. */
@@ -123,8 +124,8 @@ export const checkpointManifest = z.object({
 });
 export type CheckpointManifest = z.output<typeof checkpointManifest>;
 
-/** A line on the run stream: a runtime's event, or one of the endpoint's own, with where it comes from. */
-export const runStreamMessage = z.object({
+/** A line of a process set on the run stream: a runtime's event, or one of the endpoint's own, with where it comes from. */
+const runLine = z.object({
   runId: z.string(),
   attempt: z.int().positive(),
   incarnation: z.int().positive(),
@@ -139,4 +140,12 @@ export const runStreamMessage = z.object({
     }),
   ]),
 });
+export type RunLine = z.output<typeof runLine>;
+
+/** What the cluster says of an attempt: of none of its process sets. */
+const runNews = z.object({ runId: z.string(), attempt: z.int().positive(), event: clusterEvent });
+export type RunNews = z.output<typeof runNews>;
+
+/** What the run stream carries. */
+export const runStreamMessage = z.union([runLine, runNews]);
 export type RunStreamMessage = z.output<typeof runStreamMessage>;

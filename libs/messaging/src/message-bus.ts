@@ -122,7 +122,10 @@ export class MessageBus {
 }
 
 /** The same line of the same incarnation has the same id, so the stream's duplicate window drops a resent one. */
-export function runMessageId({ runId, attempt, incarnation, event }: RunStreamMessage): string {
+export function runMessageId(message: RunStreamMessage): string {
+  const { runId, attempt } = message;
+  if (!('incarnation' in message)) return `${runId}:${attempt}:event:${message.event.uid}:${message.event.count}`;
+  const { incarnation, event } = message;
   const line = event.type === 'checkpoint-stored' ? `checkpoint:${event.step}` : `${event.rank}:${event.seq}`;
   return `${runId}:${attempt}:${incarnation}:${line}`;
 }

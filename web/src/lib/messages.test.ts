@@ -51,6 +51,7 @@ function asked(): { whole: Set<string>; starts: Set<string> } {
         'run.',
         'thing.',
         'cause.',
+        'cluster.',
         'proof.',
       ])
         starts.add(`told.${part}`);

@@ -3,7 +3,17 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { createTranslator } from 'next-intl';
 import type { Evaluation, Job } from './api';
-import { RUN_VALUES, eventTold, jobTold, proofTold, repeatedLine, runTold, verdictTold } from './told';
+import {
+  RUN_VALUES,
+  clusterTold,
+  clusterWord,
+  eventTold,
+  jobTold,
+  proofTold,
+  repeatedLine,
+  runTold,
+  verdictTold,
+} from './told';
 
 const repository = join(import.meta.dirname, '../../..');
 const json = (...path: string[]): unknown => JSON.parse(readFileSync(join(repository, ...path), 'utf8'));
@@ -140,6 +150,36 @@ describe('what the platform says, in the reader’s language', () => {
   it('finds the line that a repeated row names', () => {
     expect(repeatedLine('The row says the same as line 41.')).toBe(41);
     expect(repeatedLine('The row repeats.')).toBeNull();
+  });
+});
+
+describe('what the cluster says', () => {
+  const { properties } = json('libs/contracts/schema/cluster-event.json') as {
+    properties: { what: { enum: string[] } };
+  };
+  const data = (over: Record<string, unknown>) => ({
+    ...{ source: 'kubernetes', reason: 'FailedMount', object: { kind: 'Pod', name: 'ft-1' }, count: 3 },
+    ...over,
+  });
+
+  it('everything that the contract names has a sentence in both languages', () => {
+    expect(properties.what.enum.length).toBeGreaterThan(30);
+    expect(missing(properties.what.enum.map((what) => `cluster.${what}`))).toEqual([]);
+  });
+
+  it('is told by what it is, or, where there is no sentence for it, by its own reason', () => {
+    const known = clusterWord(data({ what: 'Pod.FailedMount', node: 'gpu-1', excerpt: 'timed out' }));
+    expect(known).toMatchObject({ object: { kind: 'Pod', name: 'ft-1' }, count: 3, excerpt: 'timed out' });
+    expect(known && clusterTold(known)).toEqual({ key: 'cluster.Pod.FailedMount', values: { node: 'gpu-1' } });
+    const other = clusterWord(data({ reason: 'NetworkNotReady' }));
+    expect(other && clusterTold(other)).toEqual({ key: 'cluster.other', values: { reason: 'NetworkNotReady' } });
+    expect(missing(['cluster.other', 'cluster.about'])).toEqual([]);
+  });
+
+  it('is not taken for the cluster’s what is not', () => {
+    expect(clusterWord(null)).toBeNull();
+    expect(clusterWord({ code: 'run.stalled' })).toBeNull();
+    expect(clusterWord(data({ object: 'Pod' }))).toBeNull();
   });
 });
 

@@ -1,4 +1,4 @@
-import type { Evaluation, Job, Plan } from './api';
+import type { Evaluation, Job, JobEvent, Plan } from './api';
 
 /** A text of the namespace `told` with its values; amounts of memory are in MiB and named in `mib`. */
 export interface Told {
@@ -98,6 +98,36 @@ const EVENTS: readonly Rule[] = [
 
 /** Null: what is said is not known here, and the platform's sentence stands. */
 export const eventTold = (message: string): Told | null => first(EVENTS, message);
+
+/** What the cluster says of a run, as it stands in an event's `data`. */
+export interface ClusterWord {
+  /** Kind and reason, where there is a sentence for them. */
+  what: string | null;
+  reason: string;
+  node: string | null;
+  object: { kind: string; name: string };
+  count: number;
+  excerpt: string | null;
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
+const word = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
+
+/** Null: the event does not come from the cluster. */
+export function clusterWord(data: JobEvent['data']): ClusterWord | null {
+  if (data?.['source'] !== 'kubernetes' || !isRecord(data['object'])) return null;
+  const { what, reason, node, object, count, excerpt } = data;
+  return {
+    ...{ what: word(what), reason: word(reason) ?? '', node: word(node), excerpt: word(excerpt) },
+    object: { kind: word(object['kind']) ?? '', name: word(object['name']) ?? '' },
+    count: typeof count === 'number' ? count : 1,
+  };
+}
+
+export const clusterTold = ({ what, reason, node }: ClusterWord): Told =>
+  what === null
+    ? { key: 'cluster.other', values: { reason } }
+    : { key: `cluster.${what}`, values: { node: node ?? 'none' } };
 
 /** Why a model is unproven without an evaluation. Null: the platform's sentence stands. */
 export const proofTold = (reason: string): Told | null =>

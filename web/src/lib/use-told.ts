@@ -2,8 +2,18 @@
 import { useLocale, useTranslations } from 'next-intl';
 import { useMemo } from 'react';
 import type { Evaluation, Job, JobEvent, Plan, ValidationReport } from './api';
-import type { Told } from './told';
-import { eventTold, jobTold, planTold, proofTold, repeatedLine, runTold, verdictTold } from './told';
+import type { ClusterWord, Told } from './told';
+import {
+  clusterTold,
+  clusterWord,
+  eventTold,
+  jobTold,
+  planTold,
+  proofTold,
+  repeatedLine,
+  runTold,
+  verdictTold,
+} from './told';
 import { useFormat } from './use-format';
 
 /** An error in the reader's language; `original` is the platform's own sentence where it says more in another one. */
@@ -63,11 +73,13 @@ export function useTold() {
       },
       proof,
       event: ({ message, data }: Pick<JobEvent, 'message' | 'data'>): string => {
-        const told = eventTold(message);
-        if (told) return text(told);
+        const ofCluster = clusterWord(data);
+        const told = ofCluster ? clusterTold(ofCluster) : eventTold(message);
+        if (told && t.has(told.key as 'job.done')) return text(told);
         const code = data?.['code'];
         return typeof code === 'string' ? error(code, message, null).title : message;
       },
+      clusterObject: ({ object, count }: ClusterWord): string => t('cluster.about', { ...object, count }),
       issue: ({ code, message, hint }: ValidationReport['issues'][number]): { title: string; hint: string } => {
         if ((english && message !== '') || !t.has(`issue.${code}.title`)) return { title: message, hint };
         const line = code === 'duplicate-row' ? repeatedLine(message) : null;

@@ -1,9 +1,10 @@
-import { JOBS, LIMIT_RANGES, NODES, PODS, RESOURCE_QUOTAS, RESOURCE_SLICES, Reflector } from '@luthier/kube';
+import { EVENTS, JOBS, LIMIT_RANGES, NODES, PODS, RESOURCE_QUOTAS, RESOURCE_SLICES, Reflector } from '@luthier/kube';
 import type {
   KubeClient,
   KubeLogger,
   KubeObject,
   Resource,
+  V1Event,
   V1Job,
   V1LimitRange,
   V1Node,
@@ -27,6 +28,8 @@ export class ClusterWatches {
   readonly nodes: Reflector<V1Node>;
   /** Of all namespaces: whoever holds a device, it is taken. */
   readonly allPods: Reflector<V1Pod>;
+  /** Of the namespace of the runs. They explain: nothing waits for them. */
+  readonly events: Reflector<V1Event>;
   /** Kueue's. It may come and go: a job may wish a queue that no profile names. */
   readonly workloads: Reflector<NonNullable<(typeof WORKLOADS)['shape']>>;
 
@@ -46,6 +49,7 @@ export class ClusterWatches {
     const { logger, kueueRecheckMs: absentRecheckMs } = options;
     const of = <T extends KubeObject>(resource: Resource<T>, within?: string): Reflector<T> =>
       new Reflector({ client, resource, namespace: within, logger });
+    this.events = new Reflector({ client, namespace, resource: EVENTS, logger, trim: withoutExtras });
     this.quotas = of(RESOURCE_QUOTAS, namespace);
     this.limits = of(LIMIT_RANGES, namespace);
     this.slices = of(RESOURCE_SLICES);
@@ -111,6 +115,7 @@ export class ClusterWatches {
   health(): ClusterReport['watches'] {
     const named: Record<string, Pick<Reflector<KubeObject>, 'connected' | 'lastSyncAgeMs'>> = {
       ...{ jobs: this.jobs, pods: this.pods, nodes: this.nodes, 'pods of all namespaces': this.allPods },
+      events: this.events,
       ...{ 'resource quotas': this.quotas, 'limit ranges': this.limits },
       ...(!this.workloads.absent && { workloads: this.workloads }),
       ...(!this.localQueues.absent && { 'local queues': this.localQueues }),
@@ -125,7 +130,7 @@ export class ClusterWatches {
   private all(): { start(): void; stop(): Promise<void>; whenSynced(): Promise<void> }[] {
     const { quotas, limits, slices, claims, localQueues, clusterQueues } = this;
     return [
-      ...[this.jobs, this.pods, this.nodes, this.allPods, this.workloads],
+      ...[this.jobs, this.pods, this.nodes, this.allPods, this.events, this.workloads],
       ...[quotas, limits, slices, claims, localQueues, clusterQueues],
     ];
   }
@@ -170,6 +175,13 @@ function withoutImages({ status, ...node }: V1Node): V1Node {
   if (!status) return node;
   const { images: _images, ...rest } = status;
   return { ...node, status: rest };
+}
+
+const MAX_SAID = 4_096;
+
+function withoutExtras({ message, ...event }: V1Event): V1Event {
+  const { annotations: _annotations, labels: _labels, ...metadata } = event.metadata;
+  return { ...event, metadata, ...(message !== undefined && { message: message.slice(0, MAX_SAID) }) };
 }
 
 const withoutPodSets = (workload: NonNullable<(typeof WORKLOADS)['shape']>): typeof workload => {

@@ -27,7 +27,7 @@ export interface KubernetesExecutorParts {
   logs: PodLogArchive;
   signs: LastSigns;
   /** Newest events about an object, bounded. */
-  eventsOf: (objectUid: string) => Promise<readonly V1Event[]>;
+  eventsOf: (objectUid: string) => readonly V1Event[];
   nodes: Pick<NodeViews, 'silent' | 'with'>;
   /** The queues there are; null: none can be; undefined: not known. */
   queueNames: () => readonly string[] | null | undefined;
@@ -75,7 +75,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     const now = this.now();
     const profile = this.profileOfRun(key.runId);
     const view = { job, pods, silentNodes: this.parts.nodes.silent(), now };
-    const events = await this.eventsFor(view);
+    const events = this.eventsFor(view);
     const workload = job && workloads.of(job);
     const step = isSetBack(job) ? await this.parts.newestStep(key.runId) : undefined;
     return observeAttempt(view, profile, {
@@ -152,7 +152,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
         nodes: this.parts.nodes.with(profile?.deviceResource),
         now: this.now(),
       },
-      events: pods.length === 0 && job?.metadata?.uid !== undefined ? await this.parts.eventsOf(job.metadata.uid) : [],
+      events: pods.length === 0 && job?.metadata?.uid !== undefined ? this.parts.eventsOf(job.metadata.uid) : [],
       isJobThere: async () =>
         (await calls.getJob(objectNameOf(key.runId, key.attempt)))?.metadata?.uid === job?.metadata?.uid,
       gpuResource: profile?.deviceResource,
@@ -213,10 +213,10 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     return undefined;
   }
 
-  private async eventsFor(view: AttemptView): Promise<V1Event[]> {
+  private eventsFor(view: AttemptView): V1Event[] {
     if (!needsEvents(view)) return [];
     const uids = [view.job, ...view.pods.slice(0, MAX_PODS_ASKED)].flatMap((one) => one?.metadata?.uid ?? []);
-    return (await Promise.all(uids.map((uid) => this.parts.eventsOf(uid)))).flat();
+    return uids.flatMap((uid) => this.parts.eventsOf(uid));
   }
 
   private async deleteJob(job: V1Job): Promise<void> {

@@ -17,11 +17,13 @@ import { LastSigns } from './last-signs.js';
 import { ClusterInventory } from './inventory/cluster-inventory.js';
 import { FIELD_MANAGER, LABEL, RUN_CONTAINER } from './names.js';
 import { NodeViews } from './node-views.js';
+import { ObjectEvents } from './object-events.js';
 import { PodLogArchive } from './pod-log-archive.js';
-import { RecentEvents } from './recent-events.js';
 import { RunObjects } from './run-objects.js';
 import { RunWorkloads } from './run-workloads.js';
 import { SuspendedOrphans } from './suspended-orphans.js';
+import { ObjectOwners } from './timeline/object-owners.js';
+import { RunTimeline } from './timeline/run-timeline.js';
 
 export interface KubernetesPlaceParts {
   settings: ClusterSettings;
@@ -56,6 +58,7 @@ export class KubernetesPlace {
   private readonly signs: LastSigns;
   private readonly election: LeaderElection;
   private readonly orphans: SuspendedOrphans;
+  private readonly timeline: RunTimeline;
   private readonly ended = new AbortController();
   private leading: Promise<void> | undefined;
 
@@ -68,9 +71,15 @@ export class KubernetesPlace {
     const kueueRecheckMs = queueRecheckSeconds * 1_000;
     this.watches = new ClusterWatches(this.client, namespace, { logger, kueueRecheckMs });
     this.signs = new LastSigns(bus);
-    const events = new RecentEvents(this.client, namespace);
+    const events = new ObjectEvents(this.watches.events);
     const tell = (runId: string): void => this.executor.tell(runId);
     const objects = (this.objects = new RunObjects(namespace, this.watches, tell));
+    const owners = new ObjectOwners();
+    for (const watch of [this.watches.jobs, this.watches.pods, this.watches.workloads]) owners.follow(watch);
+    this.timeline = new RunTimeline({
+      ...{ events: this.watches.events, owners, logger },
+      publish: (news) => bus.publishRunMessage(news),
+    });
     const { profiles } = settings;
     const watches = () => this.watches.health();
     const snapshot = () => this.inventory.snapshot();
@@ -152,7 +161,7 @@ export class KubernetesPlace {
         .run(async (term) => {
           await this.watches.whenSynced(term);
           this.signs.restart();
-          await Promise.all([decide(term), this.orphans.watch(term)]);
+          await Promise.all([decide(term), this.orphans.watch(term), this.timeline.tell(term)]);
         }, signal)
         .catch((err: unknown) => {
           if (!signal.aborted) this.parts.logger.error({ op: 'trainer.lead', ok: false, err });

@@ -44,6 +44,8 @@ export class LastSigns {
   }
 
   private hear(runId: string, type: string): void {
+    // What the cluster says of a run is no sign of its life.
+    if (type === 'cluster-event') return;
     const now = this.now();
     const before = this.of(runId);
     const isStep = type === 'step';

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { jetstream } from '@nats-io/jetstream';
 import { FileArtifactStore } from '@luthier/artifacts';
 import { RUN_STREAM, newId, runRequest, runStreamMessage } from '@luthier/contracts';
-import type { RunSpec, RunStatus, RunStreamMessage } from '@luthier/contracts';
+import type { RunLine, RunNews, RunSpec, RunStatus, RunStreamMessage } from '@luthier/contracts';
 import { RunsBucket, provision } from '@luthier/messaging';
 import { createLogger, loadConfig } from '@luthier/service-kit';
 import type { RunningService } from '@luthier/service-kit';
@@ -125,14 +125,14 @@ export class TrainerHarness {
     return this.waitForStatus(runId, (status) => status.attempt === attempt && status.phase === 'ended');
   }
 
-  waitForStep(runId: string, step: number): Promise<RunStreamMessage> {
+  waitForStep(runId: string, step: number): Promise<RunLine> {
     return waitFor(
       async () => (await this.messages(runId)).find(({ event }) => event.type === 'step' && event.step >= step),
       { timeoutMs: 15_000, intervalMs: 30, what: `step ${step} of ${runId}` },
     );
   }
 
-  waitForCheckpoint(runId: string): Promise<RunStreamMessage> {
+  waitForCheckpoint(runId: string): Promise<RunLine> {
     return waitFor(async () => (await this.messages(runId)).find(({ event }) => event.type === 'checkpoint-stored'), {
       timeoutMs: 15_000,
       intervalMs: 30,
@@ -140,8 +140,17 @@ export class TrainerHarness {
     });
   }
 
-  /** What lies on the run stream, in its order. */
-  async messages(runId: string): Promise<RunStreamMessage[]> {
+  /** What the run itself says on the run stream, in its order. */
+  async messages(runId: string): Promise<RunLine[]> {
+    return (await this.streamed(runId)).flatMap((message) => ('incarnation' in message ? [message] : []));
+  }
+
+  /** What the cluster says of the run there. */
+  async news(runId: string): Promise<RunNews[]> {
+    return (await this.streamed(runId)).flatMap((message) => ('incarnation' in message ? [] : [message]));
+  }
+
+  private async streamed(runId: string): Promise<RunStreamMessage[]> {
     const stream = await jetstream(this.connection).streams.get(RUN_STREAM);
     const subject = `luthier.v1.run.${runId}.>`;
     const info = await stream.info(false, { subjects_filter: subject });

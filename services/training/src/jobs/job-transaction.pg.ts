@@ -1,6 +1,6 @@
-import { and, asc, desc, eq, gt, lt, ne, or, sql } from 'drizzle-orm';
+import { and, asc, count, desc, eq, gt, lt, ne, or, sql } from 'drizzle-orm';
 import type { z } from 'zod';
-import { newId } from '@luthier/contracts';
+import { CLUSTER_EVENTS_PER_ATTEMPT, idFor, newId } from '@luthier/contracts';
 import type { EventDefinition, StreamEntry } from '@luthier/contracts';
 import { enqueue } from '@luthier/messaging';
 import type { Executor } from '@luthier/messaging';
@@ -64,11 +64,30 @@ export class PgJobTransaction implements JobTransaction {
     await this.tx.insert(runs).values(run).onConflictDoUpdate({ target: runs.id, set: run });
   }
 
-  async event({ level, type, message, data }: NewEvent): Promise<void> {
-    const createdAt = new Date().toISOString();
-    const event = { id: newId('jobEvent'), createdAt, level, type, message, data: data ?? null };
-    await this.tx.insert(jobEvents).values({ ...event, jobId: this.current.id });
-    await this.tell('event', event);
+  async event(event: NewEvent): Promise<void> {
+    await this.insertEvent(newId('jobEvent'), event);
+  }
+
+  async clusterEvent(
+    { runId, attempt }: { runId: string; attempt: number },
+    key: string,
+    event: NewEvent,
+  ): Promise<void> {
+    const ofAttempt = JSON.stringify({ source: 'kubernetes', run_id: runId, attempt });
+    const told = and(eq(jobEvents.jobId, this.current.id), sql`${jobEvents.data} @> ${ofAttempt}::jsonb`);
+    const [row] = await this.tx.select({ count: count() }).from(jobEvents).where(told);
+    if (row && row.count >= CLUSTER_EVENTS_PER_ATTEMPT) return;
+    await this.insertEvent(idFor('jobEvent', `${runId}:${attempt}:${key}`), event);
+  }
+
+  private async insertEvent(id: string, { level, type, message, data }: NewEvent): Promise<void> {
+    const event = { id, createdAt: new Date().toISOString(), level, type, message, data: data ?? null };
+    const inserted = await this.tx
+      .insert(jobEvents)
+      .values({ ...event, jobId: this.current.id })
+      .onConflictDoNothing()
+      .returning({ id: jobEvents.id });
+    if (inserted.length > 0) await this.tell('event', event);
   }
 
   async announce<Schema extends z.ZodType>(

@@ -40,6 +40,8 @@ export interface JobTransaction {
   saveJob(job: Job, options?: { tell?: boolean }): Promise<void>;
   saveRun(run: Run): Promise<void>;
   event(event: NewEvent): Promise<void>;
+  /** Stores what the cluster says of an attempt: once by its key, and of each attempt only so many as the contract allows. */
+  clusterEvent(of: { runId: string; attempt: number }, key: string, event: NewEvent): Promise<void>;
   announce<Schema extends z.ZodType>(definition: EventDefinition<Schema>, payload: z.input<Schema>): Promise<void>;
   /** Serialises admissions over all replicas until the end of the transaction. */
   lockQueue(): Promise<void>;

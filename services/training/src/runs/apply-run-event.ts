@@ -1,4 +1,4 @@
-import type { RunStreamMessage, RuntimeEvent } from '@luthier/contracts';
+import type { RunLine, RuntimeEvent } from '@luthier/contracts';
 import { attemptStarted } from '../jobs/job.js';
 import type { Job, JobProgress } from '../jobs/job.js';
 import type { Incarnation, JobTransaction, MetricPoint, NewEvent } from '../jobs/job.store.js';
@@ -55,7 +55,7 @@ const named = (step: number, values: Record<string, number>): MetricPoint[] =>
  */
 export async function applyRunEvent(
   tx: JobTransaction,
-  { runId, attempt, incarnation, event }: RunStreamMessage,
+  { runId, attempt, incarnation, event }: RunLine,
 ): Promise<void> {
   const pair = { attempt, incarnation };
   switch (event.type) {

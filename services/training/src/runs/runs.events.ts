@@ -3,6 +3,7 @@ import type { RunStreamMessage } from '@luthier/contracts';
 import { OnRunMessage } from '@luthier/messaging';
 import { JobStore } from '../jobs/job.store.js';
 import { TrainingMetrics } from '../training.metrics.js';
+import { applyClusterEvent } from './apply-cluster-event.js';
 import { applyRunEvent } from './apply-run-event.js';
 import { RunStore } from './run.store.js';
 
@@ -23,6 +24,7 @@ export class RunEvents {
     if (!run || run.purgedAt !== null) return; // not ours, or long gone
     await this.jobs.change(run.jobId, async (tx) => {
       if (tx.run?.id !== message.runId) return; // the job has a newer run
+      if (!('incarnation' in message)) return applyClusterEvent(tx, message);
       const first = tx.run.firstStepAt;
       await applyRunEvent(tx, message);
       if (first === null && tx.run.firstStepAt !== null) {

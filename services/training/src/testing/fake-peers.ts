@@ -365,6 +365,7 @@ export class FakePeers {
       if (script.checkpointSteps?.includes(step)) await this.checkpoint(runId, attempt, step);
     }
     if (script.untilStopped) await this.untilStopped(runId);
+    if (this.ending.signal.aborted) return;
     const eventFile = `artifact://runs/${runId}/${attempt}/1/events.0.jsonl.gz`;
     await this.store.put(eventFile, gzipSync(lines.map((line) => `${JSON.stringify(line)}\n`).join('')));
     const code = script.untilStopped ? 'runtime.interrupted' : script.code;

@@ -7,6 +7,7 @@ import { checkpointsQuery, eventsQuery } from '../../lib/api';
 import { MoreRows } from '../../lib/more-rows';
 import { useFormat } from '../../lib/use-format';
 import { useTold } from '../../lib/use-told';
+import { ClusterEvent } from './cluster-event';
 import { isOver } from './job-state';
 import { JobLog } from './job-log';
 import type { LiveJob } from './live-entries';
@@ -34,7 +35,7 @@ export function JobHistory({ job, live }: { job: Job; live: LiveJob }) {
           <p className="text-sm text-muted">{t('history.noEvents')}</p>
         ) : (
           <ol
-            className="flex max-h-96 flex-col gap-2.5 overflow-y-auto text-sm"
+            className="relative flex max-h-96 flex-col gap-2.5 overflow-y-auto text-sm"
             tabIndex={0}
             aria-label={t('history.events')}
           >
@@ -44,6 +45,7 @@ export function JobHistory({ job, live }: { job: Job; live: LiveJob }) {
                 <span className="min-w-0 grow break-words">
                   {event.level !== 'info' && <span className="sr-only">{t(`level.${event.level}`)}: </span>}
                   {told.event(event)}
+                  <ClusterEvent event={event} />
                   <span className="block text-xs text-muted">{format.time(event.created_at)}</span>
                 </span>
               </li>

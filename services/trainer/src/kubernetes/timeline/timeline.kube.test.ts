@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { RunNews } from '@luthier/contracts';
+import { waitFor } from '@luthier/testing';
+import { canRunKubernetes } from '@luthier/testing/kube';
+import { TrainingCluster } from '../../testing/cluster/training-cluster.js';
+import type { TrainerLife } from '../../testing/cluster/training-cluster.js';
+
+const inCluster = (await canRunKubernetes()) ? describe : describe.skip;
+
+inCluster('what a cluster says of runs, with exactly the trainer’s rights', () => {
+  let place: TrainingCluster;
+  let trainer: TrainerLife;
+  beforeAll(async () => {
+    place = await TrainingCluster.start();
+    trainer = await place.startTrainer();
+  }, 900_000);
+  afterAll(() => place.stop(), 60_000);
+
+  const until = (runId: string, reasons: readonly string[]): Promise<RunNews['event'][]> =>
+    waitFor(
+      async () => {
+        const said = (await place.harness.news(runId)).map(({ event }) => event);
+        return reasons.every((each) => said.some(({ reason }) => reason === each)) ? said : undefined;
+      },
+      { timeoutMs: 30_000, intervalMs: 200, what: `${reasons.join(', ')} of ${runId}` },
+    );
+
+  it('is told as the Job controller and the scheduler say it, in its order, once, also by the next trainer', async () => {
+    const runId = await place.put({ type: 'obeys' });
+    const said = await until(runId, ['SuccessfulCreate', 'Scheduled']);
+    const [made, placed] = ['SuccessfulCreate', 'Scheduled'].map((reason) =>
+      said.findIndex((event) => event.reason === reason),
+    );
+    expect(made).toBeLessThan(placed ?? -1);
+    expect(said[placed ?? -1]).toMatchObject({
+      ...{ what: 'Pod.Scheduled', level: 'info', count: 1, object: { kind: 'Pod' } },
+      ...{ node: expect.stringContaining(place.namespace), excerpt: expect.stringContaining('Successfully assigned') },
+    });
+    await trainer.stop();
+    trainer = await place.startTrainer();
+    expect(await place.see(runId)).toMatchObject({ reason: 'stopped' });
+    const uids = (await place.harness.news(runId)).map(({ event }) => `${event.uid} ${event.count}`);
+    expect(uids).toEqual([...new Set(uids)]);
+  }, 90_000);
+
+  it('is a warning when no node takes the pod', async () => {
+    const one = { nodes: 1, devicesPerNode: 0, deviceMemoryMib: 0, cpu: 1, scratchMib: 64 };
+    const resources = { ...one, memoryMib: 64 * 1024 * 1024 }; // more than any node has
+    const runId = await place.put({ type: 'done', afterMs: 100 }, { resources });
+    const said = await until(runId, ['FailedScheduling']);
+    expect(said.find(({ reason }) => reason === 'FailedScheduling')).toMatchObject({
+      ...{ what: 'Pod.FailedScheduling', level: 'warn', message: 'No node takes a pod of the run at present.' },
+      excerpt: expect.stringMatching(/0\/\d+ nodes are available/),
+    });
+  }, 60_000);
+});
