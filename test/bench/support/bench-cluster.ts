@@ -10,9 +10,10 @@ import { freePort } from '@luthier/local-servers';
 import { waitFor } from '@luthier/testing';
 import { startControlPlane } from '@luthier/testing/kube';
 import type { ControlPlane, FakeKubelet } from '@luthier/testing/kube';
+import { JOB } from '../../../services/trainer/src/kubernetes/carriers/job.js';
 import { clusterProfile } from '../../../services/trainer/src/kubernetes/cluster-profile.js';
 import { renderChildren } from '../../../services/trainer/src/kubernetes/render/children.js';
-import { renderJob } from '../../../services/trainer/src/kubernetes/render/job.js';
+import { renderRoot } from '../../../services/trainer/src/kubernetes/render/root.js';
 import { JobWitness } from '../../../services/trainer/src/testing/cluster/job-witness.js';
 import { TRAINER, TrainerHarness } from '../../../services/trainer/src/testing/harness.js';
 import { MetricText } from './metric-text.js';
@@ -145,8 +146,8 @@ export class BenchCluster {
     const target = { namespace, artifactsDir: undefined };
     const runner = { endpointUrl: 'http://127.0.0.1:1', attachToken: 'a'.repeat(64), deliveryTimeoutMs: 3_000 };
     const lines = this.specs(count).map((spec) => {
-      const { configMap, secret, service } = renderChildren(spec, PROFILE, target, '', runner);
-      return JSON.stringify({ job: renderJob(spec, PROFILE, target), configMap, secret, service });
+      const { configMap, secret, service } = renderChildren(JOB, spec, PROFILE, target, '', runner);
+      return JSON.stringify({ job: renderRoot(JOB, spec, PROFILE, target), configMap, secret, service });
     });
     const file = join(this.harness.dir, `${namespace}.jsonl`);
     await writeFile(file, `${lines.join('\n')}\n`);

@@ -1,16 +1,18 @@
-import type { V1Job } from '@luthier/kube';
 import type { RunSpec } from '@luthier/contracts';
-import { CONFIG_MAPS, JOBS, KubeError, SECRETS, SERVICES, defineResource, isKubeError } from '@luthier/kube';
+import { CONFIG_MAPS, KubeError, SECRETS, SERVICES, defineResource, isKubeError } from '@luthier/kube';
 import type { KubeClient } from '@luthier/kube';
 import { Hindered, Refused } from '../runs/run-executor.js';
+import type { Carrier, Root } from './carriers/carrier.js';
+import { carrierOf } from './carriers/carriers.js';
+import { JOB } from './carriers/job.js';
 import type { ClusterProfile } from './cluster-profile.js';
 import { endingOf, explainApiError } from './explain/index.js';
 import { ANNOTATION, attemptOfLabels } from './names.js';
 import { renderChildren } from './render/children.js';
 import type { PodGroup, RunnerSettings } from './render/children.js';
-import { renderJob } from './render/job.js';
-import type { History, RenderedJob } from './render/job.js';
 import type { RenderTarget } from './render/pod.js';
+import { renderRoot } from './render/root.js';
+import type { History, RenderedRoot } from './render/root.js';
 
 /**
  * The calls that bring an attempt's objects about. Each may be made again after a crash at any point, and throws Refused
@@ -25,64 +27,78 @@ export class AttemptObjects {
     private readonly now: () => number = Date.now,
   ) {}
 
-  /** The Job, suspended; one that is there already is taken over when it is this attempt's. */
-  async createJob(spec: RunSpec, profile: ClusterProfile, history: History): Promise<V1Job> {
-    const job = renderJob(spec, profile, this.target, history);
-    return this.telling(job.metadata.name, async () => {
+  /** The root object, suspended; one that is there already is taken over when it is this attempt's. */
+  async create(spec: RunSpec, profile: ClusterProfile, history: History): Promise<Root> {
+    const carrier = JOB as Carrier;
+    const wanted = renderRoot(carrier, spec, profile, this.target, history);
+    return this.telling(wanted.metadata.name, async () => {
       try {
-        return await this.client.create(JOBS, job);
+        return carrier.viewOf(await this.client.create(carrier.resource, wanted));
       } catch (cause) {
         if (!isKubeError(cause, 'already-exists')) throw cause;
-        return this.adopt(spec, job);
+        return this.adopt(carrier, spec, wanted);
       }
     });
   }
 
-  /** What the pods need, then the word that they may begin. A Job that waits in a queue elsewhere is begun there. */
-  async release(spec: RunSpec, profile: ClusterProfile, jobUid: string, runner: RunnerSettings): Promise<V1Job> {
-    const { configMap, secret, service, podGroup } = renderChildren(spec, profile, this.target, jobUid, runner);
-    const name = configMap.metadata?.name ?? '';
+  /** What the pods need, then the word that they may begin. What waits in a queue elsewhere is begun there. */
+  async release(spec: RunSpec, profile: ClusterProfile, root: Root, runner: RunnerSettings): Promise<Root> {
+    const { name, uid } = idOf(root);
+    const children = renderChildren(carrierOf(root), spec, profile, this.target, uid, runner);
+    const { configMap, secret, service, podGroup } = children;
     return this.telling(name, async () => {
       await Promise.all([
         this.client.apply(CONFIG_MAPS, configMap),
         this.client.apply(SECRETS, secret),
-        this.client.apply(SERVICES, service),
+        ...(service ? [this.client.apply(SERVICES, service)] : []),
         ...(podGroup ? [this.client.apply(resourceOf(podGroup), podGroup)] : []),
       ]);
-      return this.client.mergePatch(JOBS, name, this.target.namespace, {
-        metadata: { uid: jobUid, annotations: { [ANNOTATION.prepared]: 'true' } },
+      return this.patch(root, {
+        metadata: { uid, annotations: { [ANNOTATION.prepared]: 'true' } },
         ...(spec.queue === 'internal' && { spec: { suspend: false } }),
       });
     });
   }
 
-  async annotate(jobName: string, jobUid: string, annotations: Record<string, string>): Promise<V1Job> {
-    const patch = { metadata: { uid: jobUid, annotations } };
-    return this.telling(jobName, () => this.client.mergePatch(JOBS, jobName, this.target.namespace, patch));
+  async annotate(root: Root, annotations: Record<string, string>): Promise<Root> {
+    const { name, uid } = idOf(root);
+    return this.telling(name, () => this.patch(root, { metadata: { uid, annotations } }));
   }
 
   /** Exactly this object, its pods before it. One that is gone, or was made anew by somebody else, is done. */
-  async deleteJob(jobName: string, uid: string): Promise<void> {
+  async delete(root: Root): Promise<void> {
+    const { name, uid } = idOf(root);
+    const { resource } = carrierOf(root);
     const { namespace } = this.target;
-    await this.telling(jobName, () =>
-      this.client.delete(JOBS, jobName, { namespace, uid, propagation: 'Foreground' }).catch((cause: unknown) => {
+    await this.telling(name, () =>
+      this.client.delete(resource, name, { namespace, uid, propagation: 'Foreground' }).catch((cause: unknown) => {
         if (!isKubeError(cause, 'conflict')) throw cause;
       }),
     );
   }
 
-  async getJob(name: string): Promise<V1Job | undefined> {
-    return this.telling(name, () => this.client.get(JOBS, name, this.target.namespace));
+  async get(name: string): Promise<Root | undefined> {
+    const carrier = JOB as Carrier;
+    const found = await this.telling(name, () => this.client.get(carrier.resource, name, this.target.namespace));
+    return found && carrier.viewOf(found);
   }
 
-  private async adopt(spec: RunSpec, wanted: RenderedJob): Promise<V1Job> {
+  private async patch(root: Root, patch: object): Promise<Root> {
+    const carrier = carrierOf(root);
+    return carrier.viewOf(
+      await this.client.mergePatch(carrier.resource, idOf(root).name, this.target.namespace, patch),
+    );
+  }
+
+  private async adopt(carrier: Carrier, spec: RunSpec, wanted: RenderedRoot): Promise<Root> {
     const { name } = wanted.metadata;
-    const found = await this.client.get(JOBS, name, this.target.namespace);
-    if (!found) return this.client.create(JOBS, wanted); // gone in between
+    const { resource } = carrier;
+    const found = await this.client.get(resource, name, this.target.namespace);
+    if (!found) return carrier.viewOf(await this.client.create(resource, wanted)); // gone in between
     const owner = attemptOfLabels(found.metadata?.labels);
     const sameHash =
       found.metadata?.annotations?.[ANNOTATION.specHash] === wanted.metadata.annotations[ANNOTATION.specHash];
-    if (owner?.runId === spec.runId && owner.attempt === spec.attempt && sameHash) return found;
+    if (owner?.runId === spec.runId && owner.attempt === spec.attempt && sameHash) return carrier.viewOf(found);
     throw new Refused(endingOf('name-taken', { name }));
   }
 
@@ -103,3 +119,8 @@ export class AttemptObjects {
 
 const resourceOf = ({ apiVersion }: PodGroup) =>
   defineResource<PodGroup>({ apiVersion, kind: 'PodGroup', plural: 'podgroups', namespaced: true });
+
+const idOf = ({ metadata }: Root): { name: string; uid: string } => ({
+  name: metadata?.name ?? '',
+  uid: metadata?.uid ?? '',
+});

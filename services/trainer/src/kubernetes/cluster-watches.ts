@@ -1,11 +1,11 @@
-import { EVENTS, JOBS, LIMIT_RANGES, NODES, PODS, RESOURCE_QUOTAS, RESOURCE_SLICES, Reflector } from '@luthier/kube';
+import { EVENTS, LIMIT_RANGES, NODES, PODS, RESOURCE_QUOTAS, RESOURCE_SLICES, Reflector } from '@luthier/kube';
 import type {
   KubeClient,
   KubeLogger,
   KubeObject,
+  ReflectorOptions,
   Resource,
   V1Event,
-  V1Job,
   V1LimitRange,
   V1Node,
   V1Pod,
@@ -13,6 +13,8 @@ import type {
   V1ResourceSlice,
 } from '@luthier/kube';
 import type { ClusterReport } from '@luthier/contracts';
+import type { Carrier, Root } from './carriers/carrier.js';
+import { CARRIERS } from './carriers/carriers.js';
 import { CLUSTER_QUEUES, LOCAL_QUEUES, RESOURCE_CLAIMS } from './inventory/kinds.js';
 import type { ClusterQueue, LocalQueue, ResourceClaim } from './inventory/kinds.js';
 import type { SnapshotInput } from './inventory/snapshot.js';
@@ -23,7 +25,8 @@ const LIVING = 'status.phase!=Succeeded,status.phase!=Failed';
 
 /** What the trainer keeps of the cluster, by list and watch. */
 export class ClusterWatches {
-  readonly jobs: Reflector<V1Job>;
+  /** Root objects of runs, by their kind. */
+  readonly carried: readonly { carrier: Carrier; roots: Reflector<Root> }[];
   readonly pods: Reflector<V1Pod>;
   readonly nodes: Reflector<V1Node>;
   /** Of all namespaces: whoever holds a device, it is taken. */
@@ -59,10 +62,14 @@ export class ClusterWatches {
     this.clusterQueues = new Reflector({ ...ofKueue, resource: CLUSTER_QUEUES });
     this.workloads = new Reflector({ ...ofKueue, namespace, resource: WORKLOADS, trim: withoutPodSets });
     const ours = { client, namespace, labelSelector: MANAGED_BY, logger };
-    this.jobs = new Reflector({ ...ours, resource: JOBS, trim: withoutTemplate });
+    this.carried = CARRIERS.map((carrier) => ({ carrier, roots: new Reflector({ ...ours, ...keptAs(carrier) }) }));
     this.pods = new Reflector({ ...ours, resource: PODS, trim: withoutDetails });
     this.allPods = new Reflector({ client, resource: PODS, fieldSelector: LIVING, logger, trim: withoutDetails });
     this.nodes = new Reflector({ client, resource: NODES, logger, trim: withoutImages });
+  }
+
+  get roots(): Reflector<Root>[] {
+    return this.carried.map(({ roots }) => roots);
   }
 
   start(): void {
@@ -81,7 +88,7 @@ export class ClusterWatches {
 
   /** Kueue's may never come: its absence holds up nothing. */
   async whenSynced(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.jobs, this.pods, this.nodes, this.allPods].map((watch) => watch.whenSynced(signal)));
+    await Promise.all([...this.roots, this.pods, this.nodes, this.allPods].map((watch) => watch.whenSynced(signal)));
   }
 
   /** Names of the queues that runs can wait in. Undefined: not known; null: Kueue is not installed. */
@@ -114,7 +121,8 @@ export class ClusterWatches {
   /** Of everything watched that this cluster has. */
   health(): ClusterReport['watches'] {
     const named: Record<string, Pick<Reflector<KubeObject>, 'connected' | 'lastSyncAgeMs'>> = {
-      ...{ jobs: this.jobs, pods: this.pods, nodes: this.nodes, 'pods of all namespaces': this.allPods },
+      ...Object.fromEntries(this.carried.map(({ carrier, roots }) => [carrier.resource.plural, roots])),
+      ...{ pods: this.pods, nodes: this.nodes, 'pods of all namespaces': this.allPods },
       events: this.events,
       ...{ 'resource quotas': this.quotas, 'limit ranges': this.limits },
       ...(!this.workloads.absent && { workloads: this.workloads }),
@@ -130,7 +138,7 @@ export class ClusterWatches {
   private all(): { start(): void; stop(): Promise<void>; whenSynced(): Promise<void> }[] {
     const { quotas, limits, slices, claims, localQueues, clusterQueues } = this;
     return [
-      ...[this.jobs, this.pods, this.nodes, this.allPods, this.events, this.workloads],
+      ...[...this.roots, this.pods, this.nodes, this.allPods, this.events, this.workloads],
       ...[quotas, limits, slices, claims, localQueues, clusterQueues],
     ];
   }
@@ -141,10 +149,11 @@ const listIfThere = <T extends KubeObject>(watch: Reflector<T>): readonly T[] | 
   watch.connected || watch.list().length > 0 ? watch.list() : undefined;
 
 /** Thousands are held: only what is read is kept. */
-function withoutTemplate({ spec, ...job }: V1Job): V1Job {
-  if (!spec) return job;
-  return { ...job, spec: { ...spec, template: { metadata: {}, spec: { containers: [] } } } };
-}
+const keptAs = (carrier: Carrier): Pick<ReflectorOptions<Root>, 'resource' | 'trim'> => ({
+  // What comes becomes a root before anybody sees it.
+  resource: carrier.resource,
+  trim: (object) => carrier.viewOf(object),
+});
 
 function withoutDetails({ spec, ...pod }: V1Pod): V1Pod {
   if (!spec) return pod;

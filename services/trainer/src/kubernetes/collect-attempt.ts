@@ -2,17 +2,18 @@ import { readArtifact } from '@luthier/artifacts';
 import type { ArtifactStore } from '@luthier/artifacts';
 import { OUTCOME_ORDER, runOutcome } from '@luthier/contracts';
 import type { RunOutcome } from '@luthier/contracts';
-import type { V1Event, V1Job, V1Pod } from '@luthier/kube';
+import type { V1Event, V1Pod } from '@luthier/kube';
 import type { Checkpoints } from '../endpoint/checkpoints.js';
 import type { AttemptKey, Collected } from '../runs/run-executor.js';
+import type { Root } from './carriers/carrier.js';
 import { explainEnd } from './explain/index.js';
 import type { Ending, ViewedNode } from './explain/index.js';
 import type { SilentNode } from './observe-attempt.js';
 
 export interface AttemptRemains {
   /** Asks the API itself, which knows of a deletion before the watch. */
-  isJobThere: () => Promise<boolean>;
-  job: V1Job | undefined;
+  isRootThere: () => Promise<boolean>;
+  root: Root | undefined;
   pods: readonly V1Pod[];
   events: readonly V1Event[];
   silentNodes: readonly SilentNode[];
@@ -42,17 +43,17 @@ export class AttemptCollector {
 
   async collect(key: AttemptKey, remains: AttemptRemains): Promise<Collected & { avoidNode?: string }> {
     const outcomes = await this.outcomesOf(key);
-    const { job, pods } = remains;
-    const nodes = job?.spec?.completions ?? Math.max(1, outcomes.length);
+    const { root, pods } = remains;
+    const nodes = root?.spec?.completions ?? Math.max(1, outcomes.length);
     const ending = explainEnd({ ...viewOf(remains), expectedPods: nodes, final: true }, outcomes);
     const avoidNode = ending?.avoidNode;
     const best = mostTelling(outcomes, nodes);
     if (best && !(ending && saysMore(ending, best))) {
       return { outcome: best, missing: false, ...(avoidNode !== undefined && { avoidNode }) };
     }
-    // Of a deleted Job the pods were killed: that tells nothing but the deletion.
+    // Of a deleted object the pods were killed: that tells nothing but the deletion.
     const isDeleted = async (): Promise<boolean> =>
-      job === undefined || job.metadata?.deletionTimestamp !== undefined || !(await remains.isJobThere());
+      root === undefined || root.metadata?.deletionTimestamp !== undefined || !(await remains.isRootThere());
     if (!best && (await isDeleted())) return { outcome: undefined, missing: true };
     if (!ending || ending.code === undefined) return { outcome: undefined, missing: pods.length === 0 };
     const { reason, message, params, excerpt } = ending;
@@ -111,8 +112,8 @@ export class AttemptCollector {
   }
 }
 
-const viewOf = ({ job, pods, events, silentNodes, nodes, gpuResource, nodeLostMs, now }: AttemptRemains) => ({
-  ...{ job, pods, events, gpuResource, nodeLostMs, now },
+const viewOf = ({ root, pods, events, silentNodes, nodes, gpuResource, nodeLostMs, now }: AttemptRemains) => ({
+  ...{ root, pods, events, gpuResource, nodeLostMs, now },
   nodes: [
     ...silentNodes.map(({ name, sinceMs }) => ({ name, ready: false, since: sinceMs })),
     // Of those that answer only the devices are looked at.

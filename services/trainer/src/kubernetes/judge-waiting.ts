@@ -7,7 +7,7 @@ import { hasEnded } from './observe-attempt.js';
 import type { AttemptView, Waiting } from './observe-attempt.js';
 
 export interface WaitingView extends AttemptView {
-  job: NonNullable<AttemptView['job']>;
+  root: NonNullable<AttemptView['root']>;
   events: readonly V1Event[];
   workload: KueueWorkload | undefined;
   queuePosition: number | undefined;
@@ -24,18 +24,18 @@ const PODS_EXPECTED_AFTER_MS = 5_000;
 const EVENTS_EVERY_MS = 10_000;
 
 /** Whether pods and conditions alone do not tell why it waits. */
-export function needsEvents({ job, pods, now }: AttemptView): boolean {
-  if (!job || job.spec?.suspend === true) return false;
-  const startedMs = Date.parse(job.status?.startTime ?? job.metadata?.creationTimestamp ?? '');
+export function needsEvents({ root, pods, now }: AttemptView): boolean {
+  if (!root || root.spec?.suspend === true) return false;
+  const startedMs = Date.parse(root.status?.startTime ?? root.metadata?.creationTimestamp ?? '');
   if (now - startedMs < PODS_EXPECTED_AFTER_MS) return false;
-  return pods.length < (job.spec?.completions ?? 1) || pods.some(({ status }) => status?.phase === 'Pending');
+  return pods.length < (root.spec?.completions ?? 1) || pods.some(({ status }) => status?.phase === 'Pending');
 }
 
 /** Why an attempt does not train yet, and whether it is waited for any longer. Pure. */
 export function judgeWaiting(view: WaitingView, profile: ClusterProfile | undefined): Waiting | undefined {
   const explained = explainWaiting({
     ...view,
-    expectedPods: view.job.spec?.completions ?? 1,
+    expectedPods: view.root.spec?.completions ?? 1,
     gpuResource: profile?.deviceResource,
     autoscaled: profile?.autoscaled,
     nodeLostMs: (profile?.nodeLostSeconds ?? 300) * 1_000,
@@ -46,7 +46,7 @@ export function judgeWaiting(view: WaitingView, profile: ClusterProfile | undefi
   // A lost node is told while its pods may come back; what follows is decided by its pods.
   if (explained.phase === 'running') return { lookAgainInMs: EVENTS_EVERY_MS };
   const leftMs = patienceMs(explained, profile) - (view.now - view.sinceOf(reason));
-  const startMs = Date.parse(view.job.status?.startTime ?? '');
+  const startMs = Date.parse(view.root.status?.startTime ?? '');
   const startLeftMs =
     explained.phase === 'queued' || Number.isNaN(startMs)
       ? Number.POSITIVE_INFINITY
@@ -69,13 +69,13 @@ function patienceMs({ reason, afterMs }: Explanation, profile: ClusterProfile | 
 
 /** What is wrong with what carries pods that all run, such as a node that does not answer. Pure. */
 export function judgeCarrier(
-  view: Pick<WaitingView, 'job' | 'pods' | 'now' | 'nodes'>,
+  view: Pick<WaitingView, 'root' | 'pods' | 'now' | 'nodes'>,
   profile: ClusterProfile | undefined,
 ): Pick<Waiting, 'progress'> {
   const explained = explainWaiting({
     ...view,
     events: [],
-    expectedPods: view.job.spec?.completions ?? 1,
+    expectedPods: view.root.spec?.completions ?? 1,
     gpuResource: profile?.deviceResource,
     nodeLostMs: (profile?.nodeLostSeconds ?? 300) * 1_000,
   });

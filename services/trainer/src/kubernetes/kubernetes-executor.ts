@@ -1,9 +1,11 @@
-import type { V1Event, V1Job, V1Pod } from '@luthier/kube';
+import type { V1Event, V1Pod } from '@luthier/kube';
 import type { RunOutcome, RunSpec } from '@luthier/contracts';
 import type { RunListener } from '../endpoint/run-endpoint.service.js';
 import { RunExecutor } from '../runs/run-executor.js';
 import type { AttemptKey, Collected, Known, Observation, PlacedObject } from '../runs/run-executor.js';
 import type { AttemptObjects } from './attempt-objects.js';
+import type { Root } from './carriers/carrier.js';
+import { attemptOf } from './carriers/carriers.js';
 import type { ClusterProfile } from './cluster-profile.js';
 import type { AttemptCollector } from './collect-attempt.js';
 import { FirstSeen } from './first-seen.js';
@@ -15,7 +17,7 @@ import { isTakenAway, notedIncarnation, observeAttempt } from './observe-attempt
 import type { AttemptView } from './observe-attempt.js';
 import type { PodLogArchive } from './pod-log-archive.js';
 import type { RunnerSettings } from './render/children.js';
-import type { History } from './render/job.js';
+import type { History } from './render/root.js';
 import type { RunObjects } from './run-objects.js';
 import type { RunWorkloads } from './run-workloads.js';
 
@@ -42,7 +44,7 @@ export interface KubernetesExecutorParts {
 const MAX_PODS_ASKED = 8;
 const VANISHED_LOOK_MS = 1_000;
 
-/** Runs as Kubernetes Jobs, one for each attempt. What it knows it can learn again from the cluster. */
+/** Runs as objects of Kubernetes, one for each attempt, out of which its pods are made. What it knows it can learn again from the cluster. */
 export class KubernetesExecutor extends RunExecutor implements RunListener {
   private readonly now: () => number;
   /** Profile of the runs met, for looks that come without their spec. */
@@ -71,17 +73,17 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     const { objects, workloads, signs } = this.parts;
     const pods = objects.pods(key);
     const vanished = pods.length === 0 && objects.departed(key).length > 0;
-    const job = await this.findJob(key, knownUid, vanished);
+    const root = await this.findRoot(key, knownUid, vanished);
     const now = this.now();
     const profile = this.profileOfRun(key.runId);
-    const view = { job, pods, silentNodes: this.parts.nodes.silent(), now };
+    const view = { root, pods, silentNodes: this.parts.nodes.silent(), now };
     const events = this.eventsFor(view);
-    const workload = job && workloads.of(job);
-    const step = isSetBack(job) ? await this.parts.newestStep(key.runId) : undefined;
+    const workload = root && workloads.of(root);
+    const step = isSetBack(root) ? await this.parts.newestStep(key.runId) : undefined;
     return observeAttempt(view, profile, {
-      // Its pods have gone and the Job does not say why yet: it soon does, or others follow.
+      // Its pods have gone and the object does not say why yet: it soon does, or others follow.
       waiting: (seen) =>
-        vanished && seen.job.spec?.suspend !== true
+        vanished && seen.root.spec?.suspend !== true
           ? { lookAgainInMs: VANISHED_LOOK_MS }
           : judgeWaiting(
               {
@@ -102,25 +104,26 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
 
   override async create(spec: RunSpec): Promise<PlacedObject> {
     const profile = this.requireProfile(spec);
-    const older = this.parts.objects.jobs(spec.runId).filter((job) => attemptOf(job) < spec.attempt);
-    const job = await this.parts.calls.createJob(spec, profile, this.historyOf(older));
-    this.parts.objects.wrote(job);
-    for (const one of older) await this.deleteJob(one);
-    return { objectUid: job.metadata?.uid ?? '', pods: [] };
+    const older = this.parts.objects.roots(spec.runId).filter((root) => numberOf(root) < spec.attempt);
+    const root = await this.parts.calls.create(spec, profile, this.historyOf(older));
+    this.parts.objects.wrote(root);
+    for (const one of older) await this.deleteRoot(one);
+    return { objectUid: root.metadata?.uid ?? '', pods: [] };
   }
 
   override async release(spec: RunSpec, objectUid: string): Promise<void> {
     const { calls, objects, runnerOf } = this.parts;
-    objects.wrote(await calls.release(spec, this.requireProfile(spec), objectUid, runnerOf(spec)));
+    const root = objects.root(spec, objectUid);
+    if (!root) return; // gone since it was looked at: the next look says so
+    objects.wrote(await calls.release(spec, this.requireProfile(spec), root, runnerOf(spec)));
   }
 
   /** Attempts of a queue elsewhere may be stopped and begun again there; others have one set of pods. */
   override async noteIncarnation(spec: RunSpec, incarnation: number, pods: readonly string[]): Promise<void> {
     const { calls, objects } = this.parts;
-    const job = objects.job(spec);
-    const { name, uid } = job?.metadata ?? {};
-    if (spec.queue !== 'external' || name === undefined || uid === undefined) return;
-    objects.wrote(await calls.annotate(name, uid, { [ANNOTATION.incarnation]: [incarnation, ...pods].join(',') }));
+    const root = objects.root(spec);
+    if (spec.queue !== 'external' || !root) return;
+    objects.wrote(await calls.annotate(root, { [ANNOTATION.incarnation]: [incarnation, ...pods].join(',') }));
   }
 
   /** The order reaches the runners with the run endpoint's next answer. */
@@ -135,46 +138,45 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
 
   /** Orders the end; the watch tells when nothing is left. */
   override async kill(key: AttemptKey): Promise<void> {
-    const job = this.parts.objects.job(key);
-    if (job) await this.deleteJob(job);
+    const root = this.parts.objects.root(key);
+    if (root) await this.deleteRoot(root);
   }
 
   override async collect(key: AttemptKey): Promise<Collected> {
     const { objects, collector, calls } = this.parts;
-    const job = objects.job(key);
-    const pods = podsOfEnd(job, objects.pods(key), objects.departed(key));
+    const root = objects.root(key);
+    const pods = podsOfEnd(root, objects.pods(key), objects.departed(key));
     const profile = this.profileOfRun(key.runId);
     const collected = await collector.collect(key, {
       ...{
-        job,
+        root,
         pods,
         silentNodes: this.parts.nodes.silent(),
         nodes: this.parts.nodes.with(profile?.deviceResource),
         now: this.now(),
       },
-      events: pods.length === 0 && job?.metadata?.uid !== undefined ? this.parts.eventsOf(job.metadata.uid) : [],
-      isJobThere: async () =>
-        (await calls.getJob(objectNameOf(key.runId, key.attempt)))?.metadata?.uid === job?.metadata?.uid,
+      events: pods.length === 0 && root?.metadata?.uid !== undefined ? this.parts.eventsOf(root.metadata.uid) : [],
+      isRootThere: async () =>
+        (await calls.get(objectNameOf(key.runId, key.attempt)))?.metadata?.uid === root?.metadata?.uid,
       gpuResource: profile?.deviceResource,
       nodeLostMs: profile && profile.nodeLostSeconds * 1_000,
     });
-    await this.parts.logs.keep(key, incarnationOf(job), pods);
+    await this.parts.logs.keep(key, incarnationOf(root), pods);
     const avoided = collected.avoidNode;
-    const { name, uid } = job?.metadata ?? {};
-    if (avoided !== undefined && name !== undefined && uid !== undefined) {
-      const nodes = [...new Set([...avoidedBy(job), avoided])].join(',');
-      objects.wrote(await calls.annotate(name, uid, { [ANNOTATION.avoidNodes]: nodes }));
+    if (avoided !== undefined && root) {
+      const nodes = [...new Set([...avoidedBy(root), avoided])].join(',');
+      objects.wrote(await calls.annotate(root, { [ANNOTATION.avoidNodes]: nodes }));
     }
     return collected;
   }
 
   override hasOthers({ runId, attempt }: AttemptKey): boolean {
-    const jobs = this.parts.objects.jobs(runId);
-    return jobs.some((job) => attemptOf(job) !== attempt && job.metadata?.deletionTimestamp === undefined);
+    const roots = this.parts.objects.roots(runId);
+    return roots.some((root) => numberOf(root) !== attempt && root.metadata?.deletionTimestamp === undefined);
   }
 
   override async remove(runId: string): Promise<void> {
-    for (const job of this.parts.objects.jobs(runId)) await this.deleteJob(job);
+    for (const root of this.parts.objects.roots(runId)) await this.deleteRoot(root);
     this.parts.objects.forget(runId);
     this.parts.signs.forget(runId);
     this.parts.collector.forget(runId);
@@ -183,8 +185,8 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
   }
 
   override async runningMs(runId: string): Promise<number> {
-    const jobs = this.parts.objects.jobs(runId);
-    return Promise.resolve(this.historyOf(jobs).ranSeconds * 1_000);
+    const roots = this.parts.objects.roots(runId);
+    return Promise.resolve(this.historyOf(roots).ranSeconds * 1_000);
   }
 
   override liveRuns(): readonly string[] {
@@ -199,32 +201,30 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
   }
 
   /** The watch's, else, when one is known to have existed, a live look: a watch that lags is not a deletion. */
-  private async findJob(key: AttemptKey, knownUid: string | undefined, doubted: boolean): Promise<V1Job | undefined> {
+  private async findRoot(key: AttemptKey, knownUid: string | undefined, doubted: boolean): Promise<Root | undefined> {
     const { objects, calls } = this.parts;
-    const job = objects.job(key);
-    if (knownUid === undefined || (job && !doubted)) return job;
-    const found = await calls.getJob(objectNameOf(key.runId, key.attempt));
+    const root = objects.root(key, knownUid);
+    if (knownUid === undefined || (root && !doubted)) return root;
+    const found = await calls.get(objectNameOf(key.runId, key.attempt));
     // An object of another UID is not ours.
     if (found?.metadata?.uid === knownUid) {
       objects.wrote(found);
       return found;
     }
-    objects.isGone(key);
+    objects.isGone(key.runId, knownUid);
     return undefined;
   }
 
   private eventsFor(view: AttemptView): V1Event[] {
     if (!needsEvents(view)) return [];
-    const uids = [view.job, ...view.pods.slice(0, MAX_PODS_ASKED)].flatMap((one) => one?.metadata?.uid ?? []);
+    const uids = [view.root, ...view.pods.slice(0, MAX_PODS_ASKED)].flatMap((one) => one?.metadata?.uid ?? []);
     return uids.flatMap((uid) => this.parts.eventsOf(uid));
   }
 
-  private async deleteJob(job: V1Job): Promise<void> {
-    const { name, uid, deletionTimestamp } = job.metadata ?? {};
-    if (name !== undefined && uid !== undefined && deletionTimestamp === undefined) {
-      await this.parts.calls.deleteJob(name, uid);
-      this.parts.objects.isLeaving(job);
-    }
+  private async deleteRoot(root: Root): Promise<void> {
+    if (root.metadata?.deletionTimestamp !== undefined) return;
+    await this.parts.calls.delete(root);
+    this.parts.objects.isLeaving(root);
   }
 
   private requireProfile(spec: RunSpec): ClusterProfile {
@@ -233,9 +233,9 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     return profile;
   }
 
-  /** What the newest of these Jobs inherited, and what it adds. */
-  private historyOf(jobs: readonly V1Job[]): History {
-    const newest = jobs.toSorted((a, b) => attemptOf(b) - attemptOf(a))[0];
+  /** What the newest of these inherited, and what it adds. */
+  private historyOf(roots: readonly Root[]): History {
+    const newest = roots.toSorted((a, b) => numberOf(b) - numberOf(a))[0];
     if (!newest) return { avoidNodes: [], ranSeconds: 0 };
     const inherited = Number(newest.metadata?.annotations?.[ANNOTATION.ranSeconds] ?? 0);
     const own = this.parts.workloads.pastSecondsOf(newest) + ranSeconds(newest, this.now());
@@ -249,27 +249,28 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
 }
 
 /** Attempts that wait in no queue elsewhere have one set of pods. */
-const incarnationOf = (job: V1Job | undefined): number => (job && notedIncarnation(job)?.incarnation) ?? 1;
+const incarnationOf = (root: Root | undefined): number => (root && notedIncarnation(root)?.incarnation) ?? 1;
 
 const attemptName = ({ runId, attempt }: AttemptKey): string => `${runId}#${attempt}`;
 
-const attemptOf = (job: V1Job): number => Number(job.metadata?.labels?.['luthier.dev/attempt'] ?? 0);
+/** Of the attempt. */
+const numberOf = (root: Root): number => attemptOf(root)?.attempt ?? 0;
 
-const avoidedBy = (job: V1Job | undefined): string[] =>
-  (job?.metadata?.annotations?.[ANNOTATION.avoidNodes] ?? '').split(',').filter((name) => name !== '');
+const avoidedBy = (root: Root | undefined): string[] =>
+  (root?.metadata?.annotations?.[ANNOTATION.avoidNodes] ?? '').split(',').filter((name) => name !== '');
 
 /** It has run, and waits again. */
-const isSetBack = (job: V1Job | undefined): boolean =>
-  job?.spec?.suspend === true && notedIncarnation(job) !== undefined;
+const isSetBack = (root: Root | undefined): boolean =>
+  root?.spec?.suspend === true && notedIncarnation(root) !== undefined;
 
 /** Without those of earlier incarnations: that a queue took them away says nothing about the attempt's end. */
-function podsOfEnd(job: V1Job | undefined, here: readonly V1Pod[], departed: readonly V1Pod[]): V1Pod[] {
-  const newest = job && notedIncarnation(job)?.pods;
+function podsOfEnd(root: Root | undefined, here: readonly V1Pod[], departed: readonly V1Pod[]): V1Pod[] {
+  const newest = root && notedIncarnation(root)?.pods;
   const isOld = ({ metadata }: V1Pod): boolean => newest !== undefined && !newest.includes(metadata?.uid ?? '');
-  return [...here.filter((pod) => !isOld(pod) || !isTakenAway(job, pod)), ...departed.filter((pod) => !isOld(pod))];
+  return [...here.filter((pod) => !isOld(pod) || !isTakenAway(root, pod)), ...departed.filter((pod) => !isOld(pod))];
 }
 
-function ranSeconds({ status, spec }: V1Job, now: number): number {
+function ranSeconds({ status, spec }: Root, now: number): number {
   if (status?.startTime === undefined || spec?.suspend === true) return 0;
   const ended = (status.conditions ?? []).find(({ type }) => type === 'Complete' || type === 'Failed');
   const until = ended?.lastTransitionTime === undefined ? now : new Date(ended.lastTransitionTime).getTime();

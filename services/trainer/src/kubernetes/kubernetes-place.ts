@@ -73,9 +73,9 @@ export class KubernetesPlace {
     this.signs = new LastSigns(bus);
     const events = new ObjectEvents(this.watches.events);
     const tell = (runId: string): void => this.executor.tell(runId);
-    const objects = (this.objects = new RunObjects(namespace, this.watches, tell));
+    const objects = (this.objects = new RunObjects(this.watches, tell));
     const owners = new ObjectOwners();
-    for (const watch of [this.watches.jobs, this.watches.pods, this.watches.workloads]) owners.follow(watch);
+    for (const watch of [...this.watches.roots, this.watches.pods, this.watches.workloads]) owners.follow(watch);
     this.timeline = new RunTimeline({
       ...{ events: this.watches.events, owners, logger },
       publish: (news) => bus.publishRunMessage(news),
@@ -91,9 +91,9 @@ export class KubernetesPlace {
     });
     const calls = new AttemptObjects(this.client, { namespace, artifactsDir });
     this.orphans = new SuspendedOrphans({
-      jobs: () => this.watches.jobs.list(),
+      roots: () => this.watches.roots.flatMap((watch) => watch.list()),
       isKnown: (runId) => isKnown(parts.runs, runId),
-      delete: (name, uid) => calls.deleteJob(name, uid),
+      delete: (root) => calls.delete(root),
       ...{ boundMs: (settings.orphanSeconds ?? ORPHAN_SECONDS) * 1_000, logger },
     });
     this.executor = new KubernetesExecutor({

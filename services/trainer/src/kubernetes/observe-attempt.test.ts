@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import type { V1Job, V1Pod } from '@luthier/kube';
+import type { V1Pod } from '@luthier/kube';
+import type { Root } from './carriers/carrier.js';
 import { ANNOTATION, LABEL } from './names.js';
 import { observeAttempt } from './observe-attempt.js';
 import type { AttemptView, Judges } from './observe-attempt.js';
@@ -16,14 +17,14 @@ const job = (
     leaving?: boolean;
     queue?: string;
   } = {},
-): V1Job => ({
+): Root => ({
   metadata: {
     uid: 'job-uid',
     ...(over.queue !== undefined && { labels: { [LABEL.kueueQueue]: over.queue } }),
     annotations: over.held ? {} : { [ANNOTATION.prepared]: 'true' },
     ...(over.leaving && { deletionTimestamp: '2026-01-01T00:09:00Z' }),
   },
-  spec: { completions: over.completions ?? 1, suspend: over.suspend ?? false, template: { spec: { containers: [] } } },
+  spec: { completions: over.completions ?? 1, suspend: over.suspend ?? false },
   status: over.done ? { conditions: [{ type: 'Failed', status: 'True' }] } : {},
 });
 
@@ -61,19 +62,19 @@ const pod = (
 });
 
 const see = (view: Partial<AttemptView>) =>
-  observeAttempt({ job: job(), pods: [], silentNodes: [], now: NOW, ...view }, undefined, QUIET);
+  observeAttempt({ root: job(), pods: [], silentNodes: [], now: NOW, ...view }, undefined, QUIET);
 
 describe('what there is of an attempt', () => {
-  it('is nothing without Job and pods', () => expect(see({ job: undefined })).toEqual({ state: 'absent' }));
+  it('is nothing without Job and pods', () => expect(see({ root: undefined })).toEqual({ state: 'absent' }));
 
   it('is held until everything its pods need is there', () =>
-    expect(see({ job: job({ held: true, suspend: true }) })).toMatchObject({ state: 'live', held: true, idle: true }));
+    expect(see({ root: job({ held: true, suspend: true }) })).toMatchObject({ state: 'live', held: true, idle: true }));
 
   it('has no set of pods while one is missing', () =>
-    expect(see({ job: job({ completions: 2 }), pods: [pod('a')] })).toMatchObject({ pods: [], training: false }));
+    expect(see({ root: job({ completions: 2 }), pods: [pod('a')] })).toMatchObject({ pods: [], training: false }));
 
   it('trains when the containers of a complete set run', () =>
-    expect(see({ job: job({ completions: 2 }), pods: [pod('a'), pod('b', { index: 1 })] })).toMatchObject({
+    expect(see({ root: job({ completions: 2 }), pods: [pod('a'), pod('b', { index: 1 })] })).toMatchObject({
       pods: ['a', 'b'],
       training: true,
     }));
@@ -86,40 +87,40 @@ describe('what there is of an attempt', () => {
 
   it('has not ended while one of its pods may still write', () =>
     expect(
-      see({ job: job({ completions: 2, done: true }), pods: [pod('a', { phase: 'Failed' }), pod('b', { index: 1 })] }),
+      see({ root: job({ completions: 2, done: true }), pods: [pod('a', { phase: 'Failed' }), pod('b', { index: 1 })] }),
     ).toMatchObject({ state: 'live', pods: [] }));
 
   it('has ended by its Job when the pods are gone', () =>
-    expect(see({ job: job({ done: true }) })).toEqual({ state: 'ended' }));
+    expect(see({ root: job({ done: true }) })).toEqual({ state: 'ended' }));
 
   it('waits where a queue has suspended it, whatever pods there were', () =>
-    expect(see({ job: job({ suspend: true }) })).toMatchObject({ state: 'live', pods: [], idle: true }));
+    expect(see({ root: job({ suspend: true }) })).toMatchObject({ state: 'live', pods: [], idle: true }));
 
   it('goes on with other pods when a queue has taken its own away, whether its Job is seen suspended or running again', () => {
     const taken = { leaving: true, tracked: false } as const;
     for (const suspend of [true, false]) {
       const queuedJob = job({ queue: 'team', suspend });
-      const saving = see({ job: queuedJob, pods: [pod('a', taken)] });
+      const saving = see({ root: queuedJob, pods: [pod('a', taken)] });
       expect(saving).toMatchObject({ state: 'live', pods: [], training: false });
       expect(saving).not.toHaveProperty('idle');
-      const gone = see({ job: queuedJob, pods: [pod('a', { ...taken, phase: 'Failed' })] });
+      const gone = see({ root: queuedJob, pods: [pod('a', { ...taken, phase: 'Failed' })] });
       expect(gone).toMatchObject({ state: 'live', pods: [], idle: true });
     }
     const pods = [pod('a', { ...taken, phase: 'Failed' }), pod('b')];
-    expect(see({ job: job({ queue: 'team' }), pods })).toMatchObject({ pods: ['b'], training: true });
+    expect(see({ root: job({ queue: 'team' }), pods })).toMatchObject({ pods: ['b'], training: true });
   });
 
   it('has ended with pods of a queued run that end by themselves, or are evicted, or whose Job has failed', () => {
     const queuedJob = job({ queue: 'team' });
-    expect(see({ job: queuedJob, pods: [pod('a', { phase: 'Failed' })] })).toEqual({ state: 'ended' });
-    expect(see({ job: queuedJob, pods: [pod('a', { phase: 'Failed', leaving: true })] })).toEqual({ state: 'ended' });
-    expect(see({ job: job({ queue: 'team', done: true }) })).toEqual({ state: 'ended' });
+    expect(see({ root: queuedJob, pods: [pod('a', { phase: 'Failed' })] })).toEqual({ state: 'ended' });
+    expect(see({ root: queuedJob, pods: [pod('a', { phase: 'Failed', leaving: true })] })).toEqual({ state: 'ended' });
+    expect(see({ root: job({ queue: 'team', done: true }) })).toEqual({ state: 'ended' });
   });
 
   it('goes on leaving while a pod of a deleted Job runs, and is gone with the last one', () => {
     const deleted = job({ leaving: true });
-    expect(see({ job: deleted, pods: [pod('a', { leaving: true })] })).toMatchObject({ state: 'live', leaving: true });
-    expect(see({ job: deleted })).toEqual({ state: 'absent' });
+    expect(see({ root: deleted, pods: [pod('a', { leaving: true })] })).toMatchObject({ state: 'live', leaving: true });
+    expect(see({ root: deleted })).toEqual({ state: 'absent' });
   });
 
   it('gives up a pod that was told to go on a node silent for longer than nodes are waited for', () => {

@@ -1,5 +1,6 @@
-import type { V1Job, V1Pod } from '@luthier/kube';
+import type { V1Pod } from '@luthier/kube';
 import type { Explained, LiveObject, Observation } from '../runs/run-executor.js';
+import type { Root } from './carriers/carrier.js';
 import type { ClusterProfile } from './cluster-profile.js';
 import { ANNOTATION, LABEL, TRACKED_POD } from './names.js';
 
@@ -11,7 +12,7 @@ export interface SilentNode {
 
 /** All that the API shows of one attempt. */
 export interface AttemptView {
-  job: V1Job | undefined;
+  root: Root | undefined;
   /** Those there are now. */
   pods: readonly V1Pod[];
   silentNodes: readonly SilentNode[];
@@ -28,41 +29,41 @@ export interface Waiting {
 
 export interface Judges {
   /** Asked while not all pods run. */
-  waiting: (view: AttemptView & { job: V1Job }) => Waiting | undefined;
+  waiting: (view: AttemptView & { root: Root }) => Waiting | undefined;
   /** Asked while all of them run. */
-  silence: (view: AttemptView & { job: V1Job }) => Waiting;
+  silence: (view: AttemptView & { root: Root }) => Waiting;
 }
 
-/** What there is of an attempt, from its Job and pods. Pure. */
+/** What there is of an attempt, from its root object and pods. Pure. */
 export function observeAttempt(view: AttemptView, profile: ClusterProfile | undefined, judges: Judges): Observation {
-  const { job } = view;
+  const { root } = view;
   const running = view.pods.filter((pod) => mayRun(pod, view, profile));
-  if (!job) return running.length > 0 ? leavingObject(view.pods) : { state: 'absent' };
-  const pods = view.pods.filter((pod) => running.includes(pod) || !isTakenAway(job, pod));
-  const leaving = job.metadata?.deletionTimestamp !== undefined;
-  // Pods decide, not the Job's condition alone: a lost node withholds that for ever.
+  if (!root) return running.length > 0 ? leavingObject(view.pods) : { state: 'absent' };
+  const pods = view.pods.filter((pod) => running.includes(pod) || !isTakenAway(root, pod));
+  const leaving = root.metadata?.deletionTimestamp !== undefined;
+  // Pods decide, not the object's condition alone: a lost node withholds that for ever.
   if (running.length === 0 && leaving) return { state: 'absent' };
-  if (running.length === 0 && (isFinished(job) || pods.length > 0)) return { state: 'ended' };
-  return liveObject({ ...view, job, pods }, running, leaving, judges);
+  if (running.length === 0 && (isFinished(root) || pods.length > 0)) return { state: 'ended' };
+  return liveObject({ ...view, root, pods }, running, leaving, judges);
 }
 
 function liveObject(
-  view: AttemptView & { job: V1Job },
+  view: AttemptView & { root: Root },
   running: readonly V1Pod[],
   leaving: boolean,
   judges: Judges,
 ): LiveObject {
-  const { job, pods } = view;
-  const expected = job.spec?.completions ?? 1;
+  const { root, pods } = view;
+  const expected = root.spec?.completions ?? 1;
   const complete = completeSet(running, expected);
   const training = complete.length === expected && complete.every(isContainerRunning);
-  const held = job.metadata?.annotations?.[ANNOTATION.prepared] !== 'true';
+  const held = root.metadata?.annotations?.[ANNOTATION.prepared] !== 'true';
   const waiting = judged(view, { training, quiet: held || leaving }, judges);
-  const noted = notedIncarnation(job);
+  const noted = notedIncarnation(root);
   const partlyEnded = pods.some(hasEnded);
   return {
     state: 'live',
-    objectUid: job.metadata?.uid ?? '',
+    objectUid: root.metadata?.uid ?? '',
     // A set of which one has ended already is no new set.
     pods: partlyEnded ? [] : complete.map(uidOf),
     training,
@@ -77,7 +78,7 @@ function liveObject(
 }
 
 function judged(
-  view: AttemptView & { job: V1Job },
+  view: AttemptView & { root: Root },
   { training, quiet }: { training: boolean; quiet: boolean },
   judges: Judges,
 ): Waiting | undefined {
@@ -85,7 +86,7 @@ function judged(
   return training ? judges.silence(view) : judges.waiting(view);
 }
 
-/** The Job is gone, its pods are not yet. */
+/** The root object is gone, its pods are not yet. */
 const leavingObject = (pods: readonly V1Pod[]): LiveObject => ({
   state: 'live',
   objectUid: pods[0]?.metadata?.ownerReferences?.[0]?.uid ?? '',
@@ -96,11 +97,11 @@ const leavingObject = (pods: readonly V1Pod[]): LiveObject => ({
 });
 
 /**
- * Whether a queue elsewhere has suspended the pod's Job: the attempt goes on later, with other pods. The pod itself says
- * so, as its Job may be running again when it is seen.
+ * Whether a queue elsewhere has suspended the attempt: it goes on later, with other pods. The pod itself says so, as its
+ * Job may be running again when it is seen.
  */
-export const isTakenAway = (job: V1Job | undefined, { metadata }: V1Pod): boolean =>
-  job?.metadata?.labels?.[LABEL.kueueQueue] !== undefined &&
+export const isTakenAway = (root: Root | undefined, { metadata }: V1Pod): boolean =>
+  root?.metadata?.labels?.[LABEL.kueueQueue] !== undefined &&
   metadata?.deletionTimestamp !== undefined &&
   !(metadata.finalizers ?? []).includes(TRACKED_POD);
 
@@ -129,15 +130,15 @@ function completeSet(pods: readonly V1Pod[], expected: number): V1Pod[] {
   return byIndex.size === expected ? [...byIndex.values()] : [];
 }
 
-/** The newest incarnation that was noted on the Job. */
-export function notedIncarnation(job: V1Job): LiveObject['noted'] {
-  const text = job.metadata?.annotations?.[ANNOTATION.incarnation];
+/** The newest incarnation that was noted on the root object. */
+export function notedIncarnation(root: Root): LiveObject['noted'] {
+  const text = root.metadata?.annotations?.[ANNOTATION.incarnation];
   if (text === undefined) return undefined;
   const [incarnation, ...pods] = text.split(',');
   return { incarnation: Number(incarnation), pods };
 }
 
-const isFinished = ({ status }: V1Job): boolean =>
+const isFinished = ({ status }: Root): boolean =>
   (status?.conditions ?? []).some(
     ({ type, status: is }) => (type === 'Complete' || type === 'Failed') && is === 'True',
   );

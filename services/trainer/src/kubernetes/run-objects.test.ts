@@ -1,35 +1,34 @@
 import { describe, expect, it } from '@jest/globals';
 import { newId } from '@luthier/contracts';
-import type { V1Job } from '@luthier/kube';
+import type { Root } from './carriers/carrier.js';
 import { ANNOTATION, LABEL, objectNameOf } from './names.js';
 import { RunObjects } from './run-objects.js';
 
 const runId = newId('run');
 const name = objectNameOf(runId, 1);
-const jobAt = (resourceVersion: string, annotations: Record<string, string> = {}): V1Job => ({
+const jobAt = (resourceVersion: string, annotations: Record<string, string> = {}): Root => ({
   metadata: { name, uid: 'u', resourceVersion, annotations, labels: { [LABEL.runId]: runId, [LABEL.attempt]: '1' } },
 });
 
 describe('the objects of a run', () => {
   it('are what was written last where the watch has not caught up: the next attempt must not forget a broken node', () => {
-    let watched: V1Job | undefined;
-    let changed: (key: string, now: V1Job | undefined, before: V1Job | undefined) => void = () => undefined;
-    const show = (job: V1Job | undefined): void => {
+    let watched: Root | undefined;
+    let changed: (key: string, now: Root | undefined, before: Root | undefined) => void = () => undefined;
+    const show = (job: Root | undefined): void => {
       const before = watched;
       watched = job;
       changed('', job, before);
     };
     const objects = new RunObjects(
-      'runs',
       {
-        jobs: { connected: true, get: () => watched, onChange: (listener) => ((changed = listener), () => undefined) },
+        roots: [{ onChange: (listener) => ((changed = listener), () => undefined) }],
         pods: { onChange: () => () => undefined },
         nodes: { onChange: () => () => undefined },
       },
       () => undefined,
     );
     const avoided = (): (string | undefined)[] =>
-      objects.jobs(runId).map(({ metadata }) => metadata?.annotations?.[ANNOTATION.avoidNodes]);
+      objects.roots(runId).map(({ metadata }) => metadata?.annotations?.[ANNOTATION.avoidNodes]);
     show(jobAt('5'));
     objects.wrote(jobAt('7', { [ANNOTATION.avoidNodes]: 'gpu-1' }));
     show(jobAt('6'));

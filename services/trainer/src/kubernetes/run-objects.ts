@@ -1,10 +1,12 @@
-import type { V1Job, V1Node, V1Pod } from '@luthier/kube';
-import type { Reflector } from '@luthier/kube';
-import { attemptOfLabels, objectNameOf } from './names.js';
+import type { Reflector, V1Node, V1Pod } from '@luthier/kube';
+import type { Root } from './carriers/carrier.js';
+import { attemptOf } from './carriers/carriers.js';
+import { attemptOfLabels } from './names.js';
 import { hasEnded } from './observe-attempt.js';
 
 export interface RunReflectors {
-  jobs: Pick<Reflector<V1Job>, 'get' | 'onChange' | 'connected'>;
+  /** One for each kind of root object. */
+  roots: readonly Pick<Reflector<Root>, 'onChange'>[];
   pods: Pick<Reflector<V1Pod>, 'onChange'>;
   nodes: Pick<Reflector<V1Node>, 'onChange'>;
 }
@@ -24,24 +26,24 @@ const MAX_DEPARTED = 256;
 export class RunObjects {
   private readonly podsOf = new Map<string, Map<string, V1Pod>>();
   private readonly departedOf = new Map<string, Map<string, V1Pod>>();
-  private readonly jobsOf = new Map<string, Map<number, V1Job>>();
-  private readonly runOfJob = new Map<string, string>();
-  private readonly written = new Map<string, V1Job>();
-  /** UIDs of Jobs whose deletion the API has accepted. */
+  private readonly rootsOf = new Map<string, Map<string, Root>>();
+  private readonly runOfRoot = new Map<string, string>();
+  private readonly written = new Map<string, Root>();
+  /** UIDs of root objects whose deletion the API has accepted. */
   private readonly deleted = new Set<string>();
 
   constructor(
-    private readonly namespace: string,
     private readonly reflectors: RunReflectors,
     private readonly tell: (runId: string) => void,
   ) {
-    const { jobs, pods, nodes } = reflectors;
-    jobs.onChange((_key, now, before) => {
-      const key = attemptOfLabels((now ?? before)?.metadata?.labels);
-      if (!key) return;
-      this.noteJob(key, now);
-      tell(key.runId);
-    });
+    const { roots, pods, nodes } = reflectors;
+    for (const watch of roots) {
+      watch.onChange((_key, now, before) => {
+        // After a gap, one of the same name may have taken the place of another.
+        if (before && uidOf(before) !== (now && uidOf(now))) this.see(before, false);
+        if (now) this.see(now, true);
+      });
+    }
     pods.onChange((_key, now, before) => {
       const pod = now ?? before;
       const key = attemptOfLabels(pod?.metadata?.labels);
@@ -57,28 +59,20 @@ export class RunObjects {
     });
   }
 
-  job({ runId, attempt }: Key): V1Job | undefined {
-    const name = objectNameOf(runId, attempt);
-    const found = this.reflectors.jobs.get(`${this.namespace}/${name}`);
-    // The name alone does not make it ours.
-    const owner = attemptOfLabels(found?.metadata?.labels);
-    const cached = owner?.runId === runId && owner.attempt === attempt ? found : undefined;
-    const own = this.written.get(name);
-    if (!own) return cached && this.asTold(cached);
-    if (!cached || versionOf(own) > versionOf(cached)) return this.asTold(own);
-    this.written.delete(name);
-    return this.asTold(cached);
+  /** The attempt's root object, as the watches or own writes show it: whichever is newer. */
+  root({ runId, attempt }: Key, uid?: string): Root | undefined {
+    const found = this.roots(runId).filter((root) => attemptOf(root)?.attempt === attempt);
+    return found.find((root) => uidOf(root) === uid) ?? found[0];
   }
 
-  /** All Jobs of a run, of whatever attempt, as the watches or own writes show them: whichever is newer. */
-  jobs(runId: string): V1Job[] {
-    const attempts = [...(this.jobsOf.get(runId)?.keys() ?? [])];
-    return attempts.flatMap((attempt) => this.job({ runId, attempt }) ?? []);
+  /** All root objects of a run, of whatever attempt. */
+  roots(runId: string): Root[] {
+    return [...(this.rootsOf.get(runId)?.values() ?? [])].map((root) => this.newest(root));
   }
 
-  /** Newest attempt of which there is a Job. */
+  /** Newest attempt of which there is a root object. */
   newestAttempt(runId: string): number | undefined {
-    const attempts = [...(this.jobsOf.get(runId)?.keys() ?? [])];
+    const attempts = this.roots(runId).flatMap((root) => attemptOf(root)?.attempt ?? []);
     return attempts.length > 0 ? Math.max(...attempts) : undefined;
   }
 
@@ -98,55 +92,70 @@ export class RunObjects {
     );
   }
 
-  /** Tells of the run whose Job has this UID. */
-  tellOwner(jobUid: string): void {
-    const runId = this.runOfJob.get(jobUid);
+  /** Tells of the run whose root object has this UID. */
+  tellOwner(rootUid: string): void {
+    const runId = this.runOfRoot.get(rootUid);
     if (runId !== undefined) this.tell(runId);
   }
 
   /** The answer to an own write is newer than what the watch may still show. */
-  wrote(job: V1Job): void {
-    const name = job.metadata?.name;
-    if (name !== undefined) this.written.set(name, job);
-    const key = attemptOfLabels(job.metadata?.labels);
-    if (key && !this.jobsOf.get(key.runId)?.has(key.attempt)) this.noteJob(key, job);
+  wrote(root: Root): void {
+    const uid = uidOf(root);
+    this.written.set(uid, root);
+    const key = attemptOf(root);
+    if (key && !this.rootsOf.get(key.runId)?.has(uid)) this.noteRoot(key.runId, root, true);
   }
 
   /** The API has accepted its deletion, which the watch may not show yet. */
-  isLeaving({ metadata }: V1Job): void {
-    if (metadata?.uid !== undefined) this.deleted.add(metadata.uid);
+  isLeaving(root: Root): void {
+    this.deleted.add(uidOf(root));
   }
 
   /** A live look has shown that it is not there. */
-  isGone(key: Key): void {
-    this.written.delete(objectNameOf(key.runId, key.attempt));
+  isGone(runId: string, uid: string): void {
+    const root = this.rootsOf.get(runId)?.get(uid);
+    if (root) this.noteRoot(runId, root, false);
   }
 
   forget(runId: string): void {
-    for (const attempt of this.jobsOf.get(runId)?.keys() ?? []) this.written.delete(objectNameOf(runId, attempt));
+    for (const uid of this.rootsOf.get(runId)?.keys() ?? []) this.written.delete(uid);
     for (const name of this.departedOf.keys()) if (name.startsWith(`${runId}#`)) this.departedOf.delete(name);
   }
 
-  private asTold(job: V1Job): V1Job {
-    const { uid = '', deletionTimestamp } = job.metadata ?? {};
-    if (deletionTimestamp !== undefined || !this.deleted.has(uid)) return job;
-    return { ...job, metadata: { ...job.metadata, deletionTimestamp: new Date().toISOString() } };
+  private see(root: Root, isThere: boolean): void {
+    const runId = attemptOf(root)?.runId;
+    if (runId === undefined) return;
+    this.noteRoot(runId, root, isThere);
+    this.tell(runId);
   }
 
-  private noteJob({ runId, attempt }: Key, job: V1Job | undefined): void {
-    const known = this.jobsOf.get(runId) ?? new Map<number, V1Job>();
-    const uid = (job ?? known.get(attempt))?.metadata?.uid ?? '';
-    if (job) {
-      known.set(attempt, job);
-      this.runOfJob.set(uid, runId);
+  /** As it was written last, where the watch has not caught up. */
+  private newest(root: Root): Root {
+    const own = this.written.get(uidOf(root));
+    if (own && versionOf(own) > versionOf(root)) return this.asTold(own);
+    this.written.delete(uidOf(root));
+    return this.asTold(root);
+  }
+
+  private asTold(root: Root): Root {
+    if (root.metadata?.deletionTimestamp !== undefined || !this.deleted.has(uidOf(root))) return root;
+    return { ...root, metadata: { ...root.metadata, deletionTimestamp: new Date().toISOString() } };
+  }
+
+  private noteRoot(runId: string, root: Root, isThere: boolean): void {
+    const known = this.rootsOf.get(runId) ?? new Map<string, Root>();
+    const uid = uidOf(root);
+    if (isThere) {
+      known.set(uid, root);
+      this.runOfRoot.set(uid, runId);
     } else {
-      known.delete(attempt);
-      this.runOfJob.delete(uid);
+      known.delete(uid);
+      this.runOfRoot.delete(uid);
       this.deleted.delete(uid);
-      this.written.delete(objectNameOf(runId, attempt));
+      this.written.delete(uid);
     }
-    if (known.size > 0) this.jobsOf.set(runId, known);
-    else this.jobsOf.delete(runId);
+    if (known.size > 0) this.rootsOf.set(runId, known);
+    else this.rootsOf.delete(runId);
   }
 
   private notePod(key: Key, pod: V1Pod, isThere: boolean): void {
@@ -169,7 +178,9 @@ export class RunObjects {
 
 const nameOf = ({ runId, attempt }: Key): string => `${runId}#${attempt}`;
 
-const versionOf = ({ metadata }: V1Job): number => Number(metadata?.resourceVersion ?? 0);
+const uidOf = ({ metadata }: Root): string => metadata?.uid ?? '';
+
+const versionOf = ({ metadata }: Root): number => Number(metadata?.resourceVersion ?? 0);
 
 const isReady = (node: V1Node | undefined): string | undefined =>
   node?.status?.conditions?.find(({ type }) => type === 'Ready')?.status;

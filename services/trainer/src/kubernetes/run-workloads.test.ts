@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import type { KubeObject, V1Job } from '@luthier/kube';
+import type { KubeObject } from '@luthier/kube';
+import type { Root } from './carriers/carrier.js';
 import type { KueueWorkload } from './explain/index.js';
 import { RunWorkloads } from './run-workloads.js';
 
@@ -29,7 +30,7 @@ const workload = (uid: string, minute: number, spec: Workload['spec'] = {}, admi
     accumulatedPastExecutionTimeSeconds: 90,
   },
 });
-const jobWith = (uid: string): V1Job => ({ metadata: { uid } });
+const jobWith = (uid: string): Root => ({ metadata: { uid } });
 
 describe('the records that Kueue keeps of runs', () => {
   it('give each run its place: the more urgent first, then the older, then as they came, without what waits no more', () => {

@@ -1,5 +1,7 @@
 import { defineResource } from '@luthier/kube';
-import type { KubeObject, Reflector, V1Job } from '@luthier/kube';
+import type { KubeObject, Reflector } from '@luthier/kube';
+import type { Root } from './carriers/carrier.js';
+import { CARRIERS } from './carriers/carriers.js';
 import type { KueueWorkload } from './explain/index.js';
 
 type WorkloadObject = KubeObject & Pick<KueueWorkload, 'spec' | 'status'>;
@@ -13,33 +15,33 @@ export const WORKLOADS = defineResource<WorkloadObject>({
 
 const JOB_UID = 'kueue.x-k8s.io/job-uid';
 
-/** Kueue's record of each Job, by the Job's UID. */
+/** Kueue's record of each root object, by that one's UID. */
 export class RunWorkloads {
-  private readonly byJob = new Map<string, WorkloadObject>();
+  private readonly byRoot = new Map<string, WorkloadObject>();
 
-  /** @param tell called with the UID of the Job whose record has changed. */
-  constructor(reflector: Pick<Reflector<WorkloadObject>, 'onChange'>, tell: (jobUid: string) => void) {
+  /** @param tell called with the UID of the object whose record has changed. */
+  constructor(reflector: Pick<Reflector<WorkloadObject>, 'onChange'>, tell: (rootUid: string) => void) {
     reflector.onChange((_key, now, before) => {
-      const uid = jobUidOf(now ?? before);
+      const uid = rootUidOf(now ?? before);
       if (uid === undefined) return;
-      if (now) this.byJob.set(uid, now);
-      else this.byJob.delete(uid);
+      if (now) this.byRoot.set(uid, now);
+      else this.byRoot.delete(uid);
       tell(uid);
     });
   }
 
-  of(job: V1Job): WorkloadObject | undefined {
-    return this.byJob.get(job.metadata?.uid ?? '');
+  of(root: Root): WorkloadObject | undefined {
+    return this.byRoot.get(root.metadata?.uid ?? '');
   }
 
-  /** How long it was admitted before it was last suspended; the Job's own clock begins anew each time. */
-  pastSecondsOf(job: V1Job): number {
-    return this.of(job)?.status?.accumulatedPastExecutionTimeSeconds ?? 0;
+  /** How long it was admitted before it was last suspended; the object's own clock begins anew each time. */
+  pastSecondsOf(root: Root): number {
+    return this.of(root)?.status?.accumulatedPastExecutionTimeSeconds ?? 0;
   }
 
   /** Its place among the records that wait in its queue, from 1: higher priority first, then the older. */
   positionOf(workload: WorkloadObject): number {
-    const inQueue = [...this.byJob.values()].filter(
+    const inQueue = [...this.byRoot.values()].filter(
       (other) => other === workload || (isWaiting(other) && other.spec?.queueName === workload.spec?.queueName),
     );
     // Times are whole seconds: of the same one, those that were seen earlier come first.
@@ -47,8 +49,10 @@ export class RunWorkloads {
   }
 }
 
-const jobUidOf = (workload: WorkloadObject | undefined): string | undefined =>
-  workload?.metadata?.labels?.[JOB_UID] ?? workload?.metadata?.ownerReferences?.find(({ kind }) => kind === 'Job')?.uid;
+const rootUidOf = (workload: WorkloadObject | undefined): string | undefined =>
+  workload?.metadata?.labels?.[JOB_UID] ?? workload?.metadata?.ownerReferences?.find(isCarrier)?.uid;
+
+const isCarrier = ({ kind }: { kind: string }): boolean => CARRIERS.some(({ resource }) => resource.kind === kind);
 
 const isWaiting = ({ status, spec }: WorkloadObject): boolean =>
   spec?.active !== false &&

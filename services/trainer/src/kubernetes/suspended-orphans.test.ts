@@ -1,21 +1,21 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { newId } from '@luthier/contracts';
-import type { V1Job } from '@luthier/kube';
+import type { Root } from './carriers/carrier.js';
 import { ANNOTATION, labelsOf } from './names.js';
 import { SuspendedOrphans } from './suspended-orphans.js';
 
 const runId = newId('run');
-const jobOf = (over: { suspend?: boolean; labels?: Record<string, string>; prepared?: boolean } = {}): V1Job => ({
+const jobOf = (over: { suspend?: boolean; labels?: Record<string, string>; prepared?: boolean } = {}): Root => ({
   metadata: {
     ...{ name: 'ft-x-1', uid: 'u1', labels: over.labels ?? labelsOf({ runId, attempt: 1 }) },
     annotations: over.prepared === true ? { [ANNOTATION.prepared]: 'true' } : {},
   },
-  spec: { suspend: over.suspend ?? true, template: { spec: { containers: [] } } },
+  spec: { suspend: over.suspend ?? true },
 });
 
 describe('a suspended Job of ours', () => {
   let now = 0;
-  let jobs: V1Job[];
+  let jobs: Root[];
   let isKnown: boolean;
   let deleted: string[];
   let orphans: SuspendedOrphans;
@@ -25,8 +25,8 @@ describe('a suspended Job of ours', () => {
     isKnown = false;
     deleted = [];
     orphans = new SuspendedOrphans({
-      ...{ jobs: () => jobs, isKnown: async () => isKnown, boundMs: 1_000, now: () => now },
-      delete: async (name, uid) => void deleted.push(`${name}/${uid}`),
+      ...{ roots: () => jobs, isKnown: async () => isKnown, boundMs: 1_000, now: () => now },
+      delete: async ({ metadata }) => void deleted.push(`${metadata?.name}/${metadata?.uid}`),
       logger: { info: () => undefined, warn: () => undefined },
     });
   });

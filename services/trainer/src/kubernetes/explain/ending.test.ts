@@ -83,7 +83,7 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Ending>, Viewed
   [
     'node lost, and given up',
     {
-      job: job({ active: 0, terminating: 1 }),
+      root: job({ active: 0, terminating: 1 }),
       pods: [
         running({
           deleting: true,
@@ -238,7 +238,7 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Ending>, Viewed
   [
     'deadline',
     {
-      job: job({
+      root: job({
         conditions: [
           conditions.of('Failed', 'True', 'DeadlineExceeded', 'Job was active longer than specified deadline'),
         ],
@@ -254,7 +254,7 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Ending>, Viewed
   ],
   [
     'deleted by someone',
-    { job: undefined },
+    { root: undefined },
     {
       code: 'run.deleted-externally',
       reason: 'deleted-externally',
@@ -264,7 +264,7 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Ending>, Viewed
   ],
   [
     'a workload that was switched off',
-    { job: job({}, true), workload: workload({ active: false }) },
+    { root: job({}, true), workload: workload({ active: false }) },
     {
       code: 'cluster.queue-rejected',
       reason: 'queue-deactivated',
@@ -273,7 +273,7 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Ending>, Viewed
   ],
   [
     'success',
-    { pods: [exited(0)], job: job({ succeeded: 1 }) },
+    { pods: [exited(0)], root: job({ succeeded: 1 }) },
     { code: undefined, reason: 'succeeded', infrastructure: false },
     [{ message: 'Done.', step: 40 }],
   ],
@@ -288,7 +288,7 @@ describe('how an attempt ended', () => {
     expect(explainEnd(view({ pods: [exited(1), running({ index: 1 })], expectedPods: 2 }), [])).toBeUndefined();
     const nodes = [{ name: 'gpu-1', ready: false, since: Date.parse('2026-11-24T10:28:00Z') }];
     expect(explainEnd(view({ pods: [running()], nodes }), [])).toBeUndefined();
-    expect(explainEnd(view({ job: job({}, true), workload: workload({}) }), [])).toBeUndefined();
+    expect(explainEnd(view({ root: job({}, true), workload: workload({}) }), [])).toBeUndefined();
     expect(explainEnd(view({ pods: [exited(1)], expectedPods: 2 }), [])).toBeUndefined();
   });
 
@@ -312,7 +312,7 @@ describe('how an attempt ended', () => {
     ['a crash before what its peers saw', [exited(1), exited(51, '', { index: 1 })], 'runtime.crashed'],
     ['one fault before any success', [exited(0), exited(60, '', { index: 1 })], 'runtime.interrupted'],
   ])('of several pods the most telling wins: %s', (_name, pods, code) => {
-    expect(explainEnd(view({ pods, expectedPods: pods.length, job: failedJob }), [])?.code).toBe(code);
+    expect(explainEnd(view({ pods, expectedPods: pods.length, root: failedJob }), [])?.code).toBe(code);
   });
 
   it('takes the words of a stored outcome and the node of the pod', () => {

@@ -60,13 +60,13 @@ const MAX_LIST = 2_000;
 
 export function factsOf(view: AttemptView): Facts {
   const gpuResource = textOf(view.gpuResource) || DEFAULT_GPU_RESOURCE;
-  const job: unknown = view.job;
+  const root: unknown = view.root;
   return {
-    jobExists: isObject(job),
-    jobName: textAt(job, 'metadata', 'name'),
-    namespace: textAt(job, 'metadata', 'namespace'),
-    suspended: at(job, 'spec', 'suspend') === true,
-    jobConditions: conditionsOf(at(job, 'status', 'conditions')),
+    jobExists: isObject(root),
+    jobName: textAt(root, 'metadata', 'name'),
+    namespace: textAt(root, 'metadata', 'namespace'),
+    suspended: at(root, 'spec', 'suspend') === true,
+    jobConditions: conditionsOf(at(root, 'status', 'conditions')),
     pods: listOf(view.pods).map((pod) => podFacts(pod, gpuResource)),
     events: listOf(view.events)
       .map(eventFacts)

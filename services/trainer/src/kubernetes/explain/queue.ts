@@ -58,9 +58,9 @@ export function readWorkload(view: AttemptView): QueueVerdict | undefined {
 }
 
 /** A Job that a queue should begin, and nobody keeps the queue. */
-function withoutWorkload({ job, queues }: AttemptView): QueueVerdict | undefined {
-  const queue = textOf(job?.metadata?.labels?.[QUEUE_LABEL]);
-  if (queues !== null || queue === '' || job?.spec?.suspend !== true) return undefined;
+function withoutWorkload({ root, queues }: AttemptView): QueueVerdict | undefined {
+  const queue = textOf(root?.metadata?.labels?.[QUEUE_LABEL]);
+  if (queues !== null || queue === '' || root?.spec?.suspend !== true) return undefined;
   const params = { queue: shortText(queue), cause: 'noQueueing' };
   return { reason: 'waiting-in-queue', params, text: '', fatal: false };
 }

@@ -43,7 +43,7 @@ const events = [
   podEvent('FailedMount', 'secret "x" not found'),
 ];
 const anyView = fc.record({
-  job: spoiled(job({ conditions: [conditions.of('Failed', 'True', 'DeadlineExceeded', 'm')] })),
+  root: spoiled(job({ conditions: [conditions.of('Failed', 'True', 'DeadlineExceeded', 'm')] })),
   pods: fc.array(fc.oneof(...pods.map(spoiled)), { maxLength: 4 }),
   events: fc.array(fc.oneof(...events.map(spoiled)), { maxLength: 3 }),
   workload: fc.oneof(
@@ -67,7 +67,7 @@ const status = {
 
 describe('whatever the API shows', () => {
   it('nothing at all is explained as waiting or as not ended', () => {
-    const empty = { ...golden.view(), job: {}, pods: [null, {}], events: [null], workload: null, nodes: undefined };
+    const empty = { ...golden.view(), root: {}, pods: [null, {}], events: [null], workload: null, nodes: undefined };
     expect(explainWaiting(empty as unknown as AttemptView)).toMatchObject({ phase: 'scheduling' });
     expect(explainEnd(empty as unknown as AttemptView, [])).toBeUndefined();
   });

@@ -1,5 +1,6 @@
-import type { V1Event, V1Job, V1Pod } from '@luthier/kube';
+import type { V1Event, V1Pod } from '@luthier/kube';
 import type { ErrorCode, RunOutcome, RunParams, RunPhase, RunReason } from '@luthier/contracts';
+import type { Root } from '../carriers/carrier.js';
 
 /** What is read of Kueue's Workload (kueue.x-k8s.io/v1beta2). */
 export interface KueueWorkload {
@@ -28,7 +29,7 @@ export interface ViewedNode {
 
 /** Everything the API shows of one attempt, as it came. Nothing in it is trusted to be there or to be well formed. */
 export interface AttemptView {
-  job: V1Job | undefined;
+  root: Root | undefined;
   pods: readonly V1Pod[];
   events: readonly V1Event[];
   workload?: KueueWorkload | undefined;

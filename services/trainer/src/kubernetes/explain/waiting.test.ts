@@ -22,7 +22,7 @@ const INSUFFICIENT =
   '0/2 nodes are available: 2 Insufficient nvidia.com/gpu. no new claims to deallocate, preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.';
 const reserved = (reason: string, message: string) => conditions.of('QuotaReserved', 'False', reason, message);
 const queued = (...given: Parameters<typeof workload>[1][]): Partial<AttemptView> => ({
-  job: job({}, true),
+  root: job({}, true),
   workload: workload({}, ...given),
 });
 
@@ -101,7 +101,7 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Explanation>][]
     {
       pods: [running(), unplaced(INSUFFICIENT, { index: 1 }), unplaced(INSUFFICIENT, { index: 2 })],
       expectedPods: 3,
-      job: job({ active: 3 }),
+      root: job({ active: 3 }),
     },
     {
       phase: 'scheduling',
@@ -313,7 +313,7 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Explanation>][]
   ],
   [
     'no queueing system any more',
-    { job: queuedJob(), queues: null },
+    { root: queuedJob(), queues: null },
     {
       phase: 'queued',
       reason: 'waiting-in-queue',
@@ -365,7 +365,7 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Explanation>][]
   [
     'a workload that was switched off',
     {
-      job: job({}, true),
+      root: job({}, true),
       workload: workload(
         { active: false },
         conditions.of('Evicted', 'True', 'Deactivated', 'The workload is deactivated'),
@@ -475,7 +475,7 @@ describe('why an attempt does not run', () => {
 
   it('says nothing when every pod runs, or when there is no object', () => {
     expect(explainWaiting(view({ pods: [running()] }))).toBeUndefined();
-    expect(explainWaiting(view({ job: undefined }))).toBeUndefined();
+    expect(explainWaiting(view({ root: undefined }))).toBeUndefined();
   });
 
   it('calls nothing impossible while nodes can be added or a node is not known', () => {

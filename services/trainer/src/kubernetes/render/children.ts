@@ -1,5 +1,6 @@
 import type { ObjectMeta, V1ConfigMap, V1Secret, V1Service } from '@luthier/kube';
 import type { RunSpec } from '@luthier/contracts';
+import type { Carrier } from '../carriers/carrier.js';
 import type { ClusterProfile } from '../cluster-profile.js';
 import { LABEL, labelsOf, objectNameOf } from '../names.js';
 import { TERMINATION_LOG, WORK_DIR } from './pod.js';
@@ -12,11 +13,11 @@ export interface RunnerSettings {
   deliveryTimeoutMs: number;
 }
 
-/** What the pods need besides the Job; all of it goes with the Job. */
+/** What the pods need besides the root object; all of it goes with that. */
 export interface Children {
   configMap: V1ConfigMap;
   secret: V1Secret;
-  service: V1Service;
+  service?: V1Service;
   podGroup?: PodGroup;
 }
 
@@ -29,22 +30,22 @@ export interface PodGroup {
 }
 
 /**
- * ConfigMap (settings), Secret (attach token) and headless Service (names of the pods), owned by the Job. Not immutable:
+ * ConfigMap (settings), Secret (attach token) and headless Service (names of the pods), owned by the root object. Not immutable:
  * a trainer that starts with other settings must be able to go on where its predecessor stopped half-way. Pure.
  */
 export function renderChildren(
+  carrier: Carrier,
   spec: RunSpec,
   profile: ClusterProfile,
   { namespace }: Pick<RenderTarget, 'namespace'>,
-  jobUid: string,
+  rootUid: string,
   runner: RunnerSettings,
 ): Children {
+  const { apiVersion, kind } = carrier.resource;
   const name = objectNameOf(spec.runId, spec.attempt);
   const metadata: ObjectMeta = {
     ...{ name, namespace, labels: labelsOf(spec) },
-    ownerReferences: [
-      { apiVersion: 'batch/v1', kind: 'Job', name, uid: jobUid, controller: true, blockOwnerDeletion: true },
-    ],
+    ownerReferences: [{ apiVersion, kind, name, uid: rootUid, controller: true, blockOwnerDeletion: true }],
   };
   const podGroup = podGroupOf(profile, spec, metadata);
   return {
@@ -58,18 +59,20 @@ export function renderChildren(
       ...{ apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque' },
       stringData: { 'attach-token': runner.attachToken },
     },
-    service: {
-      ...{ apiVersion: 'v1', kind: 'Service', metadata },
-      spec: {
-        clusterIP: 'None',
-        // Ranks look for each other before all of them are ready.
-        publishNotReadyAddresses: true,
-        selector: { [LABEL.jobName]: name },
-      },
-    },
+    ...(!carrier.bringsService && { service: serviceOf(metadata, carrier.jobOf(name)) }),
     ...(podGroup && { podGroup }),
   };
 }
+
+const serviceOf = (metadata: ObjectMeta, job: string): V1Service => ({
+  ...{ apiVersion: 'v1', kind: 'Service', metadata },
+  spec: {
+    clusterIP: 'None',
+    // Ranks look for each other before all of them are ready.
+    publishNotReadyAddresses: true,
+    selector: { [LABEL.jobName]: job },
+  },
+});
 
 /** Environment of the runner that is no secret. */
 function settingsOf(spec: RunSpec, profile: ClusterProfile, runner: RunnerSettings): Record<string, string> {

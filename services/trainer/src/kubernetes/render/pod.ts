@@ -1,5 +1,6 @@
 import type { V1Container, V1PodSpec, V1PodTemplateSpec } from '@luthier/kube';
 import type { RunSpec } from '@luthier/contracts';
+import type { RenderInput } from '../carriers/carrier.js';
 import type { ClusterProfile } from '../cluster-profile.js';
 import { ANNOTATION, LABEL, RUN_CONTAINER, labelsOf, objectNameOf } from '../names.js';
 import { affinityOf, tolerationsOf, wantsDevices } from './placement.js';
@@ -18,12 +19,18 @@ export const WORK_DIR = '/run/luthier';
 export const TERMINATION_LOG = '/run/termination-log';
 const MASTER_PORT = 29_500;
 
+/** How the pods of an attempt find each other. */
+export interface PodNaming {
+  /** Name of the first node's pod, as the others ask for it. */
+  firstPod: string;
+  /** The headless Service; undefined where whatever makes the pods sets it. */
+  subdomain?: string;
+}
+
 /** The pod of each node of an attempt. */
 export function renderPodTemplate(
-  spec: RunSpec,
-  profile: ClusterProfile,
-  target: RenderTarget,
-  avoidNodes: readonly string[],
+  { spec, profile, target, avoidNodes }: RenderInput,
+  { firstPod, subdomain }: PodNaming,
 ): V1PodTemplateSpec {
   const name = objectNameOf(spec.runId, spec.attempt);
   const affinity = affinityOf(spec, profile, avoidNodes);
@@ -41,7 +48,7 @@ export function renderPodTemplate(
     },
     spec: {
       restartPolicy: 'Never',
-      subdomain: name,
+      ...(subdomain !== undefined && { subdomain }),
       terminationGracePeriodSeconds: spec.stopGraceSeconds,
       serviceAccountName: profile.serviceAccount,
       automountServiceAccountToken: false,
@@ -63,19 +70,24 @@ export function renderPodTemplate(
       ...(profile.runtimeClassName !== undefined && { runtimeClassName: profile.runtimeClassName }),
       ...(profile.schedulerName !== undefined && { schedulerName: profile.schedulerName }),
       volumes: volumesOf(spec, profile, target),
-      containers: [containerOf(spec, profile, target)],
+      containers: [containerOf(spec, profile, target, firstPod)],
     },
   };
 }
 
-function containerOf(spec: RunSpec, profile: ClusterProfile, { artifactsDir }: RenderTarget): V1Container {
+function containerOf(
+  spec: RunSpec,
+  profile: ClusterProfile,
+  { artifactsDir }: RenderTarget,
+  firstPod: string,
+): V1Container {
   const name = objectNameOf(spec.runId, spec.attempt);
   return {
     name: RUN_CONTAINER,
     image: profile.image,
     command: profile.command,
     envFrom: [{ configMapRef: { name } }],
-    env: environmentOf(spec, profile, name),
+    env: environmentOf(spec, profile, { secret: name, firstPod }),
     resources: resourcesOf(spec, profile),
     terminationMessagePath: TERMINATION_LOG,
     terminationMessagePolicy: 'FallbackToLogsOnError',
@@ -95,7 +107,11 @@ function containerOf(spec: RunSpec, profile: ClusterProfile, { artifactsDir }: R
   };
 }
 
-function environmentOf(spec: RunSpec, profile: ClusterProfile, name: string): Variable[] {
+function environmentOf(
+  spec: RunSpec,
+  profile: ClusterProfile,
+  { secret, firstPod }: { secret: string; firstPod: string },
+): Variable[] {
   const { nodes, devicesPerNode } = spec.resources;
   const annotation = `metadata.annotations['${LABEL.completionIndex}']`;
   const rank: Variable['valueFrom'] = { fieldRef: { fieldPath: annotation } };
@@ -103,12 +119,12 @@ function environmentOf(spec: RunSpec, profile: ClusterProfile, name: string): Va
     ...Object.entries(profile.environment).map(([key, value]) => ({ name: key, value })),
     { name: 'LUTHIER_RUN_POD_UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
     { name: 'LUTHIER_RUN_NODE', valueFrom: rank },
-    { name: 'LUTHIER_RUN_ATTACH_TOKEN', valueFrom: { secretKeyRef: { name, key: 'attach-token' } } },
+    { name: 'LUTHIER_RUN_ATTACH_TOKEN', valueFrom: { secretKeyRef: { name: secret, key: 'attach-token' } } },
     // What torchrun reads; the names are its own.
     { name: 'PET_NNODES', value: String(nodes) },
     { name: 'PET_NPROC_PER_NODE', value: String(Math.max(1, devicesPerNode)) },
     { name: 'PET_NODE_RANK', valueFrom: rank },
-    { name: 'PET_MASTER_ADDR', value: `${name}-0.${name}` },
+    { name: 'PET_MASTER_ADDR', value: firstPod },
     { name: 'PET_MASTER_PORT', value: String(MASTER_PORT) },
   ];
 }

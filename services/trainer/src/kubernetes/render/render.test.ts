@@ -1,11 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import type { RunSpec } from '@luthier/contracts';
 import { runSpec } from '@luthier/contracts';
+import type { V1Job } from '@luthier/kube';
+import { JOB } from '../carriers/job.js';
 import { clusterProfile } from '../cluster-profile.js';
 import type { ClusterProfile } from '../cluster-profile.js';
 import { ANNOTATION } from '../names.js';
 import { renderChildren } from './children.js';
-import { renderJob } from './job.js';
+import { renderRoot } from './root.js';
+import type { History, RenderedRoot } from './root.js';
 
 const IMAGE = `example.test/runtime@sha256:${'a'.repeat(64)}`;
 const CAPABILITIES = {
@@ -28,6 +31,9 @@ const profileOf = (over: Record<string, unknown> = {}): ClusterProfile =>
     ...{ artifactsClaim: 'artifacts', computeMajorAtLeast: 8, deviceProducts: ['NVIDIA-H100-80GB-HBM3'] },
     ...over,
   });
+
+const renderJob = (spec: RunSpec, profile: ClusterProfile, target: typeof TARGET, history?: History) =>
+  renderRoot(JOB, spec, profile, target, history) as RenderedRoot & V1Job;
 
 /** Every field carries a value found nowhere else. */
 const SPEC: RunSpec = {
@@ -99,7 +105,10 @@ describe('rendering a run', () => {
       { from: 90_000, name: 'urgent' },
     ],
   });
-  const text = JSON.stringify([renderJob(SPEC, queued, TARGET), renderChildren(SPEC, queued, TARGET, 'uid', RUNNER)]);
+  const text = JSON.stringify([
+    renderJob(SPEC, queued, TARGET),
+    renderChildren(JOB, SPEC, queued, TARGET, 'uid', RUNNER),
+  ]);
 
   it('has a place for each field of the contract', () => {
     expect(Object.keys(SENTINELS).sort()).toEqual(Object.keys(runSpec.shape).sort());
@@ -183,10 +192,10 @@ describe('rendering a run', () => {
   });
 
   it('gives pods the attach token as a secret only, owned by the Job like everything else', () => {
-    const children = renderChildren(SPEC, profileOf(), TARGET, 'uid', RUNNER);
+    const children = renderChildren(JOB, SPEC, profileOf(), TARGET, 'uid', RUNNER);
     expect(JSON.stringify(children.configMap)).not.toContain(RUNNER.attachToken);
-    for (const { metadata } of [children.configMap, children.secret, children.service]) {
-      expect(metadata?.ownerReferences).toMatchObject([{ kind: 'Job', uid: 'uid', controller: true }]);
+    for (const child of [children.configMap, children.secret, children.service]) {
+      expect(child?.metadata?.ownerReferences).toMatchObject([{ kind: 'Job', uid: 'uid', controller: true }]);
     }
   });
 
@@ -194,7 +203,7 @@ describe('rendering a run', () => {
     ['volcano', 'scheduling.volcano.sh/v1beta1'],
     ['coscheduling', 'scheduling.x-k8s.io/v1alpha1'],
   ])('has a pod group for %s', (type, apiVersion) => {
-    const { podGroup } = renderChildren(SPEC, profileOf({ gang: { type } }), TARGET, 'uid', RUNNER);
+    const { podGroup } = renderChildren(JOB, SPEC, profileOf({ gang: { type } }), TARGET, 'uid', RUNNER);
     expect(podGroup).toMatchObject({ apiVersion, kind: 'PodGroup', spec: { minMember: 3 } });
   });
 });

@@ -1,6 +1,6 @@
 import type { AttemptView, KueueWorkload } from '../view.js';
 
-type Job = NonNullable<AttemptView['job']>;
+type Job = NonNullable<AttemptView['root']>;
 type Pod = AttemptView['pods'][number];
 type Event = AttemptView['events'][number];
 
@@ -32,7 +32,7 @@ export function job(status: Record<string, unknown> = { active: 1 }, suspend = f
     spec: { backoffLimit: 0, completionMode: 'Indexed', completions: 1, parallelism: 1, suspend },
     status,
   };
-  return object as unknown as Job;
+  return object;
 }
 
 export interface PodJson {
@@ -135,7 +135,7 @@ export const workload = (spec: KueueWorkload['spec'], ...given: ConditionJson[])
 });
 
 export const view = (given: Partial<AttemptView> = {}): AttemptView => ({
-  job: job(),
+  root: job(),
   pods: [],
   events: [],
   now: NOW,
