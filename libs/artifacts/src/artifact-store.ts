@@ -40,6 +40,13 @@ export interface ArtifactPage {
   readonly next?: string;
 }
 
+export interface UrlOptions {
+  /** From now; a transfer that has begun may last longer. */
+  lifetimeSeconds: number;
+  /** Of what will be written: where the store can tell, content of another size is refused. */
+  sizeBytes?: number;
+}
+
 export type ArtifactContent = Readable | AsyncIterable<Uint8Array> | Uint8Array | string;
 
 /**
@@ -59,8 +66,11 @@ export abstract class ArtifactStore {
   abstract list(prefix: string, page?: PageRequest): Promise<ArtifactPage>;
   /** Removes everything below a prefix, or the one artifact of that name. Returns how many; none is no error. */
   abstract remove(prefix: string): Promise<number>;
-  /** The file that holds the artifact (or the folder of a prefix), where this store has files on this machine. */
-  abstract localPath(uri: string): string | undefined;
+  /**
+   * Where somebody without credentials reads or writes this one artifact: `http(s)://` for a while, or the `file://` of
+   * a store that has files on this machine. It is a secret, and no proof that anything is there.
+   */
+  abstract urlFor(uri: string, operation: 'read' | 'write', options: UrlOptions): Promise<string>;
 }
 
 /** Small artifacts as bytes. @throws as `get`, and AppError `request.too-large` beyond `maxSizeBytes` (default 16 MiB). */

@@ -1,6 +1,6 @@
 import { AppError } from '@luthier/contracts';
 
-const SCHEME = 'artifact://';
+export const SCHEME = 'artifact://';
 const MAX_LENGTH = 1_024;
 /** A part of a path: no separator, no control character, not `.` or `..`, no leading dot (temporary files have one). */
 const PART = /^[A-Za-z0-9_@+=,~-][A-Za-z0-9._@+=,~ -]{0,254}$/;
@@ -15,10 +15,19 @@ export function artifactUri(kind: string, id: string, ...path: string[]): string
   return SCHEME + parts.join('/');
 }
 
+/** The URI of a path below the root of a store; undefined when nothing of ours can be called so. */
+export function uriOfPath(path: string): string | undefined {
+  const parts = path.split('/');
+  return isUri(parts) ? uriOfParts(parts) : undefined;
+}
+
+const isUri = (parts: readonly string[]): boolean =>
+  parts.length >= 2 && uriOfParts(parts).length <= MAX_LENGTH && parts.every((part) => PART.test(part));
+
 /** The validated parts of a URI: at least kind and id. @throws AppError `request.invalid`. */
 export function partsOf(uri: string): string[] {
   const parts = uri.startsWith(SCHEME) ? uri.slice(SCHEME.length).split('/') : [];
-  if (parts.length < 2 || uri.length > MAX_LENGTH || !parts.every((part) => PART.test(part))) {
+  if (!isUri(parts)) {
     throw new AppError('request.invalid', `${JSON.stringify(uri.slice(0, 200))} is not an artifact URI`, {
       param: 'uri',
     });

@@ -2,7 +2,8 @@ import { mkdtemp, open, readFile, readdir, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { chunksOf, storageError, writeAll } from './file-artifact-store.js';
+import { MeasuredContent } from './content.js';
+import { storageError, writeAll } from './file-artifact-store.js';
 import { FileArtifactStore, artifactStoreContract, artifactUri } from './index.js';
 
 const dirs: string[] = [];
@@ -53,7 +54,7 @@ describe('FileArtifactStore on disk', () => {
   it('answers disk.full when the device is', async () => {
     const full = await open('/dev/full', 'w');
     try {
-      const written = writeAll(full, chunksOf('x'), {}).catch((cause: unknown) => {
+      const written = writeAll(full, new MeasuredContent('x', {})).catch((cause: unknown) => {
         throw storageError('u', cause);
       });
       await expect(written).rejects.toMatchObject({ code: 'disk.full' });

@@ -1,12 +1,14 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import { pathToFileURL } from 'node:url';
 import { AppError } from '@luthier/contracts';
 import { partsOf, prefixPartsOf, uriOfParts } from './artifact-uri.js';
 import { ArtifactStore } from './artifact-store.js';
+import { MeasuredContent } from './content.js';
 import type {
   ArtifactContent,
   ArtifactPage,
@@ -32,16 +34,17 @@ export class FileArtifactStore extends ArtifactStore {
     try {
       await mkdir(dirname(file), { recursive: true });
       const handle = await open(draft, 'wx', 0o644);
-      let written: { sizeBytes: number; sha256: string };
+      const measured = new MeasuredContent(content, options);
       try {
-        written = await writeAll(handle, chunksOf(content), options);
+        await writeAll(handle, measured);
         await handle.sync();
       } finally {
         await handle.close();
       }
       await rename(draft, file);
       await syncFolder(dirname(file));
-      return { uri, ...written };
+      const { sizeBytes, sha256 } = measured;
+      return { uri, sizeBytes, sha256 };
     } catch (cause) {
       await rm(draft, { force: true });
       throw storageError(uri, cause);
@@ -88,6 +91,11 @@ export class FileArtifactStore extends ArtifactStore {
     return count;
   }
 
+  urlFor(uri: string): Promise<string> {
+    return Promise.resolve(pathToFileURL(this.localPath(uri)).href);
+  }
+
+  /** The file that holds the artifact, or the folder of a prefix. */
   localPath(uri: string): string {
     return this.fileOf(prefixPartsOf(uri));
   }
@@ -130,33 +138,8 @@ export class FileArtifactStore extends ArtifactStore {
 }
 
 /** @internal */
-export async function* chunksOf(content: ArtifactContent): AsyncGenerator<Uint8Array> {
-  if (typeof content === 'string') yield Buffer.from(content);
-  else if (content instanceof Uint8Array) yield content;
-  else for await (const chunk of content) yield typeof chunk === 'string' ? Buffer.from(chunk) : (chunk as Uint8Array);
-}
-
-/** @internal */
-export async function writeAll(
-  handle: FileHandle,
-  chunks: AsyncIterable<Uint8Array>,
-  { maxSizeBytes, expectedSha256 }: PutOptions,
-): Promise<{ sizeBytes: number; sha256: string }> {
-  const hash = createHash('sha256');
-  let sizeBytes = 0;
-  for await (const chunk of chunks) {
-    sizeBytes += chunk.length;
-    if (maxSizeBytes !== undefined && sizeBytes > maxSizeBytes) {
-      throw new AppError('request.too-large', `The content is larger than ${maxSizeBytes} bytes`);
-    }
-    hash.update(chunk);
-    await handle.writeFile(chunk); // writes the whole chunk at the current position
-  }
-  const sha256 = hash.digest('hex');
-  if (expectedSha256 !== undefined && sha256 !== expectedSha256) {
-    throw new AppError('data.bad', `The content has SHA-256 ${sha256}, expected ${expectedSha256}`);
-  }
-  return { sizeBytes, sha256 };
+export async function writeAll(handle: FileHandle, content: MeasuredContent): Promise<void> {
+  for await (const chunk of content.chunks()) await handle.writeFile(chunk); // the whole chunk, at the current position
 }
 
 /** A rename is durable when its folder is. */

@@ -7,8 +7,11 @@ export type {
   PageRequest,
   PutOptions,
   StoredArtifact,
+  UrlOptions,
 } from './artifact-store.js';
 export { artifactUri, partsOf } from './artifact-uri.js';
 export { FileArtifactStore } from './file-artifact-store.js';
+export { artifactStoreUrl, folderOfStore, openArtifactStore } from './open-store.js';
 export { artifactStoreContract } from './store-contract.js';
 export type { TestRunner } from './store-contract.js';
+export { LocalFolders } from './local-folders.js';

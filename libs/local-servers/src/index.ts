@@ -13,4 +13,7 @@ export { endProcess, identityOf, isAlive } from './process-identity.js';
 export type { ProcessIdentity } from './process-identity.js';
 export { runServer } from './run-server.js';
 export type { ServerKind, ServerProcess } from './run-server.js';
+export { findSeaweed } from './seaweed-binary.js';
+export { startS3 } from './seaweed.js';
+export type { S3Options, S3Process } from './seaweed.js';
 export { guardServer, removeWithProcess } from './watchdog.js';

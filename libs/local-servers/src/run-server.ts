@@ -13,7 +13,7 @@ import type { ServerRecord } from './server-record.js';
 import { guardServer } from './watchdog.js';
 import type { Watchdog } from './watchdog.js';
 
-/** What NATS and Postgres differ in. */
+/** What the servers differ in. */
 export interface ServerKind {
   name: string;
   dir: string;

@@ -2,6 +2,8 @@ export { startNats } from './nats.js';
 export type { TestNats } from './nats.js';
 export { startPostgres } from './postgres.js';
 export type { TestDatabase, TestPostgres } from './postgres.js';
+export { canRunS3, startS3 } from './s3.js';
+export type { TestS3 } from './s3.js';
 export { removeHome } from './remove-home.js';
 export { tempDir } from './temp-dir.js';
 export { waitFor } from './wait-for.js';
