@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { createClient, unwrap } from '@luthier/api-client';
 import { SERVICES } from '@luthier/contracts';
@@ -45,7 +45,7 @@ describe('each service as a process of its own, with its own credentials', () =>
         LUTHIER_NATS_USER: name,
         LUTHIER_NATS_PASSWORD: `${name}-${password}`,
         LUTHIER_DATABASE_URL: database.url,
-        LUTHIER_ARTIFACTS_DIR: join(dir, 'artifacts'),
+        LUTHIER_ARTIFACTS: pathToFileURL(join(dir, 'artifacts')).href,
         LUTHIER_WORK_DIR: join(dir, name),
         LUTHIER_HTTP_PORT: String(name === 'gateway' ? port : 0),
       }),

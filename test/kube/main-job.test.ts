@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { createClient, unwrap } from '@luthier/api-client';
 import { SERVICES, capabilities } from '@luthier/contracts';
@@ -66,7 +66,7 @@ inCluster('the platform with a cluster to train in', () => {
       startService(name, {
         LUTHIER_NATS_URL: nats.url,
         LUTHIER_DATABASE_URL: database.url,
-        LUTHIER_ARTIFACTS_DIR: artifacts,
+        LUTHIER_ARTIFACTS: pathToFileURL(artifacts).href,
         LUTHIER_WORK_DIR: join(dir, name),
         LUTHIER_HTTP_PORT: String(name === 'gateway' ? port : 0),
         LUTHIER_TRAINER_EXECUTOR: 'kubernetes',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { artifactStoreUrl } from '@luthier/artifacts';
 
 /** One setting: where it comes from, what it must look like, whether it may be shown. */
 export interface ConfigField<Schema extends z.ZodType = z.ZodType> {
@@ -126,6 +127,15 @@ export const baseFields = {
   ),
 };
 export type BaseConfig = ConfigOf<ConfigDefinition<typeof baseFields>>;
+
+/** For services that read or write artifacts. */
+export const artifactFields = {
+  artifacts: env(
+    'LUTHIER_ARTIFACTS',
+    artifactStoreUrl,
+    'where artifacts are kept, the same for all services: file:///folder, or s3://bucket/prefix?endpoint=…',
+  ),
+};
 
 /** For services with tables. */
 export const databaseFields = {

@@ -2,6 +2,7 @@ export { bootstrap } from './bootstrap.js';
 export type { BootstrapOptions, RunningService } from './bootstrap.js';
 export {
   ConfigError,
+  artifactFields,
   baseFields,
   databaseFields,
   defineConfig,

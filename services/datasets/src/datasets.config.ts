@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { baseFields, databaseFields, defineConfig, env } from '@luthier/service-kit';
+import { artifactFields, baseFields, databaseFields, defineConfig, env } from '@luthier/service-kit';
 import type { ConfigOf } from '@luthier/service-kit';
 
 export const datasetsConfigSchema = defineConfig('datasets', {
   ...baseFields,
+  ...artifactFields,
   ...databaseFields,
-  artifactsDir: env('LUTHIER_ARTIFACTS_DIR', z.string().min(1), 'root of the artifact store'),
   workDir: env('LUTHIER_WORK_DIR', z.string().min(1), 'folder for datasets under preparation'),
   expiryLookMs: env(
     'LUTHIER_DATASETS_EXPIRY_LOOK_MS',

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import {
   ROWS_PAGE_BYTES_MAX,
   addFile,
@@ -46,12 +47,12 @@ beforeAll(async () => {
   config = loadConfig(datasetsConfigSchema, {
     LUTHIER_NATS_URL: nats.url,
     LUTHIER_DATABASE_URL: database.url,
-    LUTHIER_ARTIFACTS_DIR: join(home, 'artifacts'),
+    LUTHIER_ARTIFACTS: pathToFileURL(join(home, 'artifacts')).href,
     LUTHIER_WORK_DIR: join(home, 'work'),
     LUTHIER_LOG_LEVEL: 'silent',
     LUTHIER_DATASETS_EXPIRY_LOOK_MS: '100',
   });
-  store = new FileArtifactStore(config.artifactsDir);
+  store = new FileArtifactStore(join(home, 'artifacts'));
   model = await putTinyTokenizer(store, `artifact://models/${newId('model')}/weights`);
   training = new FakeTraining(connection);
   await training.start();
@@ -181,7 +182,7 @@ describe('files', () => {
         (thrown: { code?: string }) => thrown.code === 'file.not-found',
       );
     await waitFor(() => gone(expired.id));
-    await waitFor(async () => !(await readdir(join(config.artifactsDir, 'files'))).includes(expired.id));
+    await waitFor(async () => !(await readdir(store.localPath('artifact://files'))).includes(expired.id));
     expect(await bus.request(getFile, { fileId: later.id })).toMatchObject({ expiresAt: future });
     expect([await gone(used), await gone(later.id), await gone(kept.id)]).toEqual([false, false, false]);
     training.users.delete(used);
@@ -203,7 +204,7 @@ describe('preparation', () => {
       rows: 5,
       sources: [{ rows: 5, usedRows: 5, droppedRows: 0, cutRows: 0 }],
     });
-    const dataset = await openPreparedDataset(store.localPath(`artifact://datasets/${done.id}`) ?? '');
+    const dataset = await openPreparedDataset(store.localPath(`artifact://datasets/${done.id}`));
     for (let i = 0; i < 5; i += 1) {
       const row = await dataset.row(i);
       const naive = naiveRow(`q${i}`, `a${i}`);

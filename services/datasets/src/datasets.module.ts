@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Inject, Injectable, Module } from '@nestjs/common';
 import type { DynamicModule, OnApplicationBootstrap, OnApplicationShutdown } from '@nestjs/common';
-import { ArtifactStore, FileArtifactStore } from '@luthier/artifacts';
+import { ArtifactStore, openArtifactStore } from '@luthier/artifacts';
 import { MessageBus } from '@luthier/messaging';
 import { DatabaseModule, LOGGER, ServiceMetrics } from '@luthier/service-kit';
 import type { Logger } from '@luthier/service-kit';
@@ -41,7 +41,7 @@ class DatasetsModule {}
 
 /** Files that users upload and the datasets that are prepared from them. */
 export function datasetsModule(config: DatasetsConfig): DynamicModule {
-  const { artifactsDir, workDir } = config;
+  const { artifacts: artifactsUrl, workDir } = config;
   return {
     module: DatasetsModule,
     imports: [
@@ -57,14 +57,14 @@ export function datasetsModule(config: DatasetsConfig): DynamicModule {
     ],
     controllers: [FilesRpc, PreparationRpc],
     providers: [
-      { provide: ArtifactStore, useFactory: () => new FileArtifactStore(artifactsDir) },
+      { provide: ArtifactStore, useFactory: () => openArtifactStore(artifactsUrl) },
       { provide: FileStore, useClass: PgFileStore },
       { provide: DatasetStore, useClass: PgDatasetStore },
       {
         provide: Validator,
         inject: [FileStore, LOGGER, ServiceMetrics],
         useFactory: (files: FileStore, logger: Logger, metrics: ServiceMetrics) =>
-          new Validator(files, validateInWorker(artifactsDir), logger, metrics),
+          new Validator(files, validateInWorker(artifactsUrl), logger, metrics),
       },
       {
         provide: FilesService,
@@ -86,7 +86,7 @@ export function datasetsModule(config: DatasetsConfig): DynamicModule {
           artifacts: ArtifactStore,
           logger: Logger,
           metrics: ServiceMetrics,
-        ) => new PreparationService({ files, datasets, artifacts, artifactsDir, workDir, logger, metrics }),
+        ) => new PreparationService({ files, datasets, artifacts, artifactsUrl, workDir, logger, metrics }),
       },
       BackgroundWork,
     ],

@@ -1,17 +1,13 @@
 import { z } from 'zod';
-import { baseFields, databaseFields, defineConfig, env, flag } from '@luthier/service-kit';
+import { artifactFields, baseFields, databaseFields, defineConfig, env, flag } from '@luthier/service-kit';
 import type { ConfigOf } from '@luthier/service-kit';
 
 const bytes = (standard: number) => z.coerce.number().int().positive().default(standard);
 
 export const gatewayConfigSchema = defineConfig('gateway', {
   ...baseFields,
+  ...artifactFields,
   ...databaseFields,
-  artifactsDir: env(
-    'LUTHIER_ARTIFACTS_DIR',
-    z.string().min(1),
-    'folder of the artifact store, the same for all services',
-  ),
   workDir: env('LUTHIER_WORK_DIR', z.string().min(1), 'folder where the first start writes `api-key`'),
   webUrl: env(
     'LUTHIER_GATEWAY_WEB_URL',

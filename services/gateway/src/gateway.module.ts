@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { Inject, Injectable, Module } from '@nestjs/common';
 import type { BeforeApplicationShutdown, DynamicModule, OnApplicationBootstrap } from '@nestjs/common';
 import { join } from 'node:path';
-import { ArtifactStore, FileArtifactStore } from '@luthier/artifacts';
+import { ArtifactStore, openArtifactStore } from '@luthier/artifacts';
 import { MessageBus } from '@luthier/messaging';
 import { DatabaseModule, LOGGER, ServiceMetrics } from '@luthier/service-kit';
 import type { Logger } from '@luthier/service-kit';
@@ -54,7 +54,7 @@ export class GatewayModule {
       ],
       providers: [
         { provide: GATEWAY_CONFIG, useValue: config },
-        { provide: ArtifactStore, useFactory: () => new FileArtifactStore(config.artifactsDir) },
+        { provide: ArtifactStore, useFactory: () => openArtifactStore(config.artifacts) },
         { provide: KeyStore, useClass: PgKeyStore },
         { provide: SessionStore, useClass: PgSessionStore },
         {

@@ -1,11 +1,20 @@
-import { baseFields, defineConfig, env } from '@luthier/service-kit';
+import { artifactFields, baseFields, defineConfig, env } from '@luthier/service-kit';
 import type { ConfigOf } from '@luthier/service-kit';
 import { z } from 'zod';
 
 export const inferenceConfigSchema = defineConfig('inference', {
   ...baseFields,
-  artifactsDir: env('LUTHIER_ARTIFACTS_DIR', z.string().min(1), 'folder of the artifact store'),
+  ...artifactFields,
   workDir: env('LUTHIER_WORK_DIR', z.string().min(1), 'folder for files that can be made again'),
+  modelCacheMib: env(
+    'LUTHIER_INFERENCE_MODEL_CACHE_MIB',
+    z.coerce
+      .number()
+      .int()
+      .positive()
+      .default(64 * 1024),
+    'copies of models that are kept in the work folder when artifacts are not files of this machine, in MiB',
+  ),
   threads: env(
     'LUTHIER_INFERENCE_THREADS',
     z.coerce.number().int().min(1).optional(),

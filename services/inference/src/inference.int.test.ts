@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { FileArtifactStore } from '@luthier/artifacts';
 import { AppError, generateAnswers, getModel, newId } from '@luthier/contracts';
 import type { ArtifactRef, ChatMessage, ModelRecord } from '@luthier/contracts';
@@ -45,7 +46,7 @@ const record = (name: string, change: Partial<ModelRecord>): ModelRecord => ({
 /** A folder of the artifact store that `write` fills. */
 async function stored(digit: string, write: (dir: string) => Promise<unknown>): Promise<ArtifactRef> {
   const uri = `artifact://models/${newId('model')}/weights`;
-  const dir = new FileArtifactStore(config.artifactsDir).localPath(uri) ?? '';
+  const dir = new FileArtifactStore(join(home, 'artifacts')).localPath(uri);
   await write(dir);
   return { uri, sha256: digit.repeat(64) };
 }
@@ -77,7 +78,7 @@ beforeAll(async () => {
     {
       natsUrl: nats.url,
       logLevel: 'silent',
-      artifactsDir: join(home, 'artifacts'),
+      artifacts: pathToFileURL(join(home, 'artifacts')).href,
       workDir: join(home, 'work'),
       threads: 1,
       sequences: 3,
@@ -99,7 +100,7 @@ beforeAll(async () => {
   await connection.flush();
   const base = record('tiny', { weights: await stored('a', (dir) => writeTinyChatModel(dir)) });
   models.set('tiny', { model: base, base: null });
-  const modelDir = new FileArtifactStore(config.artifactsDir).localPath(base.weights?.uri ?? '') ?? '';
+  const modelDir = new FileArtifactStore(join(home, 'artifacts')).localPath(base.weights?.uri ?? '');
   expect(await readdir(modelDir)).toContain('config.json');
   const adapter = await stored('b', async (dir) => writeTinyAdapter(dir, await writeTinyChatModel(`${dir}-unused`)));
   models.set('ft:tiny', { model: record('ft:tiny', { kind: 'tuned', adapter, baseModelId: base.id }), base });

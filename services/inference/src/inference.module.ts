@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { ArtifactStore, FileArtifactStore } from '@luthier/artifacts';
+import { ArtifactStore, LocalFolders, openArtifactStore } from '@luthier/artifacts';
 import { LOGGER } from '@luthier/service-kit';
 import type { Logger } from '@luthier/service-kit';
 import { Module } from '@nestjs/common';
@@ -13,6 +13,8 @@ import { AnswerMetrics } from './inference.metrics.js';
 import { GgufCache } from './models/gguf-cache.js';
 import { ModelFiles } from './models/model-files.js';
 
+const BYTES_PER_MIB = 1024 * 1024;
+
 @Module({})
 export class InferenceModule {
   static forConfig(config: InferenceConfig): DynamicModule {
@@ -20,7 +22,16 @@ export class InferenceModule {
       module: InferenceModule,
       controllers: [AnswersRpc],
       providers: [
-        { provide: ArtifactStore, useFactory: () => new FileArtifactStore(config.artifactsDir) },
+        { provide: ArtifactStore, useFactory: () => openArtifactStore(config.artifacts) },
+        {
+          provide: LocalFolders,
+          inject: [ArtifactStore],
+          useFactory: (artifacts: ArtifactStore) =>
+            new LocalFolders(artifacts, {
+              cacheDir: join(config.workDir, 'models'),
+              maxSizeBytes: config.modelCacheMib * BYTES_PER_MIB,
+            }),
+        },
         { provide: GgufCache, useFactory: () => new GgufCache(join(config.workDir, 'gguf')) },
         { provide: LlamaEngine, useFactory: () => new LlamaEngine(config) },
         { provide: Turns, useFactory: () => new Turns(config.maxWaiting) },

@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import { baseFields, databaseFields, defineConfig, env } from '@luthier/service-kit';
+import { artifactFields, baseFields, databaseFields, defineConfig, env } from '@luthier/service-kit';
 import type { ConfigOf } from '@luthier/service-kit';
 
 const GIB = 1024 ** 3;
 
 export const registryConfigSchema = defineConfig('registry', {
   ...baseFields,
+  ...artifactFields,
   ...databaseFields,
-  artifactsDir: env('LUTHIER_ARTIFACTS_DIR', z.string().min(1), 'root of the artifact store'),
   workDir: env('LUTHIER_WORK_DIR', z.string().min(1), 'folder for downloads and conversions under way'),
   hubUrl: env(
     'LUTHIER_HUB_URL',

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import {
   ARTIFACT_MANIFEST_FILE,
   deleteModel,
@@ -49,12 +50,12 @@ beforeAll(async () => {
   config = loadConfig(registryConfigSchema, {
     LUTHIER_NATS_URL: nats.url,
     LUTHIER_DATABASE_URL: database.url,
-    LUTHIER_ARTIFACTS_DIR: join(home, 'artifacts'),
+    LUTHIER_ARTIFACTS: pathToFileURL(join(home, 'artifacts')).href,
     LUTHIER_WORK_DIR: join(home, 'work'),
     LUTHIER_HUB_URL: 'http://127.0.0.1:9', // nobody listens there: the next source is taken
     LUTHIER_LOG_LEVEL: 'silent',
   });
-  store = new FileArtifactStore(config.artifactsDir);
+  store = new FileArtifactStore(join(home, 'artifacts'));
   service = await startRegistry(config);
 }, 60_000);
 

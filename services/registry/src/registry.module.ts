@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Inject, Injectable, Module } from '@nestjs/common';
 import type { DynamicModule, OnApplicationBootstrap, OnApplicationShutdown } from '@nestjs/common';
-import { ArtifactStore, FileArtifactStore } from '@luthier/artifacts';
+import { ArtifactStore, openArtifactStore } from '@luthier/artifacts';
 import { DatabaseModule, LOGGER, ServiceMetrics } from '@luthier/service-kit';
 import type { Logger } from '@luthier/service-kit';
 import { inbox, outbox, tables } from './db/schema.js';
@@ -45,7 +45,7 @@ export function registryModule(config: RegistryConfig): DynamicModule {
     ],
     controllers: [ModelsRpc],
     providers: [
-      { provide: ArtifactStore, useFactory: () => new FileArtifactStore(config.artifactsDir) },
+      { provide: ArtifactStore, useFactory: () => openArtifactStore(config.artifacts) },
       { provide: ModelStore, useClass: PgModelStore },
       {
         provide: Importer,

@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { datasetsConfigSchema, startDatasets } from '@luthier/datasets';
 import { EvaluationModule, evaluationConfigSchema } from '@luthier/evaluation';
 import { gatewayConfigSchema, startGateway } from '@luthier/gateway';
@@ -45,7 +45,7 @@ export async function startServices(around: Surroundings): Promise<RunningServic
     logLevel: config.logLevel,
     httpHost: '127.0.0.1',
     httpPort: 0,
-    artifactsDir: home.artifacts,
+    artifacts: pathToFileURL(home.artifacts).href,
     workDir: home.work(service),
   });
   const stored = (service: ServiceName) => ({ ...base(service), databaseUrl: around.databaseUrl, databasePoolMax: 3 });

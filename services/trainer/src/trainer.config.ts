@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { baseFields, defineConfig, env } from '@luthier/service-kit';
+import { artifactFields, baseFields, defineConfig, env } from '@luthier/service-kit';
 import type { ConfigOf } from '@luthier/service-kit';
 import { clusterSettings } from './kubernetes/cluster-profile.js';
 
@@ -42,7 +42,7 @@ const milliseconds = (fallback: number) => z.coerce.number().int().nonnegative()
 
 export const trainerConfigSchema = defineConfig('trainer', {
   ...baseFields,
-  artifactsDir: env('LUTHIER_ARTIFACTS_DIR', z.string().min(1), 'folder of the artifact store'),
+  ...artifactFields,
   workDir: env('LUTHIER_WORK_DIR', z.string().min(1), 'folder for run folders, the token secret and the lock'),
   executor: env(
     'LUTHIER_TRAINER_EXECUTOR',
@@ -107,4 +107,4 @@ export type TrainerConfig = ConfigOf<typeof trainerConfigSchema>;
 
 /** Runners and runtimes get the environment of this process without its own settings and secrets. */
 export const environmentOfRunners = (): Record<string, string | undefined> =>
-  Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LUTHIER_')));
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(LUTHIER|AWS)_/.test(name)));

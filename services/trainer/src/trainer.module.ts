@@ -1,6 +1,6 @@
 import { Inject, Injectable, Module } from '@nestjs/common';
 import type { DynamicModule, OnModuleDestroy } from '@nestjs/common';
-import { ArtifactStore, FileArtifactStore } from '@luthier/artifacts';
+import { ArtifactStore, openArtifactStore } from '@luthier/artifacts';
 import { MessageBus, RunsBucket } from '@luthier/messaging';
 import { LOGGER, ServiceMetrics } from '@luthier/service-kit';
 import type { Logger } from '@luthier/service-kit';
@@ -30,7 +30,7 @@ export class TrainerModule {
       controllers: [TrainerRpc],
       providers: [
         TrainerLifecycle,
-        { provide: ArtifactStore, useFactory: () => new FileArtifactStore(config.artifactsDir) },
+        { provide: ArtifactStore, useFactory: () => openArtifactStore(config.artifacts) },
         {
           provide: TrainerService,
           inject: [RunsBucket, MessageBus, ArtifactStore, LOGGER, ServiceMetrics],

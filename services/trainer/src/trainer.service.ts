@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { folderOfStore } from '@luthier/artifacts';
 import type { ArtifactStore } from '@luthier/artifacts';
 import type { MessageBus, RunsBucket } from '@luthier/messaging';
 import type { Logger, ServiceMetrics } from '@luthier/service-kit';
@@ -126,7 +127,7 @@ function inCluster(config: TrainerConfig, parts: TrainerParts, shared: Shared): 
   return new KubernetesPlace({
     ...{ runs, store, bus, logger, checkpoints, tokens, endpointUrl, registry: metrics.registry },
     settings: config.cluster,
-    artifactsDir: config.artifactsDir,
+    artifactsDir: folderOfStore(config.artifacts),
     deliveryTimeoutMs: config.deliveryTimeoutMs,
   });
 }

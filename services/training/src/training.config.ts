@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import { baseFields, databaseFields, defineConfig, env } from '@luthier/service-kit';
+import { artifactFields, baseFields, databaseFields, defineConfig, env } from '@luthier/service-kit';
 import type { ConfigOf } from '@luthier/service-kit';
 
 const positive = z.coerce.number().int().positive();
 
 export const trainingConfig = defineConfig('training', {
   ...baseFields,
+  ...artifactFields,
   ...databaseFields,
-  artifactsDir: env('LUTHIER_ARTIFACTS_DIR', z.string().min(1), 'root folder of the artifact store'),
   sweepIntervalMs: env(
     'LUTHIER_TRAINING_SWEEP_INTERVAL_MS',
     positive.default(2_000),

@@ -1,3 +1,4 @@
+import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import {
@@ -41,7 +42,13 @@ const start = (): Promise<RunningService> =>
     loadConfig(
       trainingConfig,
       {},
-      { natsUrl: nats.url, databaseUrl: database.url, artifactsDir, sweepIntervalMs: 100, shutdownTimeoutMs: 3_000 },
+      {
+        natsUrl: nats.url,
+        databaseUrl: database.url,
+        artifacts: pathToFileURL(artifactsDir).href,
+        sweepIntervalMs: 100,
+        shutdownTimeoutMs: 3_000,
+      },
     ),
     { logger: createLogger({ service: 'training', level: 'silent' }) },
   );

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Module } from '@nestjs/common';
 import type { DynamicModule } from '@nestjs/common';
-import { ArtifactStore, FileArtifactStore } from '@luthier/artifacts';
+import { ArtifactStore, openArtifactStore } from '@luthier/artifacts';
 import { DatabaseModule } from '@luthier/service-kit';
 import { inbox, outbox, tables } from './db/schema.js';
 import { AdvanceJob } from './jobs/advance/advance-job.js';
@@ -47,7 +47,7 @@ export class TrainingModule {
       controllers: [JobsRpc],
       providers: [
         { provide: TRAINING_CONFIG, useValue: config },
-        { provide: ArtifactStore, useFactory: () => new FileArtifactStore(config.artifactsDir) },
+        { provide: ArtifactStore, useFactory: () => openArtifactStore(config.artifacts) },
         { provide: JobStore, useClass: PgJobStore },
         { provide: RunStore, useClass: PgRunStore },
         RunFiles,

@@ -1,14 +1,15 @@
 import type { ValidationReport } from '@luthier/contracts';
-import { FileArtifactStore } from '@luthier/artifacts';
+import { openArtifactStore } from '@luthier/artifacts';
 import { runInWorker } from '@luthier/service-kit/worker';
 import { validateRows } from './validate-rows.js';
 
 export interface ValidationInput {
-  readonly artifactsDir: string;
+  readonly artifactsUrl: string;
   readonly fileId: string;
   readonly uri: string;
 }
 
-runInWorker<ValidationInput, ValidationReport>(async ({ artifactsDir, fileId, uri }) =>
-  validateRows(fileId, await new FileArtifactStore(artifactsDir).get(uri)),
-);
+runInWorker<ValidationInput, ValidationReport>(async ({ artifactsUrl, fileId, uri }) => {
+  const store = await openArtifactStore(artifactsUrl);
+  return validateRows(fileId, await store.get(uri));
+});

@@ -19,9 +19,9 @@ export type ValidateFile = (file: FileRecord, signal: AbortSignal) => Promise<Va
 
 /** Validates a stored file in a thread of its own. */
 export const validateInWorker =
-  (artifactsDir: string): ValidateFile =>
+  (artifactsUrl: string): ValidateFile =>
   ({ id, uri, sizeBytes }, signal) => {
-    const data: ValidationInput = { artifactsDir, fileId: id, uri };
+    const data: ValidationInput = { artifactsUrl, fileId: id, uri };
     const heapMib = sizeBytes > JSON_ARRAY_BYTES_MAX ? LINES_HEAP_MIB : ARRAY_HEAP_MIB;
     return startWorker({ entry: new URL('./validation.worker.js', import.meta.url), data, signal, heapMib });
   };

@@ -20,7 +20,7 @@ export interface PreparationParts {
   readonly files: FileStore;
   readonly datasets: DatasetStore;
   readonly artifacts: ArtifactStore;
-  readonly artifactsDir: string;
+  readonly artifactsUrl: string;
   readonly workDir: string;
   readonly logger: Logger;
   readonly metrics: ServiceMetrics;
@@ -106,10 +106,10 @@ export class PreparationService {
   }
 
   private async run({ id, order }: Unprepared): Promise<void> {
-    const { artifactsDir, workDir, datasets, logger } = this.parts;
+    const { artifactsUrl, workDir, datasets, logger } = this.parts;
     const { signal } = this.queue;
     const stopTimer = this.duration.startTimer();
-    const data: PreparationInput = { artifactsDir, datasetId: id, order, tempDir: join(workDir, 'preparation', id) };
+    const data: PreparationInput = { artifactsUrl, datasetId: id, order, tempDir: join(workDir, 'preparation', id) };
     try {
       const entry = new URL('./preparation.worker.js', import.meta.url);
       const fields = await startWorker<PreparedFields>({ entry, data, signal, heapMib: 1024 });

@@ -1,5 +1,5 @@
 import { AppError } from '@luthier/contracts';
-import { FileArtifactStore } from '@luthier/artifacts';
+import { openArtifactStore } from '@luthier/artifacts';
 import { isFormatError } from '@luthier/formats';
 import { runInWorker } from '@luthier/service-kit/worker';
 import { TextError } from '@luthier/text';
@@ -8,14 +8,14 @@ import { prepareDataset } from './prepare-dataset.js';
 import type { PreparedFields } from './prepare-dataset.js';
 
 export interface PreparationInput {
-  readonly artifactsDir: string;
+  readonly artifactsUrl: string;
   readonly tempDir: string;
   readonly datasetId: string;
   readonly order: PreparationOrder;
 }
 
 runInWorker<PreparationInput, PreparedFields>(
-  ({ artifactsDir, ...options }) => prepareDataset({ store: new FileArtifactStore(artifactsDir), ...options }),
+  async ({ artifactsUrl, ...options }) => prepareDataset({ store: await openArtifactStore(artifactsUrl), ...options }),
   (thrown) => {
     if (thrown instanceof TextError) return new AppError('model.unreadable', thrown.message, { cause: thrown });
     if (isFormatError(thrown)) return new AppError('data.bad', thrown.message, { cause: thrown });

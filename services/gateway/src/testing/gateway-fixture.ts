@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import OpenAI from 'openai';
 import { createLogger } from '@luthier/service-kit';
 import type { RunningService } from '@luthier/service-kit';
@@ -36,7 +37,7 @@ export async function startGatewayFixture(overrides: Partial<GatewayConfig> = {}
     shutdownTimeoutMs: 5_000,
     databaseUrl: database.url,
     databasePoolMax: 4,
-    artifactsDir: join(dir, 'artifacts'),
+    artifacts: pathToFileURL(join(dir, 'artifacts')).href,
     workDir: dir,
     webUrl: undefined,
     maxFileBytes: 512 * 1024 * 1024,
@@ -56,7 +57,7 @@ export async function startGatewayFixture(overrides: Partial<GatewayConfig> = {}
     service,
     url: service.url,
     key,
-    artifactsDir: config.artifactsDir,
+    artifactsDir: join(dir, 'artifacts'),
     workDir: dir,
     responders,
     openai: new OpenAI({ apiKey: key, baseURL: `${service.url}/v1`, timeout: 15_000 }),

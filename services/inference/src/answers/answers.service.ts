@@ -44,8 +44,9 @@ export class AnswersService implements OnApplicationShutdown {
     return this.turns.take(async () => {
       clearTimeout(this.idleTimer);
       try {
-        const model = await this.files.prepare(found);
-        return { modelId: model.modelId, answers: await this.answer(model, request) };
+        return await this.files.use(found, async (model) => ({
+          ...{ modelId: model.modelId, answers: await this.answer(model, request) },
+        }));
       } finally {
         this.unloadWhenIdle();
       }

@@ -1,4 +1,4 @@
-import { ArtifactStore } from '@luthier/artifacts';
+import { LocalFolders } from '@luthier/artifacts';
 import { AppError, getModel } from '@luthier/contracts';
 import type { ArtifactRef, ModelRecord } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
@@ -26,7 +26,7 @@ export interface FoundModel {
 export class ModelFiles {
   constructor(
     private readonly bus: MessageBus,
-    private readonly artifacts: ArtifactStore,
+    private readonly folders: LocalFolders,
     private readonly cache: GgufCache,
   ) {}
 
@@ -39,19 +39,18 @@ export class ModelFiles {
     return { modelId: model.id, weights: ready(base, base.weights), adapter };
   }
 
-  /** Converts what is not converted yet. @throws AppError `model.unreadable`, `disk.full`. */
-  async prepare({ modelId, weights, adapter }: FoundModel): Promise<ServableModel> {
-    const baseDir = this.localDir(weights);
-    const basePath = await this.cache.base(baseDir, weights.sha256);
-    if (!adapter) return { modelId, baseDir, gguf: { basePath } };
-    const adapterPath = await this.cache.adapter(this.localDir(adapter), adapter.sha256, baseDir);
-    return { modelId, baseDir, gguf: { basePath, adapterPath } };
-  }
-
-  private localDir(ref: ArtifactRef): string {
-    const path = this.artifacts.localPath(ref.uri);
-    if (path === undefined) throw new AppError('model.unreadable', 'The artifact store offers no local files.');
-    return path;
+  /**
+   * Calls `work` with the files of a model, which stay until it has ended. What is not here is brought here, what is not
+   * converted is converted.
+   * @throws AppError `model.unreadable`, `disk.full`, `storage.unreachable`.
+   */
+  async use<T>({ modelId, weights, adapter }: FoundModel, work: (model: ServableModel) => Promise<T>): Promise<T> {
+    return this.folders.use(weights, async (baseDir) => {
+      const basePath = await this.cache.base(baseDir, weights.sha256);
+      if (!adapter) return work({ modelId, baseDir, gguf: { basePath } });
+      const adapterPath = await this.folders.use(adapter, (dir) => this.cache.adapter(dir, adapter.sha256, baseDir));
+      return work({ modelId, baseDir, gguf: { basePath, adapterPath } });
+    });
   }
 }
 

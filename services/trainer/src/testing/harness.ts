@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { jetstream } from '@nats-io/jetstream';
-import { FileArtifactStore } from '@luthier/artifacts';
+import { openArtifactStore } from '@luthier/artifacts';
+import type { ArtifactStore } from '@luthier/artifacts';
 import { RUN_STREAM, newId, runRequest, runStreamMessage } from '@luthier/contracts';
 import type { RunLine, RunNews, RunSpec, RunStatus, RunStreamMessage } from '@luthier/contracts';
 import { RunsBucket, provision } from '@luthier/messaging';
@@ -36,24 +37,28 @@ const sha256 = (text: string): string => createHash('sha256').update(text).diges
 /** A NATS server, a store and a work folder: what a trainer needs, and a run's other side (what training does). */
 export class TrainerHarness {
   readonly runs: RunsBucket;
-  readonly store: FileArtifactStore;
 
   private constructor(
     readonly nats: TestNats,
     readonly dir: string,
     readonly connection: Awaited<ReturnType<TestNats['connect']>>,
+    readonly artifactsUrl: string,
+    readonly store: ArtifactStore,
   ) {
     this.runs = new RunsBucket(connection);
-    this.store = new FileArtifactStore(this.artifactsDir);
   }
 
-  static async start(): Promise<TrainerHarness> {
+  /** @param artifactsUrl where artifacts are kept, instead of a folder. */
+  static async start(artifactsUrl?: string): Promise<TrainerHarness> {
     const nats = await startNats();
     const connection = await nats.connect();
     await provision(connection);
-    return new TrainerHarness(nats, await tempDir('trainer'), connection);
+    const dir = await tempDir('trainer');
+    const url = artifactsUrl ?? pathToFileURL(join(dir, 'artifacts')).href;
+    return new TrainerHarness(nats, dir, connection, url, await openArtifactStore(url));
   }
 
+  /** The folder of artifacts that are files. */
   get artifactsDir(): string {
     return join(this.dir, 'artifacts');
   }
@@ -69,7 +74,7 @@ export class TrainerHarness {
     const profile = { name: 'local-cpu', runtime: 'fake', command: [process.execPath, FAKE_RUNTIME], slots: 4 };
     return {
       LUTHIER_NATS_URL: this.nats.url,
-      LUTHIER_ARTIFACTS_DIR: this.artifactsDir,
+      LUTHIER_ARTIFACTS: this.artifactsUrl,
       LUTHIER_WORK_DIR: this.workDir,
       LUTHIER_LOG_LEVEL: 'warn',
       LUTHIER_TRAINER_RUNNER_COMMAND: JSON.stringify([process.execPath, '--max-old-space-size=96', RUNNER]),

@@ -1,6 +1,6 @@
 import { idTail } from '@luthier/contracts';
 import type { RunOutcome, RunStatus } from '@luthier/contracts';
-import type { FileArtifactStore } from '@luthier/artifacts';
+import type { ArtifactStore } from '@luthier/artifacts';
 import type { Behaviour } from '../harness.js';
 import type { ControlPlane, FakeKubelet, Fate, Pod } from '@luthier/testing/kube';
 
@@ -55,7 +55,7 @@ const outcome = (code?: RunOutcome['code']): RunOutcome => ({
 export class PlannedRunners {
   private readonly plans = new Map<string, Plan>();
 
-  constructor(private readonly store: FileArtifactStore) {}
+  constructor(private readonly store: ArtifactStore) {}
 
   add(runId: string, plan: Plan): void {
     this.plans.set(runId, plan);
