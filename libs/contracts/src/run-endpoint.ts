@@ -36,8 +36,10 @@ export const eventsAnswer = z.object({ acknowledged: z.record(z.string(), z.int(
 export const objectUrlsRequest = z.object({
   operation: z.enum(['read', 'write']),
   uris: z.array(z.string()).min(1).max(500),
+  /** What will be written to each, in their order: where the store can tell, another size is refused. */
+  sizesBytes: z.array(z.int().nonnegative()).max(500).optional(),
 });
-/** `url` is http(s) (time-limited) or file:// when store and runner share a file system. */
+/** `url` is http(s) (good for 15 minutes) or file:// when store and runner share a file system. */
 export const objectUrlsAnswer = z.object({ urls: z.array(z.object({ uri: z.string(), url: z.string() })) });
 
 export const listObjectsRequest = z.object({ prefix: z.string() });

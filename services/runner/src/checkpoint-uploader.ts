@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { EndpointClient } from './endpoint-client.js';
 import { describeFile, filesBelow } from './files.js';
 import type { StoredFile } from './files.js';
-import { upload } from './object-store.js';
+import type { ObjectStore } from './object-store.js';
 
 export interface CommittedCheckpoint {
   step: number;
@@ -13,6 +13,7 @@ export interface CommittedCheckpoint {
 
 export interface UploaderOptions {
   endpoint: EndpointClient;
+  store: ObjectStore;
   outputDir: string;
   /** `artifact://runs/<runId>/<attempt>/<incarnation>` */
   baseUri: string;
@@ -21,19 +22,40 @@ export interface UploaderOptions {
   note: (text: string) => void;
 }
 
-/** Stores checkpoints one after the other; one that waits is replaced by a newer one. */
+interface LocalCheckpoint {
+  step: number;
+  dir: string;
+}
+
+/**
+ * Stores checkpoints one after the other. Of those that wait only the newest and the best are kept: a store that is away
+ * for long must not fill the disk.
+ */
 export class CheckpointUploader {
   newest: CommittedCheckpoint | undefined;
-  private pending: { step: number; dir: string } | undefined;
+  private waiting: LocalCheckpoint[] = [];
+  private storing: string | undefined;
+  private readonly losses = new Map<number, number>();
   private working: Promise<void> | undefined;
   private fault: Error | undefined;
+  /** The one stored last; the ones before it are only kept in the store. */
+  private stored: LocalCheckpoint | undefined;
 
   constructor(private readonly options: UploaderOptions) {}
 
   /** The runtime has completed a checkpoint in `dir`, relative to its output folder. */
   add(step: number, dir: string): void {
-    this.pending = { step, dir };
+    const all = [...this.waiting.filter((one) => one.dir !== dir), { step, dir }];
+    const best = this.bestOf(all);
+    this.waiting = all.filter((one) => one === best || one === all.at(-1));
+    for (const one of all) {
+      if (!this.waiting.includes(one) && one.dir !== this.storing) void this.removeLocal(one);
+    }
     this.working ??= this.work().finally(() => (this.working = undefined));
+  }
+
+  noteEvaluation(step: number, loss: number): void {
+    this.losses.set(step, loss);
   }
 
   /** Waits until everything is stored. @throws what the newest checkpoint could not be stored for. */
@@ -42,11 +64,17 @@ export class CheckpointUploader {
     if (this.fault) throw this.fault;
   }
 
+  private bestOf(checkpoints: readonly LocalCheckpoint[]): LocalCheckpoint | undefined {
+    const lossOf = ({ step }: LocalCheckpoint): number => this.losses.get(step) ?? Number.POSITIVE_INFINITY;
+    const best = checkpoints.toSorted((a, b) => lossOf(a) - lossOf(b))[0];
+    return best && this.losses.has(best.step) ? best : undefined;
+  }
+
   private async work(): Promise<void> {
-    for (let next = this.pending; next; next = this.pending) {
-      this.pending = undefined;
+    for (let next = this.waiting.shift(); next; next = this.waiting.shift()) {
+      this.storing = next.dir;
       try {
-        await this.store(next.step, next.dir);
+        await this.store(next);
         this.fault = undefined;
       } catch (cause) {
         // The run goes on: the next checkpoint may find space or network again; the last one decides at the end.
@@ -56,31 +84,26 @@ export class CheckpointUploader {
     }
   }
 
-  private async store(step: number, dir: string): Promise<void> {
-    const { endpoint, deadlineMs, signal } = this.options;
-    const folder = join(this.options.outputDir, dir);
-    const target = `${this.options.baseUri}/checkpoint-${step}`;
+  private async store(checkpoint: LocalCheckpoint): Promise<void> {
+    const { endpoint, store, outputDir, baseUri, deadlineMs, signal } = this.options;
+    const { step, dir } = checkpoint;
+    const folder = join(outputDir, dir);
+    const target = `${baseUri}/checkpoint-${step}`;
     const files: StoredFile[] = [];
     for (const name of await filesBelow(folder)) files.push(await describeFile(folder, name));
-    await endpoint.persistently(
-      async () => {
-        const urls = await endpoint.urls(
-          'write',
-          files.map(({ name }) => `${target}/${name}`),
-        );
-        for (const { name } of files) await upload(join(folder, name), urls.get(`${target}/${name}`) ?? '');
-      },
-      deadlineMs,
-      signal,
-    );
+    for (const { name } of files) await store.store(join(folder, name), `${target}/${name}`, deadlineMs, signal);
     const answer = await endpoint.persistently(() => endpoint.reportCheckpoint(step, files), deadlineMs, signal);
-    if (!answer.committed || answer.uri === undefined || answer.sha256 === undefined) return;
-    const before = this.localFolder;
-    this.localFolder = folder;
-    this.newest = { step, uri: answer.uri, sha256: answer.sha256 };
-    if (before !== undefined && before !== folder) await rm(before, { recursive: true, force: true });
+    if (answer.committed && answer.uri !== undefined && answer.sha256 !== undefined) {
+      this.newest = { step, uri: answer.uri, sha256: answer.sha256 };
+    }
+    const before = this.stored;
+    this.stored = checkpoint;
+    if (before !== undefined && before.dir !== dir) await this.removeLocal(before);
   }
 
-  /** Of the newest committed checkpoint; older ones are only kept in the store. */
-  private localFolder: string | undefined;
+  private async removeLocal({ dir }: LocalCheckpoint): Promise<void> {
+    await rm(join(this.options.outputDir, dir), { recursive: true, force: true }).catch((cause: unknown) =>
+      this.options.note(`${dir} cannot be removed: ${String(cause)}`),
+    );
+  }
 }

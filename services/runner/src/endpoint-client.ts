@@ -62,9 +62,12 @@ export class EndpointClient {
     return answer.acknowledged;
   }
 
-  async urls(operation: 'read' | 'write', uris: readonly string[]): Promise<Map<string, string>> {
-    const answer = await this.post('objects', { operation, uris }, objectUrlsAnswer);
-    return new Map(answer.urls.map(({ uri, url }) => [uri, url]));
+  /** Where an object is read, or written with this size, for the next minutes. */
+  async objectUrl(operation: 'read' | 'write', uri: string, sizeBytes?: number): Promise<string> {
+    const body = { operation, uris: [uri], ...(sizeBytes !== undefined && { sizesBytes: [sizeBytes] }) };
+    const [given] = (await this.post('objects', body, objectUrlsAnswer)).urls;
+    if (!given) throw new AppError('storage.unreachable', 'The run endpoint gave no URL');
+    return given.url;
   }
 
   async list(prefix: string): Promise<{ uri: string; sizeBytes: number }[]> {

@@ -9,16 +9,18 @@ import type { RunOutcome } from '@luthier/contracts';
 import type { EndpointClient } from './endpoint-client.js';
 import { eventsFile, ranksIn } from './event-tail.js';
 import { describeFile, filesBelow, writeAtomically } from './files.js';
-import { upload } from './object-store.js';
+import type { ObjectStore } from './object-store.js';
 
 export interface FinishOptions {
   endpoint: EndpointClient;
+  store: ObjectStore;
   outputDir: string;
   runFolder: string;
   baseUri: string;
   /** Which of the run's nodes this is. */
   node: number;
   deadlineMs: () => number;
+  signal: AbortSignal;
 }
 
 /** Stores the folder that a run has made, with its manifest. @returns its reference, the sha256 being the manifest's. */
@@ -38,10 +40,7 @@ export async function storeArtifact(
   await writeAtomically(join(folder, ARTIFACT_MANIFEST_FILE), manifest, { sync: true });
   const uri = `${options.baseUri}/artifact`;
   // The manifest last: with it the folder counts.
-  await uploadAll(
-    options,
-    [...names, ARTIFACT_MANIFEST_FILE].map((name) => [join(folder, name), `${uri}/${name}`]),
-  );
+  for (const name of [...names, ARTIFACT_MANIFEST_FILE]) await store(options, join(folder, name), `${uri}/${name}`);
   return { uri, sha256: createHash('sha256').update(manifest).digest('hex') };
 }
 
@@ -52,13 +51,13 @@ export async function storeRecords(options: FinishOptions): Promise<string[]> {
     const packed = join(options.runFolder, `events.${rank}.jsonl.gz`);
     const uri = `${options.baseUri}/events.${rank}.jsonl.gz`;
     await pipeline(createReadStream(eventsFile(options.outputDir, rank)), createGzip(), createWriteStream(packed));
-    await uploadAll(options, [[packed, uri]]);
+    await store(options, packed, uri);
     eventUris.push(uri);
   }
   const log = join(options.runFolder, 'log.txt');
   if (await stat(log).catch(() => undefined)) {
     await pipeline(createReadStream(log), createGzip(), createWriteStream(`${log}.gz`));
-    await uploadAll(options, [[`${log}.gz`, `${options.baseUri}/${logNameOf(options.node)}`]]);
+    await store(options, `${log}.gz`, `${options.baseUri}/${logNameOf(options.node)}`);
   }
   return eventUris;
 }
@@ -75,13 +74,5 @@ export async function reportOutcome(options: FinishOptions, outcome: RunOutcome)
   await endpoint.persistently(() => endpoint.reportOutcome(outcome), deadlineMs);
 }
 
-async function uploadAll(options: FinishOptions, files: readonly (readonly [string, string])[]): Promise<void> {
-  const { endpoint, deadlineMs } = options;
-  await endpoint.persistently(async () => {
-    const urls = await endpoint.urls(
-      'write',
-      files.map(([, uri]) => uri),
-    );
-    for (const [source, uri] of files) await upload(source, urls.get(uri) ?? '');
-  }, deadlineMs);
-}
+const store = (options: FinishOptions, source: string, uri: string): Promise<void> =>
+  options.store.store(source, uri, options.deadlineMs, options.signal);

@@ -10,8 +10,7 @@ import {
   runRequest,
 } from '@luthier/contracts';
 import type { ArtifactRef, AttachAnswer, ErrorCode, RunRequest, RuntimeSpec } from '@luthier/contracts';
-import type { EndpointClient } from './endpoint-client.js';
-import { download, localPathOf } from './object-store.js';
+import type { ExpectedObject, ObjectStore } from './object-store.js';
 
 const CHECKPOINT_FILE = 'checkpoint.json';
 const DATASET_FILE = 'manifest.json';
@@ -25,14 +24,16 @@ interface ListedFile {
 /** Brings what a run reads to local paths: used where it lies when the store is on this file system, else downloaded. */
 export class Inputs {
   constructor(
-    private readonly endpoint: EndpointClient,
+    private readonly store: ObjectStore,
     /** Downloads go below here. */
     private readonly folder: string,
+    private readonly signal: AbortSignal,
   ) {}
 
   /** @throws AppError `config.bad` when the request is not what its sha256 promised. */
   async request({ requestUri, requestSha256 }: AttachAnswer): Promise<RunRequest> {
-    const text = await this.verified(requestUri, requestSha256, join(this.folder, 'request.json'), 'config.bad');
+    const expected = { sha256: requestSha256, fault: 'config.bad' } as const;
+    const { text } = await this.verified(requestUri, join(this.folder, 'request.json'), expected);
     const parsed = runRequest.safeParse(JSON.parse(text));
     if (parsed.success) return parsed.data;
     throw new AppError('config.bad', 'The run request does not have the agreed form', { cause: parsed.error });
@@ -97,7 +98,7 @@ export class Inputs {
     const manifestUri = `${ref.uri}/${manifestName}`;
     const target = join(this.folder, name);
     const manifestPath = join(target, manifestName);
-    const text = await this.verified(manifestUri, ref.sha256, manifestPath, fault);
+    const { text, path } = await this.verified(manifestUri, manifestPath, { sha256: ref.sha256, fault });
     let files: ListedFile[];
     try {
       files = filesOf(JSON.parse(text));
@@ -109,31 +110,30 @@ export class Inputs {
         throw new AppError(fault, `${manifestName} of ${name} names a file outside its folder`);
       }
     }
-    const local = localPathOf((await this.endpoint.urls('read', [manifestUri])).get(manifestUri) ?? '');
-    if (local !== undefined) {
-      await checkSizes(dirname(local), files, fault);
-      return dirname(local);
+    if (path !== manifestPath) {
+      await checkSizes(dirname(path), files, fault);
+      return dirname(path);
     }
-    for (const file of files) await this.fetch(`${ref.uri}/${file.name}`, join(target, file.name), file.sha256);
+    for (const { name: file, ...expected } of files) {
+      await this.store.fetch(`${ref.uri}/${file}`, join(target, file), { ...expected, fault }, this.signal);
+    }
     return target;
   }
 
-  private async fetch(uri: string, target: string, sha256: string): Promise<void> {
-    const url = (await this.endpoint.urls('read', [uri])).get(uri) ?? '';
-    await download(url, target, sha256);
-  }
-
-  /** Text of a small object whose sha256 is known. */
-  private async verified(uri: string, sha256: string, target: string, fault: ErrorCode): Promise<string> {
-    const url = (await this.endpoint.urls('read', [uri])).get(uri) ?? '';
-    const local = localPathOf(url);
-    if (local === undefined) await download(url, target, sha256);
-    const bytes = await readFile(local ?? target).catch((cause: unknown) => {
+  /** Text of a small object, and the path where it lies. */
+  private async verified(
+    uri: string,
+    target: string,
+    expected: ExpectedObject,
+  ): Promise<{ text: string; path: string }> {
+    const { sha256, fault } = expected;
+    const path = await this.store.fetch(uri, target, expected, this.signal);
+    const bytes = await readFile(path).catch((cause: unknown) => {
       throw new AppError(fault, `An input is not there: ${uri}`, { cause });
     });
     const found = createHash('sha256').update(bytes).digest('hex');
     if (found !== sha256) throw new AppError(fault, `${uri} has the sha256 ${found} instead of ${sha256}`);
-    return bytes.toString();
+    return { text: bytes.toString(), path };
   }
 }
 

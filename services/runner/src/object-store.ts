@@ -1,72 +1,84 @@
-import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
-import { request as httpRequest } from 'node:http';
-import type { IncomingMessage, RequestOptions } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { dirname } from 'node:path';
-import { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '@luthier/contracts';
+import type { ErrorCode } from '@luthier/contracts';
+import type { EndpointClient } from './endpoint-client.js';
 import { placeFile } from './files.js';
+import { ObjectDownload, putObject } from './object-transfer.js';
 
-const TRANSFER_TIMEOUT_MS = 15 * 60_000;
+/** An object that comes whole and with another SHA-256 is asked for once more, in case the way was at fault. */
+const TRIES_OF_WRONG_CONTENT = 2;
 
-/** The local path behind a `file://` URL; undefined for every other kind. */
-export const localPathOf = (url: string): string | undefined =>
-  url.startsWith('file://') ? fileURLToPath(url) : undefined;
+export interface ExpectedObject {
+  sha256: string;
+  sizeBytes?: number;
+  /** What it means when it is not there or not what was expected. */
+  fault: ErrorCode;
+}
 
-/**
- * Brings one object to `target`, complete or not at all.
- * @throws AppError `storage.unreachable`, also when its sha256 is not the expected one.
- */
-export async function download(url: string, target: string, expectedSha256?: string): Promise<void> {
-  await mkdir(dirname(target), { recursive: true });
-  const draft = `${target}.part`;
-  const hash = createHash('sha256');
-  const meter = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk);
-      done(null, chunk);
-    },
-  });
-  try {
-    const local = localPathOf(url);
-    const source = local === undefined ? await open(url, { method: 'GET' }) : createReadStream(local);
-    await pipeline(source, meter, createWriteStream(draft, { flush: true }));
-    const found = hash.digest('hex');
-    if (expectedSha256 !== undefined && found !== expectedSha256) {
-      throw new AppError('storage.unreachable', `An input has the sha256 ${found} instead of ${expectedSha256}`);
+/** The run's objects. Each try gets a URL of its own, so none has run out when it is used. */
+export class ObjectStore {
+  constructor(
+    private readonly endpoint: EndpointClient,
+    /** How long nothing may come of an object before it is given up. */
+    private readonly patienceMs: number,
+  ) {}
+
+  /**
+   * The path of an object: where it lies, unverified, when the store is on this file system; else `target`, complete and
+   * with the expected SHA-256.
+   * @throws AppError `fault`; `storage.unreachable` when the patience has ended.
+   */
+  async fetch(uri: string, target: string, expected: ExpectedObject, signal: AbortSignal): Promise<string> {
+    const { sha256, sizeBytes = Number.POSITIVE_INFINITY, fault } = expected;
+    if (await stat(target).catch(() => undefined)) return target; // of an earlier try of this attempt
+    await mkdir(dirname(target), { recursive: true });
+    const draft = `${target}.part`;
+    const download = await ObjectDownload.into(draft);
+    let deadline = Date.now() + this.patienceMs;
+    let wrong = 0;
+    /** Passing faults are tried again by whoever calls; after this nothing is. */
+    const giveUp = (message: string): AppError => {
+      deadline = 0;
+      return new AppError(fault, message);
+    };
+    const work = async (): Promise<string> => {
+      const url = await this.endpoint.objectUrl('read', uri);
+      if (url.startsWith('file:')) return fileURLToPath(url);
+      const before = download.sizeBytes;
+      const isThere = await download.continue(url, sizeBytes, signal).finally(() => {
+        if (download.sizeBytes > before) deadline = Date.now() + this.patienceMs;
+      });
+      if (!isThere) throw giveUp(`An input is not there: ${uri}`);
+      if (download.sha256 === sha256) return target;
+      const found = `${uri} has the sha256 ${download.sha256} instead of ${sha256}`;
+      await download.restart();
+      throw ++wrong < TRIES_OF_WRONG_CONTENT ? new AppError('storage.unreachable', found) : giveUp(found);
+    };
+    try {
+      const path = await this.endpoint.persistently(work, () => deadline, signal);
+      if (path !== target) return path;
+      await download.sync();
+      await rename(draft, target);
+      return target;
+    } finally {
+      await download.close();
+      await rm(draft, { force: true });
     }
-    await rename(draft, target);
-  } finally {
-    await rm(draft, { force: true });
   }
-}
 
-/** Stores one file: a link or copy for `file://`, a PUT otherwise. */
-export async function upload(source: string, url: string): Promise<void> {
-  const local = localPathOf(url);
-  if (local !== undefined) return placeFile(source, local);
-  const { size } = await stat(source);
-  const response = await open(url, { method: 'PUT', headers: { 'content-length': size } }, source);
-  response.resume();
-}
-
-function open(url: string, options: RequestOptions, body?: string): Promise<IncomingMessage> {
-  const send = url.startsWith('https:') ? httpsRequest : httpRequest;
-  return new Promise((resolve, reject) => {
-    const fail = (cause: unknown): void =>
-      reject(new AppError('storage.unreachable', 'The storage cannot be reached', { cause }));
-    const call = send(url, { ...options, signal: AbortSignal.timeout(TRANSFER_TIMEOUT_MS) }, (response) => {
-      const status = response.statusCode ?? 0;
-      if (status >= 200 && status < 300) return resolve(response);
-      response.resume();
-      fail(new Error(`the storage answered ${status}`));
-    });
-    call.on('error', fail);
-    if (body === undefined) call.end();
-    else pipeline(createReadStream(body), call).catch(fail);
-  });
+  /** Stores a file: a link or copy for `file://`, a PUT otherwise. */
+  async store(source: string, uri: string, deadlineMs: () => number, signal: AbortSignal): Promise<void> {
+    const { size } = await stat(source);
+    await this.endpoint.persistently(
+      async () => {
+        const url = await this.endpoint.objectUrl('write', uri, size);
+        if (url.startsWith('file:')) await placeFile(source, fileURLToPath(url));
+        else await putObject(source, size, url, signal);
+      },
+      deadlineMs,
+      signal,
+    );
+  }
 }

@@ -5,15 +5,22 @@ export class Requests extends EventEmitter<{ stop: []; checkpoint: []; leave: []
   stopping = false;
   private checkpointRequest: number | undefined;
   private readonly abort = new AbortController();
+  private readonly end = new AbortController();
 
   /** Aborted when everything is to be left as it lies: executor gone, or a newer attempt has taken over. */
   get leaving(): AbortSignal {
     return this.abort.signal;
   }
 
+  /** Aborted when no training is to begin any more. */
+  get ending(): AbortSignal {
+    return this.end.signal;
+  }
+
   stop(): void {
     if (this.stopping) return;
     this.stopping = true;
+    this.end.abort();
     this.emit('stop');
   }
 
@@ -27,6 +34,7 @@ export class Requests extends EventEmitter<{ stop: []; checkpoint: []; leave: []
   leave(reason: string): void {
     if (this.abort.signal.aborted) return;
     this.abort.abort(new Error(reason));
+    this.end.abort();
     this.emit('leave');
   }
 

@@ -2,7 +2,14 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, EXIT, classifyEnd, codeOfStorageError, exitOfErrorCode } from '@luthier/contracts';
-import type { AttachAnswer, Classification, RunOutcome, RuntimeEvent } from '@luthier/contracts';
+import type {
+  AttachAnswer,
+  Classification,
+  RunOutcome,
+  RunRequest,
+  RuntimeEvent,
+  RuntimeSpec,
+} from '@luthier/contracts';
 import { BoundedLog } from './bounded-log.js';
 import { CheckpointUploader } from './checkpoint-uploader.js';
 import { EndpointClient } from './endpoint-client.js';
@@ -12,6 +19,7 @@ import { reportOutcome, storeArtifact, storeRecords } from './finish.js';
 import { writeLastWords } from './last-words.js';
 import type { FinishOptions } from './finish.js';
 import { Inputs } from './inputs.js';
+import { ObjectStore } from './object-store.js';
 import { readOomKills } from './oom-kills.js';
 import { Requests } from './requests.js';
 import type { RunnerConfig } from './runner.config.js';
@@ -22,8 +30,8 @@ import { writeAtomically } from './files.js';
 
 const LOCK_TIMEOUT_MS = 10_000;
 const TERM_GRACE_MS = 3_000;
-/** How long inputs are tried for. */
-const START_TIMEOUT_MS = 10 * 60_000;
+/** How long nothing may come of an input. */
+const INPUT_PATIENCE_MS = 10 * 60_000;
 
 /** What the runtime has said so far that decides the run. */
 interface Said {
@@ -37,6 +45,7 @@ export class Run {
   readonly requests = new Requests();
   private readonly log: BoundedLog;
   private readonly endpoint: EndpointClient;
+  private readonly objects: ObjectStore;
   private readonly said: Said = { step: 0 };
   private runtime: RuntimeProcess | undefined;
   /** Set when the runtime has ended: from then on delivery has an end. */
@@ -55,6 +64,7 @@ export class Run {
         if (stop) this.requests.stop();
       },
     });
+    this.objects = new ObjectStore(this.endpoint, INPUT_PATIENCE_MS);
     this.requests.on('stop', () => void this.touch('stop'));
     this.requests.on('checkpoint', () => void this.touch('checkpoint-now'));
   }
@@ -131,21 +141,15 @@ export class Run {
 
   /** Inputs, spec, process; resolves with how it ended. */
   private async train(attached: AttachAnswer, lockFd: number): Promise<Classification> {
-    const { runId, attempt, runFolder, runtimeCommand, runtimeEnvironment } = this.config;
-    const deadline = Date.now() + START_TIMEOUT_MS;
-    const inputs = new Inputs(this.endpoint, join(runFolder, 'inputs'));
-    const { mode, spec } = await this.endpoint.persistently(
-      async () => {
-        const request = await inputs.request(attached);
-        const run = { runId, attempt, outputDir: this.outputDir };
-        return { mode: request.mode, spec: await inputs.runtimeSpec(request, attached, run) };
-      },
-      () => deadline,
-      this.requests.leaving,
-    );
-    if (this.requests.stopping) {
+    const { runFolder, runtimeCommand, runtimeEnvironment } = this.config;
+    const brought = await this.bringInputs(attached).catch((cause: unknown) => {
+      if (!this.requests.stopping) throw cause;
+      return undefined;
+    });
+    if (!brought || this.requests.stopping) {
       return { code: 'runtime.interrupted', message: 'The run was stopped before training began.' };
     }
+    const { mode, spec } = brought;
     const specFile = join(runFolder, 'spec.json');
     await writeAtomically(specFile, JSON.stringify(spec), { sync: true });
     const oomKillsBefore = await readOomKills();
@@ -163,6 +167,14 @@ export class Run {
     this.oomKilled = (await readOomKills()) > oomKillsBefore;
     return { message: '' }; // judged when its last lines are read
   }
+  private async bringInputs(attached: AttachAnswer): Promise<{ mode: RunRequest['mode']; spec: RuntimeSpec }> {
+    const { runId, attempt, runFolder } = this.config;
+    const inputs = new Inputs(this.objects, join(runFolder, 'inputs'), this.requests.ending);
+    const request = await inputs.request(attached);
+    const run = { runId, attempt, outputDir: this.outputDir };
+    return { mode: request.mode, spec: await inputs.runtimeSpec(request, attached, run) };
+  }
+
   private exit: RuntimeExit | undefined;
   private oomKilled = false;
 
@@ -188,9 +200,11 @@ export class Run {
     const { endpoint, outputDir, said } = this;
     const options: FinishOptions = {
       endpoint,
+      store: this.objects,
       outputDir,
       runFolder: this.config.runFolder,
       baseUri,
+      signal: this.requests.leaving,
       node: this.config.node,
       deadlineMs: () => this.deliveryDeadline,
     };
@@ -223,6 +237,7 @@ export class Run {
 
   private hear(event: RuntimeEvent, uploads: CheckpointUploader): void {
     if ('step' in event) this.said.step = Math.max(this.said.step, event.step);
+    if (event.type === 'evaluation') uploads.noteEvaluation(event.step, event.loss);
     if (event.type === 'checkpoint') uploads.add(event.step, event.dir);
     if (event.type === 'result') this.said.result = event;
     if (event.type === 'failed') this.said.failed = event;
@@ -232,6 +247,7 @@ export class Run {
     const { runId, attempt } = this.config;
     return new CheckpointUploader({
       endpoint: this.endpoint,
+      store: this.objects,
       outputDir: this.outputDir,
       baseUri: `artifact://runs/${runId}/${attempt}/${attached.incarnation}`,
       deadlineMs: () => this.deliveryDeadline,

@@ -110,7 +110,7 @@ describe('a run from spec to outcome', () => {
 
   it('keeps the last two checkpoints and the best', async () => {
     const losses = { 2: 1, 4: 0.1, 6: 1, 8: 1, 10: 1 };
-    const spec = await harness.makeSpec({ steps: 10, stepMs: 60, losses });
+    const spec = await harness.makeSpec({ steps: 10, stepMs: 250, losses });
     await harness.runs.put('spec', spec);
     await harness.waitForEnd(spec.runId);
     const { items } = await harness.store.list(`artifact://runs/${spec.runId}/1/1`);

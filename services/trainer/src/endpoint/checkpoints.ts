@@ -20,11 +20,17 @@ interface Found {
 }
 
 const NAME = 'checkpoint.json';
+/** A runner waits for its answer, and a store elsewhere takes some time for each. */
+const STATS_AT_ONCE = 16;
 const PATTERN = /^artifact:\/\/runs\/[^/]+\/(\d+)\/(\d+)\/checkpoint-(\d+)\/checkpoint\.json$/;
 const evaluations = z.record(z.string(), z.number());
 
 /** A checkpoint exists when its `checkpoint.json` does; this is the only place that writes one. */
 export class Checkpoints {
+  /** Notes that the store has not taken yet, by run. */
+  private readonly unsaved = new Map<string, Record<string, number>>();
+  private saving: Promise<void> | undefined;
+
   constructor(
     private readonly store: ArtifactStore,
     private readonly bus: Pick<MessageBus, 'publishRunMessage'>,
@@ -64,12 +70,13 @@ export class Checkpoints {
     const { step, files } = report;
     const { runId, attempt, incarnation } = key;
     const uri = `artifact://runs/${runId}/${attempt}/${incarnation}/checkpoint-${step}`;
+    const sizes = await this.sizesOf(uri, files);
     for (const { name, sizeBytes } of files) {
-      const found = await this.store.stat(`${uri}/${name}`);
-      if (found?.sizeBytes !== sizeBytes) {
+      const found = sizes.get(name);
+      if (found !== sizeBytes) {
         throw new AppError(
           'request.invalid',
-          `checkpoint ${step}: ${name} has ${found?.sizeBytes ?? 'no'} bytes, not ${sizeBytes}`,
+          `checkpoint ${step}: ${name} has ${found ?? 'no'} bytes, not ${sizeBytes}`,
         );
       }
     }
@@ -87,23 +94,43 @@ export class Checkpoints {
   /** The one to resume from: the furthest step over all attempts and incarnations. */
   async newest(runId: string): Promise<CommittedCheckpoint | undefined> {
     for (const found of (await this.all(runId)).reverse()) {
-      // Removed in between by pruning, or not ours: look at the next.
-      const bytes = await readArtifact(this.store, `${found.uri}/${NAME}`).catch(() => undefined);
-      if (!bytes) continue;
+      const bytes = await this.readIfThere(`${found.uri}/${NAME}`);
+      if (!bytes) continue; // removed in between by pruning
       return { step: found.step, uri: found.uri, sha256: createHash('sha256').update(bytes).digest('hex') };
     }
     return undefined;
   }
 
-  /** Remembers how good a step was, so that the best checkpoint is kept. */
-  async noteEvaluation(runId: string, step: number, loss: number): Promise<void> {
-    const uri = evaluationsUri(runId);
-    const known = await this.evaluations(runId);
-    await this.store.put(uri, JSON.stringify({ ...known, [step]: loss }));
+  /**
+   * Remembers how good a step was, so that the best checkpoint is kept. Nobody waits for it: what a store that is away
+   * cannot take is written with the next, or before the next pruning.
+   */
+  noteEvaluation(runId: string, step: number, loss: number): void {
+    this.unsaved.set(runId, { ...this.unsaved.get(runId), [step]: loss });
+    this.saving ??= this.saveAll().finally(() => (this.saving = undefined));
+  }
+
+  private async saveAll(): Promise<void> {
+    for (const runId of this.unsaved.keys()) {
+      const saved = await this.saveEvaluations(runId).then(
+        () => true,
+        () => false,
+      );
+      if (!saved) return;
+    }
+  }
+
+  private async saveEvaluations(runId: string): Promise<void> {
+    const notes = this.unsaved.get(runId);
+    if (!notes) return;
+    await this.store.put(evaluationsUri(runId), JSON.stringify({ ...(await this.evaluations(runId)), ...notes }));
+    if (this.unsaved.get(runId) === notes) this.unsaved.delete(runId);
   }
 
   /** Removes all but the newest `keepLast` and the best. */
   async prune(runId: string, keepLast: number): Promise<void> {
+    await this.saving;
+    await this.saveEvaluations(runId);
     const all = await this.all(runId);
     const losses = await this.evaluations(runId);
     const lossOf = ({ step }: Found): number => losses[String(step)] ?? Number.POSITIVE_INFINITY;
@@ -118,13 +145,26 @@ export class Checkpoints {
     }
   }
 
+  private async sizesOf(uri: string, files: readonly { name: string }[]): Promise<Map<string, number | undefined>> {
+    const sizes = new Map<string, number | undefined>();
+    for (let from = 0; from < files.length; from += STATS_AT_ONCE) {
+      const part = files.slice(from, from + STATS_AT_ONCE);
+      await Promise.all(
+        part.map(async ({ name }) => sizes.set(name, (await this.store.stat(`${uri}/${name}`))?.sizeBytes)),
+      );
+    }
+    return sizes;
+  }
+
   private async readIfThere(uri: string): Promise<Buffer | undefined> {
-    if ((await this.store.stat(uri)) === undefined) return undefined;
-    return readArtifact(this.store, uri);
+    return readArtifact(this.store, uri).catch((cause: unknown) => {
+      if (cause instanceof AppError && cause.code === 'storage.not-found') return undefined;
+      throw cause; // out of reach is not the same as not there
+    });
   }
 
   private async evaluations(runId: string): Promise<Record<string, number>> {
-    const bytes = await readArtifact(this.store, evaluationsUri(runId)).catch(() => undefined);
+    const bytes = await this.readIfThere(evaluationsUri(runId));
     if (!bytes) return {};
     try {
       return evaluations.parse(JSON.parse(bytes.toString()));

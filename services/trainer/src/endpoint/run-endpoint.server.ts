@@ -46,9 +46,7 @@ export class RunEndpointServer {
     );
     this.route('heartbeat', heartbeatRequest, ({ runId, token }) => service.heartbeat(runId, token));
     this.route('events', eventsRequest, ({ runId, token, body }) => service.events(runId, token, body.events));
-    this.route('objects', objectUrlsRequest, ({ runId, token, body }) =>
-      service.urls(runId, token, body.operation, body.uris),
-    );
+    this.route('objects', objectUrlsRequest, ({ runId, token, body }) => service.urls(runId, token, body));
     this.route('list', listObjectsRequest, ({ runId, token, body }) => service.list(runId, token, body.prefix));
     this.route('checkpoint', checkpointReport, ({ runId, token, body }) => service.checkpoint(runId, token, body));
     this.route('outcome', outcomeReport, ({ runId, token, body }) =>

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { pathToFileURL } from 'node:url';
 import type { z } from 'zod';
 import {
   AppError,
@@ -20,6 +19,7 @@ import type {
   RunStatus,
   RuntimeEvent,
   checkpointReport,
+  objectUrlsRequest,
 } from '@luthier/contracts';
 import { partsOf, readArtifact } from '@luthier/artifacts';
 import type { ArtifactStore } from '@luthier/artifacts';
@@ -46,6 +46,7 @@ export interface RunEndpointParts {
 
 const MAX_CACHED_REQUESTS = 64;
 const MAX_LISTED = 10_000;
+const URL_LIFETIME_SECONDS = 15 * 60;
 
 /** What runners may ask, and whether the one asking is still the current writer. Stateless but for caches. */
 export class RunEndpointService {
@@ -85,7 +86,7 @@ export class RunEndpointService {
     const acknowledged = await this.entry(() => this.parts.publisher.publish(key, events));
     for (const event of events) {
       if (event.type === 'started') this.parts.listener.onTraining(key);
-      if (event.type === 'evaluation') await this.parts.checkpoints.noteEvaluation(runId, event.step, event.loss);
+      if (event.type === 'evaluation') this.parts.checkpoints.noteEvaluation(runId, event.step, event.loss);
     }
     return { acknowledged, orders: ordersOf(spec, status) };
   }
@@ -93,15 +94,19 @@ export class RunEndpointService {
   async urls(
     runId: string,
     token: string,
-    operation: 'read' | 'write',
-    uris: readonly string[],
+    { operation, uris, sizesBytes = [] }: z.output<typeof objectUrlsRequest>,
   ): Promise<z.input<typeof objectUrlsAnswer>> {
     const { key, spec } = await this.current(runId, token);
     for (const uri of uris) {
       if (operation === 'write') requireWritable(uri, key);
       else await this.requireReadable(uri, spec);
     }
-    return { urls: uris.map((uri) => ({ uri, url: this.urlOf(uri) })) };
+    const urlOf = async (uri: string, i: number): Promise<{ uri: string; url: string }> => {
+      const sizeBytes = sizesBytes[i];
+      const options = { lifetimeSeconds: URL_LIFETIME_SECONDS, ...(sizeBytes !== undefined && { sizeBytes }) };
+      return { uri, url: await this.parts.store.urlFor(uri, operation, options) };
+    };
+    return { urls: await Promise.all(uris.map(urlOf)) };
   }
 
   async list(runId: string, token: string, prefix: string): Promise<z.input<typeof listObjectsAnswer>> {
@@ -190,12 +195,6 @@ export class RunEndpointService {
     if (this.requests.size >= MAX_CACHED_REQUESTS && oldest !== undefined) this.requests.delete(oldest);
     this.requests.set(requestSha256, request);
     return request;
-  }
-
-  private urlOf(uri: string): string {
-    const path = this.parts.store.localPath(uri);
-    if (path === undefined) throw new AppError('service.unavailable', 'This store has no files on this machine');
-    return pathToFileURL(path).href;
   }
 
   /** What is out of reach here is a matter of waiting for the runner. */

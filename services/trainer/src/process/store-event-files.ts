@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { createGzip } from 'node:zlib';
 import { join } from 'node:path';
+import { AppError } from '@luthier/contracts';
 import type { ArtifactStore } from '@luthier/artifacts';
 
 /**
@@ -24,7 +25,9 @@ export async function storeEventFiles(
       uris.push(uri);
     }
     return uris;
-  } catch {
+  } catch (cause) {
+    // A store that is away for now will take them later.
+    if (cause instanceof AppError && cause.code === 'storage.unreachable') throw cause;
     return [];
   }
 }
