@@ -1,3 +1,4 @@
+import { pathToFileURL } from 'node:url';
 import { createJob, getJob, newId } from '@luthier/contracts';
 import type { JobRecord, JobRequest } from '@luthier/contracts';
 import { MessageBus, provision } from '@luthier/messaging';
@@ -71,7 +72,8 @@ export class TrainingFixture {
 
   private async startService(): Promise<void> {
     const { nats, database, artifactsDir } = this;
-    const settings = { natsUrl: nats.url, databaseUrl: database.url, artifactsDir };
+    const artifacts = pathToFileURL(artifactsDir).href;
+    const settings = { natsUrl: nats.url, databaseUrl: database.url, artifacts };
     const config = loadConfig(trainingConfig, {}, { ...settings, sweepIntervalMs: 100, shutdownTimeoutMs: 3_000 });
     this.service = await startTraining(config, { logger: createLogger({ service: 'training', level: 'silent' }) });
   }
