@@ -16,7 +16,7 @@ const BEHIND_ITS_END = 416;
 const PART = 206;
 
 /** The storage has answered, and not as it should. URLs are secrets: no error of here names one. */
-export class Refusal extends Error {
+class Refusal extends Error {
   constructor(readonly status: number) {
     super(`the storage answered ${status}`);
   }
