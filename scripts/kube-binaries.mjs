@@ -1,19 +1,28 @@
-// Builds the programs of the Kubernetes tests from source into the cache, once: etcd, kube-apiserver,
-// kube-controller-manager, kube-scheduler and kueue. Without arguments: `node scripts/kube-binaries.mjs` makes the first
-// four, `node scripts/kube-binaries.mjs kueue` that one. Needs Go and a built libs/testing (`pnpm build`).
+// Builds the programs of the Kubernetes tests from source into the cache, once. `node scripts/kube-binaries.mjs` makes
+// etcd, kube-apiserver, kube-controller-manager and kube-scheduler, `node scripts/kube-binaries.mjs kueue` Kueue, and
+// `node scripts/kube-binaries.mjs coscheduling` the scheduler for gangs. Needs Go and a built libs/testing (`pnpm build`).
 import { pathToFileURL } from 'node:url';
 
+/** @typedef {'kube' | 'kueue' | 'coscheduling'} Which */
+/** @type {readonly Which[]} */
+export const ALL_BINARIES = ['kube', 'kueue', 'coscheduling'];
+
 /**
- * @param {'kube' | 'kueue'} which
+ * @param {Which} which
  * @returns {Promise<{ dir?: string, missing?: string }>} the folder of the programs, or what is missing to build them.
  */
-export async function ensureKubeBinaries(which = 'kube') {
-  const { ensureKubernetes, ensureKueue } = await import('../libs/testing/dist/kube/binaries.js');
-  return which === 'kueue' ? ensureKueue() : ensureKubernetes();
+export async function ensureKubeBinaries(which) {
+  const { ensureKubernetes, ensureKueue, ensureCoscheduling } = await import('../libs/testing/dist/kube/binaries.js');
+  return { kube: ensureKubernetes, kueue: ensureKueue, coscheduling: ensureCoscheduling }[which]();
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const found = await ensureKubeBinaries(process.argv[2] === 'kueue' ? 'kueue' : 'kube');
+  const which = ALL_BINARIES.find((name) => name === (process.argv[2] ?? 'kube'));
+  if (!which) {
+    console.error(`usage: node scripts/kube-binaries.mjs [${ALL_BINARIES.join('|')}]`);
+    process.exit(2);
+  }
+  const found = await ensureKubeBinaries(which);
   console.log(found.dir ?? `missing: ${found.missing}`);
   process.exit(found.dir === undefined ? 1 : 0);
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureChromium } from './chromium.mjs';
-import { ensureKubeBinaries } from './kube-binaries.mjs';
+import { ALL_BINARIES, ensureKubeBinaries } from './kube-binaries.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
@@ -68,7 +68,7 @@ function build() {
 async function ensureKubernetes() {
   const started = Date.now();
   const all = process.env.LUTHIER_TEST_REQUIRE === 'all';
-  for (const which of all ? ['kube', 'kueue'] : ['kube']) {
+  for (const which of all ? ALL_BINARIES : ['kube']) {
     const { dir, missing } = await ensureKubeBinaries(which).catch((cause) => ({ missing: String(cause) }));
     console.log(dir ? `${which}: programs in ${dir}` : `${which}: missing ${missing}`);
   }

@@ -12,7 +12,7 @@ const BUILD_TIMEOUT_MS = 60 * 60_000;
 
 /** A Go module below tools/ whose programs the tests run. */
 interface GoPrograms {
-  module: 'kube' | 'kueue';
+  module: 'kube' | 'kueue' | 'coscheduling';
   programs: readonly string[];
   /** Where programs come from that are not of the module itself. */
   packages?: Readonly<Record<string, string>>;
@@ -45,6 +45,15 @@ const KUEUE: GoPrograms = {
   cost: 'about 12 minutes on two cores at the lowest priority',
 };
 
+const COSCHEDULING: GoPrograms = {
+  module: 'coscheduling',
+  programs: ['coscheduling'],
+  crds: { module: 'sigs.k8s.io/scheduler-plugins', folder: 'config/crd/bases' },
+  link: `-X ${VERSION}.gitVersion=v1.33.5`,
+  niceness: 19,
+  cost: 'about 4 minutes on two cores at the lowest priority',
+};
+
 export type Programs = { dir: string; missing?: undefined } | { dir?: undefined; missing: string };
 
 interface EnsureOptions {
@@ -58,6 +67,9 @@ export const ensureKubernetes = (options?: EnsureOptions): Promise<Programs> => 
 
 /** The folder with kueue, built from source once, and its custom resources in the folder `crds`. */
 export const ensureKueue = (options?: EnsureOptions): Promise<Programs> => ensurePrograms(KUEUE, options);
+
+/** The folder with coscheduling, a second scheduler, built from source once, and its custom resources in `crds`. */
+export const ensureCoscheduling = (options?: EnsureOptions): Promise<Programs> => ensurePrograms(COSCHEDULING, options);
 
 /**
  * Builds the programs of a module into `<cache>/<module>/<hash>`, where the hash covers everything that they are made
@@ -73,7 +85,9 @@ async function ensurePrograms(wanted: GoPrograms, options: EnsureOptions = {}): 
   const dir = join(root, await hashOf(source, [go.version, wanted.link]));
   if (await isFolder(dir)) return { dir };
   if (!build)
-    return { missing: `${wanted.programs.join(', ')}: run \`node scripts/kube-binaries.mjs\` (${wanted.cost})` };
+    return {
+      missing: `${wanted.programs.join(', ')}: run \`node scripts/kube-binaries.mjs ${wanted.module}\` (${wanted.cost})`,
+    };
   await mkdir(root, { recursive: true });
   return withFileLock(`${dir}.lock`, BUILD_TIMEOUT_MS, async () => {
     if (await isFolder(dir)) return { dir };

@@ -28,6 +28,7 @@ export interface Files {
 
 export const ADMIN_TOKEN = 'admin-token';
 export const caFileOf = ({ dir }: Files): string => join(dir, 'certs', 'apiserver.crt');
+export const adminKubeconfigOf = ({ dir }: Files): string => join(dir, 'admin.kubeconfig');
 export const kubeletKeyFileOf = ({ dir }: Files): string => join(dir, 'certs', 'apiserver.key');
 
 export function startEtcd(files: Files): Promise<ServerProcess> {
@@ -137,24 +138,31 @@ export function startControllerManager(files: Files): Promise<ServerProcess> {
 export const startScheduler = (files: Files): Promise<ServerProcess> => startClient(files, 'kube-scheduler', []);
 
 function startClient(files: Files, name: string, args: readonly string[]): Promise<ServerProcess> {
-  const { dir, programs, settings } = files;
+  const { settings } = files;
+  return startServing(files, name, join(files.programs, name), [
+    `--kubeconfig=${adminKubeconfigOf(files)}`,
+    '--leader-elect=false',
+    `--kube-api-qps=${settings.kubeApiQps}`,
+    `--kube-api-burst=${settings.kubeApiQps * 2}`,
+    ...switches('--feature-gates', settings.featureGates),
+    ...args,
+  ]);
+}
+
+/** A program that serves health and metrics on a port of its own, as all of Kubernetes' do. */
+export function startServing(
+  files: Files,
+  name: string,
+  program: string,
+  args: readonly string[],
+): Promise<ServerProcess> {
+  const serving = ['--authentication-skip-lookup=true', '--bind-address=127.0.0.1'];
   return runServer({
     ...common(files, name),
     command: (port) =>
       Promise.resolve({
-        ...place(files, name),
-        file: join(programs, name),
-        args: [
-          `--kubeconfig=${join(dir, 'admin.kubeconfig')}`,
-          '--authentication-skip-lookup=true',
-          '--bind-address=127.0.0.1',
-          `--secure-port=${port}`,
-          '--leader-elect=false',
-          `--kube-api-qps=${settings.kubeApiQps}`,
-          `--kube-api-burst=${settings.kubeApiQps * 2}`,
-          ...switches('--feature-gates', settings.featureGates),
-          ...args,
-        ],
+        ...{ ...place(files, name), file: program },
+        args: [...serving, `--secure-port=${port}`, ...args],
       }),
     isReady: listens,
   });

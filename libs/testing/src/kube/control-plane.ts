@@ -10,6 +10,7 @@ import { waitFor } from '../wait-for.js';
 import { ensureKubernetes } from './binaries.js';
 import {
   ADMIN_TOKEN,
+  adminKubeconfigOf,
   caFileOf,
   kubeconfig,
   kubeletKeyFileOf,
@@ -20,6 +21,8 @@ import {
   startUserTokens,
 } from './control-plane-servers.js';
 import type { ControlPlaneSettings, Files } from './control-plane-servers.js';
+import { startCoscheduling } from './coscheduling.js';
+import type { Coscheduling } from './coscheduling.js';
 import { FakeKubelet } from './fake-kubelet/fake-kubelet.js';
 import type { FakeKubeletOptions } from './fake-kubelet/fake-kubelet.js';
 import { startKueue } from './kueue.js';
@@ -65,6 +68,10 @@ export interface ControlPlane {
   startKubelet(options: Omit<FakeKubeletOptions, 'api' | 'certificate' | 'dir'>): Promise<FakeKubelet>;
   /** Kueue on this cluster, until `stop()`; ask `canRunKueue()` first. Takes Jobs that are created suspended. */
   startKueue(): Promise<Kueue>;
+  /** The scheduler `COSCHEDULER` on this cluster, until `stop()`; ask `canRunCoscheduling()` first. */
+  startCoscheduling(): Promise<Coscheduling>;
+  /** The API server's own, which `caFile` verifies at 127.0.0.1: for servers that it is to call, such as webhooks. */
+  certificate(): Promise<{ cert: string; key: string }>;
   /** Removes the namespaces made here and ends the kubelets. The servers stay for the next test file of this process and end with it. */
   stop(): Promise<void>;
 }
@@ -127,7 +134,7 @@ async function sharedServers(files: Files): Promise<Shared> {
   const [etcd, userTokens] = await Promise.all([startEtcd(files), startUserTokens(files, secret)]);
   const apiServer = await startApiServer(files, { etcd: etcd.port, 'user-tokens': userTokens.port });
   const admin = kubeconfig(`https://127.0.0.1:${apiServer.port}`, { caFile: caFileOf(files), token: ADMIN_TOKEN });
-  await writeFile(join(files.dir, 'admin.kubeconfig'), admin, { mode: 0o600 });
+  await writeFile(adminKubeconfigOf(files), admin, { mode: 0o600 });
   const [controllers, scheduler] = await Promise.all([startControllerManager(files), startScheduler(files)]);
   const shared: Shared = {
     files,
@@ -191,11 +198,15 @@ async function connect(shared: Shared): Promise<ControlPlane> {
     JSON.parse(await readFile(join(files.dir, 'shared.json'), 'utf8')) as Shared;
   const stopApiServer = async (): Promise<void> => endProcess((await note()).servers['kube-apiserver'], 'SIGKILL', 0);
   const restartApiServer = async (): Promise<void> => ensureApiServer(await note());
+  const certificate = async (): Promise<{ cert: string; key: string }> => ({
+    cert: await readFile(caFile, 'utf8'),
+    key: await readFile(kubeletKeyFileOf(files), 'utf8'),
+  });
 
   return {
     server,
     caFile,
-    kubeconfig: join(files.dir, 'admin.kubeconfig'),
+    kubeconfig: adminKubeconfigOf(files),
     adminToken: ADMIN_TOKEN,
     api,
     pids: async () => {
@@ -237,24 +248,25 @@ async function connect(shared: Shared): Promise<ControlPlane> {
     startApiServer: restartApiServer,
     startKubelet: async (options) => {
       // The API server does not verify kubelets here, so its own certificate will do.
-      const certificate = {
-        cert: await readFile(caFile, 'utf8'),
-        key: await readFile(kubeletKeyFileOf(files), 'utf8'),
-      };
-      const kubelet = await FakeKubelet.start({ ...options, api, certificate, dir: await tempDir('pods') });
+      const kubelet = await FakeKubelet.start({
+        ...{ ...options, api, certificate: await certificate(), dir: await tempDir('pods') },
+      });
       started.push(kubelet);
       return kubelet;
     },
     startKueue: async () => {
-      const keyFile = kubeletKeyFileOf(files);
       const kueue = await startKueue(api, {
-        kubeconfig: join(files.dir, 'admin.kubeconfig'),
-        certFile: caFile,
-        keyFile,
+        ...{ kubeconfig: adminKubeconfigOf(files), certFile: caFile, keyFile: kubeletKeyFileOf(files) },
       });
       started.push(kueue);
       return kueue;
     },
+    startCoscheduling: async () => {
+      const scheduler = await startCoscheduling(api, files);
+      started.push(scheduler);
+      return scheduler;
+    },
+    certificate,
     stop: async () => {
       await restartApiServer();
       const at = '?gracePeriodSeconds=0&propagationPolicy=Background';

@@ -37,5 +37,6 @@ export { FakeApiServer } from './fake-api/fake-api-server.js';
 export type { FakeApiOptions } from './fake-api/fake-api-server.js';
 export type { Fault, FaultRule, SeenRequest } from './fake-api/faults.js';
 export type { FakeKind, StoredObject } from './fake-api/store.js';
-export { canRunKubernetes, canRunKueue, canRunPodProcesses } from './requirement.js';
+export { canRunCoscheduling, canRunKubernetes, canRunKueue, canRunPodProcesses } from './requirement.js';
+export { COSCHEDULER } from './coscheduling.js';
 export type { Kueue } from './kueue.js';

@@ -1,14 +1,13 @@
-import { copyFile, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse } from 'yaml';
 import { freePort } from '@luthier/local-servers';
 import { tempDir } from '../temp-dir.js';
 import { waitFor } from '../wait-for.js';
 import { ensureKueue } from './binaries.js';
+import { applyDefinitions } from './custom-resources.js';
 import { MountNamespace } from './fake-kubelet/mount-namespace.js';
 import { ProcessContainer } from './fake-kubelet/process-container.js';
 import type { KubeApi } from './kube-api.js';
-import type { KubeObject } from './objects.js';
 
 /** Fixed in the program. */
 const METRICS_CERTIFICATES = '/etc/kueue/metrics/certs';
@@ -72,21 +71,6 @@ const configuration = (certDir: string, healthPort: number, webhookPort: number)
   internalCertManagement: { enable: false },
   integrations: { frameworks: ['batch/job'] },
 });
-
-/** Of its CRDs, and waits until the API server serves them. */
-async function applyDefinitions(api: KubeApi, folder: string): Promise<void> {
-  type Definition = KubeObject & { status?: { conditions?: { type: string; status: string }[] } };
-  const names: string[] = [];
-  for (const file of await readdir(folder)) {
-    const applied = await api.apply(parse(await readFile(join(folder, file), 'utf8')) as Definition);
-    names.push(applied.metadata?.name ?? '');
-  }
-  const served = async (name: string): Promise<boolean> => {
-    const found = await api.get<Definition>(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`);
-    return found.status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True') === true;
-  };
-  for (const name of names) await waitFor(() => served(name), { timeoutMs: 30_000, what: `${name} to be served` });
-}
 
 async function untilReady(running: ProcessContainer, port: number): Promise<void> {
   let ended = false;

@@ -1,4 +1,4 @@
-import { ensureKubernetes, ensureKueue } from './binaries.js';
+import { ensureCoscheduling, ensureKubernetes, ensureKueue } from './binaries.js';
 import { requireAll, runsHere } from '../requirement.js';
 import { whyNoNamespaces } from './fake-kubelet/mount-namespace.js';
 
@@ -15,6 +15,12 @@ export async function canRunKubernetes(): Promise<boolean> {
 export async function canRunKueue(): Promise<boolean> {
   const found = await ensureKueue({ build: requireAll(), log: (message) => console.log(message) });
   return (await canRunKubernetes()) && (await canRunPodProcesses()) && runsHere('tests against Kueue', found.missing);
+}
+
+/** True where the scheduler for gangs can run besides. As Kueue, it is built only where everything is required. */
+export async function canRunCoscheduling(): Promise<boolean> {
+  const found = await ensureCoscheduling({ build: requireAll(), log: (message) => console.log(message) });
+  return (await canRunKubernetes()) && runsHere('tests against the coscheduling scheduler', found.missing);
 }
 
 /** True where pods can run as processes: that takes the right to make mount namespaces. */

@@ -51,13 +51,24 @@ export class AttemptObjects {
         this.client.apply(CONFIG_MAPS, configMap),
         this.client.apply(SECRETS, secret),
         ...(service ? [this.client.apply(SERVICES, service)] : []),
-        ...(podGroup ? [this.client.apply(resourceOf(podGroup), podGroup)] : []),
+        ...(podGroup ? [this.applyPodGroup(podGroup)] : []),
       ]);
       return this.patch(root, {
         metadata: { uid, annotations: { [ANNOTATION.prepared]: 'true' } },
         ...(spec.queue === 'internal' && { spec: { suspend: false } }),
       });
     });
+  }
+
+  /** Its kind is not the cluster's own: who names it in a profile may not have installed it. */
+  private async applyPodGroup(group: PodGroup): Promise<void> {
+    try {
+      await this.client.apply(resourceOf(group), group);
+    } catch (cause) {
+      if (!isKubeError(cause) || !cause.notServed) throw cause;
+      const name = `The kind PodGroup (${group.apiVersion})`;
+      throw new Hindered(endingOf('config-missing', { name }, cause.message), { cause });
+    }
   }
 
   async annotate(root: Root, annotations: Record<string, string>): Promise<Root> {

@@ -157,11 +157,12 @@ const keptAs = (carrier: Carrier): Pick<ReflectorOptions<Root>, 'resource' | 'tr
 
 function withoutDetails({ spec, ...pod }: V1Pod): V1Pod {
   if (!spec) return pod;
-  const { nodeName, containers, initContainers, overhead, resources: ofPod } = spec;
+  const { nodeName, schedulerName, containers, initContainers, overhead, resources: ofPod } = spec;
   return {
     ...pod,
     spec: {
       ...(nodeName !== undefined && { nodeName }),
+      ...(schedulerName !== undefined && { schedulerName }),
       ...(overhead && { overhead }),
       ...(ofPod && { resources: ofPod }),
       ...(initContainers && {

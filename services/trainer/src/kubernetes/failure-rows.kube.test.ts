@@ -298,7 +298,7 @@ inCluster('a run in a cluster tells its end in words: because of', () => {
     const cluster = await startControlPlane();
     const fates = new Fates();
     const kubelet = await cluster.startKubelet({ fateOf: fates.of, nodes: NODES });
-    const place = (labels = {}) => ClusterPlace.start(cluster, fates, PROFILES, labels);
+    const place = (labels = {}) => ClusterPlace.start(cluster, { fates, profiles: PROFILES, labels });
     const [main, quota, limits, policy, leaving] = await Promise.all([
       ...[place(), place(), place(), place({ [ROW]: 'policy' }), place()],
     ] as const);

@@ -1,15 +1,20 @@
 import { fileURLToPath } from 'node:url';
-import type { RunSpec, RunStatus } from '@luthier/contracts';
+import { fitRun, idTail } from '@luthier/contracts';
+import type { FitAnswer, RunSpec, RunStatus } from '@luthier/contracts';
 import { freePort } from '@luthier/local-servers';
+import { MessageBus } from '@luthier/messaging';
 import type { RunningService } from '@luthier/service-kit';
 import { waitFor } from '@luthier/testing';
-import type { ControlPlane, Fate, Pod } from '@luthier/testing/kube';
-import type { ClusterProfile } from '../kubernetes/cluster-profile.js';
+import { bindRole } from '@luthier/testing/kube';
+import type { ControlPlane, Fate, KubeObject, Pod } from '@luthier/testing/kube';
+import type { RunShape } from '../inventory/inventory-source.js';
+import type { ClusterProfile, ClusterSettings } from '../kubernetes/cluster-profile.js';
 import { TrainerHarness } from './harness.js';
 
 const IMAGE = `example.test/runtime@sha256:${'a'.repeat(64)}`;
 const RUNNER = fileURLToPath(new URL('../../../runner/dist/main.js', import.meta.url));
 const FAKE_RUNTIME = fileURLToPath(new URL('fake-runtime.mjs', import.meta.url));
+const ROLE_FILE = new URL('../kubernetes/doctor/trainer-role.yaml', import.meta.url);
 const RUN_ID = 'luthier.dev/run-id';
 
 /** A profile whose pods run the runner with the fake runtime, and whose times are those of a test. */
@@ -41,38 +46,78 @@ export class Fates {
   };
 }
 
-/** A namespace with a trainer, and the other side of its runs. */
+interface PlaceOptions {
+  fates: Fates;
+  profiles: readonly ClusterProfile[];
+  /** Of the namespace. */
+  labels?: Record<string, string>;
+  settings?: Partial<ClusterSettings>;
+}
+
+/** A namespace with a trainer that has the rights of the shipped role and no others, and the other side of its runs. */
 export class ClusterPlace {
+  readonly bus: MessageBus;
+  private trainer!: RunningService;
+
   private constructor(
+    readonly cluster: ControlPlane,
     readonly harness: TrainerHarness,
     readonly namespace: string,
-    private readonly cluster: ControlPlane,
     private readonly fates: Fates,
-    private readonly trainer: RunningService,
-  ) {}
+    private readonly endpointPort: number,
+    private readonly settings: ClusterSettings,
+  ) {
+    this.bus = new MessageBus(harness.connection);
+  }
 
-  static async start(
-    cluster: ControlPlane,
-    fates: Fates,
-    profiles: readonly ClusterProfile[],
-    labels: Record<string, string> = {},
-  ): Promise<ClusterPlace> {
+  static async start(cluster: ControlPlane, options: PlaceOptions): Promise<ClusterPlace> {
+    const { fates, profiles, labels, settings } = options;
     const [harness, namespace] = await Promise.all([TrainerHarness.start(), cluster.createNamespace(labels)]);
-    await cluster.createVolumeClaim({ namespace, name: 'artifacts', folder: harness.artifactsDir });
-    const trainer = await harness.startTrainer({
-      executor: 'kubernetes',
-      endpointPort: await freePort(),
-      cluster: {
-        ...{ namespace, kubeconfig: cluster.kubeconfig, requestsPerSecond: 0, requestBurst: 1 },
-        profiles: [...profiles],
-      },
-    });
-    return new ClusterPlace(harness, namespace, cluster, fates, trainer);
+    const [{ kubeconfig }] = await Promise.all([
+      bindRole(cluster, { namespace, account: 'trainer', file: ROLE_FILE }),
+      cluster.createVolumeClaim({ namespace, name: 'artifacts', folder: harness.artifactsDir }),
+    ]);
+    const whole = {
+      namespace,
+      kubeconfig,
+      requestsPerSecond: 0,
+      requestBurst: 1,
+      profiles: [...profiles],
+      ...settings,
+    };
+    const place = new ClusterPlace(cluster, harness, namespace, fates, await freePort(), whole);
+    await place.startTrainer();
+    return place;
   }
 
   async stop(): Promise<void> {
     await this.trainer.stop();
     await this.harness.stop();
+  }
+
+  /** Where runners find the trainer, also when it was started again. */
+  get endpoint(): string {
+    return `http://127.0.0.1:${this.endpointPort}`;
+  }
+
+  async restartTrainer(): Promise<void> {
+    await this.trainer.stop();
+    await this.startTrainer();
+  }
+
+  private async startTrainer(): Promise<void> {
+    const { endpointPort, settings: cluster } = this;
+    this.trainer = await this.harness.startTrainer({ executor: 'kubernetes', endpointPort, cluster });
+  }
+
+  /** Whether a run could be placed with a profile, once the trainer knows. */
+  async fit(profile: string, shape: Partial<RunShape> = {}): Promise<FitAnswer> {
+    const any = { nodes: 1, devicesPerNode: 1, deviceMemoryMib: 0, deviceType: null, queue: null };
+    const ask = async (): Promise<FitAnswer | undefined> => {
+      const { answers } = await this.bus.request(fitRun, { ...any, ...shape, profiles: [profile] });
+      return answers.find(({ fit }) => fit.reason !== 'unknown')?.fit;
+    };
+    return waitFor(ask, { timeoutMs: 20_000, what: `an answer about ${profile}` });
   }
 
   /** Wants a run, whose pods then meet this fate. */
@@ -115,6 +160,15 @@ export class ClusterPlace {
 
   pods(): string {
     return `/api/v1/namespaces/${this.namespace}/pods`;
+  }
+
+  /** Of an API group's kind in this namespace, such as `jobs('batch/v1')`. */
+  path(apiVersion: string, plural: string): string {
+    return `/apis/${apiVersion}/namespaces/${this.namespace}/${plural}`;
+  }
+
+  jobOf<T extends KubeObject>({ runId, attempt }: RunSpec): Promise<T> {
+    return this.cluster.api.get<T>(`${this.path('batch/v1', 'jobs')}/ft-${idTail(runId)}-${attempt}`);
   }
 
   async podsOf({ runId, attempt }: RunSpec): Promise<Pod[]> {

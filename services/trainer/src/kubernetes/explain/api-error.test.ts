@@ -85,6 +85,38 @@ describe('what an error of the cluster means for a run', () => {
       { reason: 'object-refused', fatal: true, afterMs: 0 },
     ],
     [
+      'a webhook that refuses, after what the client says of its call',
+      {
+        kind: 'invalid',
+        status: 400,
+        message:
+          'Kubernetes: create jobs luthier-training/ft-1 (400): admission webhook "images.example" denied the request: not signed',
+      },
+      {
+        params: { cause: 'admission webhook "images.example" denied the request: not signed' },
+        ...{ reason: 'object-refused', fatal: true },
+      },
+    ],
+    [
+      'a webhook that does not answer',
+      {
+        kind: 'server-error',
+        status: 500,
+        message:
+          'Kubernetes: create jobs luthier-training/ft-1 (500): Internal error occurred: failed calling webhook "images.example": failed to call webhook: EOF',
+      },
+      {
+        reason: 'object-refused',
+        message: 'The cluster refused the run: failed calling webhook "images.example": failed to call webhook: EOF.',
+        ...{ fatal: false, afterMs: Infinity },
+      },
+    ],
+    [
+      '422, after what the client says of its call',
+      { kind: 'invalid', status: 422, message: 'Kubernetes: create jobs x/ft-1 (422): Job.batch "ft-1" is invalid: y' },
+      { params: { cause: 'Job.batch "ft-1" is invalid: y' } },
+    ],
+    [
       'name taken',
       { kind: 'already-exists', status: 409, message: 'jobs.batch "ft-1" already exists' },
       {

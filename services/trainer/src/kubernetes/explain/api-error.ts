@@ -2,6 +2,7 @@ import type { RunParams, RunReason } from '@luthier/contracts';
 import { excerptOf, shortText } from './excerpt.js';
 import { DEFAULT_GPU_RESOURCE } from './facts.js';
 import { readRefusal } from './refusal-text.js';
+import type { Refusal } from './refusal-text.js';
 import { sentence } from './sentences.js';
 import type { Explanation } from './view.js';
 
@@ -32,6 +33,7 @@ export function explainApiError(error: ViewedApiError, context: ApiErrorContext 
     const message = sentence(reason, params);
     return { phase: 'scheduling', reason, params, message, ...(excerpt !== undefined && { excerpt }), fatal, afterMs };
   };
+  const refusal = (): Refusal => readRefusal(error.message, context.gpuResource ?? DEFAULT_GPU_RESOURCE);
   switch (error.kind) {
     case 'unreachable':
     case 'timeout': {
@@ -48,14 +50,16 @@ export function explainApiError(error: ViewedApiError, context: ApiErrorContext 
         const name = context.namespace === undefined ? {} : { name: shortText(context.namespace) };
         return say('namespace-terminating', name, true, 0);
       }
-      const { reason, params, hopeless } = readRefusal(error.message, context.gpuResource ?? DEFAULT_GPU_RESOURCE);
+      const { reason, params, hopeless } = refusal();
       // A right can be given while the run waits; a quota is free again when another run ends.
       const waits = reason === 'cluster-forbidden' || !hopeless;
       return say(reason, params, !waits, waits ? Infinity : 0);
     }
-    case 'invalid': {
-      const cause = shortText(error.message);
-      return say('object-refused', cause === '' ? {} : { cause }, true, 0);
+    case 'invalid':
+      return say('object-refused', refusal().params, true, 0);
+    case 'server-error': {
+      const { params, hopeless } = refusal();
+      return hopeless ? undefined : say('object-refused', params, false, Infinity);
     }
     default:
       return undefined;

@@ -25,6 +25,10 @@ export interface PodFacts {
   reason: string;
   message: string;
   node: string;
+  /** Who is to find it a node. */
+  scheduler: string;
+  /** ms since 1970; 0: not said. */
+  createdMs: number;
   deleting: boolean;
   conditions: readonly Condition[];
   containers: readonly ContainerFacts[];
@@ -106,6 +110,8 @@ function podFacts(pod: unknown, gpuResource: string): PodFacts {
     reason: textAt(pod, 'status', 'reason'),
     message: textAt(pod, 'status', 'message'),
     node: textAt(pod, 'spec', 'nodeName'),
+    scheduler: textAt(pod, 'spec', 'schedulerName'),
+    createdMs: timeMsOf(at(pod, 'metadata', 'creationTimestamp')),
     deleting: isGiven(at(pod, 'metadata', 'deletionTimestamp')),
     conditions: conditionsOf(at(pod, 'status', 'conditions')),
     containers: statuses.map((each) => containerFacts(each, imageOf(textAt(each, 'name')))),

@@ -17,6 +17,10 @@ const NO_RIGHT = /User "[^"]*" cannot (\S+) resource "([^"]+)"(?: in API group "
 const SERVICE_ACCOUNT = /error looking up service account ([^:\s]+):/;
 const FORBIDDEN = /is forbidden: (.+)$/s;
 const WEBHOOK = /(admission webhook "[^"]+" denied the request.*)$/s;
+/** What is asked before anything is let in does not answer: it may tomorrow. */
+const UNANSWERED = /failed calling webhook "[^"]+".*$/s;
+/** How the client of the cluster begins its sentences. */
+const CALL = /^Kubernetes: [^(]{1,400}\(\d{3}\): /;
 
 /** Why the API server did not let an object or a pod in, from its sentence (an answer, or an event FailedCreate). */
 export function readRefusal(text: string, gpuResource: string): Refusal {
@@ -34,7 +38,10 @@ export function readRefusal(text: string, gpuResource: string): Refusal {
   }
   const account = SERVICE_ACCOUNT.exec(read)?.[1];
   if (account !== undefined) return refusal('config-missing', names(`Service account ${account}`));
-  const said = (WEBHOOK.exec(read) ?? FORBIDDEN.exec(read))?.[1] ?? read;
+  const unanswered = UNANSWERED.exec(read)?.[0];
+  if (unanswered !== undefined)
+    return { ...refusal('object-refused', { cause: shortText(unanswered) }), hopeless: false };
+  const said = (WEBHOOK.exec(read) ?? FORBIDDEN.exec(read))?.[1] ?? read.replace(CALL, '');
   return refusal('object-refused', said.trim() === '' ? {} : { cause: shortText(said) });
 }
 

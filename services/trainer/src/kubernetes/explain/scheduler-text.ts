@@ -20,7 +20,7 @@ const MAX_CLAUSES = 64;
 const TOTAL = /(\d{1,7})\/(\d{1,7}) nodes are available/;
 const CLAUSE = /^(?:(\d{1,7}) )?(.+)$/;
 /** What follows is about making room, or about claims, and repeats the nodes. */
-const TAIL = /\.? (?:preemption:|no new claims to deallocate).*$/s;
+const TAIL = /\.? (?:preemption:|no new claims to deallocate|PodGroup \S+ gets rejected).*$/s;
 const VOLUME = /persistentvolumeclaim|volume node affinity|volume\(s\)|free disk volumes|unbound immediate/i;
 const OUT_OF_SERVICE =
   /were unschedulable|node\.kubernetes\.io\/(?:unreachable|not-ready|unschedulable)|were not ready/i;
@@ -53,6 +53,9 @@ export function readSchedulerText(text: string, gpuResource: string): SchedulerV
   }
   return verdict;
 }
+
+export const tellsWhy = ({ gpus, other, mismatched, unready, volume }: SchedulerVerdict): boolean =>
+  volume || gpus + other + mismatched + unready > 0;
 
 function addClause(verdict: SchedulerVerdict, words: string, count: number, gpuResource: string): void {
   const lacking = /^Insufficient (\S+)/.exec(words)?.[1];

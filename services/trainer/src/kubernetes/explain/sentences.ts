@@ -43,8 +43,8 @@ const SENTENCES: Readonly<Record<RunReason, Say>> = {
     }${because(cause)}.`,
   'waiting-for-capacity': ({ resource }) =>
     `Waiting for a node with room${when(resource, (r) => `: not enough ${things(r)} free`)}.`,
-  'waiting-for-gpus': ({ needed, free }) =>
-    `Waiting for GPUs${when(needed, (n) => `: needs ${n} on one node`)}${when(free, (n) => `, ${n} free now`)}.`,
+  'waiting-for-gpus': ({ needed, nodes, free }) =>
+    `Waiting for GPUs${when(needed, (n) => `: needs ${n} on ${nodes === undefined ? 'one node' : `each of ${nodes} nodes at once`}`)}${when(free, (n) => `, ${n} free now`)}.`,
   'waiting-for-volume': plain('Waiting for a volume: the storage that the run asks for is not there yet.'),
   'no-matching-node': ({ nodes, cause }) =>
     `No node of the cluster matches what the run asks for${when(nodes, (n) => ` (${n} looked at)`)}${because(cause)}.`,

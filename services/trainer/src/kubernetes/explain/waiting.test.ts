@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import {
+  CREATED_MS,
   NODES,
   IMAGE,
   NAME,
@@ -20,6 +21,10 @@ import { explainWaiting } from './waiting.js';
 
 const INSUFFICIENT =
   '0/2 nodes are available: 2 Insufficient nvidia.com/gpu. no new claims to deallocate, preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.';
+/** What the coscheduling plugin (scheduler-plugins 0.33) says. */
+const TURNED_AWAY = '0/1 nodes are available: 1 optimistic rejection in PostFilter.';
+const NO_GANG =
+  "0/9 nodes are available: 10 node(s) didn't match Pod's node affinity/selector, 2 Insufficient nvidia.com/gpu. PodGroup luthier-training/ft-1 gets rejected due to Pod ft-1-2 is unschedulable even after PostFilter";
 const reserved = (reason: string, message: string) => conditions.of('QuotaReserved', 'False', reason, message);
 const queued = (...given: Parameters<typeof workload>[1][]): Partial<AttemptView> => ({
   root: job({}, true),
@@ -95,6 +100,45 @@ const ROWS: readonly [row: string, Partial<AttemptView>, Partial<Explanation>][]
     'a volume that is not bound',
     { pods: [unplaced('0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found.')] },
     { reason: 'waiting-for-volume' },
+  ],
+  [
+    'GPUs for a gang, of which only the last pod hears what is lacking',
+    {
+      pods: [unplaced(TURNED_AWAY), unplaced(TURNED_AWAY, { index: 1 }), unplaced(NO_GANG, { index: 2 })],
+      expectedPods: 3,
+    },
+    {
+      ...{ phase: 'scheduling', reason: 'waiting-for-gpus', excerpt: NO_GANG, fatal: false },
+      params: { resource: 'nvidia.com/gpu', needed: 8, nodes: 3 },
+      message: 'Waiting for GPUs: needs 8 on each of 3 nodes at once.',
+    },
+  ],
+  [
+    'GPUs for a gang, of which nobody hears any more what is lacking',
+    {
+      pods: [unplaced(TURNED_AWAY), unplaced(TURNED_AWAY, { index: 1 })],
+      events: [podEvent('FailedScheduling', TURNED_AWAY), podEvent('FailedScheduling', NO_GANG)],
+      expectedPods: 2,
+    },
+    { reason: 'waiting-for-gpus', message: 'Waiting for GPUs: needs 8 on each of 2 nodes at once.' },
+  ],
+  [
+    'a scheduler that does not exist',
+    { pods: [pod({ scheduler: 'volcano' }), pod({ index: 1, scheduler: 'volcano' })], expectedPods: 2 },
+    {
+      ...{ phase: 'scheduling', reason: 'config-missing', fatal: false, afterMs: Infinity },
+      message: 'A working scheduler "volcano" is missing in the cluster.',
+    },
+  ],
+  [
+    'a scheduler that has had no time yet',
+    { pods: [pod({ scheduler: 'volcano' })], now: CREATED_MS + 29_000 },
+    { phase: 'scheduling', reason: 'containers-starting' },
+  ],
+  [
+    'a scheduler that has spoken to one pod of the gang',
+    { pods: [pod(), unplaced(INSUFFICIENT, { index: 1 })], expectedPods: 2 },
+    { reason: 'waiting-for-gpus' },
   ],
   [
     'partial gang',

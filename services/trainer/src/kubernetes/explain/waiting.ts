@@ -6,7 +6,7 @@ import type { EventFacts, Facts, PodFacts } from './facts.js';
 import { lostPods } from './lost-node.js';
 import { readWorkload } from './queue.js';
 import { readRefusal } from './refusal-text.js';
-import { readSchedulerText } from './scheduler-text.js';
+import { readSchedulerText, tellsWhy } from './scheduler-text.js';
 import { sentence } from './sentences.js';
 import type { AttemptView, Explanation } from './view.js';
 
@@ -15,6 +15,8 @@ const MINUTE_MS = 60_000;
 const PLACING_AFTER_MS = 30 * MINUTE_MS;
 const REFUSED_AFTER_MS = 10_000;
 const GANG_AFTER_MS = 10 * MINUTE_MS;
+/** A scheduler that is there says within this why it has not placed a pod, also when it has thousands. */
+const SCHEDULER_SILENT_AFTER_MS = 30_000;
 
 type Unsaid = Omit<Explanation, 'message' | 'excerpt'> & { text?: string };
 
@@ -72,6 +74,8 @@ function withoutPods(view: AttemptView, facts: Facts): Unsaid {
 function placing(view: AttemptView, facts: Facts): Unsaid | undefined {
   const pending = facts.pods.filter(({ phase }) => !hasBegunPhase(phase));
   const running = facts.pods.length - pending.length;
+  const silent = silentScheduler(view, facts);
+  if (silent) return silent;
   const said = pending.map((pod) => ofPod(view, facts, pod)).sort((a, b) => weight(a) - weight(b));
   const [worst] = said;
   if (!worst) {
@@ -89,7 +93,33 @@ function placing(view: AttemptView, facts: Facts): Unsaid | undefined {
 const hasBegunPhase = (phase: string): boolean => phase === 'Running' || phase === 'Succeeded' || phase === 'Failed';
 
 /** A fatal one first, then what is furthest from running. */
-const weight = ({ fatal, phase }: Unsaid): number => (fatal ? 0 : phase === 'scheduling' ? 1 : 2);
+const weight = (said: Unsaid): number => {
+  if (said.fatal) return 0;
+  if (said.phase !== 'scheduling') return 3;
+  return isVague(said) ? 2 : 1;
+};
+
+/** Of pods that are placed together only one is told what it lacks, the others that they wait for it. */
+const isVague = ({ reason, params }: Unsaid): boolean =>
+  reason === 'containers-starting' || (reason === 'waiting-for-capacity' && params.resource === undefined);
+
+/** Not one pod of the attempt has a word from the scheduler that they name: nobody of that name is at work. */
+function silentScheduler({ now }: AttemptView, { pods, events }: Facts): Unsaid | undefined {
+  const isUnheard = ({ node, conditions }: PodFacts): boolean =>
+    node === '' && !conditions.some(({ type }) => type === 'PodScheduled');
+  const since = Math.max(...pods.map(({ createdMs }) => createdMs));
+  if (now - since < SCHEDULER_SILENT_AFTER_MS || !pods.every(isUnheard)) return undefined;
+  if (events.some(({ reason }) => reason === 'FailedScheduling')) return undefined;
+  const name = `A working scheduler "${pods[0]?.scheduler ?? ''}"`;
+  // It may be on its way back: only the time that all placing has ends this.
+  return {
+    phase: 'scheduling',
+    reason: 'config-missing',
+    params: { name: shortText(name) },
+    fatal: false,
+    afterMs: Infinity,
+  };
+}
 
 const gang = (why: Unsaid, placed: number, { expectedPods }: AttemptView): Unsaid =>
   why.fatal
@@ -114,7 +144,10 @@ function ofPod(view: AttemptView, facts: Facts, pod: PodFacts): Unsaid {
 
 function unplaced(view: AttemptView, facts: Facts, pod: PodFacts, events: readonly EventFacts[]): Unsaid {
   const condition = conditionIs(pod.conditions, 'PodScheduled', 'False');
-  const text = condition?.message || events.find(({ reason }) => reason === 'FailedScheduling')?.message || '';
+  const heard = events.flatMap(({ reason, message }) => (reason === 'FailedScheduling' ? [message] : []));
+  const texts = [condition?.message ?? '', ...heard].filter((each) => each !== '');
+  // A pod of a gang is last told that the others were turned away, and before that what is lacking.
+  const text = texts.find((each) => tellsWhy(readSchedulerText(each, facts.gpuResource))) ?? texts[0] ?? '';
   const waits = { phase: 'scheduling', text, fatal: false, afterMs: PLACING_AFTER_MS } as const;
   if (condition?.reason === 'SchedulingGated') {
     return { ...waits, phase: 'queued', reason: 'waiting-in-queue', params: {}, afterMs: Infinity };
@@ -136,11 +169,12 @@ function unplaced(view: AttemptView, facts: Facts, pod: PodFacts, events: readon
   return { ...waits, reason: 'waiting-for-capacity', params: {} };
 }
 
-function gpuParams({ nodes }: AttemptView, { gpuResource }: Facts, pod: PodFacts): RunParams {
+function gpuParams({ nodes, expectedPods }: AttemptView, { gpuResource }: Facts, pod: PodFacts): RunParams {
   const free = (nodes ?? []).flatMap(({ freeGpus, ready }) => (ready && freeGpus !== undefined ? [freeGpus] : []));
   return {
     resource: shortText(gpuResource),
     ...(pod.gpus > 0 && { needed: pod.gpus }),
+    ...(expectedPods > 1 && { nodes: expectedPods }),
     ...(free.length > 0 && { free: Math.max(...free) }),
   };
 }

@@ -7,6 +7,7 @@ type Event = AttemptView['events'][number];
 /** Objects as the API serves them (kube-apiserver 1.36), shortened to what a reader of them meets. */
 export const NOW = Date.parse('2026-11-24T10:30:00Z');
 const CREATED = '2026-11-24T10:00:00Z';
+export const CREATED_MS = Date.parse(CREATED);
 export const NAME = 'ft-01jk3zq8wd5m7n2p4r6t-1';
 export const IMAGE = 'registry.example/luthier/runtime-torch@sha256:0f3a';
 
@@ -38,6 +39,7 @@ export function job(status: Record<string, unknown> = { active: 1 }, suspend = f
 export interface PodJson {
   index?: number;
   node?: string;
+  scheduler?: string;
   phase?: string;
   gpus?: number;
   conditions?: ConditionJson[];
@@ -49,7 +51,16 @@ export interface PodJson {
 }
 
 export function pod(given: PodJson = {}): Pod {
-  const { index = 0, node, phase = 'Pending', gpus = 8, state, reason, message } = given;
+  const {
+    index = 0,
+    node,
+    scheduler = 'default-scheduler',
+    phase = 'Pending',
+    gpus = 8,
+    state,
+    reason,
+    message,
+  } = given;
   const object = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -64,7 +75,7 @@ export function pod(given: PodJson = {}): Pod {
     },
     spec: {
       ...(node !== undefined && { nodeName: node }),
-      restartPolicy: 'Never',
+      ...{ schedulerName: scheduler, restartPolicy: 'Never' },
       containers: [
         { name: 'trainer', image: IMAGE, resources: { limits: { 'nvidia.com/gpu': String(gpus), memory: '32Gi' } } },
       ],
