@@ -4,6 +4,7 @@ import { JSON_ARRAY_BYTES_MAX } from '@luthier/formats';
 import type { Logger, ServiceMetrics } from '@luthier/service-kit';
 import { startWorker } from '@luthier/service-kit/worker';
 import { Counter, Histogram } from 'prom-client';
+import { outlastOutage } from '../store-outage.js';
 import { WorkQueue } from '../work-queue.js';
 import type { FileStore } from './file.store.js';
 import type { ValidationInput } from './validation.worker.js';
@@ -92,7 +93,7 @@ export class Validator {
   private async reportOf(file: FileRecord): Promise<ValidationReport> {
     for (let tryNumber = 1; ; tryNumber += 1) {
       try {
-        return await this.validate(file, this.queue.signal);
+        return await outlastOutage(() => this.validate(file, this.queue.signal), this.queue.signal);
       } catch (thrown) {
         this.queue.signal.throwIfAborted(); // stays `uploaded` and is begun again at the next start
         const error = AppError.from(thrown);

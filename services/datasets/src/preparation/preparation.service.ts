@@ -9,6 +9,7 @@ import type { Logger, ServiceMetrics } from '@luthier/service-kit';
 import { startWorker } from '@luthier/service-kit/worker';
 import { Counter, Histogram } from 'prom-client';
 import type { FileStore } from '../files/file.store.js';
+import { outlastOutage } from '../store-outage.js';
 import { WorkQueue } from '../work-queue.js';
 import type { DatasetStore, Unprepared } from './dataset.store.js';
 import { TEXT_FILES, cacheKeyOf } from './preparation-order.js';
@@ -112,7 +113,8 @@ export class PreparationService {
     const data: PreparationInput = { artifactsUrl, datasetId: id, order, tempDir: join(workDir, 'preparation', id) };
     try {
       const entry = new URL('./preparation.worker.js', import.meta.url);
-      const fields = await startWorker<PreparedFields>({ entry, data, signal, heapMib: 1024 });
+      const prepare = () => startWorker<PreparedFields>({ entry, data, signal, heapMib: 1024 });
+      const fields = await outlastOutage(prepare, signal);
       await datasets.complete(id, fields);
       this.tokens.inc(fields.tokens);
       const { rows, tokens, trainedTokens } = fields;
