@@ -22,6 +22,7 @@ const resourcesOf = (nodes: number): RunSpec['resources'] => ({
 describe('run endpoint', () => {
   const runId = newId('run');
   const modelUri = `artifact://models/${newId('model')}/weights`;
+  const own = `artifact://runs/${runId}/1/1`;
   const sides: { spec?: Partial<RunSpec>; status?: Partial<RunStatus> } = {};
   const published: RunStreamMessage[] = [];
   const tokens = new RunTokens(SECRET);
@@ -171,20 +172,50 @@ describe('run endpoint', () => {
     expect(await call('heartbeat', { step: 1 }, token)).toMatchObject({ body: { stop, checkpointRequest: 4 } });
   });
 
-  it('gives URLs for the inputs and the own folder only', async () => {
-    const token = await tokenOf();
-    const status = async (operation: string, uri: string): Promise<number> =>
-      (await call('objects', { operation, uris: [uri] }, token)).status;
-    const own = `artifact://runs/${runId}/1/1`;
-    expect(await status('read', `${modelUri}/config.json`)).toBe(200);
-    expect(await status('read', `artifact://runs/${runId}/1/1/checkpoint-2/checkpoint.json`)).toBe(200);
-    expect(await status('write', `${own}/checkpoint-2/weights.bin`)).toBe(200);
-    expect(await status('read', `${modelUri}-other/config.json`)).toBe(400);
-    expect(await status('read', 'artifact://files/file-x/content')).toBe(400);
-    expect(await status('write', `artifact://runs/${runId}/2/1/x`)).toBe(400);
-    expect(await status('write', `${own}/../2/x`)).toBe(400);
-    expect(await status('write', `${own}/checkpoint-2/checkpoint.json`)).toBe(400);
-    expect(await status('write', `${own}/outcome.json`)).toBe(400);
+  it.each([
+    ['read', () => `${modelUri}/config.json`],
+    ['read', () => `artifact://runs/${runId}/request.json`],
+    ['read', () => `artifact://runs/${runId}/1/1/checkpoint-2/checkpoint.json`],
+    ['read', () => `artifact://runs/${runId}/7/3/checkpoint-2/weights.bin`], // of another attempt: to go on from it
+    ['write', () => `${own}/checkpoint-2/weights.bin`],
+    ['write', () => `${own}/events.0.jsonl.gz`],
+  ])('gives a URL to %s what belongs to the run (%#)', async (operation, uri) => {
+    const { status, body } = await call('objects', { operation, uris: [uri()] }, await tokenOf());
+    expect({ status, body }).toMatchObject({ status: 200, body: { urls: [{ uri: uri() }] } });
+  });
+
+  it.each([
+    ['read', 'a model whose name begins alike', () => `${modelUri}-other/config.json`],
+    ['read', 'what is beside an input', () => `${modelUri}/../../other/weights`],
+    ['read', 'what is beside an input, encoded', () => `${modelUri}/%2e%2e/%2e%2e/other/weights`],
+    ['read', 'a file of a user', () => 'artifact://files/file-x/content'],
+    ['read', 'another run', () => `artifact://runs/${newId('run')}/1/1/checkpoint-2/weights.bin`],
+    ['read', 'an outcome', () => `${own}/outcome.json`],
+    ['read', 'a file of the machine', () => 'file:///etc/passwd'],
+    ['read', 'a URL', () => 'https://example.test/x'],
+    ['write', 'an input', () => `${modelUri}/config.json`],
+    ['write', 'the request', () => `artifact://runs/${runId}/request.json`],
+    ['write', 'another attempt', () => `artifact://runs/${runId}/2/1/x`],
+    ['write', 'another incarnation', () => `artifact://runs/${runId}/1/2/x`],
+    ['write', 'an attempt whose number begins alike', () => `artifact://runs/${runId}/1/11/x`],
+    ['write', 'another run', () => `artifact://runs/${newId('run')}/1/1/x`],
+    ['write', 'the folder above', () => `${own}/../2/x`],
+    ['write', 'the folder above, encoded', () => `${own}/%2e%2e/2/x`],
+    ['write', 'the folder above, encoded twice', () => `${own}/%252e%252e/2/x`],
+    ['write', 'the folder above, as Windows has it', () => `${own}/..\\2\\x`],
+    ['write', 'a hidden name', () => `${own}/.put-1`],
+    ['write', 'a name with a NUL', () => `${own}/x\0.json`],
+    ['write', 'a name with a query', () => `${own}/x?partNumber=1`],
+    ['write', 'no name', () => `${own}/`],
+    ['write', 'what makes a checkpoint', () => `${own}/checkpoint-2/checkpoint.json`],
+    ['write', 'the share of another node', () => `${own}/checkpoint-2/node-1.json`],
+    ['write', 'the outcome', () => `${own}/outcome.json`],
+    ['write', "another node's outcome", () => `${own}/outcome.3.json`],
+  ])('gives no URL to %s %s, nor to anything that is asked for with it', async (operation, _what, uri) => {
+    const good = operation === 'read' ? `${modelUri}/config.json` : `${own}/log.txt.gz`;
+    const answer = await call('objects', { operation, uris: [good, uri()] }, await tokenOf());
+    expect(answer).toMatchObject({ status: 400, body: { code: 'request.invalid' } });
+    expect(answer.body).not.toHaveProperty('urls');
   });
 
   it('commits a checkpoint of several nodes when the last of them has reported, once', async () => {

@@ -134,7 +134,10 @@ function mostTelling(outcomes: readonly RunOutcome[], nodes: number): RunOutcome
   const [first] = outcomes;
   const eventFiles = outcomes.flatMap((outcome) => outcome.eventFiles);
   const lastSeq = Object.assign({}, ...outcomes.map((outcome) => outcome.lastSeq)) as RunOutcome['lastSeq'];
-  return worst.code === undefined && first ? { ...first, eventFiles, lastSeq } : { ...worst, eventFiles, lastSeq };
+  // Only the node that reported last knows that a checkpoint was committed.
+  const [checkpoint] = outcomes.flatMap((outcome) => outcome.checkpoint ?? []).sort((a, b) => b.step - a.step);
+  const ofAll = { eventFiles, lastSeq, ...(checkpoint && { checkpoint }) };
+  return worst.code === undefined && first ? { ...first, ...ofAll } : { ...worst, ...ofAll };
 }
 
 /** The pods know something that the runner could not: the ground was taken from under it. */

@@ -52,6 +52,8 @@ interface PlaceOptions {
   /** Of the namespace. */
   labels?: Record<string, string>;
   settings?: Partial<ClusterSettings>;
+  /** Where artifacts are kept, instead of a volume. */
+  artifactsUrl?: string;
 }
 
 /** A namespace with a trainer that has the rights of the shipped role and no others, and the other side of its runs. */
@@ -71,11 +73,13 @@ export class ClusterPlace {
   }
 
   static async start(cluster: ControlPlane, options: PlaceOptions): Promise<ClusterPlace> {
-    const { fates, profiles, labels, settings } = options;
-    const [harness, namespace] = await Promise.all([TrainerHarness.start(), cluster.createNamespace(labels)]);
+    const { fates, profiles, labels, settings, artifactsUrl } = options;
+    const starting = TrainerHarness.start(artifactsUrl);
+    const [harness, namespace] = await Promise.all([starting, cluster.createNamespace(labels)]);
+    const claim = { namespace, name: 'artifacts', folder: harness.artifactsDir };
     const [{ kubeconfig }] = await Promise.all([
       bindRole(cluster, { namespace, account: 'trainer', file: ROLE_FILE }),
-      cluster.createVolumeClaim({ namespace, name: 'artifacts', folder: harness.artifactsDir }),
+      artifactsUrl === undefined ? cluster.createVolumeClaim(claim) : undefined,
     ]);
     const whole = {
       namespace,

@@ -13,16 +13,19 @@ if (mode === 'capabilities') {
 const spec = JSON.parse(readFileSync(specFile, 'utf8'));
 const behaviour = JSON.parse(readFileSync(join(spec.modelDir, 'behaviour.json'), 'utf8'));
 const out = spec.outputDir;
+/** Each node of a run has its own share of a checkpoint; the first one alone tells of steps and the end. */
+const rank = Number(process.env.PET_NODE_RANK ?? 0);
 let seq = 0;
 const say = (type, fields = {}) => {
-  const line = { type, seq: ++seq, rank: 0, time: new Date().toISOString(), ...fields };
-  appendFileSync(join(out, 'events.0.jsonl'), `${JSON.stringify(line)}\n`);
+  const line = { type, seq: ++seq, rank, time: new Date().toISOString(), ...fields };
+  appendFileSync(join(out, `events.${rank}.jsonl`), `${JSON.stringify(line)}\n`);
 };
 const checkpoint = (step) => {
   const dir = `checkpoint-${step}`;
   mkdirSync(join(out, `.${dir}`), { recursive: true });
   writeFileSync(join(out, `.${dir}`, 'state.json'), JSON.stringify({ step }));
-  writeFileSync(join(out, `.${dir}`, 'weights.bin'), Buffer.alloc(behaviour.checkpointBytes ?? 1024, step % 251));
+  const weights = rank === 0 ? 'weights.bin' : `weights.${rank}.bin`;
+  writeFileSync(join(out, `.${dir}`, weights), Buffer.alloc(behaviour.checkpointBytes ?? 1024, step % 251));
   renameSync(join(out, `.${dir}`), join(out, dir));
   say('checkpoint', { step, dir });
 };
@@ -41,6 +44,7 @@ const finish = () => {
     say('failed', { code: detail, message: 'the data is bad', hint: 'look at row 3', step: behaviour.steps });
     process.exit(1);
   }
+  if (rank > 0) process.exit(0);
   mkdirSync(join(out, 'adapter'), { recursive: true });
   writeFileSync(join(out, 'adapter', 'adapter_model.safetensors'), 'weights');
   say('result', {
@@ -67,7 +71,7 @@ const train = () => {
   if (step >= behaviour.steps) return finish();
   step++;
   const numbers = { epoch: 0, loss: 3 / step, learningRate: 0.1, gradNorm: 1, tokens: 10, trainedTokens: 5, stepMs: 1 };
-  say('step', { step, totalSteps: behaviour.steps, ...numbers, memory: { hostMib: 1 }, metrics: {} });
+  if (rank === 0) say('step', { step, totalSteps: behaviour.steps, ...numbers, memory: { hostMib: 1 }, metrics: {} });
   if (step % behaviour.checkpointEverySteps === 0) {
     const loss = behaviour.losses?.[step] ?? 1;
     say('evaluation', { step, loss, tokenAccuracy: 0.5, perplexity: Math.exp(loss), metrics: {} });
