@@ -9,18 +9,23 @@ import { createClient, unwrap } from '@luthier/api-client';
 import { SERVICES } from '@luthier/contracts';
 import { freePort } from '@luthier/local-servers';
 import { natsPermissions, natsServerConfig } from '@luthier/messaging';
-import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
-import type { TestNats, TestPostgres } from '@luthier/testing';
-import { expectWholeAndSingle, submitJob, waitForEnd } from './support/jobs.js';
+import { canRunS3, startNats, startPostgres, startS3, tempDir, waitFor } from '@luthier/testing';
+import type { TestNats, TestPostgres, TestS3 } from '@luthier/testing';
+import { LONG_RUN, expectWholeAndSingle, submitJob, waitForEnd, waitForTraining } from './support/jobs.js';
+import { runnersIn } from './support/processes.js';
 import { startService } from './support/service-process.js';
 import type { ServiceProcess } from './support/service-process.js';
 
 const LUTHIER = fileURLToPath(new URL('../../services/cli/dist/main.js', import.meta.url));
 
-describe('each service as a process of its own, with its own credentials', () => {
+const hasS3 = await canRunS3();
+
+describe('each service as a process of its own, with its own credentials, and artifacts in S3', () => {
   const password = randomBytes(12).toString('hex');
   let nats: TestNats;
   let postgres: TestPostgres;
+  let s3: TestS3 | undefined;
+  let dir: string;
   let services: ServiceProcess[] = [];
   let url: string;
   let apiKey: string;
@@ -30,14 +35,16 @@ describe('each service as a process of its own, with its own credentials', () =>
       password: `${user}-${password}`,
       permissions: natsPermissions(user),
     }));
-    [nats, postgres] = await Promise.all([
+    [nats, postgres, s3] = await Promise.all([
       startNats({ configuration: natsServerConfig([...users, { user: 'admin', password }]) }),
       startPostgres(),
+      hasS3 ? startS3() : undefined,
     ]);
     const provision = [LUTHIER, 'provision', '--nats', nats.url, '--user', 'admin', '--password', password];
     await promisify(execFile)(process.execPath, provision, { timeout: 20_000 });
     const database = await postgres.createDatabase();
-    const dir = await tempDir('e2e-services');
+    dir = await tempDir('e2e-services');
+    const artifacts = (await s3?.createBucket()) ?? pathToFileURL(join(dir, 'artifacts')).href;
     const port = await freePort(0);
     services = SERVICES.map((name) =>
       startService(name, {
@@ -45,7 +52,8 @@ describe('each service as a process of its own, with its own credentials', () =>
         LUTHIER_NATS_USER: name,
         LUTHIER_NATS_PASSWORD: `${name}-${password}`,
         LUTHIER_DATABASE_URL: database.url,
-        LUTHIER_ARTIFACTS: pathToFileURL(join(dir, 'artifacts')).href,
+        LUTHIER_ARTIFACTS: artifacts,
+        ...s3?.environment,
         LUTHIER_WORK_DIR: join(dir, name),
         LUTHIER_HTTP_PORT: String(name === 'gateway' ? port : 0),
       }),
@@ -58,17 +66,18 @@ describe('each service as a process of its own, with its own credentials', () =>
         const status = (await (await fetch(`${url}/api/v1/status`)).json()) as { ready?: boolean };
         return status.ready === true;
       },
-      { timeoutMs: 60_000, intervalMs: 200, what: 'all services' },
+      { timeoutMs: 150_000, intervalMs: 200, what: 'all services' },
     ).catch((cause: unknown) => {
       throw new Error(services.map((service) => service.said()).join('\n'), { cause });
     });
     expect(services.filter((service) => service.ended()).map((service) => service.said())).toEqual([]);
     apiKey = (await readFile(join(dir, 'gateway', 'api-key'), 'utf8')).trim();
-  }, 100_000);
+  }, 200_000);
   afterAll(async () => {
     await Promise.all(services.map((service) => service.stop()));
     await nats.stop();
     await postgres.stop();
+    await s3?.stop();
   }, 60_000);
 
   it('the main job succeeds, and no service asks NATS for more than it may', async () => {
@@ -89,6 +98,22 @@ describe('each service as a process of its own, with its own credentials', () =>
       expect({ name: service.name, refused }).toEqual({ name: service.name, refused: [] });
     }
   }, 120_000);
+
+  it('kill -9 of a runner: a second attempt goes on from a checkpoint of the store', async () => {
+    const client = createClient({ baseUrl: url, apiKey });
+    const { id } = await submitJob(client, LONG_RUN);
+    await waitForTraining(client, id);
+    const [victim] = await runnersIn(join(dir, 'trainer'));
+    process.kill(victim?.pid ?? 0, 'SIGKILL');
+    const job = await waitForEnd(client, id, 90_000);
+    expect(job).toMatchObject({ status: 'succeeded', attempts: [{ code: 'runtime.killed' }, { code: null }] });
+    expect(job.attempts[1]?.resumed_from_step).toBeGreaterThan(0);
+    await expectWholeAndSingle(client, job);
+  }, 150_000);
+
+  it('no service has logged where an object can be had without credentials', () => {
+    for (const service of services) expect(service.said()).not.toMatch(/X-Amz-(Signature|Credential)/);
+  });
 
   it('each ends in order when asked', async () => {
     const ends = await Promise.all(services.map(async (service) => [service.name, await service.stop()]));
