@@ -156,6 +156,23 @@ suite('dashboard', () => {
     expect(faults).toEqual([]);
   });
 
+  it('says that the node of a run is lost, and restarts it elsewhere after asking, from the step it names', async () => {
+    const { page, faults } = await dashboard.open({ path: `/jobs/${dashboard.api.liveJobId}` });
+    await page.getByRole('table', { name: 'Checkpoints' }).getByRole('row').nth(1).waitFor();
+    await page.getByRole('button', { name: 'Restart run' }).waitFor();
+    dashboard.api.loseNode();
+    await page.getByText('Node "gpu-1" stopped answering').waitFor();
+    await page.getByRole('button', { name: 'Restart elsewhere' }).click();
+    await page
+      .getByRole('alertdialog')
+      .getByText(/goes on from step \d+/)
+      .waitFor();
+    await page.getByRole('button', { name: 'Restart the run' }).click();
+    await page.getByText('Attempt 1 on gpu-1 is being ended').waitFor();
+    expect(await page.getByRole('button', { name: 'Restart elsewhere' }).count()).toBe(0);
+    expect(faults).toEqual([]);
+  });
+
   it('pages through all events of a finished job, to the first', async () => {
     const { page } = await dashboard.open({ path: `/jobs/${DONE_JOB}` });
     await page.getByText('The job is complete.').waitFor();

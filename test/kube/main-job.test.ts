@@ -14,6 +14,7 @@ import type { ControlPlane, Pod } from '@luthier/testing/kube';
 import {
   LONG_RUN,
   expectWholeAndSingle,
+  jobOf,
   submitJob,
   waitForEnd,
   waitForJob,
@@ -45,7 +46,7 @@ inCluster('the platform with a cluster to train in', () => {
     await cluster.createVolumeClaim({ namespace, name: 'artifacts', folder: artifacts });
     kubelet = await FakeKubelet.start({
       ...{ api: cluster.api, dir: join(dir, 'pods'), fateOf: () => ({ type: 'process' }) },
-      nodes: [{ name: 'main-job-1', gpus: 0 }],
+      nodes: ['main-job-1', 'main-job-2'].map((name) => ({ name, gpus: 0 })),
     });
     await run(process.execPath, [program('cli'), 'provision', '--nats', nats.url], { timeout: 20_000 });
     const runtime = [process.execPath, program('runtime-node')];
@@ -148,6 +149,34 @@ inCluster('the platform with a cluster to train in', () => {
     await unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/resume', { params }));
     const job = await waitForEnd(client, id, 240_000);
     expect(job).toMatchObject({ status: 'succeeded', phase: 'done' });
+    expect(job.attempts[1]?.resumed_from_step).toBeGreaterThan(0);
+    await expectWholeAndSingle(client, job);
+  }, 360_000);
+
+  it('goes on from its checkpoint on another node when it is restarted, and is charged nothing', async () => {
+    const client = createClient({ baseUrl: url, apiKey });
+    const { id } = await submitJob(client, LONG_RUN);
+    await waitForTraining(client, id);
+    const podsOf = async (attempt: number): Promise<Pod[]> => {
+      const { run_id: runId } = await jobOf(client, id);
+      const labelSelector = `luthier.dev/run-id=${runId},luthier.dev/attempt=${attempt}`;
+      return (await cluster.api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods`, { labelSelector })).items;
+    };
+    const [first] = await podsOf(1);
+    const restart = (attempt: number) =>
+      unwrap(
+        client.POST('/v1/fine_tuning/jobs/{job_id}/restart', { params: { path: { job_id: id } }, body: { attempt } }),
+      );
+    await restart(1);
+    await restart(1);
+    const second = await waitFor(async () => (await podsOf(2)).find(({ spec }) => spec.nodeName !== undefined), {
+      timeoutMs: 60_000,
+      what: 'the pod of the second attempt',
+    });
+    expect(second.spec.nodeName).not.toBe(first?.spec.nodeName);
+    await restart(1); // it has ended: the second goes on
+    const job = await waitForEnd(client, id, 240_000);
+    expect(job).toMatchObject({ status: 'succeeded', attempts: [{ attempt: 1 }, { attempt: 2 }] });
     expect(job.attempts[1]?.resumed_from_step).toBeGreaterThan(0);
     await expectWholeAndSingle(client, job);
   }, 360_000);

@@ -14,6 +14,8 @@ export interface FakeApi {
   liveJobId: string;
   /** Ends open live streams, as a restart of the gateway does. */
   dropStreams: () => number;
+  /** The node of the live job stops answering. */
+  loseNode: () => void;
   close: () => Promise<void>;
 }
 
@@ -154,6 +156,10 @@ const HANDLERS: Record<string, Handler> = {
   },
   'POST /v1/fine_tuning/jobs/*/resume': ({ state, parts }) => {
     found(state.jobs.get(parts[3] ?? ''), 'job').resume();
+    return {};
+  },
+  'POST /v1/fine_tuning/jobs/*/restart': ({ state, parts }) => {
+    found(state.jobs.get(parts[3] ?? ''), 'job').restart();
     return {};
   },
   'GET /v1/fine_tuning/jobs/*/events': ({ parts, url }) =>
@@ -319,6 +325,7 @@ export async function startFakeApi(options: FakeApiOptions): Promise<FakeApi> {
     url: `http://127.0.0.1:${port}`,
     liveJobId: live.record.id,
     dropStreams,
+    loseNode: () => state.live.loseNode(),
     close: async () => {
       for (const job of state.jobs.values()) job.stop();
       dropStreams();

@@ -77,6 +77,23 @@ export class LiveJob {
     this.add('job', this.record);
   }
 
+  loseNode(): void {
+    this.stop();
+    const params = { node: 'gpu-1', since: new Date().toISOString() };
+    const message = 'Node "gpu-1" stopped answering; the run goes on from its last checkpoint.';
+    this.record = { ...this.record, placement: { reason: 'node-lost', params, message, excerpt: null } };
+    this.add('job', this.record);
+  }
+
+  restart(): void {
+    this.stop();
+    this.event('Restarting elsewhere: attempt 1 on gpu-1 is being ended');
+    this.record = { ...this.record, placement: null, message: 'Training' };
+    this.timer = setInterval(() => this.tick(), this.stepMs);
+    this.event('Attempt 2 goes on from step 20.');
+    this.add('job', this.record);
+  }
+
   stop(): void {
     clearInterval(this.timer);
   }

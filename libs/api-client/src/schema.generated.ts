@@ -183,6 +183,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/fine_tuning/jobs/{job_id}/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End the attempt of a job; the next one goes on from its newest checkpoint
+         * @description Keeps away from the nodes of that attempt, unless `avoid_node` is false. With `attempt`, asking again changes nothing once that attempt is being ended.
+         */
+        post: operations["restartFineTuningJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/fine_tuning/jobs/{job_id}/events": {
         parameters: {
             query?: never;
@@ -672,7 +692,7 @@ export interface components {
             } | null;
             error: {
                 /** @enum {string} */
-                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
+                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
                 message: string;
                 hint: string;
             } | null;
@@ -685,7 +705,7 @@ export interface components {
         };
         Diagnosis: {
             /** @enum {string} */
-            code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
+            code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
             message: string;
             hint: string;
             change: {
@@ -727,7 +747,7 @@ export interface components {
             verdict_reason: string | null;
             error: {
                 /** @enum {string} */
-                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
+                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
                 message: string;
                 hint: string;
             } | null;
@@ -894,7 +914,7 @@ export interface components {
             attempt: number;
             started_at: string | null;
             ended_at: string | null;
-            code: ("request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal") | null;
+            code: ("request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal") | null;
             message: string;
             resumed_from_step: number | null;
         };
@@ -967,7 +987,7 @@ export interface components {
             proof_reason: string | null;
             error: {
                 /** @enum {string} */
-                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
+                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
                 message: string;
                 hint: string;
             } | null;
@@ -2389,6 +2409,119 @@ export interface operations {
             };
             /** @description `job.not-pausable`: The job cannot be paused or resumed now */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `internal`: Something went wrong inside */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `service.unavailable`: A part of the platform is not there */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `request.timeout`: The answer took too long */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    restartFineTuningJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    attempt?: number;
+                    /** @default true */
+                    avoid_node?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description The job */
+            200: {
+                headers: {
+                    /** @description Name of this request in the logs */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIJob"];
+                };
+            };
+            /** @description `request.invalid`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `auth.missing`: No API key was sent; `auth.wrong-key`: The API key is not known */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `auth.foreign-origin`: The request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `job.not-found`: There is no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `job.not-restartable`: There is no attempt of the job that could be ended */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `request.too-large`: The request body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };

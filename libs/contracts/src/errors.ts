@@ -133,6 +133,12 @@ export const ERRORS = {
     'The job cannot be paused or resumed now',
     'Only a queued or running job pauses; only a paused job resumes.',
   ),
+  'job.not-restartable': row(
+    409,
+    'conflict_error',
+    'There is no attempt of the job that could be ended',
+    'Only a job whose run is being placed, starts, trains or saves, and that nobody is cancelling or pausing.',
+  ),
   'run.not-found': row(404, 'not_found_error', 'There is no such run', 'Correct the id.'),
   'run.fenced': row(
     409,

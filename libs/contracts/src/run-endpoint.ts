@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { errorCode } from './errors.js';
-import { runOutcome } from './run-state.js';
+import { STOP_REASONS, runOutcome } from './run-state.js';
 import { runtimeEvent } from './run-events.js';
 
 /**
@@ -20,7 +20,7 @@ export const attachAnswer = z.object({
 
 /** Read from the spec key with every answer. */
 export const orders = z.object({
-  stop: z.object({ reason: z.enum(['cancel', 'pause', 'preempt']), graceSeconds: z.int() }).optional(),
+  stop: z.object({ reason: z.enum(STOP_REASONS), graceSeconds: z.int() }).optional(),
   checkpointRequest: z.int().nonnegative(),
   /** A renewed token, when the old one is getting short. */
   token: z.string().optional(),

@@ -17,6 +17,10 @@ export const runResources = z.object({
 });
 export type RunResources = z.output<typeof runResources>;
 
+/** Why an attempt is to end. `restart`: the next one goes on at once, elsewhere where nodes are to be avoided. */
+export const STOP_REASONS = ['cancel', 'pause', 'preempt', 'restart'] as const;
+export type StopReason = (typeof STOP_REASONS)[number];
+
 /** What should be: written only by training (a projection of its table), read by the trainer. Key `<runId>.spec`. */
 export const runSpec = z.object({
   runId: idOf('run'),
@@ -26,7 +30,7 @@ export const runSpec = z.object({
   /** Rises with every change of this projection. */
   generation: z.int().positive(),
   desired: z.enum(['running', 'stopped']),
-  stopReason: z.enum(['cancel', 'pause', 'preempt']).optional(),
+  stopReason: z.enum(STOP_REASONS).optional(),
   stopGraceSeconds: z.int().positive(),
   /** Rises when a checkpoint is asked for now. */
   checkpointRequest: z.int().nonnegative(),
@@ -40,6 +44,8 @@ export const runSpec = z.object({
   queueName: z.string().optional(),
   priority: z.int(),
   deadlineSeconds: z.int().positive(),
+  /** Nodes that attempts made from now on stay away from. */
+  avoidNodes: z.array(z.string()).optional(),
   /** What training has stored of the trainer's answers: a missing status key never leads to a second creation. */
   seen: z.object({ attempt: z.int().positive(), objectUid: z.string().optional() }).optional(),
   /** The run, not merely an attempt, is finished: only deletion is left to do. */

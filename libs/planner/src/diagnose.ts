@@ -84,6 +84,7 @@ const RULES: Readonly<Record<ErrorCode, Rule>> = {
   'job.not-found': nothing,
   'job.not-cancellable': nothing,
   'job.not-pausable': nothing,
+  'job.not-restartable': nothing,
   'run.not-found': nothing,
   'run.fenced': nothing,
   'run.not-attached': nothing,

@@ -11,7 +11,7 @@ function documented(): Map<string, string[]> {
     sections.flatMap((section) => {
       const [heading = ''] = section.split('\n', 1);
       const name = /`luthier (\S+)[^`]*`/.exec(heading)?.[1] ?? (heading.startsWith('Client') ? '' : undefined);
-      const flags = [...section.matchAll(/^\|\s*`(--[a-z]+)/gm)].map(([, flag]) => flag ?? '');
+      const flags = [...section.matchAll(/^\|\s*`(--[a-z-]+)/gm)].map(([, flag]) => flag ?? '');
       return name === undefined ? [] : [[name, flags] as const];
     }),
   );

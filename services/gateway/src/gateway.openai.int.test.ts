@@ -119,6 +119,18 @@ describe('the official OpenAI SDK against the gateway', () => {
     expect(checkpoint?.fine_tuned_model_checkpoint).toMatch(/:ckpt-step-10$/);
   });
 
+  it('restarts a job: elsewhere when nothing else is said, and refuses what it does not know', async () => {
+    const file = await upload('{}');
+    const { id } = await openai.fineTuning.jobs.create({ model: 'm', training_file: file.id });
+    const path = `/fine_tuning/jobs/${id}/restart`;
+    expect(await openai.post(path)).toMatchObject({ object: 'fine_tuning.job', id });
+    expect(platform.asked.restartJob.at(-1)).toEqual({ jobId: id, avoidNode: true });
+    await openai.post(path, { body: { avoid_node: false, attempt: 2 } });
+    expect(platform.asked.restartJob.at(-1)).toEqual({ jobId: id, avoidNode: false, attempt: 2 });
+    await expect(openai.post(path, { body: { avoidNode: false } })).rejects.toMatchObject({ status: 400 });
+    await expect(openai.post(path, { body: { attempt: 0 } })).rejects.toMatchObject({ param: 'attempt' });
+  });
+
   it('filters jobs by metadata, and by having none', async () => {
     await openai.fineTuning.jobs.list({ metadata: { team: 'a', Stage: 'b' } });
     expect(platform.asked.listJobs.at(-1)).toMatchObject({ metadata: { team: 'a', Stage: 'b' } });

@@ -1,9 +1,10 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
+import { STOP_REASONS } from '@luthier/contracts';
 
 const order = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('stop'), reason: z.enum(['cancel', 'pause', 'preempt']) }),
+  z.object({ type: z.literal('stop'), reason: z.enum(STOP_REASONS) }),
   z.object({ type: z.literal('checkpoint'), request: z.int().nonnegative() }),
 ]);
 type ControlOrder = z.output<typeof order>;

@@ -15,6 +15,7 @@ import {
   pauseJob,
   planJob,
   readJobStream,
+  restartJob,
   resumeJob,
   runRequest,
 } from '@luthier/contracts';
@@ -561,6 +562,82 @@ describe('stopping', () => {
     expect(job.attempts).toMatchObject([{ attempt: 1 }, { attempt: 2, resumedFromStep: 4 }]);
     expect((await losses(id)).map(({ step }) => step)).toEqual(numbered(10));
   });
+});
+
+describe('restarting', () => {
+  const restart = (jobId: string, order: { attempt?: number; avoidNode?: boolean } = {}): Promise<JobRecord> =>
+    bus.request(restartJob, { jobId, ...order });
+  const specOf = async ({ runId }: JobRecord) => (await peers.bucket.get('spec', runId ?? ''))?.value;
+  const atStep4 = async (): Promise<string> => {
+    peers.nodes = ['gpu-1'];
+    peers.script.push({ untilStep: 4, checkpointSteps: [4], untilStopped: true });
+    const { id } = await create();
+    await waitFor(async () => (await get(id)).progress?.step === 4);
+    return id;
+  };
+  const expectWhole = async (id: string, attempts: number): Promise<void> => {
+    const job = await until(id, 'succeeded');
+    expect(job.attempts).toHaveLength(attempts);
+    expect((await losses(id)).map(({ step }) => step)).toEqual(numbered(10));
+    expect(peers.mostAtOnce).toBe(1);
+    const entries = await stream(id);
+    expect(entries.map((entry) => entry.id)).toEqual(numbered(entries.length));
+  };
+
+  it('ends the attempt, goes on from its checkpoint away from its node, and charges nothing', async () => {
+    const id = await atStep4();
+    peers.script.push({ untilStep: 6, untilStopped: true });
+    expect(await restart(id, { attempt: 1 })).toMatchObject({ status: 'running', message: 'Restarting' });
+    await restart(id, { attempt: 1 });
+    const second = await waitFor(async () => {
+      const job = await get(id);
+      return job.progress?.step === 6 ? job : undefined;
+    });
+    expect(second.attempts).toMatchObject([{ attempt: 1 }, { attempt: 2, resumedFromStep: 4 }]);
+    expect(await specOf(second)).toMatchObject({ attempt: 2, desired: 'running', avoidNodes: ['gpu-1'] });
+    expect(await query('select retries, interruptions, crashes from training.runs')).toEqual([
+      { retries: 0, interruptions: 0, crashes: 0 },
+    ]);
+    await restart(id, { attempt: 1 }); // answered late, sent again
+    await restart(id, { avoidNode: false });
+    await expectWhole(id, 3);
+    expect(await specOf(second)).not.toHaveProperty('avoidNodes');
+    expect(await messages(id)).toEqual(
+      expect.arrayContaining([
+        'Restarting elsewhere: attempt 1 on gpu-1 is being ended',
+        'Attempt 2 goes on from step 4.',
+        'Restarting: attempt 2 is being ended',
+        'Attempt 3 goes on from step 4.',
+      ]),
+    );
+  });
+
+  it('is refused where nothing is live, and does not take a cancellation back', async () => {
+    const refused = { code: 'job.not-restartable' };
+    const id = await atStep4();
+    const waiting = await create();
+    await until(waiting.id, 'queued');
+    await expect(restart(waiting.id)).rejects.toMatchObject(refused);
+    await bus.request(cancelJob, { jobId: id });
+    await expect(restart(id)).rejects.toMatchObject(refused);
+    await until(id, 'cancelled');
+    await expect(restart(id)).rejects.toMatchObject(refused);
+    await until(waiting.id, 'succeeded');
+  });
+
+  it.each(['Restarting', 'Attempt 2 goes on from step 4'])(
+    'is done once, whatever crashes at "%s"',
+    async (message) => {
+      const id = await atStep4();
+      const seen = async (): Promise<boolean> =>
+        (await stream(id)).some(({ type, data }) => type === 'job' && data['message'] === message);
+      await restart(id);
+      await waitFor(seen, { intervalMs: 1 });
+      await crash();
+      service = await start();
+      await expectWhole(id, 2);
+    },
+  );
 });
 
 describe('a crash', () => {

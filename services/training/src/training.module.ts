@@ -12,6 +12,7 @@ import { PlanAndQueue } from './jobs/advance/plan-and-queue.js';
 import { PrepareDatasets } from './jobs/advance/prepare-datasets.js';
 import { RegisterModel } from './jobs/advance/register-model.js';
 import { ValidateFiles } from './jobs/advance/validate-files.js';
+import { JobOrders } from './jobs/job-orders.js';
 import { JobStore } from './jobs/job.store.js';
 import { PgJobStore } from './jobs/job.store.pg.js';
 import { JobWorker } from './jobs/job-worker.js';
@@ -63,6 +64,7 @@ export class TrainingModule {
         AdvanceJob,
         JobWorker,
         JobsService,
+        JobOrders,
         JobsEvents,
         RunEvents,
         StatusFollower,

@@ -279,6 +279,14 @@ export const pauseJob = (jobId: string) =>
   unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/pause', { params: { path: { job_id: jobId } } }));
 export const resumeJob = (jobId: string) =>
   unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/resume', { params: { path: { job_id: jobId } } }));
+/** Asking twice for the same attempt ends it once. */
+export const restartJob = (jobId: string, attempt: number | undefined) =>
+  unwrap(
+    client.POST('/v1/fine_tuning/jobs/{job_id}/restart', {
+      params: { path: { job_id: jobId } },
+      body: { ...(attempt !== undefined && { attempt }) },
+    }),
+  );
 export const uploadTrainingFile = (file: File) =>
   uploadFile(client, { content: file, filename: file.name, purpose: 'fine-tune' });
 export const deleteFile = (fileId: string) =>

@@ -91,6 +91,11 @@ const EVENTS: readonly Rule[] = [
   ],
   [/^The job is paused$/, () => ({ key: 'event.paused' })],
   [/^The job is resumed$/, () => ({ key: 'event.resumed' })],
+  [
+    /^Restarting elsewhere: attempt (\d+) on (.+) is being ended$/,
+    ([, attempt, nodes = '']) => ({ key: 'event.restartingElsewhere', values: { attempt: n(attempt), nodes } }),
+  ],
+  [/^Restarting: attempt (\d+)/, ([, attempt]) => ({ key: 'event.restarting', values: { attempt: n(attempt) } })],
   [/^Cancelling the job$/, () => ({ key: 'event.cancelling' })],
   [/^The job has been cancelled$/, () => ({ key: 'event.cancelled' })],
   ...AGAIN,
@@ -156,6 +161,7 @@ const REASONS: readonly Rule[] = [
   ],
   [/^Cancelling$/, () => ({ key: 'job.cancelling' })],
   [/^Pausing$/, () => ({ key: 'job.pausing' })],
+  [/^Restarting$/, () => ({ key: 'job.restarting' })],
   ...AGAIN,
 ];
 

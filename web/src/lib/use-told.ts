@@ -65,6 +65,8 @@ export function useTold() {
         return text(jobTold(job));
       },
       failure,
+      run: (placement: NonNullable<Job['placement']>): string =>
+        english ? placement.message : text(runTold(placement)),
       plan: (plan: Plan): string => text(planTold(plan)),
       verdict: (evaluation: Evaluation): string | null => {
         const told = verdictTold(evaluation).map(text);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defineRequest } from '../define.js';
 import { clusterReport, doctorReport, fitAnswer } from '../cluster.js';
+import { idOf } from '../ids.js';
 import { capabilities } from '../run-spec.js';
 
 /** What runs can be placed on, right now. */
@@ -62,8 +63,17 @@ export const fitRun = defineRequest({
     deviceType: z.string().nullable(),
     /** Null: the profile's own, if it has one. */
     queue: z.string().nullable(),
+    /** As if these nodes were not there. */
+    withoutNodes: z.array(z.string()).optional(),
   }),
   response: z.object({ answers: z.array(z.object({ profile: z.string(), fit: fitAnswer })) }),
+});
+/** Nodes that carry an attempt: those of them that are in trouble, else all. Empty: none are known, or there is one machine. */
+export const locateRun = defineRequest({
+  subject: `${s}.locate-run`,
+  request: z.object({ runId: idOf('run'), attempt: z.int().positive(), profile: z.string() }),
+  response: z.object({ nodes: z.array(z.string()) }),
+  timeoutMs: 3_000,
 });
 export const getCluster = defineRequest({
   subject: `${s}.get-cluster`,

@@ -275,6 +275,23 @@ export const resumeJob = defineRequest({
   response: jobRecord,
   errors: ['job.not-found', 'job.not-pausable'],
 });
+/** Most nodes that a run is kept away from; those left last count. */
+export const AVOIDED_NODES_MAX = 256;
+/**
+ * Ends an attempt now; the next one goes on from the newest checkpoint. Asking again for an attempt that has ended, or is
+ * being ended, changes nothing.
+ */
+export const restartJob = defineRequest({
+  subject: `${s}.restart-job`,
+  request: byJob.extend({
+    /** The attempt meant; absent: the one there is. */
+    attempt: z.int().positive().optional(),
+    /** Keeps the run away from the nodes of that attempt; false: it is kept away from none. */
+    avoidNode: z.boolean().default(true),
+  }),
+  response: jobRecord,
+  errors: ['job.not-found', 'job.not-restartable'],
+});
 export const listJobEvents = defineRequest({
   subject: `${s}.list-job-events`,
   request: pageQuery.extend({ jobId: z.string() }),

@@ -9,6 +9,11 @@ import type { Target } from './target.js';
 
 const print = (value: unknown): void => console.log(JSON.stringify(value, null, 2));
 
+interface RestartOptions {
+  sameNode?: boolean;
+  attempt?: number;
+}
+
 /** A client for every public operation: `luthier api`, and short forms for the common ones. */
 export function addApiCommands(program: Command): void {
   withTarget(program.command('api <method> <path>'))
@@ -41,5 +46,13 @@ export function addApiCommands(program: Command): void {
     .action(async (job: string, options: Target) =>
       print(await call(options, 'POST', `/v1/fine_tuning/jobs/${encodeURIComponent(job)}/cancel`)),
     );
+  withTarget(program.command('restart <job>'))
+    .description('end the attempt of a job that hangs or whose node is lost; the next one goes on from its checkpoint')
+    .option('--same-node', 'also on the node where it is now')
+    .option('--attempt <number>', 'the attempt meant; once it has ended nothing more happens', Number)
+    .action(async (job: string, { sameNode, attempt, ...target }: Target & RestartOptions) => {
+      const body = JSON.stringify({ avoid_node: sameNode !== true, attempt });
+      print(await call(target, 'POST', `/v1/fine_tuning/jobs/${encodeURIComponent(job)}/restart`, body));
+    });
   addClusterCommand(program);
 }

@@ -4,11 +4,15 @@ import { fromWire, innerOf, snakeName } from './snake-case.js';
 
 /** @throws AppError `request.invalid` that names the first field at fault in `param`, as the caller spells it. */
 export function parseBody<S extends z.ZodType>(schema: S, body: unknown): z.output<S> {
+  // No body is enough where everything in it may be left out.
+  if (body === undefined && mayBeLeftOut(schema)) return schema.parse(undefined);
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new AppError('request.invalid', 'The body must be a JSON object');
   }
   return parseWire(schema, body);
 }
+
+export const mayBeLeftOut = (schema: z.ZodType): boolean => schema.safeParse(undefined).success;
 
 /** Query and path parameters: text becomes numbers, booleans, lists and maps (`metadata[key]=value`) as declared. */
 export function parseParameters<S extends z.ZodObject>(schema: S, raw: unknown): z.output<S> {

@@ -11,6 +11,7 @@ import {
   pauseJob,
   planJob,
   readRunLog,
+  restartJob,
   resumeJob,
 } from '@luthier/contracts';
 import type { MessageBus } from '@luthier/messaging';
@@ -53,6 +54,9 @@ export function fineTuningBindings(bus: MessageBus): RouteBinding[] {
       bindRoute(route, async ({ params, requestId }) =>
         presentJob(await bus.request(definition, { jobId: params.job_id }, { requestId })),
       ),
+    ),
+    bindRoute(routes.restartJobRoute, async ({ params, body, requestId }) =>
+      presentJob(await bus.request(restartJob, { jobId: params.job_id, ...body }, { requestId })),
     ),
     bindRoute(routes.listJobEventsRoute, async ({ params, query, requestId }) => {
       const page = await bus.request(listJobEvents, { jobId: params.job_id, ...cursor(query) }, { requestId });

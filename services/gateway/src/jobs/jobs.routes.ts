@@ -8,6 +8,7 @@ import {
   pageQuery,
   plan,
   readRunLog,
+  restartJob,
 } from '@luthier/contracts';
 import { checkpointObject, jobEventObject, jobObject, listOf } from '../http/openai-schemas.js';
 import { defineRoute } from '../http/route.js';
@@ -71,6 +72,20 @@ const jobAction = <Name extends 'cancel' | 'pause' | 'resume'>(
 export const cancelJobRoute = jobAction('cancel', 'Cancel a job; a checkpoint is kept', 'job.not-cancellable');
 export const pauseJobRoute = jobAction('pause', 'Pause a queued or running job', 'job.not-pausable');
 export const resumeJobRoute = jobAction('resume', 'Resume a paused job', 'job.not-pausable');
+
+export const restartJobRoute = defineRoute({
+  id: 'restartFineTuningJob',
+  method: 'POST',
+  path: '/v1/fine_tuning/jobs/{job_id}/restart',
+  tag: 'Fine-tuning',
+  summary: 'End the attempt of a job; the next one goes on from its newest checkpoint',
+  description:
+    'Keeps away from the nodes of that attempt, unless `avoid_node` is false. With `attempt`, asking again changes nothing once that attempt is being ended.',
+  params: byJob,
+  body: z.strictObject(restartJob.request.omit({ jobId: true }).shape).prefault({}),
+  answer: job,
+  errors: ['job.not-found', 'job.not-restartable'],
+});
 
 export const listJobEventsRoute = defineRoute({
   id: 'listFineTuningEvents',
@@ -181,6 +196,7 @@ export const JOB_ROUTES = [
   cancelJobRoute,
   pauseJobRoute,
   resumeJobRoute,
+  restartJobRoute,
   listJobEventsRoute,
   listCheckpointsRoute,
   planRoute,

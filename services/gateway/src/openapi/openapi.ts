@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ERRORS } from '@luthier/contracts';
 import type { ErrorCode } from '@luthier/contracts';
+import { mayBeLeftOut } from '../http/parse.js';
 import { ROUTES } from '../http/route-table.js';
 import { TAGS } from '../http/route.js';
 import type { RouteDefinition } from '../http/route.js';
@@ -105,7 +106,7 @@ function operationOf(route: RouteDefinition, answerSchema: JsonSchema | undefine
     ...(parameters.length > 0 && { parameters }),
     ...(route.body && {
       requestBody: {
-        required: true,
+        required: !mayBeLeftOut(route.body),
         content: {
           [route.multipart === true ? 'multipart/form-data' : 'application/json']: {
             schema: describeInput(route.body),

@@ -16,6 +16,7 @@ import {
   listModels,
   newId,
   pauseJob,
+  restartJob,
   resumeJob,
 } from '@luthier/contracts';
 import type { FileRecord, JobRecord, ModelRecord, Page } from '@luthier/contracts';
@@ -39,9 +40,10 @@ export class InMemoryPlatform {
   readonly files = new Map<string, FileRecord>();
   readonly jobs = new Map<string, JobRecord>();
   readonly models = new Map<string, ModelRecord>();
-  readonly asked: { createJob: unknown[]; listJobs: unknown[]; generate: unknown[] } = {
+  readonly asked: { createJob: unknown[]; listJobs: unknown[]; restartJob: unknown[]; generate: unknown[] } = {
     createJob: [],
     listJobs: [],
+    restartJob: [],
     generate: [],
   };
 
@@ -109,6 +111,10 @@ export class InMemoryPlatform {
     });
     responders.answer(pauseJob, ({ jobId }) => changed(found(jobId), { status: 'paused' }));
     responders.answer(resumeJob, ({ jobId }) => changed(found(jobId), { status: 'queued' }));
+    responders.answer(restartJob, (order) => {
+      asked.restartJob.push(order);
+      return found(order.jobId);
+    });
     const createdAt = '2026-01-02T03:05:00.000Z';
     responders.answer(listJobEvents, ({ jobId, ...query }) => {
       const message = { createdAt, level: 'info' as const };

@@ -1,8 +1,18 @@
 import { Controller } from '@nestjs/common';
 import type { z } from 'zod';
-import { AppError, checkCluster, fitRun, getCluster, getInventory, idOf, readRunLog } from '@luthier/contracts';
+import {
+  AppError,
+  checkCluster,
+  fitRun,
+  getCluster,
+  getInventory,
+  idOf,
+  locateRun,
+  readRunLog,
+} from '@luthier/contracts';
 import { OnRequest } from '@luthier/messaging';
 import { InventorySource } from './inventory-source.js';
+import { TrainerService } from '../trainer.service.js';
 import { RunLog } from './run-log.js';
 
 @Controller()
@@ -10,6 +20,7 @@ export class TrainerRpc {
   constructor(
     private readonly inventory: InventorySource,
     private readonly log: RunLog,
+    private readonly trainer: TrainerService,
   ) {}
 
   @OnRequest(getInventory)
@@ -20,6 +31,11 @@ export class TrainerRpc {
   @OnRequest(fitRun)
   async fitRun(shape: z.output<typeof fitRun.request>): Promise<z.input<typeof fitRun.response>> {
     return { answers: await this.inventory.fitRun(shape) };
+  }
+
+  @OnRequest(locateRun)
+  locateRun({ profile, ...key }: z.output<typeof locateRun.request>): z.input<typeof locateRun.response> {
+    return { nodes: [...this.trainer.executor.nodesOf(key, profile)] };
   }
 
   @OnRequest(getCluster)

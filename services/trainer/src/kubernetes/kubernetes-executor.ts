@@ -189,6 +189,17 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     return Promise.resolve(this.historyOf(roots).ranSeconds * 1_000);
   }
 
+  override nodesOf(key: AttemptKey, profile: string): readonly string[] {
+    const { objects } = this.parts;
+    const pods = [...objects.pods(key), ...objects.departed(key)];
+    const nodes = [...new Set(pods.flatMap(({ spec }) => spec?.nodeName ?? []))];
+    const inTrouble = this.parts.nodes
+      .with(this.parts.profileOf(profile)?.deviceResource)
+      .filter(({ ready, brokenGpus = 0 }) => !ready || brokenGpus > 0);
+    const found = nodes.filter((node) => inTrouble.some(({ name }) => name === node));
+    return found.length > 0 ? found : nodes;
+  }
+
   override liveRuns(): readonly string[] {
     return this.parts.objects.liveRuns();
   }

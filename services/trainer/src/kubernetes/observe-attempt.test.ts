@@ -31,7 +31,8 @@ const job = (
 interface PodWish {
   index?: number;
   phase?: string;
-  leaving?: boolean;
+  /** Until when it had time to go. */
+  leaving?: boolean | string;
   node?: string;
   tracked?: boolean;
 }
@@ -43,7 +44,7 @@ const pod = (
     uid,
     finalizers: tracked ? ['batch.kubernetes.io/job-tracking'] : [],
     labels: { [LABEL.completionIndex]: String(index) },
-    ...(leaving && { deletionTimestamp: '2026-01-01T00:05:00Z' }),
+    ...(leaving && { deletionTimestamp: leaving === true ? '2026-01-01T00:09:00Z' : leaving }),
   },
   spec: { nodeName: node, containers: [] },
   status: {
@@ -128,5 +129,21 @@ describe('what there is of an attempt', () => {
     expect(see({ pods, silentNodes: [{ name: 'n1', sinceMs: NOW - 299_000 }] })).toMatchObject({ state: 'live' });
     expect(see({ pods, silentNodes: [{ name: 'n1', sinceMs: NOW - 300_000 }] })).toEqual({ state: 'ended' });
     expect(see({ pods, silentNodes: [{ name: 'other', sinceMs: 0 }] })).toMatchObject({ state: 'live' });
+  });
+
+  it('is cut off while a node that carries it is silent, and whose end was ordered is not waited for there', () => {
+    const silentNodes = [{ name: 'n1', sinceMs: NOW - 1_000 }];
+    expect(see({ pods: [pod('a')], silentNodes })).toMatchObject({ cutOff: true });
+    expect(see({ pods: [pod('a', { node: 'n2' })], silentNodes })).not.toHaveProperty('cutOff');
+    const deleted = job({ leaving: true });
+    expect(see({ root: deleted, pods: [pod('a', { leaving: true })], silentNodes })).toEqual({ state: 'absent' });
+    // Not told to go yet: it may still write.
+    expect(see({ root: deleted, pods: [pod('a')], silentNodes })).toMatchObject({ state: 'live', leaving: true });
+  });
+
+  it('gives up a pod that does not go for as long as a silent node is waited for', () => {
+    const since = (agoMs: number) => pod('a', { leaving: new Date(NOW - agoMs).toISOString() });
+    expect(see({ root: job({ leaving: true }), pods: [since(299_000)] })).toMatchObject({ lookAgainInMs: 5_000 });
+    expect(see({ root: job({ leaving: true }), pods: [since(300_000)] })).toEqual({ state: 'absent' });
   });
 });

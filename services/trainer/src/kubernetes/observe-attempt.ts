@@ -34,6 +34,9 @@ export interface Judges {
   silence: (view: AttemptView & { root: Root }) => Waiting;
 }
 
+/** Only time tells when what is told to go is waited for no longer. */
+const LEAVING_LOOK_MS = 5_000;
+
 /** What there is of an attempt, from its root object and pods. Pure. */
 export function observeAttempt(view: AttemptView, profile: ClusterProfile | undefined, judges: Judges): Observation {
   const { root } = view;
@@ -69,7 +72,8 @@ function liveObject(
     training,
     ...(noted && { noted }),
     ...(held && { held }),
-    ...(leaving && { leaving }),
+    ...(running.some(({ spec }) => view.silentNodes.some(({ name }) => name === spec?.nodeName)) && { cutOff: true }),
+    ...(leaving && { leaving, lookAgainInMs: LEAVING_LOOK_MS }),
     ...(!running.some(isContainerRunning) && !partlyEnded && { idle: true }),
     ...(waiting?.progress && { progress: waiting.progress }),
     ...(waiting?.hopeless && { hopeless: waiting.hopeless }),
@@ -93,7 +97,7 @@ const leavingObject = (pods: readonly V1Pod[]): LiveObject => ({
   pods: pods.map(uidOf),
   training: false,
   leaving: true,
-  lookAgainInMs: 5_000,
+  lookAgainInMs: LEAVING_LOOK_MS,
 });
 
 /**
@@ -112,12 +116,19 @@ export const hasEnded = ({ status }: V1Pod): boolean => status?.phase === 'Succe
 const isContainerRunning = ({ status }: V1Pod): boolean =>
   status?.phase === 'Running' && (status.containerStatuses ?? []).every(({ state }) => state?.running !== undefined);
 
-/** Whether something of it may still write. A pod that was told to go, on a node long silent, no longer counts: it is fenced. */
-function mayRun(pod: V1Pod, { silentNodes, now }: AttemptView, profile: ClusterProfile | undefined): boolean {
+/**
+ * Whether something of it may still write. A pod that was told to go no longer counts, being fenced, when its node is long
+ * silent or its time to leave is long over; on a silent node at once when its root object itself was ended.
+ */
+function mayRun(pod: V1Pod, { root, silentNodes, now }: AttemptView, profile: ClusterProfile | undefined): boolean {
+  const { deletionTimestamp } = pod.metadata ?? {};
   if (hasEnded(pod)) return false;
+  if (deletionTimestamp === undefined) return true;
+  const patienceMs = (profile?.nodeLostSeconds ?? 300) * 1_000;
+  const isEnded = root?.metadata?.deletionTimestamp !== undefined;
   const silent = silentNodes.find(({ name }) => name === pod.spec?.nodeName);
-  if (!silent || pod.metadata?.deletionTimestamp === undefined) return true;
-  return now - silent.sinceMs < (profile?.nodeLostSeconds ?? 300) * 1_000;
+  if (silent) return !isEnded && now - silent.sinceMs < patienceMs;
+  return now - new Date(deletionTimestamp).getTime() < patienceMs;
 }
 
 /** One pod for each index, none of them on its way out; empty while one is missing. */

@@ -5,11 +5,11 @@ import { once } from 'node:events';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RunOutcome, RunSpec } from '@luthier/contracts';
+import type { RunOutcome, RunSpec, StopReason } from '@luthier/contracts';
 import type { IncarnationKey } from '../endpoint/run-publisher.js';
 import type { RunListener } from '../endpoint/run-endpoint.service.js';
 import { RunExecutor } from '../runs/run-executor.js';
-import type { AttemptKey, Collected, Observation, PlacedObject, StopReason } from '../runs/run-executor.js';
+import type { AttemptKey, Collected, Observation, PlacedObject } from '../runs/run-executor.js';
 import type { OutcomeCollector } from './outcome-collector.js';
 import { identityOf, killRecorded } from './process-identity.js';
 import { RunFolder, attemptsOf } from './run-folder.js';
@@ -156,6 +156,11 @@ export class ProcessExecutor extends RunExecutor implements RunListener {
       if (record) sumMs += ((await folder.endedAt()) ?? new Date()).getTime() - Date.parse(record.startedAt);
     }
     return sumMs;
+  }
+
+  /** All of them are on this machine. */
+  override nodesOf(): readonly string[] {
+    return [];
   }
 
   override liveRuns(): readonly string[] {

@@ -203,6 +203,27 @@ describe('decide', () => {
       { type: 'kill' },
     ],
     [
+      'a run that is restarted from a silent node gets no grace: nothing there hears of it',
+      spec({ desired: 'stopped', stopReason: 'restart' }),
+      status({ phase: 'stopping', reason: 'stop-requested', message: since(0) }),
+      seen(live({ cutOff: true })),
+      { type: 'kill' },
+    ],
+    [
+      'a run that is restarted from a node that answers has its grace',
+      spec({ desired: 'stopped', stopReason: 'restart' }),
+      status({ phase: 'stopping', reason: 'stop-requested', message: since(10_000) }),
+      seen(live()),
+      { type: 'none', lookAgainInMs: 20_000 },
+    ],
+    [
+      'a run that is paused on a silent node has its grace: it may come back and save',
+      spec({ desired: 'stopped', stopReason: 'pause' }),
+      status({ phase: 'stopping', reason: 'stop-requested', message: since(10_000) }),
+      seen(live({ cutOff: true })),
+      { type: 'none', lookAgainInMs: 20_000 },
+    ],
+    [
       'a run beyond its deadline is stopped',
       spec(),
       status({ phase: 'running', reason: 'process-running' }),

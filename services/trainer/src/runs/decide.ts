@@ -1,5 +1,5 @@
 import { idTail } from '@luthier/contracts';
-import type { RunReason, RunSpec, RunStatus } from '@luthier/contracts';
+import type { RunReason, RunSpec, RunStatus, StopReason } from '@luthier/contracts';
 import type { Explained, LiveObject, Observation } from './run-executor.js';
 
 /** What one look at a run leads to. The reconciler applies it and looks again, until nothing is left to do. */
@@ -17,7 +17,7 @@ export type Action =
   | ({ type: 'update'; phase: 'queued' | 'scheduling' | 'starting' | 'running' } & Explained)
   /** Write why the attempt cannot go on, then end it. */
   | ({ type: 'give-up' } & Explained)
-  | { type: 'order-stop'; reason: 'cancel' | 'pause' | 'preempt' | 'deadline' }
+  | { type: 'order-stop'; reason: StopReason | 'deadline' }
   | { type: 'kill'; reason: RunReason }
   /** End and gather what is left of the attempt, then write its terminal status. */
   | { type: 'collect' }
@@ -114,7 +114,7 @@ function decideLive(spec: RunSpec, status: RunStatus, object: LiveObject, { now,
   const { objectUid, lookAgainInMs = Number.MAX_SAFE_INTEGER } = object;
   if (object.leaving) return { type: 'none', lookAgainInMs };
   if (status.phase === 'stopping') {
-    if (object.idle || isGivenUp(status)) return { type: 'kill', reason: status.reason };
+    if (object.idle || isGivenUp(status) || isLost(spec, object)) return { type: 'kill', reason: status.reason };
     const leftMs = stoppingSince(status, now) + spec.stopGraceSeconds * 1_000 - now;
     return leftMs <= 0 ? { type: 'kill', reason: status.reason } : { type: 'none', lookAgainInMs: leftMs };
   }
@@ -128,6 +128,10 @@ function decideLive(spec: RunSpec, status: RunStatus, object: LiveObject, { now,
   if (status.observedGeneration < spec.generation) return { type: 'update', ...saidBefore(status) };
   return { type: 'none', lookAgainInMs: Math.min(lookAgainInMs, spec.deadlineSeconds * 1_000 - runningMs) };
 }
+
+/** Whoever restarts a run on a node that does not answer has decided not to wait for it. */
+const isLost = ({ stopReason }: RunSpec, { cutOff }: LiveObject): boolean =>
+  stopReason === 'restart' && cutOff === true;
 
 /** What the status does not say yet. */
 function nextNews(status: RunStatus, { training, progress }: LiveObject): Action | undefined {
@@ -164,7 +168,7 @@ function neverStarted(): Action {
 const STOP_TIME = / \(since (.+)\)$/;
 
 /** A stop's beginning is kept in the status's message, so that a restarted trainer keeps counting. */
-export const stopMessage = (reason: 'cancel' | 'pause' | 'preempt' | 'deadline', now: number): string =>
+export const stopMessage = (reason: StopReason | 'deadline', now: number): string =>
   `${reason === 'deadline' ? DEADLINE_MESSAGE : 'The run saves a checkpoint and stops.'} (since ${new Date(now).toISOString()})`;
 
 function stoppingSince(status: RunStatus, now: number): number {

@@ -1,4 +1,4 @@
-import type { RunOutcome, RunParams, RunReason, RunSpec } from '@luthier/contracts';
+import type { RunOutcome, RunParams, RunReason, RunSpec, StopReason } from '@luthier/contracts';
 
 /** Identity of one attempt's object, wherever it runs. */
 export interface AttemptKey {
@@ -26,6 +26,8 @@ export interface LiveObject {
   held?: boolean;
   /** Nothing of it has begun: ending it loses nothing. */
   idle?: boolean;
+  /** A node that carries it does not answer: no order reaches what runs there. */
+  cutOff?: boolean;
   /** Its end was ordered; what runs is on its way out. */
   leaving?: boolean;
   /** Why it is not training yet; of one that trains, what is wrong with what carries it. */
@@ -49,8 +51,6 @@ export interface PlacedObject {
   objectUid: string;
   pods: string[];
 }
-
-export type StopReason = NonNullable<RunSpec['stopReason']>;
 
 /** What is left of an attempt once nothing of it runs. */
 export interface Collected {
@@ -117,6 +117,8 @@ export abstract class RunExecutor {
   abstract remove(runId: string): Promise<void>;
   /** Running time of all attempts so far. */
   abstract runningMs(runId: string): Promise<number>;
+  /** Names of the nodes that carry an attempt; of those in trouble alone, where any is. Empty where there is one machine. */
+  abstract nodesOf(key: AttemptKey, profile: string): readonly string[];
   /** Runs that hold devices now. */
   abstract liveRuns(): readonly string[];
 }

@@ -11,7 +11,7 @@ import {
   timestamp,
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
-import type { RunOutcome, RunResources, RunStatus } from '@luthier/contracts';
+import type { RunOutcome, RunResources, RunStatus, StopReason } from '@luthier/contracts';
 import { inboxTable, outboxTable } from '@luthier/messaging';
 import type { Job } from '../jobs/job.js';
 
@@ -94,7 +94,7 @@ export const runs = training.table(
     /** Generation that was last written into the bucket; 0: the trainer cannot know of the run. */
     projectedGeneration: integer('projected_generation').notNull().default(0),
     desired: text('desired').$type<'running' | 'stopped'>().notNull(),
-    stopReason: text('stop_reason').$type<'cancel' | 'pause' | 'preempt'>(),
+    stopReason: text('stop_reason').$type<StopReason>(),
     stopGraceSeconds: integer('stop_grace_seconds').notNull(),
     checkpointRequest: integer('checkpoint_request').notNull().default(0),
     requestUri: text('request_uri').notNull(),
@@ -105,6 +105,7 @@ export const runs = training.table(
     queueName: text('queue_name'),
     priority: integer('priority').notNull(),
     deadlineSeconds: integer('deadline_seconds').notNull(),
+    avoidNodes: jsonb('avoid_nodes').$type<string[]>().notNull().default([]),
     seenAttempt: integer('seen_attempt'),
     seenObjectUid: text('seen_object_uid'),
     /** The newest status of the current attempt. */

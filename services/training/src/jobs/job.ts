@@ -59,8 +59,8 @@ export interface Job {
   readonly heldOut: PreparedData | null;
   readonly plan: Plan | null;
   readonly runId: string | null;
-  /** What the user asked for last; a stop takes effect when the live attempt has ended. */
-  readonly intent: 'run' | 'cancel' | 'pause';
+  /** What the user asked for last; it takes effect when the live attempt has ended. */
+  readonly intent: 'run' | 'cancel' | 'pause' | 'restart';
   readonly progress: JobProgress | null;
   /** What the trainer says of the run; absent in jobs of before there was such a thing. */
   readonly placement?: JobPlacement | null;
@@ -186,7 +186,7 @@ export const retried = (job: Job, attempt: number, code: ErrorCode, fromStep: nu
     job,
     {
       phase: 'scheduling',
-      message: `${ERRORS[code].title}; attempt ${attempt} goes on from ${fromStep === null ? 'the start' : `step ${fromStep}`}`,
+      message: `${ERRORS[code].title}; attempt ${attempt} goes on from ${stepName(fromStep)}`,
     },
     { attempts: [...job.attempts, newAttempt(attempt, fromStep)] },
   );
@@ -209,6 +209,18 @@ export function shrunk(job: Job, runId: string, to: AutomaticChange): Job {
 
 export const stopAsked = (job: Job, intent: 'cancel' | 'pause'): Job =>
   move(job, { message: intent === 'cancel' ? 'Cancelling' : 'Pausing' }, { intent });
+
+export const restartAsked = (job: Job): Job => move(job, { message: 'Restarting' }, { intent: 'restart' });
+
+/** The attempt that goes on after one was ended by order. */
+export const restarted = (job: Job, attempt: number, fromStep: number | null): Job =>
+  move(
+    job,
+    { phase: 'scheduling', message: `Attempt ${attempt} goes on from ${stepName(fromStep)}` },
+    { intent: 'run', attempts: [...job.attempts, newAttempt(attempt, fromStep)] },
+  );
+
+export const stepName = (step: number | null): string => (step === null ? 'the start' : `step ${step}`);
 
 export const paused = (job: Job, fault: string | null): Job =>
   move(

@@ -13,12 +13,14 @@ import {
   pauseJob,
   planJob,
   readJobStream,
+  restartJob,
   resumeJob,
 } from '@luthier/contracts';
 import type { RequestDefinition } from '@luthier/contracts';
 import { OnRequest } from '@luthier/messaging';
 import type { z } from 'zod';
 import { toRecord } from './job-record.js';
+import { JobOrders } from './job-orders.js';
 import { JobStore } from './job.store.js';
 import { JobsService } from './jobs.service.js';
 
@@ -29,6 +31,7 @@ type Answer<D> = D extends RequestDefinition<z.ZodType, infer Res> ? Promise<z.o
 export class JobsRpc {
   constructor(
     private readonly service: JobsService,
+    private readonly orders: JobOrders,
     private readonly store: JobStore,
   ) {}
 
@@ -49,17 +52,22 @@ export class JobsRpc {
 
   @OnRequest(cancelJob)
   async cancel({ jobId }: Asked<typeof cancelJob>): Answer<typeof cancelJob> {
-    return toRecord(await this.service.cancel(jobId));
+    return toRecord(await this.orders.cancel(jobId));
   }
 
   @OnRequest(pauseJob)
   async pause({ jobId }: Asked<typeof pauseJob>): Answer<typeof pauseJob> {
-    return toRecord(await this.service.pause(jobId));
+    return toRecord(await this.orders.pause(jobId));
   }
 
   @OnRequest(resumeJob)
   async resume({ jobId }: Asked<typeof resumeJob>): Answer<typeof resumeJob> {
-    return toRecord(await this.service.resume(jobId));
+    return toRecord(await this.orders.resume(jobId));
+  }
+
+  @OnRequest(restartJob)
+  async restart({ jobId, ...order }: Asked<typeof restartJob>): Answer<typeof restartJob> {
+    return toRecord(await this.orders.restart(jobId, order));
   }
 
   @OnRequest(listJobEvents)

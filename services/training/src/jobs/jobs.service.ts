@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { AppError, getFile, getModel, getValidation, jobCancelled, listCatalog } from '@luthier/contracts';
+import { AppError, getFile, getModel, getValidation, listCatalog } from '@luthier/contracts';
 import type { JobRequest, ModelRecord, Plan } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { advise, planRun } from '@luthier/planner';
@@ -8,13 +8,9 @@ import { capableProfiles, whyUnsupported } from '../queue/admission.js';
 import type { Profile } from '../queue/admission.js';
 import { askFit, refuseImpossible } from '../queue/ask-fit.js';
 import { isNever, ofKindAsked, shareOn, withFit, worldSizeOf } from '../queue/share.js';
-import { Projector } from '../runs/projector.js';
-import { closed, stopped } from '../runs/run.js';
 import { inventoryOf } from './advance/plan-and-queue.js';
-import { cancelled, isFinished, isInRun, paused, resumed, stopAsked } from './job.js';
 import type { Job } from './job.js';
 import { JobStore } from './job.store.js';
-import type { JobTransaction } from './job.store.js';
 import { JobWorker } from './job-worker.js';
 
 const MAX_SEED = 2_147_483_647;
@@ -22,14 +18,13 @@ const CHARACTERS_PER_TOKEN = 4;
 
 type Wish = Omit<JobRequest, 'jobId'>;
 
-/** What callers ask of jobs. The work itself is done by `AdvanceJob`. */
+/** Makes jobs and plans, and reads them. The work itself is done by `AdvanceJob`. */
 @Injectable()
 export class JobsService {
   constructor(
     private readonly jobs: JobStore,
     private readonly bus: MessageBus,
     private readonly worker: JobWorker,
-    private readonly projector: Projector,
   ) {}
 
   /** Idempotent by job id. @throws AppError for unknown files and models, and for what no runtime here can do. */
@@ -92,61 +87,6 @@ export class JobsService {
     return job;
   }
 
-  /** At once without a live attempt; else when the run has saved and left. @throws AppError `job.not-cancellable`. */
-  async cancel(jobId: string): Promise<Job> {
-    return this.ask(jobId, async (tx) => {
-      const { job, run } = tx;
-      if (job.status === 'cancelled' || (job.intent === 'cancel' && !isFinished(job))) return;
-      if (isFinished(job) || job.phase === 'registering' || job.phase === 'evaluating') {
-        const message = isFinished(job)
-          ? `The job has already ended as ${job.status}`
-          : 'The training has already succeeded';
-        throw new AppError('job.not-cancellable', message);
-      }
-      // Also when nothing is projected yet: the projection may be under way, and only the trainer knows what it began.
-      if (run?.live) {
-        await tx.saveRun(stopped(run, 'cancel'));
-        await tx.event({ level: 'info', type: 'message', message: 'Cancelling the job' });
-        return tx.saveJob(stopAsked(job, 'cancel'));
-      }
-      const now = new Date().toISOString();
-      if (run && !run.closed) await tx.saveRun(closed(run, now));
-      await tx.event({ level: 'info', type: 'message', message: 'The job has been cancelled' });
-      await tx.saveJob(cancelled(job, now, null));
-      await tx.announce(jobCancelled, { jobId, status: 'cancelled', modelId: null, code: null });
-    });
-  }
-
-  /** @throws AppError `job.not-pausable` unless the job is queued or training. */
-  async pause(jobId: string): Promise<Job> {
-    return this.ask(jobId, async (tx) => {
-      const { job, run } = tx;
-      if (job.status === 'paused' || job.intent === 'pause') return;
-      const possible =
-        (job.status === 'queued' && job.phase === 'queued') ||
-        (job.status === 'running' && isInRun(job) && job.intent === 'run');
-      if (!possible)
-        throw new AppError('job.not-pausable', `A job that is ${job.status} (${job.phase}) cannot be paused`);
-      if (run?.live) {
-        await tx.saveRun(stopped(run, 'pause'));
-        return tx.saveJob(stopAsked(job, 'pause'));
-      }
-      await tx.event({ level: 'info', type: 'message', message: 'The job is paused' });
-      await tx.saveJob(paused(job, null));
-    });
-  }
-
-  /** Back into the queue; goes on from the newest checkpoint. @throws AppError `job.not-pausable` unless paused. */
-  async resume(jobId: string): Promise<Job> {
-    return this.ask(jobId, async (tx) => {
-      if (tx.job.status !== 'paused') {
-        throw new AppError('job.not-pausable', `A job that is ${tx.job.status} cannot be resumed`);
-      }
-      await tx.event({ level: 'info', type: 'message', message: 'The job is resumed' });
-      await tx.saveJob(resumed(tx.job));
-    });
-  }
-
   /** A plan for something that is not submitted; tokens are guessed from the file's characters. */
   async plan(wish: Wish): Promise<Plan> {
     const { model } = await this.bus.request(getModel, { model: wish.model });
@@ -185,17 +125,6 @@ export class JobsService {
     const guess =
       report.state === 'done' ? 'Tokens are guessed from the size of the file.' : 'The file is still being validated.';
     return { ...plan, notes: [guess, ...plan.notes, ...notes.map(({ field, note }) => `${field}: ${note}`)] };
-  }
-
-  private async ask(jobId: string, change: (tx: JobTransaction) => Promise<void>): Promise<Job> {
-    const job = await this.jobs.change(jobId, async (tx) => {
-      await change(tx);
-      return tx.job;
-    });
-    // A fault here is not the caller's: the sweep projects what is behind.
-    if (job.runId !== null) await this.projector.project(job.runId).catch(() => undefined);
-    this.worker.wake(jobId);
-    return job;
   }
 
   /** Everything named exists and a runtime can do it; undefined: the model is in the catalogue but not imported. */

@@ -10,7 +10,11 @@ type Profile = Inventory['profiles'][number];
 export async function askFit(
   bus: MessageBus,
   asked: Asked,
-  { profiles, deviceMemoryMib = 0 }: { profiles: readonly Pick<Profile, 'name'>[]; deviceMemoryMib?: number },
+  {
+    profiles,
+    deviceMemoryMib = 0,
+    withoutNodes = [],
+  }: { profiles: readonly Pick<Profile, 'name'>[]; deviceMemoryMib?: number; withoutNodes?: string[] },
 ): Promise<ReadonlyMap<string, FitAnswer> | undefined> {
   const { resources, queue } = asked;
   try {
@@ -21,6 +25,7 @@ export async function askFit(
       deviceType: resources?.deviceType ?? null,
       queue: queue ?? null,
       deviceMemoryMib,
+      withoutNodes,
     });
     return new Map(answers.map(({ profile, fit }) => [profile, fit]));
   } catch {

@@ -3,7 +3,7 @@ import { newId, runSpec } from '@luthier/contracts';
 import type { ErrorCode, RunOutcome, RunReason, RunStatus } from '@luthier/contracts';
 import { decideRetry, endOf } from './retry-policy.js';
 import type { RetryDecision } from './retry-policy.js';
-import { closed, ended, isSetBack, newRun, nextAttempt, specOf, stopped, withStatus } from './run.js';
+import { closed, ended, isSetBack, newRun, nextAttempt, restarting, specOf, stopped, withStatus } from './run.js';
 import type { Run } from './run.js';
 
 const run = newRun({
@@ -46,6 +46,16 @@ describe('the projection', () => {
     for (const each of steps) expect(runSpec.parse(specOf(each)).generation).toBe(each.generation);
     expect(steps[2]?.generation).toBe(3);
     expect(specOf(steps[2] ?? run).desired).toBe('running');
+  });
+
+  it('that is restarted ends its attempt, and the next one begins away from the nodes named', () => {
+    const ordered = restarting({ ...run, retries: 2, interruptions: 1 }, ['a', 'b']);
+    expect(specOf(ordered)).toMatchObject({ attempt: 1, desired: 'stopped', stopReason: 'restart' });
+    const next = nextAttempt(ordered);
+    expect(specOf(next)).toMatchObject({ attempt: 2, desired: 'running', avoidNodes: ['a', 'b'] });
+    expect(specOf(next)).not.toHaveProperty('stopReason');
+    expect(next).toMatchObject({ retries: 2, interruptions: 1 });
+    expect(specOf(restarting(next, []))).not.toHaveProperty('avoidNodes');
   });
 
   it('notes what was seen once, so that status and spec do not chase each other', () => {

@@ -1,4 +1,4 @@
-import type { RunOutcome, RunResources, RunSpec, RunStatus } from '@luthier/contracts';
+import type { RunOutcome, RunResources, RunSpec, RunStatus, StopReason } from '@luthier/contracts';
 
 /** One run: what should be, and what was last seen. Plain immutable data. */
 export interface Run {
@@ -8,7 +8,7 @@ export interface Run {
   readonly generation: number;
   readonly projectedGeneration: number;
   readonly desired: 'running' | 'stopped';
-  readonly stopReason: 'cancel' | 'pause' | 'preempt' | null;
+  readonly stopReason: StopReason | null;
   readonly stopGraceSeconds: number;
   readonly checkpointRequest: number;
   readonly requestUri: string;
@@ -20,6 +20,8 @@ export interface Run {
   readonly queueName: string | null;
   readonly priority: number;
   readonly deadlineSeconds: number;
+  /** Nodes that attempts made from now on stay away from. */
+  readonly avoidNodes: string[];
   readonly seenAttempt: number | null;
   readonly seenObjectUid: string | null;
   readonly status: RunStatus | null;
@@ -52,6 +54,7 @@ export type NewRun = Pick<
 
 export const newRun = (fields: NewRun): Run => ({
   queueName: null,
+  avoidNodes: [],
   ...fields,
   attempt: 1,
   generation: 1,
@@ -78,6 +81,10 @@ const changed = (run: Run, patch: Partial<Run>): Run => ({ ...run, ...patch, gen
 
 export const stopped = (run: Run, stopReason: 'cancel' | 'pause'): Run =>
   changed(run, { desired: 'stopped', stopReason });
+
+/** Its attempt is to end, so that the next one begins: anywhere but on these nodes. */
+export const restarting = (run: Run, avoidNodes: readonly string[]): Run =>
+  changed(run, { desired: 'stopped', stopReason: 'restart', avoidNodes: [...avoidNodes] });
 
 /** Only when the end of the attempt before it is stored. */
 export const nextAttempt = (run: Run, patch: Partial<Run> = {}): Run =>
@@ -127,6 +134,7 @@ export const specOf = (run: Run): RunSpec => ({
   ...(run.queueName !== null && { queueName: run.queueName }),
   priority: run.priority,
   deadlineSeconds: run.deadlineSeconds,
+  ...(run.avoidNodes.length > 0 && { avoidNodes: run.avoidNodes }),
   ...(run.seenAttempt !== null && {
     seen: { attempt: run.seenAttempt, ...(run.seenObjectUid !== null && { objectUid: run.seenObjectUid }) },
   }),

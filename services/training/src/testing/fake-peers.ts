@@ -13,6 +13,7 @@ import {
   getValidation,
   importModel,
   listCatalog,
+  locateRun,
   newId,
   prepareDataset,
   registerModel,
@@ -97,6 +98,8 @@ export class FakePeers {
   inventory: Inventory;
   /** What the place says of every run that is thought of. */
   fit: Partial<FitAnswer> = {};
+  /** Where every attempt is. */
+  nodes: string[] = [];
   readonly shapes: z.output<typeof fitRun.request>[] = [];
   private readonly ending = new AbortController();
   private readonly taken = new Set<string>();
@@ -203,6 +206,7 @@ export class FakePeers {
       this.shapes.push(shape);
       return { answers: shape.profiles.map((profile) => ({ profile, fit: { ...FITS, ...this.fit } })) };
     });
+    answer(connection, locateRun, () => ({ nodes: this.nodes }));
     void this.train();
     await connection.flush();
   }

@@ -7,10 +7,11 @@ import type { Job } from '../../lib/api';
 import { cancelJob, keys, pauseJob, resumeJob } from '../../lib/api';
 import { ErrorNotice } from '../../lib/error-notice';
 import { routes } from '../../lib/routes';
-import { canPause, isOver } from './job-state';
+import { canPause, canRestart, isInTrouble, isOver } from './job-state';
+import { RestartRun } from './restart-run';
 
 /** What can be done with a job where it stands. */
-export function JobActions({ job }: { job: Job }) {
+export function JobActions({ job, newestStep }: { job: Job; newestStep: number }) {
   const t = useTranslations('jobs');
   if (job.status === 'succeeded' && job.tuned_model_id !== null) {
     return (
@@ -26,10 +27,10 @@ export function JobActions({ job }: { job: Job }) {
       </Link>
     );
   }
-  return <Control job={job} />;
+  return <Control job={job} newestStep={newestStep} />;
 }
 
-function Control({ job }: { job: Job }) {
+function Control({ job, newestStep }: { job: Job; newestStep: number }) {
   const t = useTranslations('jobs');
   const queries = useQueryClient();
   const onSettled = () => queries.invalidateQueries({ queryKey: keys.jobs });
@@ -50,6 +51,7 @@ function Control({ job }: { job: Job }) {
             {t('pause')}
           </Button>
         )}
+        {canRestart(job) && !isInTrouble(job) && <RestartRun job={job} fromStep={newestStep} />}
         <ConfirmDialog
           trigger={
             <Button tone="danger" busy={cancel.isPending}>

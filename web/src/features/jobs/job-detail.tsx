@@ -19,6 +19,7 @@ import { JobHistory } from './job-history';
 import { JobResult } from './job-result';
 import { stageStates } from './job-state';
 import { PlanView } from './plan-view';
+import { RunTrouble } from './run-trouble';
 import { useLiveJob } from './use-live-job';
 
 export function JobDetail({ jobId }: { jobId: string }) {
@@ -34,6 +35,7 @@ function JobPage({ job }: { job: Job }) {
   const t = useTranslations('jobs');
   const told = useTold();
   const live = useLiveJob(job.id);
+  const newestStep = live.checkpoints[0]?.step ?? 0;
   return (
     <>
       <PageHeader
@@ -41,10 +43,11 @@ function JobPage({ job }: { job: Job }) {
         mark={<JobBadge status={job.status} />}
         back={{ href: routes.jobs(), name: t('title') }}
         text={told.job(job)}
-        actions={<JobActions job={job} />}
+        actions={<JobActions job={job} newestStep={newestStep} />}
       />
       <div className="flex flex-col gap-5">
         <Stages job={job} />
+        <RunTrouble job={job} fromStep={newestStep} />
         {job.error ? <FailurePanel job={job} error={job.error} /> : <ClusterWords job={job} />}
         {job.status === 'succeeded' && <JobResult job={job} />}
         <JobCurve job={job} live={live} connection={live.connection} />

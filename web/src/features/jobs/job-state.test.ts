@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { progressShare, stageStates } from './job-state';
+import { canPause, canRestart, isInTrouble, progressShare, stageStates } from './job-state';
 
 const states = (...job: Parameters<typeof stageStates>): string =>
   stageStates(...job)
@@ -23,6 +23,32 @@ describe('stages of a job', () => {
     expect(states({ status: 'failed', phase: 'training' })).toBe('ddddfaaa');
     expect(states({ status: 'cancelled', phase: 'training' })).toBe('ddddaaaa');
     expect(states({ status: 'succeeded', phase: 'done' })).toBe('dddddddd');
+  });
+});
+
+describe('what can be ordered of a job', () => {
+  const running = { status: 'running', phase: 'training', message: 'Training', placement: null } as const;
+
+  it('is a restart while an attempt is there that nobody has asked to end', () => {
+    for (const phase of ['scheduling', 'starting', 'training', 'saving'] as const) {
+      expect(canRestart({ ...running, phase })).toBe(true);
+    }
+    expect(canRestart({ ...running, phase: 'evaluating' })).toBe(false);
+    expect(canRestart({ ...running, status: 'paused', phase: 'queued' })).toBe(false);
+    for (const message of ['Pausing', 'Cancelling', 'Restarting'])
+      expect(canRestart({ ...running, message })).toBe(false);
+  });
+
+  it('is a pause also while it is restarted', () => {
+    expect(canPause({ ...running, message: 'Restarting' })).toBe(true);
+    expect(canPause({ ...running, message: 'Cancelling' })).toBe(false);
+  });
+
+  it('is urged where the node is lost or nothing moves', () => {
+    const said = (reason: 'node-lost' | 'stalled' | 'waiting-for-gpus') =>
+      isInTrouble({ ...running, placement: { reason, params: {}, message: '', excerpt: null } });
+    expect(said('node-lost') && said('stalled')).toBe(true);
+    expect(said('waiting-for-gpus') || isInTrouble(running)).toBe(false);
   });
 });
 

@@ -18,9 +18,17 @@ export const isOver = (status: Job['status']): boolean =>
   status === 'succeeded' || status === 'failed' || status === 'cancelled';
 
 const IN_RUN: readonly Job['phase'][] = ['scheduling', 'starting', 'training', 'saving'];
+type Standing = Pick<Job, 'status' | 'phase' | 'message'>;
+const isInRun = ({ status, phase }: Standing): boolean => status === 'running' && IN_RUN.includes(phase);
 /** As the platform allows it: what waits or runs and was not asked to stop. */
-export const canPause = ({ status, phase, message }: Pick<Job, 'status' | 'phase' | 'message'>): boolean =>
-  status === 'queued' || (status === 'running' && IN_RUN.includes(phase) && !/^(Pausing|Cancelling)/.test(message));
+export const canPause = (job: Standing): boolean =>
+  job.status === 'queued' || (isInRun(job) && !/^(Pausing|Cancelling)$/.test(job.message));
+/** As the platform allows it: an attempt is there that nobody has asked to end. */
+export const canRestart = (job: Standing): boolean =>
+  isInRun(job) && !/^(Pausing|Cancelling|Restarting)$/.test(job.message);
+/** What carries the run is in trouble, and it may take long until the platform gives it up by itself. */
+export const isInTrouble = (job: Standing & Pick<Job, 'placement'>): boolean =>
+  canRestart(job) && ['node-lost', 'stalled'].includes(job.placement?.reason ?? '');
 
 const STATUS_TONES: Record<Job['status'], Tone> = {
   validating_files: 'accent',

@@ -71,6 +71,20 @@ describe('what a cluster offers', () => {
     ]);
   });
 
+  it('answers as if nodes were not there that a run is to leave', async () => {
+    const cluster = clusterOf({ nodes: [nodeObject('gpu-1'), nodeObject('gpu-2', { gpus: 4 })] });
+    const ask = async (devicesPerNode: number, withoutNodes: string[]) =>
+      (
+        await cluster.fitRun({
+          ...{ profiles: ['gpu'], nodes: 1, devicesPerNode, deviceMemoryMib: 0, deviceType: null, queue: null },
+          withoutNodes,
+        })
+      )[0]?.fit;
+    expect(await ask(8, ['gpu-2'])).toMatchObject({ canEverFit: true });
+    expect(await ask(4, ['gpu-1'])).toMatchObject({ canEverFit: true });
+    expect(await ask(8, ['gpu-1'])).toMatchObject({ canEverFit: false, reason: 'node-too-small' });
+  });
+
   it('calls nothing impossible before the watches have told what there is', async () => {
     const shape = { nodes: 1, devicesPerNode: 16, deviceMemoryMib: 0, deviceType: null, queue: null };
     const ask = async (known: readonly string[], queue: string | null) =>

@@ -40,7 +40,8 @@ export class ClusterInventory extends InventorySource {
   }
 
   override async fitRun(shape: RunShape): Promise<FitAnswers> {
-    const snapshot = this.snapshot();
+    const whole = this.snapshot();
+    const snapshot = { ...whole, nodes: whole.nodes.filter(({ name }) => shape.withoutNodes?.includes(name) !== true) };
     const asked = this.profiles.filter(({ name }) => shape.profiles.includes(name));
     const known = (profile: ClusterProfile): boolean =>
       this.parts.knows('nodes') && ((shape.queue ?? profile.queue ?? null) === null || this.parts.knows('queues'));

@@ -7,7 +7,7 @@ import type { FitRequest } from './fit-request.js';
 import { fit } from './fit.js';
 
 type ProfileOffer = z.input<typeof inventory>['profiles'][number];
-type Shape = Omit<RunShape, 'profiles'>;
+type Shape = Omit<RunShape, 'profiles' | 'withoutNodes'>;
 
 /** A run of one device where there are devices, else on the CPU. */
 export const SMALLEST: Shape = { nodes: 1, devicesPerNode: null, deviceMemoryMib: 0, deviceType: null, queue: null };

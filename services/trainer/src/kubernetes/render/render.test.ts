@@ -58,6 +58,7 @@ const SPEC: RunSpec = {
   queueName: 'sentinel-queue',
   priority: 91_357,
   deadlineSeconds: 98_765,
+  avoidNodes: ['sentinel-node'],
   seen: { attempt: 7, objectUid: 'sentinel-seen' },
   closed: true,
 };
@@ -93,6 +94,7 @@ const SENTINELS: Record<keyof RunSpec, string[] | null> = {
   queueName: ['"kueue.x-k8s.io/queue-name":"sentinel-queue"'],
   priority: ['"luthier.dev/priority":"91357"', '"kueue.x-k8s.io/priority-class":"urgent"'],
   deadlineSeconds: ['"98765"'],
+  avoidNodes: ['"operator":"NotIn","values":["sentinel-node"]'],
   seen: null,
   closed: null,
 };
@@ -148,7 +150,7 @@ describe('rendering a run', () => {
   it('goes only to nodes with enough device memory and compute capability, not to shared devices', () => {
     const { deviceProducts: _, ...resources } = SPEC.resources;
     const shared = profileOf({ sharedDevices: true });
-    const affinity = renderJob({ ...SPEC, resources }, shared, TARGET).spec?.template.spec?.affinity;
+    const affinity = renderJob({ ...SPEC, resources, avoidNodes: [] }, shared, TARGET).spec?.template.spec?.affinity;
     expect(affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms).toEqual([
       {
         matchExpressions: [
@@ -169,18 +171,19 @@ describe('rendering a run', () => {
   it('asks for no device on the CPU', () => {
     const resources = { ...SPEC.resources, nodes: 1, devicesPerNode: 0, deviceMemoryMib: 0 };
     const { deviceResource: _, ...cpu } = profileOf({ deviceProducts: [] });
-    const pod = renderJob({ ...SPEC, resources }, cpu, TARGET).spec?.template.spec;
+    const pod = renderJob({ ...SPEC, resources, avoidNodes: [] }, cpu, TARGET).spec?.template.spec;
     expect(JSON.stringify(pod?.containers[0]?.resources)).not.toContain('gpu');
     expect(pod?.affinity).toBeUndefined();
   });
 
-  it('keeps away from nodes whose device failed, and is still the same attempt', () => {
+  it('keeps away from nodes whose device failed or that it was ordered away from, and is still the same attempt', () => {
     const job = renderJob(SPEC, profileOf(), TARGET, { avoidNodes: ['gpu-1'], ranSeconds: 12.2 });
     expect(JSON.stringify(job.spec)).toContain(
-      '{"key":"kubernetes.io/hostname","operator":"NotIn","values":["gpu-1"]}',
+      '{"key":"kubernetes.io/hostname","operator":"NotIn","values":["gpu-1","sentinel-node"]}',
     );
     expect(job.metadata.annotations).toMatchObject({ [ANNOTATION.ranSeconds]: '13', [ANNOTATION.avoidNodes]: 'gpu-1' });
-    const without = renderJob(SPEC, profileOf(), TARGET);
+    const { avoidNodes: _, ...unordered } = SPEC;
+    const without = renderJob(unordered, profileOf(), TARGET);
     expect(job.metadata.annotations[ANNOTATION.specHash]).toBe(without.metadata.annotations[ANNOTATION.specHash]);
   });
 

@@ -26,10 +26,11 @@ export function renderRoot(
   target: RenderTarget,
   history: History = NO_HISTORY,
 ): RenderedRoot {
-  const root = renderWithout(carrier, spec, profile, target, history);
+  const avoidNodes = [...new Set([...history.avoidNodes, ...(spec.avoidNodes ?? [])])];
+  const root = renderWithout(carrier, spec, profile, target, avoidNodes);
   const { annotations } = root.metadata;
-  // The history is not part of the identity: it is gone once the older object is.
-  annotations[ANNOTATION.specHash] = hashOf(renderWithout(carrier, spec, profile, target, NO_HISTORY));
+  // Nodes to avoid are no part of the identity: the history is gone once the older object is, and an order may come later.
+  annotations[ANNOTATION.specHash] = hashOf(renderWithout(carrier, spec, profile, target, []));
   if (history.ranSeconds > 0) annotations[ANNOTATION.ranSeconds] = String(Math.ceil(history.ranSeconds));
   if (history.avoidNodes.length > 0) annotations[ANNOTATION.avoidNodes] = history.avoidNodes.join(',');
   return root;
@@ -40,7 +41,7 @@ function renderWithout(
   spec: RunSpec,
   profile: ClusterProfile,
   target: RenderTarget,
-  { avoidNodes }: History,
+  avoidNodes: readonly string[],
 ): RenderedRoot {
   const { apiVersion, kind } = carrier.resource;
   return {

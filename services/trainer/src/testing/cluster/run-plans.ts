@@ -14,6 +14,8 @@ export type Plan =
   | { type: 'killed'; afterMs: number }
   /** Trains until it is told to stop, and then saves and leaves. */
   | { type: 'obeys' }
+  /** As the one before, but is only told to go on elsewhere, and comes to its end there. */
+  | { type: 'moves' }
   /** Trains, and hears nothing. */
   | { type: 'deaf' }
   /** The runner and the runtime of the repository, as processes. */
@@ -28,6 +30,7 @@ const FAULTS = {
 export function endOf(plan: Plan): { reason: string; code: string | undefined } {
   switch (plan.type) {
     case 'done':
+    case 'moves':
     case 'process':
       return { reason: 'succeeded', code: undefined };
     case 'fault':
@@ -46,8 +49,8 @@ export const endSeen = ({ reason, outcome }: RunStatus): { reason: string; code:
   code: outcome?.code,
 });
 
-const outcome = (code?: RunOutcome['code']): RunOutcome => ({
-  ...{ attempt: 1, incarnation: 1, message: code ?? '', step: 4, lastSeq: {}, eventFiles: [] },
+const outcome = (attempt: number, code?: RunOutcome['code']): RunOutcome => ({
+  ...{ attempt, incarnation: 1, message: code ?? '', step: 4, lastSeq: {}, eventFiles: [] },
   ...(code !== undefined && { code }),
 });
 
@@ -63,11 +66,16 @@ export class PlannedRunners {
 
   async fateOf({ metadata }: Pod): Promise<Fate> {
     const runId = metadata.labels?.['luthier.dev/run-id'] ?? '';
+    const attempt = Number(metadata.labels?.['luthier.dev/attempt']);
     const plan = this.plans.get(runId) ?? { type: 'deaf' };
     switch (plan.type) {
       case 'done':
-        await this.leave(runId);
+        await this.leave(runId, attempt);
         return { type: 'end', exitCode: 0, afterMs: plan.afterMs };
+      case 'moves':
+        if (attempt === 1) return { type: 'run' };
+        await this.leave(runId, attempt);
+        return { type: 'end', exitCode: 0, afterMs: 300 };
       case 'fault': {
         const message = JSON.stringify({ code: plan.code, message: 'as planned', step: 3 });
         return { type: 'end', exitCode: FAULTS[plan.code].exitCode, message, afterMs: plan.afterMs };
@@ -84,7 +92,7 @@ export class PlannedRunners {
 
   /** The runner of a run that obeys saves and leaves. Nothing happens when it has left already. */
   async obey(runId: string, { api }: ControlPlane, kubelet: FakeKubelet, namespace: string): Promise<void> {
-    await this.leave(runId, 'runtime.interrupted');
+    await this.leave(runId, 1, 'runtime.interrupted');
     const labelSelector = `luthier.dev/run-id=${runId}`;
     const { items } = await api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods`, { labelSelector });
     for (const pod of items) {
@@ -92,9 +100,9 @@ export class PlannedRunners {
     }
   }
 
-  private async leave(runId: string, code?: RunOutcome['code']): Promise<void> {
-    await this.store.put(`artifact://runs/${runId}/1/1/outcome.json`, JSON.stringify(outcome(code)));
+  private async leave(runId: string, attempt: number, code?: RunOutcome['code']): Promise<void> {
+    await this.store.put(`artifact://runs/${runId}/${attempt}/1/outcome.json`, JSON.stringify(outcome(attempt, code)));
   }
 }
 
-export const objectOf = (runId: string): string => `ft-${idTail(runId)}-1`;
+export const objectOf = (runId: string, attempt = 1): string => `ft-${idTail(runId)}-${attempt}`;

@@ -154,23 +154,28 @@ export class TrainingCluster {
     const plan = this.planOf(runId);
     const wait = (fits: (status: RunStatus) => boolean): Promise<RunStatus> =>
       this.harness.waitForStatus(runId, fits, timeoutMs);
-    if (plan.type === 'obeys' || plan.type === 'deaf') {
+    if (plan.type === 'obeys' || plan.type === 'deaf' || plan.type === 'moves') {
       await wait(({ phase }) => phase === 'running');
       await this.change(runId, {
         desired: 'stopped',
-        stopReason: 'cancel',
+        stopReason: plan.type === 'moves' ? 'restart' : 'cancel',
         stopGraceSeconds: plan.type === 'deaf' ? 1 : 10,
       });
       await wait(({ phase }) => phase === 'stopping' || phase === 'ended');
-      if (plan.type === 'obeys') {
+      if (plan.type !== 'deaf') {
         const obey = (): Promise<true> =>
           this.plans.obey(runId, this.cluster, this.kubelet, this.namespace).then(() => true);
         // The API server may be away.
         await waitFor(obey, { timeoutMs, intervalMs: 200, what: `the pods of ${runId} to leave` });
       }
     }
-    const status = await wait(({ phase }) => phase === 'ended');
-    await this.change(runId, { closed: true, seen: { attempt: 1, objectUid: status.objectUid } });
+    if (plan.type === 'moves') {
+      await wait(({ phase }) => phase === 'ended');
+      await this.change(runId, { attempt: 2, desired: 'running', avoidNodes: [`${this.namespace}-a`] });
+    }
+    const { attempt } = this.specOf(runId);
+    const status = await wait((seen) => seen.phase === 'ended' && seen.attempt === attempt);
+    await this.change(runId, { closed: true, seen: { attempt, objectUid: status.objectUid } });
     return status;
   }
 
@@ -194,9 +199,13 @@ export class TrainingCluster {
     return known;
   }
 
-  /** Of each of these runs how many Jobs were ever let go. */
+  /** Of each attempt of these runs how many Jobs were ever let go. */
   released(runIds: readonly string[]): number[] {
-    return runIds.map((runId) => this.witness.released.get(objectOf(runId))?.size ?? 0);
+    return runIds.flatMap((runId) =>
+      Array.from({ length: this.specOf(runId).attempt }, (_, before) => objectOf(runId, before + 1)).map(
+        (name) => this.witness.released.get(name)?.size ?? 0,
+      ),
+    );
   }
 
   /** Names of all objects that a trainer has made here and that are still there. */

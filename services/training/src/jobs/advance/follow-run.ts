@@ -13,7 +13,7 @@ import { closed, ended, nextAttempt } from '../../runs/run.js';
 import type { Run } from '../../runs/run.js';
 import { RunStore } from '../../runs/run.store.js';
 import { TrainingMetrics } from '../../training.metrics.js';
-import { attemptEnded, cancelled, paused, retried, shrunk, trained } from '../job.js';
+import { attemptEnded, cancelled, paused, restarted, retried, shrunk, stepName, trained } from '../job.js';
 import type { Job } from '../job.js';
 import type { JobTransaction } from '../job.store.js';
 import { plannedRun } from '../plan-input.js';
@@ -84,6 +84,7 @@ export class FollowRun extends PhaseStep {
     await tx.saveJob(job, { tell: false });
     const { code } = end;
     if (code === undefined) return this.succeed(tx, run, status.outcome, now);
+    if (job.intent === 'restart') return this.restart(tx, run);
     if (job.intent !== 'run') return this.stop(tx, run, { ...end, code }, now);
     return this.failOrRetry(tx, run, { ...end, code }, status);
   }
@@ -128,6 +129,20 @@ export class FollowRun extends PhaseStep {
     await tx.announce(jobCancelled, { jobId: tx.job.id, status: 'cancelled', modelId: null, code: null });
   }
 
+  /** The user asked for it, whatever the attempt ended with: nothing of it is charged to the retries. */
+  private async restart(tx: JobTransaction, run: Run): Promise<void> {
+    const newest = await tx.newestCheckpointStep(run.id);
+    const next = nextAttempt(run);
+    await tx.saveRun(next);
+    this.metrics.attempts.inc({ reason: 'restarted' });
+    const job = restarted(tx.job, next.attempt, newest);
+    await tx.event({
+      ...{ level: 'info', type: 'message', message: `${job.message}.` },
+      data: { attempt: next.attempt },
+    });
+    return tx.saveJob(job);
+  }
+
   private async failOrRetry(
     tx: JobTransaction,
     run: Run,
@@ -143,7 +158,7 @@ export class FollowRun extends PhaseStep {
       await tx.event({
         level: 'warn',
         type: 'message',
-        message: `${end.message} Attempt ${next.attempt} goes on from ${newest === null ? 'the start' : `step ${newest}`}.`,
+        message: `${end.message} Attempt ${next.attempt} goes on from ${stepName(newest)}.`,
         data: { code: end.code, attempt: next.attempt },
       });
       return tx.saveJob(retried(tx.job, next.attempt, end.code, newest));

@@ -1,0 +1,1 @@
+ALTER TABLE "training"."runs" ADD COLUMN "avoid_nodes" jsonb DEFAULT '[]'::jsonb NOT NULL;
