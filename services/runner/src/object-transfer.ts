@@ -14,6 +14,7 @@ const IDLE_TIMEOUT_MS = 60_000;
 const NOTHING_THERE = 404;
 const BEHIND_ITS_END = 416;
 const PART = 206;
+const FULL = 507;
 
 /** The storage has answered, and not as it should. URLs are secrets: no error of here names one. */
 class Refusal extends Error {
@@ -78,7 +79,7 @@ export class ObjectDownload {
   }
 }
 
-/** Stores a file whole with one PUT. @throws AppError `storage.unreachable`. */
+/** Stores a file whole with one PUT. @throws AppError `storage.unreachable`, `disk.full`. */
 export async function putObject(source: string, sizeBytes: number, url: string, signal: AbortSignal): Promise<void> {
   try {
     const options = { method: 'PUT', headers: { 'content-length': sizeBytes }, signal };
@@ -108,5 +109,7 @@ function send(url: string, options: RequestOptions, source?: string): Promise<In
 function storageFault(cause: unknown): unknown {
   const { code = '' } = cause as NodeJS.ErrnoException;
   if (['ENOSPC', 'EDQUOT', 'EIO', 'ENOENT'].includes(code)) return cause;
+  if (cause instanceof Refusal && cause.status === FULL)
+    return new AppError('disk.full', 'The storage is full', { cause });
   return new AppError('storage.unreachable', 'The storage cannot be reached', { cause });
 }
