@@ -9,7 +9,7 @@ import type { RunSpec } from '@luthier/contracts';
 import { freePort } from '@luthier/local-servers';
 import { waitFor } from '@luthier/testing';
 import { startControlPlane } from '@luthier/testing/kube';
-import type { ControlPlane, FakeKubelet } from '@luthier/testing/kube';
+import type { ControlPlane, ControlPlaneOptions, FakeKubelet } from '@luthier/testing/kube';
 import { JOB } from '../../../services/trainer/src/kubernetes/carriers/job.js';
 import { clusterProfile } from '../../../services/trainer/src/kubernetes/cluster-profile.js';
 import { renderChildren } from '../../../services/trainer/src/kubernetes/render/children.js';
@@ -39,6 +39,12 @@ export interface BenchTrainer {
   stop(): Promise<void>;
 }
 
+/** How many nodes there are and how often each says that it lives, on a control plane with these options. */
+interface BenchSetup extends ControlPlaneOptions {
+  nodes: number;
+  heartbeatMs: number;
+}
+
 /** Many fake GPU nodes on a real control plane, a real NATS, and what the bench does there. */
 export class BenchCluster {
   private constructor(
@@ -47,13 +53,10 @@ export class BenchCluster {
     readonly harness: TrainerHarness,
   ) {}
 
-  static async start(nodes: number): Promise<BenchCluster> {
-    const [plane, harness] = await Promise.all([
-      startControlPlane({ kubeApiQps: 1_000, nodeMonitorGraceMs: 60_000 }),
-      TrainerHarness.start(),
-    ]);
+  static async start({ nodes, heartbeatMs, ...options }: BenchSetup): Promise<BenchCluster> {
+    const [plane, harness] = await Promise.all([startControlPlane(options), TrainerHarness.start()]);
     const names = Array.from({ length: nodes }, (_, index) => ({ name: `bench-${index}` }));
-    const kubelet = await plane.startKubelet({ nodes: names, heartbeatMs: 10_000, fateOf: () => ({ type: 'run' }) });
+    const kubelet = await plane.startKubelet({ nodes: names, heartbeatMs, fateOf: () => ({ type: 'run' }) });
     return new BenchCluster(plane, kubelet, harness);
   }
 

@@ -13,6 +13,8 @@ export interface Size {
   /** Runs whose pods end in the steady state, and how many of them a second. */
   endings: number;
   endingsPerSecond: number;
+  /** A trainer that has taken no step for so long is idle. */
+  calmMs: number;
 }
 
 export interface Round {
@@ -43,7 +45,7 @@ export async function measureTrainer(bench: BenchCluster, size: Size, finishedTh
   const namespace = await bench.plane.createNamespace();
   const trainer = await bench.startTrainer(namespace);
   try {
-    await untilCalm(trainer);
+    await untilCalm(trainer, size.calmMs);
     const idle = await trainer.pssMib();
     const before = await trainer.metrics();
     const delays = new EventToStatus(bench.harness.runs, await PodTimes.start(bench.plane.api, namespace));
@@ -57,7 +59,7 @@ export async function measureTrainer(bench: BenchCluster, size: Size, finishedTh
     const burst = delays.delaysMs('running');
     const reconcileP99Ms =
       (await trainer.metrics()).quantile('luthier_trainer_reconcile_duration_seconds', 0.99) * 1_000;
-    await untilCalm(trainer);
+    await untilCalm(trainer, size.calmMs);
     const after = await trainer.pssMib();
     const steady = await trainer.metrics();
     await endSome(bench, delays, ids.slice(0, size.endings), size.endingsPerSecond);
@@ -100,13 +102,13 @@ async function endSome(
   });
 }
 
-/** Until no step was taken for two seconds. */
-async function untilCalm(trainer: BenchTrainer): Promise<void> {
+/** Until no step was taken for so long. */
+async function untilCalm(trainer: BenchTrainer, calmMs: number): Promise<void> {
   let [last, since] = [-1, performance.now()];
   const calm = async (): Promise<boolean> => {
     const steps = (await trainer.metrics()).sum('luthier_trainer_reconcile_duration_seconds_count');
     if (steps !== last) [last, since] = [steps, performance.now()];
-    return performance.now() - since > 2_000;
+    return performance.now() - since > calmMs;
   };
   await waitFor(calm, { timeoutMs: 300_000, intervalMs: 200, what: 'the trainer to be calm' });
 }
