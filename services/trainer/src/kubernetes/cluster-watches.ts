@@ -29,6 +29,8 @@ export class ClusterWatches {
   readonly carried: readonly { carrier: Carrier; roots: Reflector<Root> }[];
   readonly pods: Reflector<V1Pod>;
   readonly nodes: Reflector<V1Node>;
+  /** Devices that drivers hand out by claims. */
+  readonly slices: Reflector<V1ResourceSlice>;
   /** Of all namespaces: whoever holds a device, it is taken. */
   readonly allPods: Reflector<V1Pod>;
   /** Of the namespace of the runs. They explain: nothing waits for them. */
@@ -39,7 +41,6 @@ export class ClusterWatches {
   private readonly listed = new WeakSet<object>();
   private readonly quotas: Reflector<V1ResourceQuota>;
   private readonly limits: Reflector<V1LimitRange>;
-  private readonly slices: Reflector<V1ResourceSlice>;
   private readonly claims: Reflector<ResourceClaim>;
   private readonly localQueues: Reflector<LocalQueue>;
   private readonly clusterQueues: Reflector<ClusterQueue>;

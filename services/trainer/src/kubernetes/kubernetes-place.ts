@@ -106,7 +106,7 @@ export class KubernetesPlace {
       }),
       signs: this.signs,
       eventsOf: (uid) => events.of(uid),
-      nodes: new NodeViews(this.watches.nodes),
+      nodes: new NodeViews(this.watches.nodes, this.watches.slices),
       queueNames: () => this.watches.queueNames(),
       // For a sentence only: it must not hold up the run.
       newestStep: (runId) =>

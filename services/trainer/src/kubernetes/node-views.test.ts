@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { ChangeListener, V1Node } from '@luthier/kube';
+import type { ChangeListener, V1Node, V1ResourceSlice } from '@luthier/kube';
 import { NodeViews } from './node-views.js';
 
 const GPU = 'nvidia.com/gpu';
@@ -14,14 +14,18 @@ const node = (ready: 'True' | 'False' | 'Unknown', gpus = 8, heartbeat = '2026-0
   },
 });
 
-function watched(first: V1Node): { views: NodeViews; show: (next: V1Node | undefined) => void; lists: () => number } {
+function watched(
+  first: V1Node,
+  slices: V1ResourceSlice[] = [],
+): { views: NodeViews; show: (next: V1Node | undefined) => void; lists: () => number } {
   let now: V1Node | undefined = first;
   let lists = 0;
   let changed: ChangeListener<V1Node> = () => undefined;
-  const views = new NodeViews({
+  const nodes = {
     list: () => (lists++, now ? [now] : []),
-    onChange: (listener) => ((changed = listener), () => undefined),
-  });
+    onChange: (listener: ChangeListener<V1Node>) => ((changed = listener), () => undefined),
+  };
+  const views = new NodeViews(nodes, { list: () => slices, onChange: () => () => undefined });
   const show = (next: V1Node | undefined): void => {
     const before = now;
     now = next;
@@ -38,6 +42,15 @@ describe('NodeViews', () => {
     expect(views.with(GPU)).toMatchObject([{ gpus: 7, brokenGpus: 1 }]);
     show(undefined);
     expect(views.with(GPU)).toEqual([]);
+  });
+
+  it('does not say how many there are where a driver hands them out by claims', () => {
+    const spec = {
+      driver: 'gpu.nvidia.com',
+      nodeName: 'gpu-1',
+      pool: { name: 'p', generation: 1, resourceSliceCount: 1 },
+    };
+    expect(watched(node('True', 0), [{ spec }]).views.with(GPU)[0]).not.toHaveProperty('gpus');
   });
 
   it('looks through the nodes again only after a change that shows', () => {

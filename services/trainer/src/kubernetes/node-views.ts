@@ -1,4 +1,4 @@
-import type { Reflector, V1Node } from '@luthier/kube';
+import type { Reflector, V1Node, V1ResourceSlice } from '@luthier/kube';
 import type { ViewedNode } from './explain/index.js';
 import type { SilentNode } from './observe-attempt.js';
 
@@ -10,7 +10,11 @@ export class NodeViews {
   private readonly silentNodes = new Map<string, SilentNode>();
   private readonly byResource = new Map<string, ViewedNode[]>();
 
-  constructor(private readonly nodes: Pick<Reflector<V1Node>, 'list' | 'onChange'>) {
+  constructor(
+    private readonly nodes: Pick<Reflector<V1Node>, 'list' | 'onChange'>,
+    private readonly slices: Pick<Reflector<V1ResourceSlice>, 'list' | 'onChange'>,
+  ) {
+    slices.onChange(() => this.byResource.clear());
     for (const node of nodes.list()) this.noteSilence(nameOf(node), node);
     nodes.onChange((name, now, before) => {
       this.noteSilence(name, now);
@@ -27,7 +31,9 @@ export class NodeViews {
   with(resource: string | undefined): readonly ViewedNode[] {
     const known = this.byResource.get(resource ?? '');
     if (known) return known;
-    const views = this.nodes.list().map((node) => viewOf(node, resource));
+    // Devices that a driver hands out by claims are not counted by the node: of them nothing is called too few here.
+    const claimed = new Set(this.slices.list().map(({ spec }) => spec.nodeName));
+    const views = this.nodes.list().map((node) => viewOf(node, claimed.has(nameOf(node)) ? undefined : resource));
     this.byResource.set(resource ?? '', views);
     return views;
   }

@@ -77,7 +77,18 @@ function gpuLabels(node: FakeNode): Record<string, string> {
     'nvidia.com/gpu.sharing-strategy': sharing,
     'nvidia.com/mig.capable': String(Number(major) >= 8),
     ...(mig && { 'nvidia.com/mig.strategy': 'mixed' }),
-    ...Object.fromEntries(Object.entries(mig ?? {}).map(([name, many]) => [`nvidia.com/mig-${name}.count`, `${many}`])),
+    ...Object.assign({}, ...Object.entries(mig ?? {}).map(([name, many]) => migLabels(name, many, product))),
+  };
+}
+
+/** Of the instances of one profile: `1g.10gb` has a little less than 10 GiB. */
+function migLabels(name: string, count: number, product: string): Record<string, string> {
+  const kind = `nvidia.com/mig-${name}`;
+  const gib = Number(/(\d+)gb/.exec(name)?.[1] ?? 0);
+  return {
+    [`${kind}.count`]: String(count),
+    [`${kind}.product`]: `${product}-MIG-${name}`,
+    [`${kind}.memory`]: String(Math.floor(gib * 1_024 * 0.95)),
   };
 }
 

@@ -27,7 +27,8 @@ export class ClusterInventory extends InventorySource {
   }
 
   snapshot(): ClusterSnapshot {
-    return takeSnapshot(this.parts.input());
+    const deviceResources = this.profiles.flatMap(({ deviceResource }) => deviceResource ?? []);
+    return takeSnapshot({ ...this.parts.input(), deviceResources });
   }
 
   override async read(): Promise<z.input<typeof inventory>> {

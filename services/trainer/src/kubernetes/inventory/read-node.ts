@@ -23,9 +23,7 @@ const whole = (text: string | undefined): number | null =>
 /** The labels that GPU feature discovery (NVIDIA) and the node labeller (AMD) write; others may write the same. */
 function productOf(resource: string, labels: Labels): string | null {
   const kind = resource.replace(/\.shared$/, '');
-  const product = labels[`${kind}.product`] ?? labels[`${kind}.product-name`];
-  if (product !== undefined) return product;
-  return resource.startsWith('nvidia.com/mig-') ? (labels['nvidia.com/gpu.product'] ?? null) : null;
+  return labels[`${kind}.product`] ?? labels[`${kind}.product-name`] ?? (labels['nvidia.com/gpu.product'] || null);
 }
 
 function memoryOf(resource: string, labels: Labels): number | null {
@@ -35,7 +33,8 @@ function memoryOf(resource: string, labels: Labels): number | null {
   const vram = labels[`${kind}.vram`];
   if (vram !== undefined) return Math.floor(amount('memory', vram.replace(/^(\d+)([GT])$/, '$1$2i'))) || null;
   const part = MIG_NAME.exec(resource)?.[1];
-  return part === undefined ? null : Math.floor(Number(part) * MIG_MIB_PER_GB);
+  // Whatever else devices are called, they are the node's GPUs.
+  return part === undefined ? whole(labels['nvidia.com/gpu.memory']) : Math.floor(Number(part) * MIG_MIB_PER_GB);
 }
 
 function sharingOf(labels: Labels): ClusterNode['sharing'] {
@@ -62,8 +61,17 @@ function stockOf(allocatable: number, resource: string, shares: readonly PodShar
   return { total, free: Math.min(total, Math.max(0, rounded(allocatable - sum(shares, resource)))) };
 }
 
-/** A node as the inventory knows it. `shares` are the pods on it, `slices` the devices that its drivers list. Pure. */
-export function readNode(node: NodeObject, shares: readonly PodShare[], slices: readonly SliceDevices[]): SnapshotNode {
+interface OnNode {
+  /** Pods that take something of it. */
+  readonly shares: readonly PodShare[];
+  /** Devices that its drivers list. */
+  readonly slices: readonly SliceDevices[];
+  /** Resources that are devices because a profile says so. */
+  readonly named: readonly string[];
+}
+
+/** A node as the inventory knows it. Pure. */
+export function readNode(node: NodeObject, { shares, slices, named }: OnNode): SnapshotNode {
   const labels = node.metadata?.labels ?? {};
   const taints = (node.spec?.taints ?? []).map(({ key, value = '', effect }) => ({ key, value, effect }));
   const allocatable: Amounts = Object.fromEntries(
@@ -72,7 +80,7 @@ export function readNode(node: NodeObject, shares: readonly PodShare[], slices: 
   const places = Math.floor(allocatable['pods'] ?? 110);
   const lasting = shares.filter(({ permanent }) => permanent).length;
   const counted = Object.entries(allocatable)
-    .filter(([resource, total]) => isDevice(resource) && total > 0)
+    .filter(([resource, total]) => (isDevice(resource) || named.includes(resource)) && total > 0)
     .map(([resource, total]) => ({
       resource,
       product: productOf(resource, labels),

@@ -21,6 +21,8 @@ export interface SnapshotInput {
   /** Where runs are created: quotas, limits and queues of other namespaces do not count. */
   readonly namespace: string;
   readonly nodes: readonly NodeObject[];
+  /** Resources that profiles call devices, besides those that vendors do. */
+  readonly deviceResources?: readonly string[];
   /** Of all namespaces; those that are not here are not counted as taking anything. */
   readonly pods: readonly PodObject[];
   readonly resourceQuotas?: readonly ResourceQuotaObject[];
@@ -116,7 +118,8 @@ export function takeSnapshot(input: SnapshotInput): ClusterSnapshot {
   const here = inNamespace(input.namespace);
   const nodes = input.nodes.map((node) => {
     const name = node.metadata?.name ?? '';
-    return readNode(node, shares.get(name) ?? [], slices.get(name) ?? []);
+    const named = input.deviceResources ?? [];
+    return readNode(node, { shares: shares.get(name) ?? [], slices: slices.get(name) ?? [], named });
   });
   return {
     namespace: input.namespace,

@@ -10,17 +10,28 @@ interface NodeRule {
   values: string[];
 }
 
+interface DeviceLabels {
+  product?: string;
+  memory?: string;
+  computeMajor?: string;
+  sharing?: string;
+}
+
 /** How a vendor's feature discovery labels nodes. Memory is in MiB there. */
-const LABELS = {
-  nvidia: {
-    product: 'nvidia.com/gpu.product',
-    memory: 'nvidia.com/gpu.memory',
+function labelsOfDevices({ deviceLabels, deviceResource = '' }: ClusterProfile): DeviceLabels {
+  if (deviceLabels === 'none') return {};
+  if (deviceLabels === 'amd') return { product: 'amd.com/gpu.product-name' };
+  // Parts of a GPU have labels of their own; whatever else devices are called, they are the node's GPUs.
+  const kind = deviceResource.startsWith('nvidia.com/mig-')
+    ? deviceResource.replace(/\.shared$/, '')
+    : 'nvidia.com/gpu';
+  return {
+    product: `${kind}.product`,
+    memory: `${kind}.memory`,
     computeMajor: 'nvidia.com/gpu.compute.major',
-    sharing: 'nvidia.com/gpu.sharing-strategy',
-  },
-  amd: { product: 'amd.com/gpu.product-name', memory: undefined, computeMajor: undefined, sharing: undefined },
-  none: { product: undefined, memory: undefined, computeMajor: undefined, sharing: undefined },
-} as const;
+    sharing: `${kind}.sharing-strategy`,
+  };
+}
 
 /** Nodes that stop answering are waited for this long before their pods are told to go, unless they count as lost before. */
 const NODE_SILENT_SECONDS = 120;
@@ -46,7 +57,7 @@ export function affinityOf(
 }
 
 function deviceRules({ resources }: RunSpec, profile: ClusterProfile): NodeRule[] {
-  const labels = LABELS[profile.deviceLabels];
+  const labels = labelsOfDevices(profile);
   const rules: NodeRule[] = [];
   const atLeast = (key: string | undefined, least: number): void => {
     // `Gt` is strict.
