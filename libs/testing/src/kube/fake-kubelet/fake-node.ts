@@ -77,7 +77,9 @@ function gpuLabels(node: FakeNode): Record<string, string> {
     'nvidia.com/gpu.sharing-strategy': sharing,
     'nvidia.com/mig.capable': String(Number(major) >= 8),
     ...(mig && { 'nvidia.com/mig.strategy': 'mixed' }),
-    ...Object.assign({}, ...Object.entries(mig ?? {}).map(([name, many]) => migLabels(name, many, product))),
+    ...Object.fromEntries(
+      Object.entries(mig ?? {}).flatMap(([name, many]) => Object.entries(migLabels(name, many, product))),
+    ),
   };
 }
 
