@@ -19,6 +19,10 @@ const BASICS = `({
   doubled: [...document.querySelectorAll('[id]')].map((e) => e.id).filter((v, i, all) => all.indexOf(v) !== i),
 })`;
 
+/** Run inside the page: how much of the log lies below what is seen of it, in pixels. */
+const BELOW_LOG = `(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)(
+  document.querySelector('pre[aria-label="Log of the run"]'))`;
+
 const suite = canBrowse() ? describe : describe.skip;
 
 suite('dashboard', () => {
@@ -141,15 +145,27 @@ suite('dashboard', () => {
     expect(faults).toEqual([]);
   });
 
+  it('follows the log of a run that goes on, also after the stream was cut', async () => {
+    const { page } = await dashboard.open({ path: `/jobs/${dashboard.api.liveJobId}` });
+    await page.getByRole('button', { name: 'Show the log' }).click();
+    const log = page.getByLabel('Log of the run');
+    await log.getByText('a new line, number 3').waitFor();
+    dashboard.api.dropStreams();
+    await log.getByText('a new line, number 6').waitFor({ timeout: 20_000 });
+    const numbers = [...(await log.innerText()).matchAll(/number (\d+)/g)].map(([, number]) => Number(number));
+    expect(numbers).toEqual(numbers.map((_, index) => index + 2));
+    expect(await page.evaluate<number>(BELOW_LOG)).toBeLessThan(50);
+  });
+
   it.each([
     ['en-US', 'A volume cannot be mounted on node “gpu-1”.', 'Kubernetes says of the run: NetworkNotReady'],
     ['zh-CN', '节点“gpu-1”：无法挂载存储卷。', 'Kubernetes 对训练的说明：NetworkNotReady'],
   ])('shows in %s what the cluster said, with its own words on request', async (locale, known, other) => {
-    const { page, faults } = await dashboard.open({ path: `/jobs/${dashboard.api.liveJobId}`, locale });
+    const { page, faults } = await dashboard.open({ path: `/jobs/${dashboard.api.clusterJobId}`, locale });
     const event = page.getByRole('listitem').filter({ hasText: known });
     await event.waitFor();
     await page.getByText(other).waitFor();
-    expect(await event.innerText()).toMatch(/ft-live\S+-1-0-x7k2p\D+12/);
+    expect(await event.innerText()).toMatch(/ft-cluster\S+-1-0-x7k2p\D+12/);
     expect(await page.getByText('code = DeadlineExceeded').count()).toBe(0);
     await event.getByRole('button').click();
     await page.getByText('code = DeadlineExceeded').waitFor();

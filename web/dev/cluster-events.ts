@@ -9,7 +9,7 @@ const said = (level: Said['level'], message: string, data: Record<string, unknow
       source: 'kubernetes',
       attempt: 1,
       count: 1,
-      object: { kind: 'Pod', name: 'ft-live000000000000000-1-0-x7k2p' },
+      object: { kind: 'Pod', name: 'ft-cluster0000000000000-1-0-x7k2p' },
     },
     ...{ first_at: '2026-11-24T10:00:00.000Z', last_at: '2026-11-24T10:10:00.000Z' },
     ...data,

@@ -2,6 +2,7 @@ import { createServer, request as httpRequest } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Schemas } from '@luthier/api-client';
+import { CLUSTER_SAID } from './cluster-events.js';
 import { cluster, findings, noCluster } from './cluster-fixtures.js';
 import * as fixtures from './fixtures.js';
 import { LiveJob } from './live-job.js';
@@ -12,6 +13,8 @@ const COOKIE = 'luthier_session=of-the-fake-api';
 export interface FakeApi {
   url: string;
   liveJobId: string;
+  /** Of a job in a cluster that makes steps seldom. */
+  clusterJobId: string;
   /** Ends open live streams, as a restart of the gateway does. */
   dropStreams: () => number;
   /** The node of the live job stops answering. */
@@ -98,6 +101,22 @@ function follow(state: State, job: LiveJob, from: number, response: ServerRespon
   push();
 }
 
+/** The log of a run: what is there, and of a live one a line from time to time. */
+function writeLog(state: State, response: ServerResponse, last: number, growing: boolean): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  const send = (id: number, text: string): unknown =>
+    response.write(`id: ${id}\nevent: log\ndata: ${JSON.stringify({ text, truncated: id === 1 })}\n\n`);
+  let next = last + 1;
+  if (next === 1) send(next++, `${fixtures.RUN_LOG}\n`);
+  if (!growing) return void response.end('event: end\ndata: {}\n\n');
+  const timer = setInterval(() => send(next, `a new line, number ${next++}\n`), 300);
+  state.streams.add(response);
+  response.once('close', () => {
+    clearInterval(timer);
+    state.streams.delete(response);
+  });
+}
+
 /** A finished job's stream: the whole curve at once. */
 function replay(response: ServerResponse): void {
   response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -169,6 +188,12 @@ const HANDLERS: Record<string, Handler> = {
   'GET /api/v1/jobs/*/log': ({ state, parts }) => {
     jobOf(state, parts[3]);
     return { text: fixtures.RUN_LOG, truncated: true };
+  },
+  'GET /api/v1/jobs/*/log/stream': ({ state, parts, request, response }) => {
+    const job = jobOf(state, parts[3]);
+    const last = Number(request.headers['last-event-id'] ?? 0);
+    writeLog(state, response, last, state.jobs.has(job.id));
+    return undefined;
   },
   'POST /api/v1/plan': ({ body }) => PLANNED(body),
   'GET /v1/files': ({ state }) => list(state.files),
@@ -300,10 +325,12 @@ async function answer(state: State, request: IncomingMessage, response: ServerRe
 /** A stand-in of the gateway for developing and testing the dashboard alone: the API's shapes, and the dashboard behind. */
 export async function startFakeApi(options: FakeApiOptions): Promise<FakeApi> {
   const live = new LiveJob('live', 400, options.stepMs ?? 150, { suffix: 'live' });
+  const inCluster = new LiveJob('cluster', 400, 60_000, { suffix: 'cluster' });
+  for (const said of CLUSTER_SAID) inCluster.say(said);
   const empty = options.empty ?? false;
   const state: State = {
     live,
-    jobs: new Map([[live.record.id, live]]),
+    jobs: new Map([inCluster, live].map((job) => [job.record.id, job])),
     models: empty ? [] : [...fixtures.models],
     files: empty ? [] : [...fixtures.files],
     streams: new Set(),
@@ -324,6 +351,7 @@ export async function startFakeApi(options: FakeApiOptions): Promise<FakeApi> {
   return {
     url: `http://127.0.0.1:${port}`,
     liveJobId: live.record.id,
+    clusterJobId: inCluster.record.id,
     dropStreams,
     loseNode: () => state.live.loseNode(),
     close: async () => {

@@ -1,5 +1,4 @@
 import type { Schemas } from '@luthier/api-client';
-import { CLUSTER_SAID } from './cluster-events.js';
 import { baseJob, BASE_ID, id, plan } from './fixtures.js';
 
 interface Entry {
@@ -42,7 +41,6 @@ export class LiveJob {
       plan: plan(true),
       ...change,
     };
-    for (const { message, level, data } of CLUSTER_SAID) this.event(message, level, data);
     this.event('Training started on cpu');
     this.timer = setInterval(() => this.tick(), stepMs);
   }
@@ -98,6 +96,17 @@ export class LiveJob {
     clearInterval(this.timer);
   }
 
+  /** An event that came from elsewhere. */
+  say(said: Pick<Schemas['JobEvent'], 'level' | 'message' | 'data'>): void {
+    const event: Schemas['JobEvent'] = {
+      id: id('ftevent-', `n${this.entries.length}x`),
+      created_at: new Date().toISOString(),
+      type: 'message',
+      ...said,
+    };
+    this.add('event', event);
+  }
+
   private tick(): void {
     const step = ++this.step;
     const loss = 0.2 + 3.2 * Math.exp(-step / 18) + 0.12 * Math.sin(step * 1.7) * Math.exp(-step / 40);
@@ -137,16 +146,8 @@ export class LiveJob {
     this.add('checkpoint', checkpoint);
   }
 
-  private event(message: string, level: Schemas['JobEvent']['level'] = 'info', data: object | null = null): void {
-    const event: Schemas['JobEvent'] = {
-      id: id('ftevent-', `n${this.entries.length}x`),
-      created_at: new Date().toISOString(),
-      level,
-      type: 'message',
-      message,
-      data: data && { ...data },
-    };
-    this.add('event', event);
+  private event(message: string): void {
+    this.say({ level: 'info', message, data: null });
   }
 
   private add(type: Entry['type'], data: unknown): void {

@@ -18,7 +18,9 @@ export { LeaderElection } from './leader-election.js';
 export type { LeaderElectionOptions } from './leader-election.js';
 export type { ChangeListener } from './object-cache.js';
 export type * from './objects.js';
-export type { PodLog, ReadLogOptions } from './pod-logs.js';
+export { LogResume, sinceTimeOf } from './log-resume.js';
+export type { LogPosition } from './log-resume.js';
+export type { ReadLogOptions } from './pod-logs.js';
 export { Reflector } from './reflector.js';
 export type { ReflectorOptions } from './reflector.js';
 export {

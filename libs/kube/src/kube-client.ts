@@ -13,11 +13,11 @@ import { discover, serves } from './discover.js';
 import { KubeError, REASONS, isKubeError } from './kube-error.js';
 import type { KubeMetrics } from './kube-metrics.js';
 import type { KubeObject } from './objects.js';
-import { followLog, readLog } from './pod-logs.js';
-import type { PodLog, ReadLogOptions } from './pod-logs.js';
+import { readLog } from './pod-logs.js';
+import type { ReadLogOptions } from './pod-logs.js';
 import { RequestPath } from './request-path.js';
 import type { Call } from './request-path.js';
-import { ACCESS_REVIEW_PATH, PODS, isNamed, pathOf } from './resources.js';
+import { ACCESS_REVIEW_PATH, isNamed, pathOf } from './resources.js';
 import type { Resource } from './resources.js';
 import { readEvents } from './watch.js';
 import type { WatchEvent } from './watch.js';
@@ -270,11 +270,6 @@ export class KubeClient {
   /** What a container has written, the newest 1 MiB at most unless told otherwise. */
   readLog(options: ReadLogOptions): Promise<string> {
     return readLog(this.requests, options);
-  }
-
-  /** A container's lines as they are written; see {@link followLog}. */
-  followLog(log: PodLog, signal: AbortSignal): AsyncGenerator<string, void, undefined> {
-    return followLog(this.requests, log, () => this.get(PODS, log.pod, log.namespace, signal), signal);
   }
 
   /** All kinds that the API serves: `batch/v1/jobs`, `v1/pods`, `kueue.x-k8s.io/v1beta2/workloads`, ... */

@@ -8,7 +8,7 @@ describe('LineSplitter', () => {
     fc.assert(
       fc.property(fc.array(line), fc.array(fc.nat(20), { maxLength: 60 }), (lines, sizes) => {
         const bytes = Buffer.from(lines.map((one) => `${one}\n`).join(''));
-        const splitter = new LineSplitter(1_000, 'refuse');
+        const splitter = new LineSplitter(1_000);
         const found: string[] = [];
         let at = 0;
         for (const size of sizes) {
@@ -23,17 +23,8 @@ describe('LineSplitter', () => {
   });
 
   it('refuses a line beyond its bound before it has all arrived', () => {
-    const splitter = new LineSplitter(10, 'refuse');
+    const splitter = new LineSplitter(10);
     expect(splitter.push(Buffer.from('0123456789\n01234'))).toEqual(['0123456789']);
     expect(() => splitter.push(Buffer.from('567890'))).toThrow('a line is longer than 10 bytes');
-  });
-
-  it('cuts a line at its bound and reads the next one whole', () => {
-    const splitter = new LineSplitter(4, 'cut');
-    expect([...splitter.push(Buffer.from('0123')), ...splitter.push(Buffer.from('456\nab\r\ncdefgh'))]).toEqual([
-      '0123',
-      'ab',
-    ]);
-    expect(splitter.end()).toBe('cdef');
   });
 });

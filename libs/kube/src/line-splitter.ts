@@ -1,6 +1,3 @@
-/** What to do with a line that is longer than its bound. */
-export type LongLine = 'refuse' | 'cut';
-
 export class LineTooLong extends Error {
   override readonly name = 'LineTooLong';
 }
@@ -10,14 +7,11 @@ export class LineSplitter {
   private parts: Buffer[] = [];
   private length = 0;
 
-  constructor(
-    private readonly maxBytes: number,
-    private readonly longLine: LongLine,
-  ) {}
+  constructor(private readonly maxBytes: number) {}
 
   /**
    * @returns the lines that `chunk` completes, without their line ends
-   * @throws LineTooLong for a line that is too long, with `refuse`
+   * @throws LineTooLong
    */
   push(chunk: Buffer): string[] {
     const lines: string[] = [];
@@ -38,11 +32,8 @@ export class LineSplitter {
 
   private add(part: Buffer): void {
     if (part.length === 0) return;
-    const room = this.maxBytes - this.length;
-    if (part.length > room) {
-      if (this.longLine === 'refuse') throw new LineTooLong(`a line is longer than ${this.maxBytes} bytes`);
-      part = part.subarray(0, Math.max(0, room));
-      if (part.length === 0) return;
+    if (part.length > this.maxBytes - this.length) {
+      throw new LineTooLong(`a line is longer than ${this.maxBytes} bytes`);
     }
     this.parts.push(part);
     this.length += part.length;

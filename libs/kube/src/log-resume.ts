@@ -1,22 +1,30 @@
 const STAMP = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d) ?/;
 
+/** How far a log was read: the time of the last line, and how many lines bear exactly that time. */
+export interface LogPosition {
+  /** In UTC with nine digits, so that times sort as texts. */
+  readonly last: string;
+  readonly alike: number;
+}
+
 /**
  * Pure: recognises lines that were already handed out. A log is resumed by the second, so the lines of that second come
  * again; several lines may even bear the same nanosecond, so those are counted.
  */
 export class LogResume {
-  private last = '';
-  private sameStamp = 0;
-  private skipSame = 0;
+  private last: string;
+  private alike: number;
+  private skipAlike: number;
 
-  /** Where to go on from, as RFC 3339, or undefined before the first line. */
-  get sinceTime(): string | undefined {
-    return this.last === '' ? undefined : `${this.last.slice(0, 19)}Z`;
+  /** @param from where an earlier reading ended; undefined: nothing was read yet */
+  constructor(from?: LogPosition) {
+    this.last = from?.last ?? '';
+    this.alike = this.skipAlike = from?.alike ?? 0;
   }
 
-  /** To be called before the first line of a stream that goes on from `sinceTime`. */
-  resumed(): void {
-    this.skipSame = this.sameStamp;
+  /** Undefined before the first line. */
+  get position(): LogPosition | undefined {
+    return this.last === '' ? undefined : { last: this.last, alike: this.alike };
   }
 
   /** @returns the line without its time, or undefined when it was handed out before */
@@ -27,21 +35,24 @@ export class LogResume {
     const stamp = normal(match);
     if (stamp < this.last) return undefined;
     if (stamp === this.last) {
-      if (this.skipSame > 0) {
-        this.skipSame -= 1;
+      if (this.skipAlike > 0) {
+        this.skipAlike -= 1;
         return undefined;
       }
-      this.sameStamp += 1;
+      this.alike += 1;
     } else {
       this.last = stamp;
-      this.sameStamp = 1;
-      this.skipSame = 0;
+      this.alike = 1;
+      this.skipAlike = 0;
     }
     return line.slice(match[0].length);
   }
 }
 
-/** Times in UTC with nine digits, so that they sort as texts. */
+/** From when to ask for a log that goes on from there, as RFC 3339. */
+export const sinceTimeOf = ({ last }: LogPosition): string => `${last.slice(0, 19)}Z`;
+
+/** Times in UTC with nine digits. */
 function normal([, seconds = '', fraction = '', zone = 'Z']: RegExpExecArray): string {
   const base = zone === 'Z' ? seconds : new Date(`${seconds}${zone}`).toISOString().slice(0, 19);
   return `${base}.${fraction.padEnd(9, '0')}`;

@@ -31,7 +31,7 @@ export async function* readEvents<T extends KubeObject>(
   answer: IncomingMessage,
   { what, silenceMs, maxLineBytes, signal }: EventStreamOptions,
 ): AsyncGenerator<WatchEvent<T>, void, undefined> {
-  const lines = new LineSplitter(maxLineBytes, 'refuse');
+  const lines = new LineSplitter(maxLineBytes);
   const silent = new KubeError('timeout', `${what}: nothing came for ${silenceMs / 1_000} s, not even a sign of life`, {
     reason: REASONS.silent,
   });

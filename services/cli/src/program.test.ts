@@ -10,7 +10,8 @@ function documented(): Map<string, string[]> {
   return new Map(
     sections.flatMap((section) => {
       const [heading = ''] = section.split('\n', 1);
-      const name = /`luthier (\S+)[^`]*`/.exec(heading)?.[1] ?? (heading.startsWith('Client') ? '' : undefined);
+      const name =
+        /`luthier ([a-z ]+?)(?: <[^`]*)?`/.exec(heading)?.[1] ?? (heading.startsWith('Client') ? '' : undefined);
       const flags = [...section.matchAll(/^\|\s*`(--[a-z-]+)/gm)].map(([, flag]) => flag ?? '');
       return name === undefined ? [] : [[name, flags] as const];
     }),
@@ -18,16 +19,17 @@ function documented(): Map<string, string[]> {
 }
 
 describe('docs/reference/cli.md', () => {
-  const { commands } = luthierProgram();
+  const commands = luthierProgram().commands.flatMap((command) => [
+    { name: command.name(), command },
+    ...command.commands.map((one) => ({ name: `${command.name()} ${one.name()}`, command: one })),
+  ]);
   const sections = documented();
 
   it('has a section for every command, and none for a command that does not exist', () => {
-    expect([...sections.keys()].filter((name) => name !== '').sort()).toEqual(
-      commands.map((command) => command.name()).sort(),
-    );
+    expect([...sections.keys()].filter((name) => name !== '').sort()).toEqual(commands.map(({ name }) => name).sort());
   });
 
-  it.each(commands.map((command) => [command.name(), command] as const))(
+  it.each(commands.map(({ name, command }) => [name, command] as const))(
     'has a row for every flag of "%s", and no other',
     (name, command) => {
       const flags = command.options.map(({ long }) => long ?? '');

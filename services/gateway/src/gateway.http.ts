@@ -18,6 +18,7 @@ import type { RouteBinding } from './http/route.js';
 import { serveRoutes } from './http/serve-routes.js';
 import { fineTuningBindings, jobBindings } from './jobs/jobs.http.js';
 import { JobStreams } from './live/job-streams.js';
+import { LogStreams } from './live/log-streams.js';
 import { modelBindings } from './models/models.http.js';
 import { platformBindings } from './platform/platform.http.js';
 import { serveWeb } from './web/serve-web.js';
@@ -50,7 +51,7 @@ function allBindings(app: NestFastifyApplication, config: GatewayConfig): RouteB
       onUploaded: (sizeBytes) => uploadedBytes.inc(sizeBytes),
     }),
     ...fineTuningBindings(bus),
-    ...jobBindings(bus, app.get(JobStreams)),
+    ...jobBindings(bus, app.get(JobStreams), app.get(LogStreams)),
     ...modelBindings(bus),
     ...chatBindings(bus),
     ...platformBindings(bus, authenticator),

@@ -15,9 +15,12 @@ import { SessionStore } from './auth/session.store.js';
 import type { GatewayConfig } from './gateway.config.js';
 import { GatewayMetrics } from './gateway.metrics.js';
 import { JobStreams } from './live/job-streams.js';
+import { LogStreams } from './live/log-streams.js';
+import { StreamSlots } from './live/stream-slots.js';
 
 const GATEWAY_CONFIG = Symbol('luthier.gateway-config');
 const HEARTBEAT_MS = 15_000;
+const LOG_POLL_MS = 1_000;
 
 /** Makes the key of the installation at the first start, and ends live streams before the server closes. */
 @Injectable()
@@ -25,6 +28,7 @@ class GatewayLifecycle implements OnApplicationBootstrap, BeforeApplicationShutd
   constructor(
     private readonly keys: KeyStore,
     private readonly streams: JobStreams,
+    private readonly logs: LogStreams,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
@@ -36,6 +40,7 @@ class GatewayLifecycle implements OnApplicationBootstrap, BeforeApplicationShutd
 
   beforeApplicationShutdown(): void {
     this.streams.stop();
+    this.logs.stop();
   }
 }
 
@@ -58,17 +63,22 @@ export class GatewayModule {
         { provide: KeyStore, useClass: PgKeyStore },
         { provide: SessionStore, useClass: PgSessionStore },
         {
+          provide: StreamSlots,
+          inject: [GatewayMetrics],
+          useFactory: (metrics: GatewayMetrics) =>
+            new StreamSlots(config.maxStreams, (open) => metrics.liveStreams.set(open)),
+        },
+        {
           provide: JobStreams,
-          inject: [MessageBus, LOGGER, GatewayMetrics],
-          useFactory: (bus: MessageBus, logger: Logger, metrics: GatewayMetrics) =>
-            new JobStreams({
-              bus,
-              logger,
-              maxStreams: config.maxStreams,
-              pollMs: config.streamPollMs,
-              heartbeatMs: HEARTBEAT_MS,
-              onCount: (open) => metrics.liveStreams.set(open),
-            }),
+          inject: [MessageBus, LOGGER, StreamSlots],
+          useFactory: (bus: MessageBus, logger: Logger, slots: StreamSlots) =>
+            new JobStreams({ bus, logger, slots, pollMs: config.streamPollMs, heartbeatMs: HEARTBEAT_MS }),
+        },
+        {
+          provide: LogStreams,
+          inject: [MessageBus, LOGGER, StreamSlots],
+          useFactory: (bus: MessageBus, logger: Logger, slots: StreamSlots) =>
+            new LogStreams({ bus, logger, slots, pollMs: LOG_POLL_MS, heartbeatMs: HEARTBEAT_MS }),
         },
         {
           provide: GatewayMetrics,

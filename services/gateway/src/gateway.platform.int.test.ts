@@ -121,7 +121,9 @@ describe('the gateway', () => {
     const job = jobRecordOf({ runId: newId('run'), metadata: { teamName: 'x' } });
     platform.models.set(model.id, model);
     platform.jobs.set(job.id, job);
-    gateway.responders.answer(readRunLog, ({ tailBytes }) => ({ text: `last ${tailBytes}`, truncated: true }));
+    gateway.responders.answer(readRunLog, ({ tailBytes }) => ({
+      ...{ text: `last ${tailBytes}`, truncated: true, cursor: 'c' },
+    }));
     gateway.responders.answer(listCatalog, () => ({
       entries: [{ name: 'a', title: 'A', parameters: 1, license: 'x', languages: ['en'], sources: ['hub'] }],
     }));

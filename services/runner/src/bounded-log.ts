@@ -11,9 +11,11 @@ export class BoundedLog extends Writable {
   private file: WriteStream;
   private sizeBytes = 0;
 
+  /** @param echo gets everything too, as fast as it takes it */
   constructor(
     private readonly path: string,
     private readonly maxBytes: number,
+    private readonly echo?: Writable,
   ) {
     super();
     this.file = this.openFile();
@@ -25,6 +27,8 @@ export class BoundedLog extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    // Whoever reads it slowly loses lines; the run waits for nobody.
+    if (this.echo && !this.echo.writableNeedDrain) this.echo.write(chunk);
     void this.append(chunk).then(
       () => done(),
       () => done(),

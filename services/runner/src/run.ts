@@ -53,7 +53,8 @@ export class Run {
   private outputDir = '';
 
   constructor(private readonly config: RunnerConfig) {
-    this.log = new BoundedLog(join(config.runFolder, 'log.txt'), config.logBytes);
+    const echo = config.echoLog ? process.stdout : undefined;
+    this.log = new BoundedLog(join(config.runFolder, 'log.txt'), config.logBytes, echo);
     this.endpoint = new EndpointClient({
       url: config.endpointUrl,
       runId: config.runId,

@@ -30,6 +30,7 @@ const schema = z.object({
   LUTHIER_RUN_ATTACH_TIMEOUT_MS: milliseconds(10 * 60 * 1_000),
   LUTHIER_RUN_DELIVERY_TIMEOUT_MS: milliseconds(6 * 60 * 60 * 1_000),
   LUTHIER_RUN_HEARTBEAT_MS: milliseconds(1_000),
+  LUTHIER_RUN_ECHO_LOG: z.stringbool().default(false),
   LUTHIER_RUN_LOG_BYTES: z.coerce
     .number()
     .int()
@@ -59,6 +60,8 @@ export interface RunnerConfig {
   heartbeatIntervalMs: number;
   /** Of each of the two log files kept. */
   logBytes: number;
+  /** The log also goes to standard output, where a cluster's logs are read. */
+  echoLog: boolean;
   /** The environment of the runtime. */
   runtimeEnvironment: Readonly<Record<string, string | undefined>>;
 }
@@ -83,6 +86,7 @@ export function readRunnerConfig(
     deliveryTimeoutMs: parsed.LUTHIER_RUN_DELIVERY_TIMEOUT_MS,
     heartbeatIntervalMs: parsed.LUTHIER_RUN_HEARTBEAT_MS,
     logBytes: parsed.LUTHIER_RUN_LOG_BYTES,
+    echoLog: parsed.LUTHIER_RUN_ECHO_LOG,
     runtimeEnvironment: Object.fromEntries(
       Object.entries(environment).filter(([name]) => !name.startsWith('LUTHIER_RUN_')),
     ),

@@ -157,6 +157,28 @@ describe('a run from spec to outcome', () => {
     await expect(bus.request(readRunLog, { runId: '../../etc' })).rejects.toMatchObject({ code: 'run.not-found' });
   });
 
+  it('lets the log of a run be followed from its first line to its last, also when its folder is removed', async () => {
+    const spec = await harness.makeSpec({ steps: 60, stepMs: 10 });
+    await harness.runs.put('spec', spec);
+    const bus = new MessageBus(harness.connection);
+    const { runId } = spec;
+    let piece = await waitFor(() => bus.request(readRunLog, { runId, tailBytes: 200_000 }).catch(() => undefined));
+    let { text } = piece;
+    const readOn = async (): Promise<void> => {
+      piece = await bus.request(readRunLog, { runId, after: piece.cursor });
+      text += piece.text;
+    };
+    while (!text.includes('step 30\n')) await readOn();
+    await harness.waitForEnd(runId);
+    await harness.runs.put('spec', { ...spec, generation: 2, closed: true });
+    await waitFor(async () => !(await readdir(join(harness.workDir, 'runs'))).includes(runId));
+    do await readOn();
+    while (piece.text !== '');
+    const steps = [...text.matchAll(/^step (\d+)$/gm)].map(([, step]) => Number(step));
+    expect(steps).toEqual(Array.from({ length: 60 }, (_, n) => n + 1));
+    expect(text.startsWith('the runtime starts\n')).toBe(true);
+  });
+
   it('lists its profile with capabilities, and a live run as counted', async () => {
     const spec = await harness.makeSpec({ steps: 100_000, stepMs: 20 });
     await harness.runs.put('spec', spec);

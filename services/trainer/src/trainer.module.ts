@@ -7,8 +7,10 @@ import type { Logger } from '@luthier/service-kit';
 import { RuntimeCapabilities } from './inventory/capabilities.js';
 import { InventorySource } from './inventory/inventory-source.js';
 import { InventoryReader } from './inventory/inventory.js';
-import { RunLog } from './inventory/run-log.js';
 import { TrainerRpc } from './inventory/trainer.rpc.js';
+import { FolderLogs } from './logs/folder-logs.js';
+import { RunLog } from './logs/run-log.js';
+import { StoredLogs } from './logs/stored-logs.js';
 import { environmentOfRunners } from './trainer.config.js';
 import type { TrainerConfig } from './trainer.config.js';
 import { TrainerService, runsDirOf } from './trainer.service.js';
@@ -57,7 +59,7 @@ export class TrainerModule {
           provide: RunLog,
           inject: [ArtifactStore, TrainerService],
           useFactory: (store: ArtifactStore, { cluster }: TrainerService) =>
-            new RunLog(runsDirOf(config), store, cluster && ((runId) => cluster.liveLog(runId))),
+            new RunLog([cluster?.logs ?? new FolderLogs(runsDirOf(config)), new StoredLogs(store)]),
         },
       ],
       exports: [TrainerService],

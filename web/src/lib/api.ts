@@ -22,7 +22,6 @@ const client = createClient({ baseUrl: '' });
 
 const PAGE = 25;
 const EVENTS_PAGE = 100;
-const LOG_BYTES = 65_536;
 const LIST_REFRESH_MS = 5_000;
 const WORK_REFRESH_MS = 1_500;
 
@@ -126,20 +125,6 @@ export const checkpointsQuery = (jobId: string, enabled: boolean) =>
     initialPageParam: '',
     getNextPageParam: (last) => (last.has_more ? last.data.at(-1)?.id : undefined),
     enabled,
-  });
-
-/** The end of the run's log; read again and again while there is more to come. */
-export const jobLogQuery = (jobId: string, growing: boolean) =>
-  queryOptions({
-    queryKey: [...keys.job(jobId), 'log'],
-    queryFn: ({ signal }) =>
-      unwrap(
-        client.GET('/api/v1/jobs/{job_id}/log', {
-          params: { path: { job_id: jobId }, query: { tail_bytes: LOG_BYTES } },
-          signal,
-        }),
-      ),
-    refetchInterval: growing ? LIST_REFRESH_MS : false,
   });
 
 export const filesQuery = infiniteQueryOptions({

@@ -26,6 +26,10 @@ export function safeNext(next: string | null): string {
   return next !== null && /^\/(?![/\\])/.test(next) && !next.startsWith('/sign-in') ? next : routes.jobs();
 }
 
+/** The address of the live log of a job's run; the gateway serves it. */
+export const jobLogStreamUrl = (jobId: string, after: string | undefined, tailBytes: number): string =>
+  withQuery(`/api/v1/jobs/${encodeURIComponent(jobId)}/log/stream`, { after, tail_bytes: String(tailBytes) });
+
 /** The address of a job's live stream; the gateway serves it. */
 export const jobStreamUrl = (jobId: string, lastEventId: number): string =>
   withQuery(`/api/v1/jobs/${encodeURIComponent(jobId)}/stream`, {

@@ -87,9 +87,23 @@ export const checkCluster = defineRequest({
   response: doctorReport,
   timeoutMs: 30_000,
 });
+/** Names a place in the log of a run. Only the trainer reads it. */
+export const logCursor = z.string().regex(/^[\w.:~-]{1,200}$/, 'expected a cursor of an earlier answer');
+/** The end of a run's log; with `after`, what was written since, in pieces. */
 export const readRunLog = defineRequest({
   subject: `${s}.read-run-log`,
-  request: z.object({ runId: z.string(), tailBytes: z.int().min(1).max(262_144).default(16_384) }),
-  response: z.object({ text: z.string(), truncated: z.boolean() }),
-  errors: ['run.not-found'],
+  request: z.object({
+    runId: z.string(),
+    /** Of a run on several nodes. */
+    node: z.int().nonnegative().default(0),
+    tailBytes: z.int().min(1).max(262_144).default(16_384),
+    after: logCursor.optional(),
+  }),
+  response: z.object({
+    text: z.string(),
+    /** Something before the text is not in it: with `after`, it could not be read any more. */
+    truncated: z.boolean(),
+    cursor: logCursor,
+  }),
+  errors: ['run.not-found', 'cluster.unreachable'],
 });

@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { createClient, uploadFile } from '@luthier/api-client';
 import type { Command } from 'commander';
 import { addClusterCommand } from './cluster.command.js';
+import { addJobLogCommand } from './job-log.command.js';
 import { call, keyOf, withTarget } from './target.js';
 import type { Target } from './target.js';
 
@@ -38,9 +39,10 @@ export function addApiCommands(program: Command): void {
       );
     });
 
-  withTarget(program.command('jobs'))
+  const jobs = withTarget(program.command('jobs'))
     .description('list the fine-tuning jobs')
     .action(async (options: Target) => print(await call(options, 'GET', '/v1/fine_tuning/jobs')));
+  addJobLogCommand(jobs);
   withTarget(program.command('cancel <job>'))
     .description('cancel a job; its last checkpoint is kept')
     .action(async (job: string, options: Target) =>

@@ -19,6 +19,7 @@ import { toList } from '../http/openai-list.js';
 import { bindRoute } from '../http/route.js';
 import type { RouteBinding } from '../http/route.js';
 import type { JobStreams } from '../live/job-streams.js';
+import type { LogStreams } from '../live/log-streams.js';
 import { presentCheckpoint, presentJob, presentJobEvent } from './job-presenter.js';
 import { inPublicNames, toJobRequest } from './job-request.js';
 import * as routes from './jobs.routes.js';
@@ -72,7 +73,7 @@ export function fineTuningBindings(bus: MessageBus): RouteBinding[] {
 }
 
 /** The platform's own routes about jobs. */
-export function jobBindings(bus: MessageBus, streams: JobStreams): RouteBinding[] {
+export function jobBindings(bus: MessageBus, streams: JobStreams, logs: LogStreams): RouteBinding[] {
   return [
     bindRoute(routes.planRoute, ({ body, requestId }) =>
       bus.request(planJob, toJobRequest(body), { requestId }).catch(rethrowInPublicNames),
@@ -90,8 +91,11 @@ export function jobBindings(bus: MessageBus, streams: JobStreams): RouteBinding[
     bindRoute(routes.getJobLogRoute, async ({ params, query, requestId }) => {
       const { runId } = await bus.request(getJob, { jobId: params.job_id }, { requestId });
       if (runId === null) return { text: '', truncated: false };
-      return bus.request(readRunLog, { runId, tailBytes: query.tailBytes }, { requestId });
+      return bus.request(readRunLog, { runId, ...query }, { requestId });
     }),
+    bindRoute(routes.streamJobLogRoute, ({ params, query, request, reply }) =>
+      logs.follow({ jobId: params.job_id, ...query }, request, reply),
+    ),
     bindRoute(routes.getJobEvaluationRoute, ({ params, requestId }) =>
       bus.request(getEvaluation, { jobId: params.job_id }, { requestId }),
     ),

@@ -4,6 +4,7 @@ import {
   httpCreateJob,
   jobRecord,
   listJobMetrics,
+  logCursor,
   page,
   pageQuery,
   plan,
@@ -167,6 +168,7 @@ export const streamJobRoute = defineRoute({
   answer: { status: 200, description: 'Server-sent events', contentType: 'text/event-stream' },
   errors: ['job.not-found', 'request.rate-limited'],
 });
+const logQuery = readRunLog.request.omit({ runId: true, after: true });
 export const getJobLogRoute = defineRoute({
   id: 'getJobLog',
   method: 'GET',
@@ -174,9 +176,26 @@ export const getJobLogRoute = defineRoute({
   tag: 'Jobs',
   summary: 'The end of the log of the run of a job',
   params: byJob,
-  query: z.object({ tailBytes: z.int().min(1).max(262_144).default(16_384) }),
-  answer: { status: 200, description: 'Text; empty before a run has begun', schema: readRunLog.response },
+  query: logQuery,
+  answer: {
+    status: 200,
+    description: 'Text; empty before a run has begun',
+    schema: readRunLog.response.omit({ cursor: true }),
+  },
   errors: ['job.not-found', 'run.not-found'],
+});
+export const streamJobLogRoute = defineRoute({
+  id: 'streamJobLog',
+  method: 'GET',
+  path: '/api/v1/jobs/{job_id}/log/stream',
+  tag: 'Jobs',
+  summary: 'Follow the log of the run of a job (server-sent events)',
+  description:
+    'Begins with the end of the log, then sends what is written, over all attempts: events `log` with `text` and `truncated` (something before it could not be read). `Last-Event-ID` (or `after`) goes on from there without gap or double. A comment every 15 s. `event: end` is the last one.',
+  params: byJob,
+  query: logQuery.extend({ after: logCursor.optional() }),
+  answer: { status: 200, description: 'Server-sent events', contentType: 'text/event-stream' },
+  errors: ['job.not-found', 'request.rate-limited'],
 });
 export const getJobEvaluationRoute = defineRoute({
   id: 'getJobEvaluation',
@@ -205,5 +224,6 @@ export const JOB_ROUTES = [
   getJobMetricsRoute,
   streamJobRoute,
   getJobLogRoute,
+  streamJobLogRoute,
   getJobEvaluationRoute,
 ] as const;

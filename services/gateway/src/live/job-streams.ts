@@ -3,19 +3,17 @@ import { AppError, idOf, readJobStream } from '@luthier/contracts';
 import type { ResponseOf } from '@luthier/contracts';
 import type { MessageBus } from '@luthier/messaging';
 import type { Logger } from '@luthier/service-kit';
-import { SseWriter } from './sse-writer.js';
+import { SseWriter, plainHeaders } from './sse-writer.js';
+import type { StreamSlots } from './stream-slots.js';
 import { presentStreamData } from './stream-entry-presenter.js';
 
 export interface JobStreamOptions {
   bus: MessageBus;
   logger: Logger;
-  /** Streams open at once; a further one is refused. */
-  maxStreams: number;
+  slots: StreamSlots;
   /** Looks for new entries at least so often: a poke may get lost. */
   pollMs: number;
   heartbeatMs: number;
-  /** Told how many are open. */
-  onCount: (open: number) => void;
 }
 
 type Batch = ResponseOf<typeof readJobStream>;
@@ -26,7 +24,6 @@ const jobIdSchema = idOf('job');
  * sent, so nothing is sent twice and nothing is left out, however often it reconnects.
  */
 export class JobStreams {
-  private open = 0;
   private readonly ending = new AbortController();
 
   constructor(private readonly options: JobStreamOptions) {}
@@ -43,17 +40,15 @@ export class JobStreams {
     request: FastifyRequest,
     reply: FastifyReply,
   ): Promise<void> {
-    const { maxStreams, onCount } = this.options;
     // A subject is made of the id: it must be one.
     if (!jobIdSchema.safeParse(jobId).success) throw new AppError('job.not-found', undefined, { param: 'job_id' });
-    if (this.open >= maxStreams) throw new AppError('request.rate-limited', `${maxStreams} live streams are open`);
-    onCount(++this.open);
+    const release = this.options.slots.take();
     const left = new AbortController();
     reply.raw.once('close', () => left.abort());
     try {
       await this.stream(jobId, cursorOf(request, lastEventId), request, reply, left.signal);
     } finally {
-      onCount(--this.open);
+      release();
     }
   }
 
@@ -138,9 +133,6 @@ function cursorOf(request: FastifyRequest, fromQuery: number | undefined): numbe
   }
   return fromQuery ?? 0;
 }
-
-const plainHeaders = (reply: FastifyReply): Record<string, string> =>
-  Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]));
 
 /** Remembers one poke that came while nobody waited. */
 class Pokes {

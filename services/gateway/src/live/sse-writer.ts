@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import type { FastifyReply } from 'fastify';
 
 /** Server-sent events on a raw response; a slow reader slows the writer down. */
 export class SseWriter {
@@ -26,7 +27,7 @@ export class SseWriter {
   }
 
   /** Resolves when the reader may be sent more. @throws AbortError when it has left. */
-  async event(type: string, data: unknown, id?: number): Promise<void> {
+  async event(type: string, data: unknown, id?: number | string): Promise<void> {
     const head = id === undefined ? '' : `id: ${id}\n`;
     const room = this.response.write(`${head}event: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
     if (!room) await once(this.response, 'drain', { signal: this.signal });
@@ -37,3 +38,7 @@ export class SseWriter {
     this.response.end();
   }
 }
+
+/** The headers that a reply has so far, for an answer that is written past it. */
+export const plainHeaders = (reply: FastifyReply): Record<string, string> =>
+  Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]));

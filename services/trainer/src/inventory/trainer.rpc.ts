@@ -13,7 +13,7 @@ import {
 import { OnRequest } from '@luthier/messaging';
 import { InventorySource } from './inventory-source.js';
 import { TrainerService } from '../trainer.service.js';
-import { RunLog } from './run-log.js';
+import { RunLog } from '../logs/run-log.js';
 
 @Controller()
 export class TrainerRpc {
@@ -49,9 +49,14 @@ export class TrainerRpc {
   }
 
   @OnRequest(readRunLog)
-  readRunLog({ runId, tailBytes }: z.output<typeof readRunLog.request>): Promise<z.input<typeof readRunLog.response>> {
+  readRunLog({
+    runId,
+    node,
+    tailBytes,
+    after,
+  }: z.output<typeof readRunLog.request>): Promise<z.input<typeof readRunLog.response>> {
     // The id becomes part of a path.
     if (!idOf('run').safeParse(runId).success) throw new AppError('run.not-found');
-    return this.log.tail(runId, tailBytes);
+    return after === undefined ? this.log.end(runId, node, tailBytes) : this.log.after(runId, node, after);
   }
 }

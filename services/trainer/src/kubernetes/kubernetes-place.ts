@@ -15,10 +15,12 @@ import { examine } from './doctor/doctor.js';
 import { KubernetesExecutor } from './kubernetes-executor.js';
 import { LastSigns } from './last-signs.js';
 import { ClusterInventory } from './inventory/cluster-inventory.js';
-import { FIELD_MANAGER, LABEL, RUN_CONTAINER } from './names.js';
+import { FIELD_MANAGER, RUN_CONTAINER } from './names.js';
 import { NodeViews } from './node-views.js';
 import { ObjectEvents } from './object-events.js';
 import { PodLogArchive } from './pod-log-archive.js';
+import { PodLogs } from './pod-logs.js';
+import type { PodLogReader } from './pod-logs.js';
 import { RunObjects } from './run-objects.js';
 import { RunWorkloads } from './run-workloads.js';
 import { SuspendedOrphans } from './suspended-orphans.js';
@@ -46,7 +48,6 @@ const LEASE = 'luthier-trainer';
 const QUEUE_RECHECK_SECONDS = 30;
 const LEASE_SECONDS = 15;
 const ORPHAN_SECONDS = 10 * 60;
-const LOG_LINES = 1_000;
 
 /** A namespace of a cluster in which runs are made: its watches, its executor, and the lease for deciding there. */
 export class KubernetesPlace {
@@ -54,6 +55,7 @@ export class KubernetesPlace {
   readonly watches: ClusterWatches;
   readonly client: KubeClient;
   readonly inventory: ClusterInventory;
+  readonly logs: PodLogs;
   private readonly objects: RunObjects;
   private readonly signs: LastSigns;
   private readonly election: LeaderElection;
@@ -96,14 +98,14 @@ export class KubernetesPlace {
       delete: (root) => calls.delete(root),
       ...{ boundMs: (settings.orphanSeconds ?? ORPHAN_SECONDS) * 1_000, logger },
     });
+    const readLog: PodLogReader = (pod, options) =>
+      this.client.readLog({ namespace, pod, container: RUN_CONTAINER, ...options });
+    this.logs = new PodLogs({ objects, readLog });
     this.executor = new KubernetesExecutor({
       ...{ objects, calls },
       workloads: new RunWorkloads(this.watches.workloads, (uid) => objects.tellOwner(uid)),
       collector: new AttemptCollector({ store, checkpoints }),
-      logs: new PodLogArchive({
-        store,
-        readLog: (pod, options) => this.client.readLog({ namespace, pod, container: RUN_CONTAINER, ...options }),
-      }),
+      logs: new PodLogArchive({ store, readLog }),
       signs: this.signs,
       eventsOf: (uid) => events.of(uid),
       nodes: new NodeViews(this.watches.nodes, this.watches.slices),
@@ -139,19 +141,6 @@ export class KubernetesPlace {
     await this.leading;
     await this.watches.stop();
     this.signs.close();
-  }
-
-  /** The end of what the first node's pod has written; undefined when there is none, or it cannot be read now. */
-  async liveLog(runId: string): Promise<string | undefined> {
-    const attempt = this.objects.newestAttempt(runId);
-    if (attempt === undefined) return undefined;
-    const pods = this.objects.pods({ runId, attempt });
-    const pod = pods.find(({ metadata }) => (metadata?.labels?.[LABEL.completionIndex] ?? '0') === '0');
-    const name = pod?.metadata?.name;
-    if (name === undefined) return undefined;
-    const { namespace } = this.parts.settings;
-    const options = { namespace, pod: name, container: RUN_CONTAINER, tailLines: LOG_LINES };
-    return this.client.readLog(options).catch(() => undefined);
   }
 
   private async lead(decide: (signal: AbortSignal) => Promise<void>): Promise<void> {

@@ -70,6 +70,7 @@ const train = () => {
   }
   if (step >= behaviour.steps) return finish();
   step++;
+  console.log(`step ${step}`);
   const numbers = { epoch: 0, loss: 3 / step, learningRate: 0.1, gradNorm: 1, tokens: 10, trainedTokens: 5, stepMs: 1 };
   if (rank === 0) say('step', { step, totalSteps: behaviour.steps, ...numbers, memory: { hostMib: 1 }, metrics: {} });
   if (step % behaviour.checkpointEverySteps === 0) {

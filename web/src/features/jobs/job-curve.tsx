@@ -1,10 +1,11 @@
 'use client';
-import { Badge, Card, Figure, FigureRow, LineChart, Progress } from '@luthier/ui';
+import { Card, Figure, FigureRow, LineChart, Progress } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import { useMemo } from 'react';
 import type { Job } from '../../lib/api';
 import { useFormat } from '../../lib/use-format';
 import { isOver, progressShare } from './job-state';
+import { Connected } from './connected';
 import type { LiveJob } from './live-entries';
 import type { Connection } from './use-live-job';
 
@@ -44,18 +45,6 @@ export function JobCurve({ job, live, connection }: { job: Job; live: LiveJob; c
       )}
     </Card>
   );
-}
-
-function Connected({ connection }: { connection: Connection }) {
-  const t = useTranslations('jobs');
-  if (connection === 'open') {
-    return (
-      <Badge tone="accent" live>
-        {t('curve.live')}
-      </Badge>
-    );
-  }
-  return connection === 'lost' ? <Badge tone="warn">{t('curve.lost')}</Badge> : null;
 }
 
 function Pace({ job }: { job: Job }) {

@@ -1,15 +1,12 @@
 'use client';
 import { Card, Disclosure } from '@luthier/ui';
-import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import { useEffect, useRef } from 'react';
 import type { Job } from '../../lib/api';
-import { jobLogQuery } from '../../lib/api';
-import { isNotFound } from '../../lib/problem';
-import { QueryView } from '../../lib/query-view';
-import { isOver } from './job-state';
+import { Connected } from './connected';
+import { useLiveLog } from './use-live-log';
 
-/** What the run wrote, as it wrote it; asked for only by whoever opens it. */
+/** What the run wrote, as it wrote it; followed only while somebody has it open. */
 export function JobLog({ job }: { job: Job }) {
   const t = useTranslations('jobs');
   return (
@@ -21,37 +18,47 @@ export function JobLog({ job }: { job: Job }) {
   );
 }
 
+/** So near to the end, in pixels, one is reading the end. */
+const NEAR_END = 40;
+
 function LogText({ job }: { job: Job }) {
   const t = useTranslations('jobs');
   const box = useRef<HTMLPreElement>(null);
-  const query = useQuery(jobLogQuery(job.id, !isOver(job.status)));
-  const text = query.data?.text ?? '';
+  const atEnd = useRef(true);
+  const { text, truncated, connection } = useLiveLog(job.id);
   useEffect(() => {
-    // The end is what one looks for.
-    box.current?.scrollTo({ top: box.current.scrollHeight });
+    // The end is what one looks for; whoever has gone back to read is left alone.
+    if (atEnd.current) box.current?.scrollTo({ top: box.current.scrollHeight });
   }, [text]);
-  const none = <p className="text-sm text-muted">{t('log.none')}</p>;
-  if (isNotFound(query.error)) return none;
+  const notes = (
+    <p className="mb-2 flex items-center justify-between gap-2 text-xs text-muted">
+      <span>{truncated ? t('log.end') : ''}</span>
+      <Connected connection={connection} />
+    </p>
+  );
+  if (text === '') {
+    return (
+      <>
+        {notes}
+        <p className="text-sm text-muted">{t('log.none')}</p>
+      </>
+    );
+  }
   return (
-    <QueryView query={query} lines={3}>
-      {({ truncated }) =>
-        text === '' ? (
-          none
-        ) : (
-          <>
-            {truncated && <p className="mb-2 text-xs text-muted">{t('log.end')}</p>}
-            <pre
-              ref={box}
-              tabIndex={0}
-              lang="en"
-              aria-label={t('log.label')}
-              className="focus-ring max-h-96 overflow-auto rounded-lg bg-sunken p-3 font-mono text-xs leading-relaxed break-words whitespace-pre-wrap"
-            >
-              {text}
-            </pre>
-          </>
-        )
-      }
-    </QueryView>
+    <>
+      {notes}
+      <pre
+        ref={box}
+        tabIndex={0}
+        lang="en"
+        aria-label={t('log.label')}
+        onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
+          atEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_END;
+        }}
+        className="focus-ring max-h-96 overflow-auto rounded-lg bg-sunken p-3 font-mono text-xs leading-relaxed break-words whitespace-pre-wrap"
+      >
+        {text}
+      </pre>
+    </>
   );
 }

@@ -71,3 +71,12 @@ export function applyEntries(live: LiveJob, entries: readonly LiveEntry[]): Live
     checkpoints: checkpoints.length > 0 ? [...checkpoints.reverse(), ...live.checkpoints] : live.checkpoints,
   };
 }
+
+/** What a message of a stream carries; null: not what a stream sends. */
+export function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}

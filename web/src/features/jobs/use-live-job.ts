@@ -4,7 +4,7 @@ import { useEffect, useReducer, useState } from 'react';
 import { keys } from '../../lib/api';
 import { jobStreamUrl } from '../../lib/routes';
 import type { LiveEntry, LiveJob } from './live-entries';
-import { applyEntries, NOTHING_YET } from './live-entries';
+import { applyEntries, NOTHING_YET, parsed } from './live-entries';
 
 export type Connection = 'connecting' | 'open' | 'lost' | 'ended';
 
@@ -72,12 +72,4 @@ export function useLiveJob(jobId: string): LiveJob & { connection: Connection } 
   }, [jobId, queries]);
 
   return { ...live, connection };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return null;
-  }
 }

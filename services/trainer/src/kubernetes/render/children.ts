@@ -86,6 +86,8 @@ function settingsOf(spec: RunSpec, profile: ClusterProfile, runner: RunnerSettin
     // Orders come with the endpoint's answers, and by SIGTERM; there is nobody at standard input.
     LUTHIER_RUN_CONTROL: 'endpoint',
     LUTHIER_RUN_TERMINATION_LOG: TERMINATION_LOG,
+    // A pod's log is read through the API.
+    LUTHIER_RUN_ECHO_LOG: 'true',
     // As long as the trainer waits for the other nodes.
     LUTHIER_RUN_ATTACH_TIMEOUT_MS: String((profile.preRunningSeconds + 60) * 1_000),
     LUTHIER_RUN_REQUEST_URI: spec.requestUri,
