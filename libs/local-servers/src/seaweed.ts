@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from './free-port.js';
 import { runServer } from './run-server.js';
@@ -38,6 +38,7 @@ export async function startS3(options: S3Options): Promise<S3Process> {
   const weed = await findSeaweed({ log, ...(options.cacheDir !== undefined && { cacheDir: options.cacheDir }) });
   const data = join(dir, 'objects');
   await mkdir(data, { recursive: true });
+  const note = join(dir, 'sockets.json');
   const leftovers = options.ephemeral === true ? [dir] : [];
   const running = await runServer({
     name: 'the S3 server',
@@ -51,13 +52,17 @@ export async function startS3(options: S3Options): Promise<S3Process> {
     removeDirs: leftovers,
     log,
     command: async (port) => {
+      for (const socket of await socketsIn(note)) await rm(socket, { force: true }); // of one that was killed
+      const sockets: string[] = [];
       const flags = ['ip=127.0.0.1', 'ip.bind=127.0.0.1', `dir=${data}`, `s3.port=${port}`, ...OFF];
       for (const part of HTTP_PARTS) flags.push(`${part}.port=${await freePort()}`);
       for (const part of GRPC_PARTS) {
         const grpcPort = await freePort();
         flags.push(`${part}.port.grpc=${grpcPort}`);
-        leftovers.push(`/tmp/seaweedfs-${part}-grpc-${grpcPort}.sock`); // made there whatever it is told
+        sockets.push(`/tmp/seaweedfs-${part}-grpc-${grpcPort}.sock`); // made there whatever it is told
       }
+      await writeFile(note, JSON.stringify(sockets));
+      if (options.ephemeral === true) leftovers.push(...sockets);
       for (const part of ['filer', 's3']) flags.push(`${part}.localSocket=${join(dir, `${part}.sock`)}`);
       return {
         file: weed,
@@ -81,4 +86,10 @@ const answers = (port: number): Promise<boolean> =>
   fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(1_000) }).then(
     ({ ok }) => ok,
     () => false,
+  );
+
+const socketsIn = (note: string): Promise<string[]> =>
+  readFile(note, 'utf8').then(
+    (text) => JSON.parse(text) as string[],
+    () => [],
   );
