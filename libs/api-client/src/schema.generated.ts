@@ -106,7 +106,7 @@ export interface paths {
         put?: never;
         /**
          * Create a fine-tuning job
-         * @description Beside the fields of OpenAI: `tuning`, `mix`, `general_file`, `cutoff_length`, `auto_fix`.
+         * @description Beside the fields of OpenAI: `tuning`, `mix`, `general_file`, `cutoff_length`, `auto_fix`, `resources`, `queue`, `priority`.
          */
         post: operations["createFineTuningJob"];
         delete?: never;
@@ -902,6 +902,8 @@ export interface components {
                 device_type: string | null;
             } | null;
             queue?: string | null;
+            /** @enum {string} */
+            priority?: "low" | "normal" | "high";
             train_dataset_id: string | null;
             held_out_dataset_id: string | null;
             plan: components["schemas"]["Plan"] | null;
@@ -2010,6 +2012,8 @@ export interface operations {
                     } | null;
                     /** @description A queue of the cluster that decides when the run starts */
                     queue?: string | null;
+                    /** @description Before which other waiting jobs it starts; left out: normal */
+                    priority?: ("low" | "normal" | "high") | null;
                 };
             };
         };
@@ -2834,6 +2838,8 @@ export interface operations {
                     } | null;
                     /** @description A queue of the cluster that decides when the run starts */
                     queue?: string | null;
+                    /** @description Before which other waiting jobs it starts; left out: normal */
+                    priority?: ("low" | "normal" | "high") | null;
                 };
             };
         };

@@ -18,6 +18,7 @@ export {
   runEventSubject,
 } from './streams.js';
 export type { ConsumerSpec, StreamSpec } from './streams.js';
+export * from './priority.js';
 export * from './run-spec.js';
 export * from './cluster-events.js';
 export * from './run-events.js';

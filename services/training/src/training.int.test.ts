@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Client } from 'pg';
 import {
   FILE_USERS_MAX,
+  PRIORITIES,
   cancelJob,
   createJob,
   getJob,
@@ -508,6 +509,30 @@ describe('a run', () => {
     await until(second.id, 'succeeded');
     expect(peers.mostAtOnce).toBe(1);
   });
+
+  it('starts by priority, of equal ones the oldest first, and what is made once more before anything new', async () => {
+    peers.script.push({ untilStep: 1, untilStopped: true });
+    const blocker = await create();
+    await waitFor(async () => peers.begun.length === 1);
+    const queued = async (patch: Partial<JobRequest>): Promise<string> => {
+      const { id } = await create(patch);
+      return (await until(id, 'queued')).id;
+    };
+    const low = await queued({ priority: 'low' });
+    const first = await queued({});
+    const second = await queued({ priority: 'normal' });
+    const high = await queued({ priority: 'high' });
+    const again = await queued({ priority: 'low', autoFix: true });
+    const store = service.app.get(JobStore, { strict: false });
+    await store.change(again, async (tx) => tx.saveJob({ ...tx.job, fixes: 1 }));
+    await waitFor(async () => (await get(low)).message === '4 jobs wait before this one.');
+    await bus.request(cancelJob, { jobId: blocker.id });
+    const { priority } = await until(low, 'succeeded');
+    expect(priority).toBe('low');
+    expect(peers.begun).toEqual([blocker.id, again, high, first, second, low]);
+    const { runId } = await get(high);
+    expect((await peers.bucket.get('spec', runId ?? ''))?.value.priority).toBe(PRIORITIES.high);
+  }, 30_000);
 
   it('ignores a late status of an older attempt', async () => {
     peers.script.push({ untilStep: 2, code: 'runtime.killed' }, { untilStep: 4, untilStopped: true });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { priority } from '../priority.js';
 import { queueName } from '../services/training.js';
 
 const auto = z.literal('auto');
@@ -73,5 +74,6 @@ export const httpCreateJob = z.object({
     .nullish()
     .describe('Devices for the run; left out: one device where there are devices. Refused when it can never fit.'),
   queue: queueName.nullish().describe('A queue of the cluster that decides when the run starts'),
+  priority: priority.nullish().describe('Before which other waiting jobs it starts; left out: normal'),
 });
 export type HttpCreateJob = z.output<typeof httpCreateJob>;

@@ -3,6 +3,7 @@ import { defineEvent, defineRequest } from '../define.js';
 import { errorCode } from '../errors.js';
 import { idOf } from '../ids.js';
 import { page, pageQuery } from '../paging.js';
+import { priority } from '../priority.js';
 import { score } from '../run-events.js';
 import { RUN_REASONS, runParams } from '../run-reasons.js';
 import { hyperparameters, method, tuning } from '../run-spec.js';
@@ -74,6 +75,8 @@ export const jobRequest = z.object({
   resources: jobResources.nullish(),
   /** Null or absent: the queue of the place where it runs. */
   queue: queueName.nullish(),
+  /** Null or absent: normal. */
+  priority: priority.nullish(),
 });
 export type JobRequest = z.output<typeof jobRequest>;
 
@@ -179,6 +182,8 @@ export const jobRecord = z.object({
   /** As asked for; null: left open; absent in records of older jobs. */
   resources: jobResources.nullish(),
   queue: z.string().nullish(),
+  /** Absent in records of older jobs: normal. */
+  priority: priority.optional(),
   trainDatasetId: z.string().nullable(),
   heldOutDatasetId: z.string().nullable(),
   plan: plan.nullable(),

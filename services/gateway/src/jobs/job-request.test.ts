@@ -10,7 +10,7 @@ describe('the public body of a job', () => {
     const request = requestOf({});
     expect(planJob.request.parse(request)).toEqual(request);
     expect(request).toMatchObject({ hyperparameters: {}, tuning: null, mix: null, metadata: {}, autoFix: false });
-    expect(request).toMatchObject({ resources: null, queue: null });
+    expect(request).toMatchObject({ resources: null, queue: null, priority: null });
   });
 
   it('leaves open what resources do not say, and refuses what makes no sense on a CPU', () => {
@@ -26,6 +26,8 @@ describe('the public body of a job', () => {
     [{ resources: { devices_per_node: -1 } }],
     [{ resources: { gpus: 1 } }],
     [{ queue: 'Not A Queue' }],
+    [{ priority: 'urgent' }],
+    [{ priority: 7 }],
   ])('refuses %j', (body) => expect(() => requestOf(body)).toThrow());
 
   it('carries every field over', () => {
@@ -54,6 +56,7 @@ describe('the public body of a job', () => {
       auto_fix: true,
       resources: { nodes: 2, devices_per_node: 8, device_type: 'H100' },
       queue: 'team-a',
+      priority: 'high',
     });
     expect(planJob.request.parse(request)).toEqual({
       model: 'm',
@@ -70,6 +73,7 @@ describe('the public body of a job', () => {
       autoFix: true,
       resources: { nodes: 2, devicesPerNode: 8, deviceType: 'H100' },
       queue: 'team-a',
+      priority: 'high',
       hyperparameters: {
         epochs: 2,
         globalBatch: 4,

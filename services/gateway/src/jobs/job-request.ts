@@ -96,6 +96,7 @@ export function toJobRequest(body: HttpCreateJob): NewJobRequest {
     autoFix: body.auto_fix ?? false,
     resources: body.resources ? toResources(body.resources) : null,
     queue: body.queue ?? null,
+    priority: body.priority ?? null,
   };
 }
 

@@ -25,7 +25,8 @@ export const createJobRoute = defineRoute({
   path: '/v1/fine_tuning/jobs',
   tag: 'Fine-tuning',
   summary: 'Create a fine-tuning job',
-  description: 'Beside the fields of OpenAI: `tuning`, `mix`, `general_file`, `cutoff_length`, `auto_fix`.',
+  description:
+    'Beside the fields of OpenAI: `tuning`, `mix`, `general_file`, `cutoff_length`, `auto_fix`, `resources`, `queue`, `priority`.',
   body: httpCreateJob,
   answer: job,
   errors: ['model.not-found', 'file.not-found', 'request.unsupported'],

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { fileURLToPath } from 'node:url';
-import { fitRun, getCluster } from '@luthier/contracts';
+import { PRIORITIES, fitRun, getCluster } from '@luthier/contracts';
 import type { FitAnswer, RunSpec, RunStatus } from '@luthier/contracts';
 import { freePort } from '@luthier/local-servers';
 import { MessageBus } from '@luthier/messaging';
@@ -13,7 +13,7 @@ import { TrainerHarness } from '../testing/harness.js';
 import {
   CLUSTER_QUEUE,
   KUEUE_API,
-  URGENT,
+  PRIORITY_CLASSES,
   makeQueue,
   makeQueues,
   removeKueueObjects,
@@ -100,10 +100,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
       ...{ runtime: 'fake', command: [process.execPath, RUNNER], runtimeCommand: [process.execPath, FAKE_RUNTIME] },
       ...{ serviceAccount: 'default', sharedMemoryMib: 16, artifactsClaim: 'artifacts', cpus: 1, memoryMib: 256 },
       ...{ configErrorSeconds: 5, scratchMib: 64 },
-      priorityClasses: [
-        { from: 0, name: 'runs-normal' },
-        { from: URGENT, name: 'runs-urgent' },
-      ],
+      priorityClasses: PRIORITY_CLASSES,
     });
     const file = new URL('doctor/trainer-role.yaml', import.meta.url);
     const { kubeconfig } = await bindRole(cluster, { namespace, account: 'trainer', file });
@@ -223,12 +220,13 @@ inKueue('runs that wait in a queue of Kueue', () => {
     expect(await call(spec, 'heartbeat', token, { step: 1 })).toBe(200);
 
     fate = () => ({ type: 'run' });
-    const urgent = await put(8, { priority: URGENT });
+    const urgent = await put(8, { priority: PRIORITIES.high });
     const setBack = await seen(spec, ({ phase }) => phase === 'queued');
     expect(setBack).toMatchObject({ reason: 'preempted', attempt: 1, incarnation: 1, objectUid: first.objectUid });
     const saved = Math.max(...(await checkpointsOf(spec)));
     expect(setBack.message).toBe(`Paused for a more urgent run at step ${saved}; resumes by itself.`);
     await running(urgent);
+    expect((await jobOf(urgent)).metadata?.labels?.[LABEL.kueuePriority]).toBe('runs-urgent');
     expect(await podsOf(spec)).toEqual([]);
 
     fate = () => ({ type: 'process' });

@@ -1,10 +1,15 @@
+import { PRIORITIES } from '@luthier/contracts';
 import type { ControlPlane, KubeObject } from '@luthier/testing/kube';
 
 export const KUEUE_API = 'kueue.x-k8s.io/v1beta2';
 /** Behind the queue `team`: 8 GPUs and as much of the rest as anybody wants. */
 export const CLUSTER_QUEUE = 'runs-of-kueue';
-/** Priority of the class `runs-urgent`; that of `runs-normal` is 0. */
-export const URGENT = 100;
+/** Classes of priority, as a profile gives them to what jobs ask for. */
+export const PRIORITY_CLASSES = [
+  { from: PRIORITIES.low, name: 'runs-low' },
+  { from: PRIORITIES.normal, name: 'runs-normal' },
+  { from: PRIORITIES.high, name: 'runs-urgent' },
+];
 
 interface QueueWish {
   namespace: string;
@@ -38,7 +43,7 @@ export async function makeQueues(cluster: ControlPlane, namespace: string): Prom
     ...{ apiVersion: KUEUE_API, kind: 'WorkloadPriorityClass', metadata: { name } },
     value,
   });
-  await cluster.apply(priority('runs-normal', 0), priority('runs-urgent', URGENT));
+  await cluster.apply(...PRIORITY_CLASSES.map(({ from, name }) => priority(name, from)));
   const quota = { 'nvidia.com/gpu': '8', cpu: '1000', memory: '1000Gi', 'ephemeral-storage': '1000Gi' };
   await makeQueue(cluster, { namespace, name: 'team', clusterQueue: CLUSTER_QUEUE, quota });
 }

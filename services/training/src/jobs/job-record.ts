@@ -28,6 +28,7 @@ export function toRecord(job: Job): JobRecord {
     cutoffLength: job.cutoffLength,
     resources: request.resources ?? null,
     queue: request.queue ?? null,
+    priority: request.priority ?? 'normal',
     trainDatasetId: job.trainDatasetId,
     heldOutDatasetId: job.heldOutDatasetId,
     plan: job.plan,

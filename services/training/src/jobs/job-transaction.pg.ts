@@ -6,7 +6,7 @@ import { enqueue } from '@luthier/messaging';
 import type { Executor } from '@luthier/messaging';
 import { checkpoints, incarnations, jobEvents, jobStream, jobs, metricPoints, outbox, runs } from '../db/schema.js';
 import type { Run } from '../runs/run.js';
-import { isFinished } from './job.js';
+import { isFinished, rankOf } from './job.js';
 import type { Job } from './job.js';
 import { toRecord } from './job-record.js';
 import type { Incarnation, JobTransaction, MetricPoint, NewEvent, StoredCheckpoint } from './job.store.js';
@@ -55,7 +55,11 @@ export class PgJobTransaction implements JobTransaction {
 
   async saveJob(job: Job, options: { tell?: boolean } = {}): Promise<void> {
     this.current = job;
-    await this.tx.update(jobs).set({ status: job.status, phase: job.phase, data: job }).where(eq(jobs.id, job.id));
+    const { status, phase } = job;
+    await this.tx
+      .update(jobs)
+      .set({ status, phase, priority: rankOf(job), data: job })
+      .where(eq(jobs.id, job.id));
     if (options.tell !== false) await this.tell('job', toRecord(job));
   }
 

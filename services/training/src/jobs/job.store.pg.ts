@@ -11,6 +11,7 @@ import { toRecord } from './job-record.js';
 import { PgJobTransaction } from './job-transaction.pg.js';
 import { JobStore } from './job.store.js';
 import type { JobCheckpoint, JobEvent, JobTransaction, ListQuery, MetricPoint, NewEvent } from './job.store.js';
+import { rankOf } from './job.js';
 import type { Job } from './job.js';
 
 const UNFINISHED = ['validating_files', 'queued', 'running', 'paused'];
@@ -29,7 +30,10 @@ export class PgJobStore extends JobStore {
       const { id, status, phase } = job;
       const inserted = await tx
         .insert(jobs)
-        .values({ id, status, phase, metadata: job.request.metadata, data: job, createdAt: job.createdAt })
+        .values({
+          ...{ id, status, phase, priority: rankOf(job) },
+          ...{ metadata: job.request.metadata, data: job, createdAt: job.createdAt },
+        })
         .onConflictDoNothing()
         .returning({ id: jobs.id });
       if (inserted.length === 0) return;

@@ -1,4 +1,4 @@
-import { ERRORS, isTerminalJobStatus } from '@luthier/contracts';
+import { ERRORS, FOLLOW_UP_PRIORITY, PRIORITIES, isTerminalJobStatus } from '@luthier/contracts';
 import type {
   ArtifactRef,
   ErrorCode,
@@ -115,6 +115,12 @@ const PHASE_TRANSITIONS: Readonly<Record<JobPhase, readonly JobPhase[]>> = {
 export class IllegalTransition extends Error {
   override readonly name = 'IllegalTransition';
 }
+
+export const priorityOf = ({ request }: Pick<Job, 'request'>): number => PRIORITIES[request.priority ?? 'normal'];
+
+/** Place in the queue, the highest first, the oldest of equal ones first: what is made once more comes before what is new. */
+export const rankOf = (job: Pick<Job, 'request' | 'fixes'>): number =>
+  priorityOf(job) + (job.fixes > 0 ? FOLLOW_UP_PRIORITY : 0);
 
 export const isFinished = (job: Job): boolean => isTerminalJobStatus(job.status);
 export const isInRun = (job: Job): boolean => RUN_PHASES.includes(job.phase);

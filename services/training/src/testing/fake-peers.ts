@@ -87,6 +87,8 @@ export class FakePeers {
   readonly models = new Map<string, ModelRecord>();
   readonly reports = new Map<string, ValidationReport>();
   readonly script: AttemptScript[] = [];
+  /** Jobs in the order in which their attempts began. */
+  readonly begun: string[] = [];
   /** Highest number of attempts at work at the same time. */
   mostAtOnce = 0;
   totalSteps = 10;
@@ -330,6 +332,7 @@ export class FakePeers {
 
   private async attempt(spec: RunSpec, script: AttemptScript): Promise<void> {
     const { runId, attempt } = spec;
+    this.begun.push(spec.owner.id);
     this.atWork += 1;
     this.mostAtOnce = Math.max(this.mostAtOnce, this.atWork);
     const status = (patch: Partial<RunStatus>): Promise<number> =>

@@ -123,6 +123,7 @@ function Configuration({ job }: { job: Job }) {
     { name: t('config.batch'), value: t('config.rows', { count: h.global_batch }) },
     { name: t('config.learningRate'), value: `${format.significant(h.learning_rate)} · ${h.schedule}` },
     { name: t('config.cutoff'), value: t('config.tokens', { count: job.cutoff_length }) },
+    { name: t('config.priority'), value: t(`priority.${job.priority ?? 'normal'}`) },
     { name: t('config.seed'), value: String(job.seed) },
     { name: t('config.created'), value: format.time(job.created_at) },
     ...(job.finished_at === null ? [] : [{ name: t('config.finished'), value: format.time(job.finished_at) }]),

@@ -1,5 +1,9 @@
 import type { Job, JobBody } from '../../lib/api';
 
+export type Priority = NonNullable<Job['priority']>;
+/** From what comes first to what may wait. */
+export const PRIORITIES: readonly Priority[] = ['high', 'normal', 'low'];
+
 /** A changed configuration that the platform proposes, in the job's own field names. */
 export type Change = Readonly<Record<string, string | number>>;
 
@@ -12,6 +16,7 @@ export interface JobForm {
   mixFile: string;
   mixPercent: string;
   suffix: string;
+  priority: Priority;
   epochs: string;
   learningRate: string;
   batchSize: string;
@@ -29,6 +34,7 @@ export const EMPTY_FORM: JobForm = {
   mixFile: '',
   mixPercent: '15',
   suffix: '',
+  priority: 'normal',
   epochs: '',
   learningRate: '',
   batchSize: '',
@@ -97,6 +103,7 @@ export function jobBody(form: JobForm): JobBody | null {
     ...(form.mixFile !== '' &&
       Number(form.mixPercent) > 0 && { mix: { file_id: form.mixFile, share: Number(form.mixPercent) / 100 } }),
     ...(form.suffix.trim() !== '' && { suffix: form.suffix.trim() }),
+    ...(form.priority !== 'normal' && { priority: form.priority }),
     ...given({ seed: numberOf(form.seed), cutoff_length: numberOf(form.cutoffLength) }),
     method: { type: 'supervised', supervised: { hyperparameters } },
     ...(Object.keys(tuning).length > 0 && { tuning: { type: 'lora' as const, ...tuning } }),
@@ -142,6 +149,7 @@ export function formOf(job: Job): JobForm {
     mixFile: job.mix?.file_id ?? '',
     mixPercent: job.mix ? String(Math.round(job.mix.share * 1000) / 10) : EMPTY_FORM.mixPercent,
     suffix: job.suffix ?? '',
+    priority: job.priority ?? 'normal',
     epochs: String(hyperparameters.epochs),
     learningRate: String(hyperparameters.learning_rate),
     batchSize: String(hyperparameters.global_batch),

@@ -1,5 +1,5 @@
 'use client';
-import { Button, Card, Disclosure, Field, Input, Notice } from '@luthier/ui';
+import { Button, Card, Disclosure, Field, Input, Notice, Select } from '@luthier/ui';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import { useRouter } from 'next/navigation';
@@ -12,7 +12,7 @@ import { routes } from '../../lib/routes';
 import { FilePicker } from './file-picker';
 import { JobSettings } from './job-settings';
 import type { JobForm } from './job-form-state';
-import { jobBody, withChange } from './job-form-state';
+import { PRIORITIES, jobBody, withChange } from './job-form-state';
 import { KeepKnowledge } from './keep-knowledge';
 import { ModelPicker } from './model-picker';
 import { PlanView } from './plan-view';
@@ -74,6 +74,23 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
               <Input {...ids} maxLength={64} value={form.suffix} onChange={(e) => set({ suffix: e.target.value })} />
             )}
           </Field>
+          <div className="mt-5">
+            <Field label={t('form.priority')} hint={t('form.priorityHint')}>
+              {(ids) => (
+                <Select
+                  {...ids}
+                  value={form.priority}
+                  onChange={(e) => set({ priority: e.target.value as JobForm['priority'] })}
+                >
+                  {PRIORITIES.map((priority) => (
+                    <option key={priority} value={priority}>
+                      {t(`priority.${priority}`)}
+                    </option>
+                  ))}
+                </Select>
+              )}
+            </Field>
+          </div>
           <div className="mt-5">
             <Disclosure title={t('form.more')} defaultOpen={settingsOpen}>
               <JobSettings form={form} onChange={set} />

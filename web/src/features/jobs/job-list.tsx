@@ -78,7 +78,18 @@ function JobTable({ jobs }: { jobs: readonly Job[] }) {
         </>
       ),
     },
-    { key: 'status', title: t('column.status'), cell: (job) => <JobBadge status={job.status} /> },
+    {
+      key: 'status',
+      title: t('column.status'),
+      cell: (job) => (
+        <>
+          <JobBadge status={job.status} />
+          {job.priority !== undefined && job.priority !== 'normal' && !isOver(job.status) && (
+            <span className="mt-1 block text-xs text-muted">{t(`urgency.${job.priority}`)}</span>
+          )}
+        </>
+      ),
+    },
     { key: 'progress', title: t('column.progress'), wide: true, className: 'w-64', cell: (job) => <Where job={job} /> },
     {
       key: 'created',

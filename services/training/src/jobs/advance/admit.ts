@@ -10,7 +10,7 @@ import { newRun, nextAttempt } from '../../runs/run.js';
 import { TRAINING_CONFIG } from '../../training.config.js';
 import type { TrainingConfig } from '../../training.config.js';
 import { TrainingMetrics } from '../../training.metrics.js';
-import { admitted } from '../job.js';
+import { admitted, priorityOf } from '../job.js';
 import type { Job } from '../job.js';
 import type { JobTransaction } from '../job.store.js';
 import { inventoryOf, placeJobRun, planJobRun, refuse } from './plan-and-queue.js';
@@ -106,7 +106,7 @@ export class Admit extends PhaseStep {
           runtime: profile.runtime,
           profile: profile.name,
           queueName: queue,
-          priority: 0,
+          priority: priorityOf(job),
           deadlineSeconds: this.config.runDeadlineSeconds,
         }),
       );
