@@ -1,15 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { fileURLToPath } from 'node:url';
-import { PRIORITIES, fitRun, getCluster } from '@luthier/contracts';
+import { PRIORITIES, getCluster } from '@luthier/contracts';
 import type { FitAnswer, RunSpec, RunStatus } from '@luthier/contracts';
-import { freePort } from '@luthier/local-servers';
-import { MessageBus } from '@luthier/messaging';
-import type { RunningService } from '@luthier/service-kit';
 import { waitFor } from '@luthier/testing';
-import { bindRole, canRunKueue, startControlPlane } from '@luthier/testing/kube';
-import type { ControlPlane, Fate, KubeObject, Kueue, Pod } from '@luthier/testing/kube';
-import { gpuProfile } from '../testing/cluster-profiles.js';
-import { TrainerHarness } from '../testing/harness.js';
+import { canRunKueue, startControlPlane } from '@luthier/testing/kube';
+import type { ControlPlane, Fate, KubeObject, Kueue } from '@luthier/testing/kube';
+import { ClusterPlace, Fates, fakeProfile } from '../testing/cluster-place.js';
+import type { TrainerHarness } from '../testing/harness.js';
 import {
   CLUSTER_QUEUE,
   KUEUE_API,
@@ -20,8 +16,10 @@ import {
 } from '../testing/kueue-objects.js';
 import { LABEL } from './names.js';
 
-const RUNNER = fileURLToPath(new URL('../../../runner/dist/main.js', import.meta.url));
-const FAKE_RUNTIME = fileURLToPath(new URL('../testing/fake-runtime.mjs', import.meta.url));
+const PROFILE = fakeProfile('gpu', {
+  ...{ deviceResource: 'nvidia.com/gpu', cpus: 1, preRunningSeconds: 1_800, configErrorSeconds: 5 },
+  priorityClasses: PRIORITY_CLASSES,
+});
 
 interface JobObject extends KubeObject {
   spec: { suspend: boolean };
@@ -35,115 +33,69 @@ const inKueue = (await canRunKueue()) ? describe : describe.skip;
 inKueue('runs that wait in a queue of Kueue', () => {
   let cluster: ControlPlane;
   let kueue: Kueue;
-  let harness: TrainerHarness;
-  let trainer: RunningService;
-  let bus: MessageBus;
-  let namespace: string;
-  let endpoint: string;
-  let fate: (pod: Pod) => Fate;
+  let place: ClusterPlace;
+  let fate: Fate;
 
-  const workloads = (): string => `/apis/${KUEUE_API}/namespaces/${namespace}/workloads`;
-  const jobOf = ({ runId, attempt }: RunSpec): Promise<JobObject> =>
-    cluster.api.get<JobObject>(`/apis/batch/v1/namespaces/${namespace}/jobs/ft-${runId.slice(4)}-${attempt}`);
-  const podsOf = async ({ runId }: RunSpec): Promise<Pod[]> => {
-    const labelSelector = `${LABEL.runId}=${runId}`;
-    return (await cluster.api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods`, { labelSelector })).items;
-  };
+  const workloads = (): string => place.path(KUEUE_API, 'workloads');
   const workloadOf = async ({ objectUid }: RunStatus): Promise<Workload | undefined> => {
     const labelSelector = `kueue.x-k8s.io/job-uid=${objectUid}`;
     return (await cluster.api.get<{ items: Workload[] }>(workloads(), { labelSelector })).items[0];
   };
-  const put = async (
+  const put = (
     gpus: number,
     over: Partial<RunSpec> = {},
     behaviour: Parameters<TrainerHarness['makeSpec']>[0] = {},
   ): Promise<RunSpec> => {
     const resources = { devicesPerNode: gpus, deviceMemoryMib: 0, cpu: 1, memoryMib: 64, scratchMib: 64 };
-    const spec = await harness.makeSpec(behaviour, {
-      ...{ profile: 'gpu', queue: 'external', queueName: 'team' },
-      ...over,
-      resources: { ...resources, nodes: over.resources?.nodes ?? 1 },
-    });
-    await harness.runs.put('spec', spec);
-    return spec;
+    const queued: Partial<RunSpec> = { queue: 'external', queueName: 'team', stopGraceSeconds: 10 };
+    const wanted = { ...queued, ...over, resources: { ...resources, nodes: over.resources?.nodes ?? 1 } };
+    return place.run('gpu', fate, wanted, behaviour);
   };
   const nodes = (count: number): Pick<RunSpec, 'resources'> => ({
     resources: { nodes: count, devicesPerNode: 0, deviceMemoryMib: 0, cpu: 1, memoryMib: 64, scratchMib: 64 },
   });
   const stop = async (spec: RunSpec): Promise<RunStatus> => {
-    const { generation } = (await harness.runs.get('spec', spec.runId))?.value ?? spec;
-    const stopped = { desired: 'stopped', stopReason: 'cancel', stopGraceSeconds: 2 } as const;
-    await harness.runs.put('spec', { ...spec, ...stopped, generation: generation + 1 });
-    return harness.waitForEnd(spec.runId);
+    await place.change(spec, { desired: 'stopped', stopReason: 'cancel', stopGraceSeconds: 2 });
+    return place.ended(spec);
   };
   const seen = (spec: RunSpec, fits: (status: RunStatus) => boolean): Promise<RunStatus> =>
-    harness.waitForStatus(spec.runId, fits, 30_000);
-  const running = (spec: RunSpec): Promise<RunStatus> => seen(spec, ({ phase }) => phase === 'running');
-  const fit = async (devicesPerNode: number, queue: string | null, count = 1): Promise<FitAnswer | undefined> => {
-    const shape = { nodes: count, devicesPerNode, deviceMemoryMib: 0, deviceType: null, queue };
-    return (await bus.request(fitRun, { ...shape, profiles: ['gpu'] })).answers[0]?.fit;
-  };
+    place.until(spec, fits, 30_000);
+  const fit = (devicesPerNode: number, queue: string | null, nodes = 1): Promise<FitAnswer> =>
+    place.fit('gpu', { nodes, devicesPerNode, queue });
 
   beforeAll(async () => {
     cluster = await startControlPlane();
-    harness = await TrainerHarness.start();
-    bus = new MessageBus(harness.connection);
-    await cluster.startKubelet({
-      fateOf: (pod) => fate(pod),
-      nodes: [{ name: 'queued-1' }, { name: 'queued-2' }],
-    });
-    namespace = await cluster.createNamespace();
-    await cluster.createVolumeClaim({ namespace, name: 'artifacts', folder: harness.artifactsDir });
-    const endpointPort = await freePort();
-    endpoint = `http://127.0.0.1:${endpointPort}`;
-    const profile = gpuProfile({
-      ...{ runtime: 'fake', command: [process.execPath, RUNNER], runtimeCommand: [process.execPath, FAKE_RUNTIME] },
-      ...{ serviceAccount: 'default', sharedMemoryMib: 16, artifactsClaim: 'artifacts', cpus: 1, memoryMib: 256 },
-      ...{ configErrorSeconds: 5, scratchMib: 64 },
-      priorityClasses: PRIORITY_CLASSES,
-    });
-    const file = new URL('doctor/trainer-role.yaml', import.meta.url);
-    const { kubeconfig } = await bindRole(cluster, { namespace, account: 'trainer', file });
-    trainer = await harness.startTrainer({
-      executor: 'kubernetes',
-      endpointPort,
-      cluster: {
-        ...{ namespace, kubeconfig, requestsPerSecond: 0, requestBurst: 1 },
-        ...{ queueRecheckSeconds: 1, profiles: [profile] },
-      },
-    });
+    const fates = new Fates();
+    await cluster.startKubelet({ fateOf: fates.of, nodes: [{ name: 'queued-1' }, { name: 'queued-2' }] });
+    place = await ClusterPlace.start(cluster, { fates, profiles: [PROFILE], settings: { queueRecheckSeconds: 1 } });
   }, 3_600_000);
   beforeEach(() => {
-    fate = () => ({ type: 'process' });
+    fate = { type: 'process' };
   });
   afterAll(async () => {
-    await trainer.stop();
+    await place.stop();
     await cluster.stop();
-    await harness.stop();
   }, 60_000);
 
   it('cannot be asked for where there is no Kueue, wait for it when they were, and go on when it comes', async () => {
-    const refused = await waitFor(async () => {
-      const answer = await fit(8, 'team');
-      return answer?.reason === 'unknown' ? undefined : answer;
-    });
+    const refused = await fit(8, 'team');
     expect(refused).toMatchObject({ canEverFit: false, reason: 'unknown-queue' });
     expect(refused.message).toContain("Queue 'team' does not exist: the cluster has no queueing system.");
-    expect((await bus.request(getCluster, {})).queues).toBeNull();
+    expect((await place.bus.request(getCluster, {})).queues).toBeNull();
     const spec = await put(8);
     const waiting = await seen(spec, ({ phase }) => phase === 'queued');
     expect(waiting).toMatchObject({ reason: 'waiting-in-queue', params: { queue: 'team', cause: 'noQueueing' } });
     kueue = await cluster.startKueue();
-    await makeQueues(cluster, namespace);
+    await makeQueues(cluster, place.namespace);
     expect(await seen(spec, ({ phase }) => phase === 'ended')).toMatchObject({ reason: 'succeeded', incarnation: 1 });
     expect(await fit(8, 'team')).toMatchObject({ canEverFit: true });
   }, 120_000);
 
   it('say their place and the GPUs that are missing, leave without a pod when they are stopped, else run to their end', async () => {
-    fate = () => ({ type: 'run' });
+    fate = { type: 'run' };
     const first = await put(8);
-    await running(first);
-    fate = () => ({ type: 'process' });
+    await place.running(first);
+    fate = { type: 'process' };
     const second = await put(4);
     const waiting = await seen(second, ({ params }) => params?.['needed'] === 4);
     expect(waiting).toMatchObject({
@@ -155,15 +107,15 @@ inKueue('runs that wait in a queue of Kueue', () => {
     const third = await put(2);
     await seen(third, ({ params }) => params?.['position'] === 2);
     const queue = await waitFor(async () => {
-      const found = (await bus.request(getCluster, {})).queues?.find(({ name }) => name === 'team');
+      const found = (await place.bus.request(getCluster, {})).queues?.find(({ name }) => name === 'team');
       return found?.pending === 2 ? found : undefined;
     });
     expect(queue).toMatchObject({ clusterQueue: CLUSTER_QUEUE, active: true, admitted: 1 });
     expect(queue.limits).toContainEqual({ flavor: 'any-gpu', resource: 'nvidia.com/gpu', most: 8, used: 8 });
     expect(await fit(4, 'team')).toMatchObject({ canEverFit: true, fitsNow: false, reason: 'queue-busy' });
     expect(await stop(third)).toMatchObject({ reason: 'stopped', incarnation: 0, pods: [] });
-    expect((await jobOf(second)).spec.suspend).toBe(true);
-    expect(await podsOf(second)).toEqual([]);
+    expect((await place.jobOf<JobObject>(second)).spec.suspend).toBe(true);
+    expect(await place.podsOf(second)).toEqual([]);
     await stop(first);
     expect(await seen(second, ({ phase }) => phase === 'ended')).toMatchObject({
       ...{ reason: 'succeeded', attempt: 1, incarnation: 1 },
@@ -181,13 +133,13 @@ inKueue('runs that wait in a queue of Kueue', () => {
       params: { queue: 'team', resource: 'nvidia.com/gpu', needed: 16, limit: 8 },
       message: 'Queue "team" has at most 8 GPUs; this run asks for 16.',
     });
-    expect(await podsOf(spec)).toEqual([]);
+    expect(await place.podsOf(spec)).toEqual([]);
   }, 60_000);
 
   it('end with the names of the queues there are when theirs is unknown, which is said before they start', async () => {
     expect(await fit(1, 'nope')).toMatchObject({
       ...{ canEverFit: false, reason: 'unknown-queue' },
-      message: expect.stringContaining(`Queue 'nope' does not exist in namespace ${namespace}; there is team.`),
+      message: expect.stringContaining(`Queue 'nope' does not exist in namespace ${place.namespace}; there is team.`),
     });
     const spec = await put(1, { queueName: 'nope' });
     expect(await seen(spec, ({ phase }) => phase === 'ended')).toMatchObject({
@@ -198,7 +150,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
 
   it('wait for their administrator where the queue does not count all that their pods ask for, and say what', async () => {
     await makeQueue(cluster, {
-      namespace,
+      namespace: place.namespace,
       name: 'narrow',
       clusterQueue: 'runs-gpus-only',
       quota: { 'nvidia.com/gpu': '8' },
@@ -213,29 +165,29 @@ inKueue('runs that wait in a queue of Kueue', () => {
 
   it('make room for a more urgent one and go on from their newest checkpoint as the same attempt, the first processes shut out', async () => {
     const spec = await put(8, {}, { steps: 100_000, stepMs: 20, checkpointEverySteps: 10 });
-    await harness.waitForCheckpoint(spec.runId);
-    const first = await running(spec);
-    expect((await jobOf(spec)).metadata?.labels?.[LABEL.kueuePriority]).toBe('runs-normal');
+    await place.harness.waitForCheckpoint(spec.runId);
+    const first = await place.running(spec);
+    expect((await place.jobOf<JobObject>(spec)).metadata?.labels?.[LABEL.kueuePriority]).toBe('runs-normal');
     const token = await attach(spec, first);
     expect(await call(spec, 'heartbeat', token, { step: 1 })).toBe(200);
 
-    fate = () => ({ type: 'run' });
+    fate = { type: 'run' };
     const urgent = await put(8, { priority: PRIORITIES.high });
     const setBack = await seen(spec, ({ phase }) => phase === 'queued');
     expect(setBack).toMatchObject({ reason: 'preempted', attempt: 1, incarnation: 1, objectUid: first.objectUid });
     const saved = Math.max(...(await checkpointsOf(spec)));
     expect(setBack.message).toBe(`Paused for a more urgent run at step ${saved}; resumes by itself.`);
-    await running(urgent);
-    expect((await jobOf(urgent)).metadata?.labels?.[LABEL.kueuePriority]).toBe('runs-urgent');
-    expect(await podsOf(spec)).toEqual([]);
+    await place.running(urgent);
+    expect((await place.jobOf<JobObject>(urgent)).metadata?.labels?.[LABEL.kueuePriority]).toBe('runs-urgent');
+    expect(await place.podsOf(spec)).toEqual([]);
 
-    fate = () => ({ type: 'process' });
+    fate = { type: 'process' };
     await stop(urgent);
     const second = await seen(spec, ({ phase, incarnation }) => phase === 'running' && incarnation === 2);
     expect(second).toMatchObject({ attempt: 1, objectUid: first.objectUid });
     expect(second.pods).not.toEqual(first.pods);
     const started = await waitFor(async () =>
-      (await harness.messages(spec.runId)).find(
+      (await place.harness.messages(spec.runId)).find(
         ({ incarnation, event }) => incarnation === 2 && event.type === 'started',
       ),
     );
@@ -246,38 +198,38 @@ inKueue('runs that wait in a queue of Kueue', () => {
   }, 180_000);
 
   it('end when they are switched off in their queue', async () => {
-    fate = () => ({ type: 'run' });
+    fate = { type: 'run' };
     const spec = await put(8);
-    const workload = await workloadOf(await running(spec));
+    const workload = await workloadOf(await place.running(spec));
     await cluster.api.mergePatch(`${workloads()}/${workload?.metadata.name}`, { spec: { active: false } });
     expect(await seen(spec, ({ phase }) => phase === 'ended')).toMatchObject({
       ...{ reason: 'queue-deactivated', attempt: 1, message: 'The run was switched off in queue "team".' },
     });
-    await waitFor(async () => (await podsOf(spec)).length === 0);
+    await waitFor(async () => (await place.podsOf(spec)).length === 0);
   }, 60_000);
 
   it('wait while Kueue is gone, and go on when it is there again', async () => {
-    fate = () => ({ type: 'run' });
+    fate = { type: 'run' };
     const first = await put(8);
-    await running(first);
-    fate = () => ({ type: 'process' });
+    await place.running(first);
+    fate = { type: 'process' };
     const spec = await put(4);
     await seen(spec, ({ params }) => params?.['needed'] === 4);
     await kueue.stop();
-    await removeKueueObjects(cluster, namespace);
+    await removeKueueObjects(cluster, place.namespace);
     const waiting = await seen(spec, ({ params }) => params?.['cause'] === 'noQueueing');
     expect(waiting).toMatchObject({ phase: 'queued', reason: 'waiting-in-queue' });
-    await waitFor(async () => (await bus.request(getCluster, {})).queues === null);
-    expect(await harness.status(first.runId)).toMatchObject({ phase: 'running' });
+    await waitFor(async () => (await place.bus.request(getCluster, {})).queues === null);
+    expect(await place.harness.status(first.runId)).toMatchObject({ phase: 'running' });
     kueue = await cluster.startKueue();
-    await makeQueues(cluster, namespace);
+    await makeQueues(cluster, place.namespace);
     await stop(first);
     expect(await seen(spec, ({ phase }) => phase === 'ended')).toMatchObject({ reason: 'succeeded', attempt: 1 });
   }, 120_000);
 
   /** The token that the run's own first pod has. */
   async function attach(spec: RunSpec, { objectName, pods }: RunStatus): Promise<string> {
-    const path = `/api/v1/namespaces/${namespace}/secrets/${objectName}`;
+    const path = `/api/v1/namespaces/${place.namespace}/secrets/${objectName}`;
     const { data } = await cluster.api.get<{ data: Record<string, string> }>(path);
     const attachToken = Buffer.from(data['attach-token'] ?? '', 'base64').toString();
     const answer = await post(spec, 'attach', attachToken, { attempt: 1, podUid: pods[0] });
@@ -285,7 +237,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
   }
 
   const post = (spec: RunSpec, verb: string, token: string, body: unknown): Promise<Response> =>
-    fetch(`${endpoint}/runs/${spec.runId}/${verb}`, {
+    fetch(`${place.endpoint}/runs/${spec.runId}/${verb}`, {
       method: 'POST',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),
@@ -299,7 +251,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
   }
 
   async function checkpointsOf(spec: RunSpec): Promise<number[]> {
-    const messages = await harness.messages(spec.runId);
+    const messages = await place.harness.messages(spec.runId);
     return messages.flatMap(({ event }) => (event.type === 'checkpoint-stored' ? [event.step] : []));
   }
 });
