@@ -172,6 +172,23 @@ suite('dashboard', () => {
     expect(faults).toEqual([]);
   });
 
+  it.each([
+    ['en-US', 'node-lost', /^The platform’s own sentence$/],
+    ['zh-CN', 'node-lost', /节点“gpu-1”自 2026.+ 起失去响应/],
+    ['en-US', 'stalled', /^The platform’s own sentence$/],
+    ['zh-CN', 'stalled', /训练自 2026.+ 起没有进展/],
+  ] as const)('says in %s while a job trains that its run is in trouble (%s), until that is over', async (...row) => {
+    const [locale, reason, sentence] = row;
+    const { page, faults } = await dashboard.open({ path: `/jobs/${dashboard.api.clusterJobId}`, locale });
+    await page.getByText('ft-cluster').first().waitFor();
+    const params = { node: 'gpu-1', since: '2026-11-24T10:00:00Z' };
+    dashboard.api.placeClusterJob({ reason, params, message: 'The platform’s own sentence', excerpt: null });
+    await page.getByText(sentence).waitFor();
+    dashboard.api.placeClusterJob(null);
+    await page.getByText(sentence).waitFor({ state: 'detached' });
+    expect(faults).toEqual([]);
+  });
+
   it('says that the node of a run is lost, and restarts it elsewhere after asking, from the step it names', async () => {
     const { page, faults } = await dashboard.open({ path: `/jobs/${dashboard.api.liveJobId}` });
     await page.getByRole('table', { name: 'Checkpoints' }).getByRole('row').nth(1).waitFor();

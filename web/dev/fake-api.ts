@@ -15,6 +15,8 @@ export interface FakeApi {
   liveJobId: string;
   /** Of a job in a cluster that makes steps seldom. */
   clusterJobId: string;
+  /** What the platform says of what carries that job; null: nothing is wrong. */
+  placeClusterJob: LiveJob['place'];
   /** Ends open live streams, as a restart of the gateway does. */
   dropStreams: () => number;
   /** The node of the live job stops answering. */
@@ -352,6 +354,7 @@ export async function startFakeApi(options: FakeApiOptions): Promise<FakeApi> {
     url: `http://127.0.0.1:${port}`,
     liveJobId: live.record.id,
     clusterJobId: inCluster.record.id,
+    placeClusterJob: (placement) => inCluster.place(placement),
     dropStreams,
     loseNode: () => state.live.loseNode(),
     close: async () => {

@@ -79,7 +79,12 @@ export class LiveJob {
     this.stop();
     const params = { node: 'gpu-1', since: new Date().toISOString() };
     const message = 'Node "gpu-1" stopped answering; the run goes on from its last checkpoint.';
-    this.record = { ...this.record, placement: { reason: 'node-lost', params, message, excerpt: null } };
+    this.place({ reason: 'node-lost', params, message, excerpt: null });
+  }
+
+  /** What carries it is in trouble, or no longer (null). */
+  place(placement: NonNullable<Schemas['Job']['placement']> | null): void {
+    this.record = { ...this.record, placement };
     this.add('job', this.record);
   }
 

@@ -84,12 +84,18 @@ export function judgeCarrier(
   return { progress: { phase, reason, message, params, ...(excerpt !== undefined && { excerpt }) } };
 }
 
-/** Why pods that all run are given up: nothing is heard of them, or they do not get further. Pure. */
+/** While silence is told of, it is soon seen when it is over. */
+const SILENCE_LOOK_MS = 5_000;
+
+/**
+ * Whether pods that all run are given up: nothing is heard of them, or they do not get further. Halfway there it is told.
+ * Pure.
+ */
 export function judgeSilence(
   { pods, now }: Pick<AttemptView, 'pods' | 'now'>,
   sign: Sign,
   profile: ClusterProfile | undefined,
-): Pick<Waiting, 'hopeless' | 'lookAgainInMs'> {
+): Waiting {
   if (!profile || pods.some(hasEnded)) return {};
   const stallMs = profile.stallSeconds * 1_000;
   const begunMs = Math.max(...pods.map(({ status }) => Date.parse(status?.startTime ?? '') || 0));
@@ -106,5 +112,14 @@ export function judgeSilence(
     const message = `The run lives but has made no step for ${minutes(stuckMs)} minutes; it hangs, perhaps at a collective operation.`;
     return { hopeless: { reason: 'stalled', message, params: { seconds: Math.round(stuckMs / 1_000) } } };
   }
-  return { lookAgainInMs: Math.max(1_000, Math.min(stallMs - silentMs, stuckAfterMs - stuckMs)) };
+  const lookAgainInMs = Math.max(1_000, Math.min(stallMs - silentMs, stuckAfterMs - stuckMs));
+  const lastingMs = silentMs >= stallMs / 2 ? silentMs : stuckMs;
+  if (silentMs < stallMs / 2 && stuckMs < stuckAfterMs / 2) return { lookAgainInMs };
+  // The same words as long as it lasts: each new one is a new status.
+  const since = `${new Date(now - lastingMs).toISOString().slice(0, 19)}Z`;
+  const message = `No progress since ${since}; the run is given up if that lasts.`;
+  return {
+    progress: { phase: 'running', reason: 'stalled', message, params: { since } },
+    lookAgainInMs: Math.min(lookAgainInMs, SILENCE_LOOK_MS),
+  };
 }

@@ -3,7 +3,7 @@ import { newId } from '@luthier/contracts';
 import type { RunStatus } from '@luthier/contracts';
 import type { Job } from '../jobs/job.js';
 import type { JobTransaction } from '../jobs/job.store.js';
-import { tellStatus } from './run-phase.js';
+import { moveTo, tellStatus } from './run-phase.js';
 
 const status = (patch: Partial<RunStatus>): RunStatus => ({
   runId: newId('run'),
@@ -87,6 +87,25 @@ describe('a status of the trainer', () => {
   it('of an end is kept for whoever reads why', async () => {
     const { job } = await after({}, waiting, status({ phase: 'ended', reason: 'image-pull', message: 'No image.' }));
     expect(job).toMatchObject({ placement: { reason: 'image-pull' } });
+  });
+
+  it.each(['node-lost', 'stalled'] as const)(
+    'says that something is wrong with what carries a run while it trains (%s), and no more once that is over',
+    async (reason) => {
+      const carried = { phase: 'running', reason, message: 'm2', params: { node: 'gpu-1' } } as const;
+      const { job } = await after({ phase: 'training', message: 'Training' }, status(carried));
+      expect(job).toMatchObject({ phase: 'training', message: 'Training', placement: { reason } });
+      const { job: again } = await after(job, status({ phase: 'running', reason: 'process-running' }));
+      expect(again).toMatchObject({ phase: 'training', message: 'Training', placement: null });
+    },
+  );
+
+  it('of a wait is over when the run itself says that it trains', async () => {
+    const { job } = await after({}, waiting);
+    const saved: Job[] = [];
+    const tx = { job, saveJob: (next: Job) => Promise.resolve(void saved.push(next)) } as unknown as JobTransaction;
+    await moveTo(tx, 'training');
+    expect(saved).toMatchObject([{ phase: 'training', placement: null }]);
   });
 
   it('leaves a finished job as it is', async () => {

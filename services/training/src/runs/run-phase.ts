@@ -34,7 +34,9 @@ export async function moveTo(tx: JobTransaction, phase: PhaseOfRun): Promise<voi
   const { job } = tx;
   if (job.status !== 'running' || !isInRun(job) || ORDER.indexOf(phase) <= ORDER.indexOf(job.phase)) return;
   const message = job.intent === 'run' ? MESSAGES[phase] : job.message;
-  await tx.saveJob(move(job, { phase, message }));
+  // What it waited for is over when it says itself that it is further; what carries it may still be in trouble.
+  const placement = tx.run?.status?.phase === 'running' ? (job.placement ?? null) : null;
+  await tx.saveJob(move(job, { phase, message }, { placement }));
 }
 
 /** These say no more than the phase, or the outcome says it better. */
