@@ -1,19 +1,25 @@
 // Builds the programs of the Kubernetes tests from source into the cache, once. `node scripts/kube-binaries.mjs` makes
-// etcd, kube-apiserver, kube-controller-manager and kube-scheduler, `node scripts/kube-binaries.mjs kueue` Kueue, and
-// `node scripts/kube-binaries.mjs coscheduling` the scheduler for gangs. Needs Go and a built libs/testing (`pnpm build`).
+// etcd, kube-apiserver, kube-controller-manager and kube-scheduler; with `kueue`, `coscheduling` (the scheduler for gangs),
+// `jobset` or `trainer` (Kubeflow's) that one. Needs Go and a built libs/testing (`pnpm build`).
 import { pathToFileURL } from 'node:url';
 
-/** @typedef {'kube' | 'kueue' | 'coscheduling'} Which */
+/** @typedef {'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer'} Which */
 /** @type {readonly Which[]} */
-export const ALL_BINARIES = ['kube', 'kueue', 'coscheduling'];
+export const ALL_BINARIES = ['kube', 'kueue', 'coscheduling', 'jobset', 'trainer'];
 
 /**
  * @param {Which} which
  * @returns {Promise<{ dir?: string, missing?: string }>} the folder of the programs, or what is missing to build them.
  */
 export async function ensureKubeBinaries(which) {
-  const { ensureKubernetes, ensureKueue, ensureCoscheduling } = await import('../libs/testing/dist/kube/binaries.js');
-  return { kube: ensureKubernetes, kueue: ensureKueue, coscheduling: ensureCoscheduling }[which]();
+  const binaries = await import('../libs/testing/dist/kube/binaries.js');
+  return {
+    kube: binaries.ensureKubernetes,
+    kueue: binaries.ensureKueue,
+    coscheduling: binaries.ensureCoscheduling,
+    jobset: binaries.ensureJobSet,
+    trainer: binaries.ensureKubeflowTrainer,
+  }[which]();
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

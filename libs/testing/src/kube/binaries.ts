@@ -12,7 +12,7 @@ const BUILD_TIMEOUT_MS = 60 * 60_000;
 
 /** A Go module below tools/ whose programs the tests run. */
 interface GoPrograms {
-  module: 'kube' | 'kueue' | 'coscheduling';
+  module: 'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer';
   programs: readonly string[];
   /** Where programs come from that are not of the module itself. */
   packages?: Readonly<Record<string, string>>;
@@ -54,6 +54,26 @@ const COSCHEDULING: GoPrograms = {
   cost: 'about 4 minutes on two cores at the lowest priority',
 };
 
+const JOB_SET: GoPrograms = {
+  module: 'jobset',
+  programs: ['jobset'],
+  packages: { jobset: 'sigs.k8s.io/jobset' },
+  crds: { module: 'sigs.k8s.io/jobset', folder: 'config/components/crd/bases' },
+  link: '',
+  niceness: 19,
+  cost: 'about 3 minutes on two cores at the lowest priority',
+};
+
+const KUBEFLOW_TRAINER: GoPrograms = {
+  module: 'trainer',
+  programs: ['trainer'],
+  packages: { trainer: 'github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager' },
+  crds: { module: 'github.com/kubeflow/trainer/v2', folder: 'manifests/base/crds' },
+  link: '',
+  niceness: 19,
+  cost: 'about 2 minutes on two cores at the lowest priority, once JobSet is built',
+};
+
 export type Programs = { dir: string; missing?: undefined } | { dir?: undefined; missing: string };
 
 interface EnsureOptions {
@@ -70,6 +90,13 @@ export const ensureKueue = (options?: EnsureOptions): Promise<Programs> => ensur
 
 /** The folder with coscheduling, a second scheduler, built from source once, and its custom resources in `crds`. */
 export const ensureCoscheduling = (options?: EnsureOptions): Promise<Programs> => ensurePrograms(COSCHEDULING, options);
+
+/** The folder with jobset, built from source once, and its custom resource in the folder `crds`. */
+export const ensureJobSet = (options?: EnsureOptions): Promise<Programs> => ensurePrograms(JOB_SET, options);
+
+/** The folder with Kubeflow's trainer, built from source once, and its custom resources in the folder `crds`. */
+export const ensureKubeflowTrainer = (options?: EnsureOptions): Promise<Programs> =>
+  ensurePrograms(KUBEFLOW_TRAINER, options);
 
 /**
  * Builds the programs of a module into `<cache>/<module>/<hash>`, where the hash covers everything that they are made

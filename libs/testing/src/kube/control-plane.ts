@@ -25,6 +25,8 @@ import { startCoscheduling } from './coscheduling.js';
 import type { Coscheduling } from './coscheduling.js';
 import { FakeKubelet } from './fake-kubelet/fake-kubelet.js';
 import type { FakeKubeletOptions } from './fake-kubelet/fake-kubelet.js';
+import { startJobSet, startKubeflowTrainer } from './controllers.js';
+import type { Controller } from './controllers.js';
 import { startKueue } from './kueue.js';
 import type { Kueue } from './kueue.js';
 import { KubeApi, ifFound } from './kube-api.js';
@@ -72,6 +74,10 @@ export interface ControlPlane {
   startCoscheduling(): Promise<Coscheduling>;
   /** The API server's own, which `caFile` verifies at 127.0.0.1: for servers that it is to call, such as webhooks. */
   certificate(): Promise<{ cert: string; key: string }>;
+  /** JobSet on this cluster; ask `canRunJobSet()` first. Its `stop()` removes its kind with all objects. */
+  startJobSet(): Promise<Controller>;
+  /** Kubeflow Trainer, which needs JobSet besides; ask `canRunKubeflowTrainer()` first. Its `stop()` is as JobSet's. */
+  startKubeflowTrainer(): Promise<Controller>;
   /** Removes the namespaces made here and ends the kubelets. The servers stay for the next test file of this process and end with it. */
   stop(): Promise<void>;
 }
@@ -203,6 +209,12 @@ async function connect(shared: Shared): Promise<ControlPlane> {
     key: await readFile(kubeletKeyFileOf(files), 'utf8'),
   });
 
+  const asAdministrator = {
+    kubeconfig: adminKubeconfigOf(files),
+    certFile: caFile,
+    keyFile: kubeletKeyFileOf(files),
+  };
+
   return {
     server,
     caFile,
@@ -255,9 +267,7 @@ async function connect(shared: Shared): Promise<ControlPlane> {
       return kubelet;
     },
     startKueue: async () => {
-      const kueue = await startKueue(api, {
-        ...{ kubeconfig: adminKubeconfigOf(files), certFile: caFile, keyFile: kubeletKeyFileOf(files) },
-      });
+      const kueue = await startKueue(api, asAdministrator);
       started.push(kueue);
       return kueue;
     },
@@ -266,6 +276,8 @@ async function connect(shared: Shared): Promise<ControlPlane> {
       started.push(scheduler);
       return scheduler;
     },
+    startJobSet: () => startJobSet(api, asAdministrator),
+    startKubeflowTrainer: () => startKubeflowTrainer(api, asAdministrator),
     certificate,
     stop: async () => {
       await restartApiServer();

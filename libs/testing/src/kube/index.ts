@@ -32,11 +32,20 @@ export { disruption, evicted } from './fake-kubelet/fate.js';
 export type { Fate, ScriptedEnd } from './fake-kubelet/fate.js';
 export type { LocalImage } from './fake-kubelet/image-table.js';
 export { ADDED_VARIABLES, NOT_DONE, SUBSTITUTIONS } from './fake-kubelet/substitutions.js';
+export { ifFound } from './kube-api.js';
 export type { KubeObject, Pod } from './objects.js';
 export { FakeApiServer } from './fake-api/fake-api-server.js';
 export type { FakeApiOptions } from './fake-api/fake-api-server.js';
 export type { Fault, FaultRule, SeenRequest } from './fake-api/faults.js';
 export type { FakeKind, StoredObject } from './fake-api/store.js';
-export { canRunCoscheduling, canRunKubernetes, canRunKueue, canRunPodProcesses } from './requirement.js';
+export {
+  canRunCoscheduling,
+  canRunJobSet,
+  canRunKubeflowTrainer,
+  canRunKubernetes,
+  canRunKueue,
+  canRunPodProcesses,
+} from './requirement.js';
 export { COSCHEDULER } from './coscheduling.js';
+export type { Controller } from './controllers.js';
 export type { Kueue } from './kueue.js';

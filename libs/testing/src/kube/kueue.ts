@@ -19,7 +19,7 @@ export interface Kueue {
 }
 
 /**
- * Kueue 0.19 with its custom resources, for Jobs only and without webhooks: Jobs have to be created suspended. It ends
+ * Kueue 0.19 with its custom resources, for Jobs and JobSets and without webhooks: they have to be created suspended. It ends
  * with this process.
  * @throws Error when it was not built.
  */
@@ -69,7 +69,7 @@ const configuration = (certDir: string, healthPort: number, webhookPort: number)
   webhook: { host: '127.0.0.1', port: webhookPort, certDir },
   leaderElection: { leaderElect: false },
   internalCertManagement: { enable: false },
-  integrations: { frameworks: ['batch/job'] },
+  integrations: { frameworks: ['batch/job', 'jobset.x-k8s.io/jobset'] },
 });
 
 async function untilReady(running: ProcessContainer, port: number): Promise<void> {

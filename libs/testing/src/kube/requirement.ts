@@ -1,4 +1,4 @@
-import { ensureCoscheduling, ensureKubernetes, ensureKueue } from './binaries.js';
+import { ensureCoscheduling, ensureJobSet, ensureKubeflowTrainer, ensureKubernetes, ensureKueue } from './binaries.js';
 import { requireAll, runsHere } from '../requirement.js';
 import { whyNoNamespaces } from './fake-kubelet/mount-namespace.js';
 
@@ -21,6 +21,18 @@ export async function canRunKueue(): Promise<boolean> {
 export async function canRunCoscheduling(): Promise<boolean> {
   const found = await ensureCoscheduling({ build: requireAll(), log: (message) => console.log(message) });
   return (await canRunKubernetes()) && runsHere('tests against the coscheduling scheduler', found.missing);
+}
+
+/** True where JobSet can run besides; built as Kueue is. */
+export async function canRunJobSet(): Promise<boolean> {
+  const found = await ensureJobSet({ build: requireAll(), log: (message) => console.log(message) });
+  return (await canRunKubernetes()) && runsHere('tests against JobSet', found.missing);
+}
+
+/** True where Kubeflow Trainer can run besides, with the JobSet that it needs; built as Kueue is. */
+export async function canRunKubeflowTrainer(): Promise<boolean> {
+  const found = await ensureKubeflowTrainer({ build: requireAll(), log: (message) => console.log(message) });
+  return (await canRunJobSet()) && runsHere('tests against Kubeflow Trainer', found.missing);
 }
 
 /** True where pods can run as processes: that takes the right to make mount namespaces. */

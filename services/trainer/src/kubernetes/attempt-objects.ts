@@ -3,16 +3,15 @@ import { CONFIG_MAPS, KubeError, SECRETS, SERVICES, defineResource, isKubeError 
 import type { KubeClient } from '@luthier/kube';
 import { Hindered, Refused } from '../runs/run-executor.js';
 import type { Carrier, Root } from './carriers/carrier.js';
-import { carrierOf } from './carriers/carriers.js';
-import { JOB } from './carriers/job.js';
+import { attemptOf, carrierOf, chooseCarrier, isPart } from './carriers/carriers.js';
 import type { ClusterProfile } from './cluster-profile.js';
 import { endingOf, explainApiError } from './explain/index.js';
-import { ANNOTATION, attemptOfLabels } from './names.js';
+import { ANNOTATION } from './names.js';
 import { renderChildren } from './render/children.js';
 import type { PodGroup, RunnerSettings } from './render/children.js';
 import type { RenderTarget } from './render/pod.js';
 import { renderRoot } from './render/root.js';
-import type { History, RenderedRoot } from './render/root.js';
+import type { History } from './render/root.js';
 
 /**
  * The calls that bring an attempt's objects about. Each may be made again after a crash at any point, and throws Refused
@@ -24,19 +23,31 @@ export class AttemptObjects {
   constructor(
     private readonly client: KubeClient,
     private readonly target: RenderTarget,
+    /** The kinds of root objects that the cluster may have. */
+    private readonly served: () => readonly Carrier[],
     private readonly now: () => number = Date.now,
   ) {}
 
-  /** The root object, suspended; one that is there already is taken over when it is this attempt's. */
+  /**
+   * The root object, suspended; one that is there already is taken over when it is this attempt's. What is installed may
+   * have changed since that one was made, so it is looked for in every kind: there must never be two.
+   */
   async create(spec: RunSpec, profile: ClusterProfile, history: History): Promise<Root> {
-    const carrier = JOB as Carrier;
+    const served = this.served();
+    const carrier = chooseCarrier(profile, spec.resources.nodes, served);
     const wanted = renderRoot(carrier, spec, profile, this.target, history);
-    return this.telling(wanted.metadata.name, async () => {
+    const { name } = wanted.metadata;
+    return this.telling({ name, kind: wanted.kind }, async () => {
+      const others = served.filter((other) => other !== carrier);
+      const found = (await Promise.all(others.map((other) => this.readIfAllowed(other, name)))).find(isRoot);
+      if (found) return this.adopt(found, spec, profile);
       try {
         return carrier.viewOf(await this.client.create(carrier.resource, wanted));
       } catch (cause) {
         if (!isKubeError(cause, 'already-exists')) throw cause;
-        return this.adopt(carrier, spec, wanted);
+        const there = await this.read(carrier, name);
+        if (there) return this.adopt(there, spec, profile);
+        return carrier.viewOf(await this.client.create(carrier.resource, wanted)); // gone in between
       }
     });
   }
@@ -46,7 +57,7 @@ export class AttemptObjects {
     const { name, uid } = idOf(root);
     const children = renderChildren(carrierOf(root), spec, profile, this.target, uid, runner);
     const { configMap, secret, service, podGroup } = children;
-    return this.telling(name, async () => {
+    return this.telling({ name }, async () => {
       await Promise.all([
         this.client.apply(CONFIG_MAPS, configMap),
         this.client.apply(SECRETS, secret),
@@ -73,7 +84,7 @@ export class AttemptObjects {
 
   async annotate(root: Root, annotations: Record<string, string>): Promise<Root> {
     const { name, uid } = idOf(root);
-    return this.telling(name, () => this.patch(root, { metadata: { uid, annotations } }));
+    return this.telling({ name }, () => this.patch(root, { metadata: { uid, annotations } }));
   }
 
   /** Exactly this object, its pods before it. One that is gone, or was made anew by somebody else, is done. */
@@ -81,17 +92,34 @@ export class AttemptObjects {
     const { name, uid } = idOf(root);
     const { resource } = carrierOf(root);
     const { namespace } = this.target;
-    await this.telling(name, () =>
+    await this.telling({ name }, () =>
       this.client.delete(resource, name, { namespace, uid, propagation: 'Foreground' }).catch((cause: unknown) => {
         if (!isKubeError(cause, 'conflict')) throw cause;
       }),
     );
   }
 
-  async get(name: string): Promise<Root | undefined> {
-    const carrier = JOB as Carrier;
-    const found = await this.telling(name, () => this.client.get(carrier.resource, name, this.target.namespace));
+  /** Exactly this object, as the API has it now. @param kind of the object; undefined: not known */
+  async get(name: string, uid: string, kind?: string): Promise<Root | undefined> {
+    const carriers = kind === undefined ? this.served() : [carrierOf({ kind })];
+    const found = await this.telling({ name }, () => Promise.all(carriers.map((carrier) => this.read(carrier, name))));
+    return found.find((root) => root?.metadata?.uid === uid);
+  }
+
+  private async read(carrier: Carrier, name: string): Promise<Root | undefined> {
+    const found = await this.client.get(carrier.resource, name, this.target.namespace).catch((cause: unknown) => {
+      if (isKubeError(cause, 'not-found')) return undefined; // the kind is not served any more, nor is any object of it
+      throw cause;
+    });
     return found && carrier.viewOf(found);
+  }
+
+  /** What may not even be read was not made by us. */
+  private readIfAllowed(carrier: Carrier, name: string): Promise<Root | undefined> {
+    return this.read(carrier, name).catch((cause: unknown) => {
+      if (isKubeError(cause, 'forbidden')) return undefined;
+      throw cause;
+    });
   }
 
   private async patch(root: Root, patch: object): Promise<Root> {
@@ -101,19 +129,18 @@ export class AttemptObjects {
     );
   }
 
-  private async adopt(carrier: Carrier, spec: RunSpec, wanted: RenderedRoot): Promise<Root> {
-    const { name } = wanted.metadata;
-    const { resource } = carrier;
-    const found = await this.client.get(resource, name, this.target.namespace);
-    if (!found) return carrier.viewOf(await this.client.create(resource, wanted)); // gone in between
-    const owner = attemptOfLabels(found.metadata?.labels);
-    const sameHash =
-      found.metadata?.annotations?.[ANNOTATION.specHash] === wanted.metadata.annotations[ANNOTATION.specHash];
-    if (owner?.runId === spec.runId && owner.attempt === spec.attempt && sameHash) return carrier.viewOf(found);
+  /** @throws Refused when it is not what this attempt would be in its kind. */
+  private adopt(found: Root, spec: RunSpec, profile: ClusterProfile): Root {
+    const { name = '', annotations } = found.metadata ?? {};
+    const owner = attemptOf(found);
+    if (owner?.runId === spec.runId && owner.attempt === spec.attempt) {
+      const wanted = renderRoot(carrierOf(found), spec, profile, this.target);
+      if (annotations?.[ANNOTATION.specHash] === wanted.metadata.annotations[ANNOTATION.specHash]) return found;
+    }
     throw new Refused(endingOf('name-taken', { name }));
   }
 
-  private async telling<T>(name: string, work: () => Promise<T>): Promise<T> {
+  private async telling<T>(about: { name: string; kind?: string | undefined }, work: () => Promise<T>): Promise<T> {
     try {
       const answer = await work();
       this.awaySinceMs = undefined;
@@ -121,7 +148,9 @@ export class AttemptObjects {
     } catch (cause) {
       if (!(cause instanceof KubeError)) throw cause;
       if (isKubeError(cause, 'unreachable', 'timeout')) this.awaySinceMs ??= this.now();
-      const why = explainApiError(cause, { name, namespace: this.target.namespace, sinceMs: this.awaySinceMs });
+      const why = explainApiError(cause, {
+        ...{ ...about, namespace: this.target.namespace, sinceMs: this.awaySinceMs },
+      });
       if (!why) throw cause;
       throw why.fatal ? new Refused(why) : new Hindered(why, { cause });
     }
@@ -130,6 +159,9 @@ export class AttemptObjects {
 
 const resourceOf = ({ apiVersion }: PodGroup) =>
   defineResource<PodGroup>({ apiVersion, kind: 'PodGroup', plural: 'podgroups', namespaced: true });
+
+/** Something of this name that is the root of nothing is part of another object: that one is found too. */
+const isRoot = (found: Root | undefined): found is Root => found !== undefined && !isPart(found);
 
 const idOf = ({ metadata }: Root): { name: string; uid: string } => ({
   name: metadata?.name ?? '',

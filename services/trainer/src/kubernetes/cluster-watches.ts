@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EVENTS, LIMIT_RANGES, NODES, PODS, RESOURCE_QUOTAS, RESOURCE_SLICES, Reflector } from '@luthier/kube';
 import type {
   KubeClient,
@@ -21,6 +22,8 @@ import type { SnapshotInput } from './inventory/snapshot.js';
 import { MANAGED_BY } from './names.js';
 import { WORKLOADS } from './run-workloads.js';
 
+/** Roots of kinds that need not be there are waited for this long, so that none is overlooked at the start. */
+const OTHERS_LISTED_MS = 10_000;
 const LIVING = 'status.phase!=Succeeded,status.phase!=Failed';
 
 /** What the trainer keeps of the cluster, by list and watch. */
@@ -63,11 +66,17 @@ export class ClusterWatches {
     this.clusterQueues = new Reflector({ ...ofKueue, resource: CLUSTER_QUEUES });
     this.workloads = new Reflector({ ...ofKueue, namespace, resource: WORKLOADS, trim: withoutPodSets });
     const ours = { client, namespace, labelSelector: MANAGED_BY, logger };
-    this.carried = CARRIERS.map((carrier) => ({ carrier, roots: new Reflector({ ...ours, ...keptAs(carrier) }) }));
+    this.carried = CARRIERS.map((carrier) => ({
+      carrier,
+      roots: new Reflector({ ...ours, ...keptAs(carrier), absentRecheckMs }),
+    }));
     this.pods = new Reflector({ ...ours, resource: PODS, trim: withoutDetails });
     this.allPods = new Reflector({ client, resource: PODS, fieldSelector: LIVING, logger, trim: withoutDetails });
     this.nodes = new Reflector({ client, resource: NODES, logger, trim: withoutImages });
   }
+
+  /** The kinds of root objects that are not known to be missing. */
+  readonly served = (): Carrier[] => this.carried.flatMap(({ carrier, roots }) => (roots.absent ? [] : [carrier]));
 
   get roots(): Reflector<Root>[] {
     return this.carried.map(({ roots }) => roots);
@@ -89,7 +98,11 @@ export class ClusterWatches {
 
   /** Kueue's may never come: its absence holds up nothing. */
   async whenSynced(signal: AbortSignal): Promise<void> {
-    await Promise.all([...this.roots, this.pods, this.nodes, this.allPods].map((watch) => watch.whenSynced(signal)));
+    const [jobs, ...others] = this.roots;
+    await Promise.all([jobs, this.pods, this.nodes, this.allPods].map((watch) => watch?.whenSynced(signal)));
+    // The right to list kinds that need not be there may be missing: that must not hold up what runs as Jobs.
+    const listed = Promise.all(others.map((watch) => watch.whenSynced(signal)));
+    await Promise.race([listed, sleep(OTHERS_LISTED_MS, undefined, { signal, ref: false })]);
   }
 
   /** Names of the queues that runs can wait in. Undefined: not known; null: Kueue is not installed. */
@@ -122,7 +135,9 @@ export class ClusterWatches {
   /** Of everything watched that this cluster has. */
   health(): ClusterReport['watches'] {
     const named: Record<string, Pick<Reflector<KubeObject>, 'connected' | 'lastSyncAgeMs'>> = {
-      ...Object.fromEntries(this.carried.map(({ carrier, roots }) => [carrier.resource.plural, roots])),
+      ...Object.fromEntries(
+        this.carried.filter(({ roots }) => !roots.absent).map(({ carrier, roots }) => [carrier.resource.plural, roots]),
+      ),
       ...{ pods: this.pods, nodes: this.nodes, 'pods of all namespaces': this.allPods },
       events: this.events,
       ...{ 'resource quotas': this.quotas, 'limit ranges': this.limits },

@@ -68,7 +68,7 @@ function patienceMs({ reason, afterMs }: Explanation, profile: ClusterProfile | 
 }
 
 /** What is wrong with what carries pods that all run, such as a node that does not answer. Pure. */
-export function judgeCarrier(
+export function judgeNodes(
   view: Pick<WaitingView, 'root' | 'pods' | 'now' | 'nodes'>,
   profile: ClusterProfile | undefined,
 ): Pick<Waiting, 'progress'> {

@@ -9,7 +9,7 @@ import { attemptOf } from './carriers/carriers.js';
 import type { ClusterProfile } from './cluster-profile.js';
 import type { AttemptCollector } from './collect-attempt.js';
 import { FirstSeen } from './first-seen.js';
-import { judgeCarrier, judgeSilence, judgeWaiting, needsEvents } from './judge-waiting.js';
+import { judgeNodes, judgeSilence, judgeWaiting, needsEvents } from './judge-waiting.js';
 import type { LastSigns } from './last-signs.js';
 import { ANNOTATION, objectNameOf } from './names.js';
 import type { NodeViews } from './node-views.js';
@@ -77,7 +77,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     const now = this.now();
     const profile = this.profileOfRun(key.runId);
     const view = { root, pods, silentNodes: this.parts.nodes.silent(), now };
-    const events = this.eventsFor(view);
+    const events = this.eventsFor(key, view);
     const workload = root && workloads.of(root);
     const step = isSetBack(root) ? await this.parts.newestStep(key.runId) : undefined;
     return observeAttempt(view, profile, {
@@ -97,7 +97,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
             ),
       silence: (seen) => ({
         ...judgeSilence(seen, signs.of(key.runId), profile),
-        ...judgeCarrier({ ...seen, nodes: this.parts.nodes.with(profile?.deviceResource) }, profile),
+        ...judgeNodes({ ...seen, nodes: this.parts.nodes.with(profile?.deviceResource) }, profile),
       }),
     });
   }
@@ -114,7 +114,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
   override async release(spec: RunSpec, objectUid: string): Promise<void> {
     const { calls, objects, runnerOf } = this.parts;
     const root = objects.root(spec, objectUid);
-    if (!root) return; // gone since it was looked at: the next look says so
+    if (root?.metadata?.uid !== objectUid) return; // gone since it was looked at: the next look says so
     objects.wrote(await calls.release(spec, this.requireProfile(spec), root, runnerOf(spec)));
   }
 
@@ -156,8 +156,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
         now: this.now(),
       },
       events: pods.length === 0 && root?.metadata?.uid !== undefined ? this.parts.eventsOf(root.metadata.uid) : [],
-      isRootThere: async () =>
-        (await calls.get(objectNameOf(key.runId, key.attempt)))?.metadata?.uid === root?.metadata?.uid,
+      isRootThere: async () => (await this.findLive(key, root?.metadata?.uid, root)) !== undefined,
       gpuResource: profile?.deviceResource,
       nodeLostMs: profile && profile.nodeLostSeconds * 1_000,
     });
@@ -213,12 +212,11 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
 
   /** The watch's, else, when one is known to have existed, a live look: a watch that lags is not a deletion. */
   private async findRoot(key: AttemptKey, knownUid: string | undefined, doubted: boolean): Promise<Root | undefined> {
-    const { objects, calls } = this.parts;
+    const { objects } = this.parts;
     const root = objects.root(key, knownUid);
     if (knownUid === undefined || (root && !doubted)) return root;
-    const found = await calls.get(objectNameOf(key.runId, key.attempt));
-    // An object of another UID is not ours.
-    if (found?.metadata?.uid === knownUid) {
+    const found = await this.findLive(key, knownUid, root);
+    if (found) {
       objects.wrote(found);
       return found;
     }
@@ -226,10 +224,21 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     return undefined;
   }
 
-  private eventsFor(view: AttemptView): V1Event[] {
+  /** As the API has it now. An object of another UID is not ours. */
+  private async findLive(
+    { runId, attempt }: AttemptKey,
+    uid: string | undefined,
+    seen: Root | undefined,
+  ): Promise<Root | undefined> {
+    if (uid === undefined) return undefined;
+    const kind = seen?.metadata?.uid === uid ? seen.kind : undefined;
+    return this.parts.calls.get(objectNameOf(runId, attempt), uid, kind);
+  }
+
+  private eventsFor(key: AttemptKey, view: AttemptView): V1Event[] {
     if (!needsEvents(view)) return [];
     const uids = [view.root, ...view.pods.slice(0, MAX_PODS_ASKED)].flatMap((one) => one?.metadata?.uid ?? []);
-    return uids.flatMap((uid) => this.parts.eventsOf(uid));
+    return [...uids, ...this.parts.objects.parts(key)].flatMap((uid) => this.parts.eventsOf(uid));
   }
 
   private async deleteRoot(root: Root): Promise<void> {

@@ -91,7 +91,7 @@ export class KubernetesPlace {
       knows: (what) => this.watches.knows(what),
       check: () => examine({ client: this.client, namespace, profiles, snapshot, watches }),
     });
-    const calls = new AttemptObjects(this.client, { namespace, artifactsDir });
+    const calls = new AttemptObjects(this.client, { namespace, artifactsDir }, this.watches.served);
     this.orphans = new SuspendedOrphans({
       roots: () => this.watches.roots.flatMap((watch) => watch.list()),
       isKnown: (runId) => isKnown(parts.runs, runId),

@@ -33,8 +33,8 @@ export const ANNOTATION = {
 /** The Job controller's; a pod that it removes because its Job was suspended is freed of it first, and counts for nothing. */
 export const TRACKED_POD = 'batch.kubernetes.io/job-tracking';
 
-/** Names the container of a run's pods. */
-export const RUN_CONTAINER = 'run';
+/** Names the container of a run's pods, as Kubeflow Trainer does. */
+export const RUN_CONTAINER = 'node';
 
 export const objectNameOf = (runId: string, attempt: number): string => `ft-${idTail(runId)}-${attempt}`;
 

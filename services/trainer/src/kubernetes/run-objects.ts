@@ -1,6 +1,6 @@
 import type { Reflector, V1Node, V1Pod } from '@luthier/kube';
 import type { Root } from './carriers/carrier.js';
-import { attemptOf } from './carriers/carriers.js';
+import { attemptOf, isPart } from './carriers/carriers.js';
 import { attemptOfLabels } from './names.js';
 import { hasEnded } from './observe-attempt.js';
 
@@ -29,6 +29,8 @@ export class RunObjects {
   private readonly rootsOf = new Map<string, Map<string, Root>>();
   private readonly runOfRoot = new Map<string, string>();
   private readonly written = new Map<string, Root>();
+  /** UIDs of what controllers have made of a root object besides pods, by attempt. */
+  private readonly partsOf = new Map<string, Set<string>>();
   /** UIDs of root objects whose deletion the API has accepted. */
   private readonly deleted = new Set<string>();
 
@@ -74,6 +76,11 @@ export class RunObjects {
   newestAttempt(runId: string): number | undefined {
     const attempts = this.roots(runId).flatMap((root) => attemptOf(root)?.attempt ?? []);
     return attempts.length > 0 ? Math.max(...attempts) : undefined;
+  }
+
+  /** UIDs of what is between the root object and its pods: events about them tell why there are no pods. */
+  parts(key: Key): string[] {
+    return [...(this.partsOf.get(nameOf(key)) ?? [])];
   }
 
   pods(key: Key): V1Pod[] {
@@ -123,10 +130,21 @@ export class RunObjects {
   }
 
   private see(root: Root, isThere: boolean): void {
+    if (isPart(root)) return this.notePart(root, isThere);
     const runId = attemptOf(root)?.runId;
     if (runId === undefined) return;
     this.noteRoot(runId, root, isThere);
     this.tell(runId);
+  }
+
+  private notePart(part: Root, isThere: boolean): void {
+    const key = attemptOfLabels(part.metadata?.labels);
+    if (!key) return;
+    const known = this.partsOf.get(nameOf(key)) ?? new Set<string>();
+    if (isThere) known.add(uidOf(part));
+    else known.delete(uidOf(part));
+    if (known.size > 0) this.partsOf.set(nameOf(key), known);
+    else this.partsOf.delete(nameOf(key));
   }
 
   /** As it was written last, where the watch has not caught up. */

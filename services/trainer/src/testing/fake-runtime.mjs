@@ -15,10 +15,15 @@ const behaviour = JSON.parse(readFileSync(join(spec.modelDir, 'behaviour.json'),
 const out = spec.outputDir;
 /** Each node of a run has its own share of a checkpoint; the first one alone tells of steps and the end. */
 const rank = Number(process.env.PET_NODE_RANK ?? 0);
+const worldSize = Number(process.env.PET_NNODES ?? 1);
 let seq = 0;
 const say = (type, fields = {}) => {
   const line = { type, seq: ++seq, rank, time: new Date().toISOString(), ...fields };
   appendFileSync(join(out, `events.${rank}.jsonl`), `${JSON.stringify(line)}\n`);
+};
+/** What only the first rank tells. */
+const report = (type, fields) => {
+  if (rank === 0) say(type, fields);
 };
 const checkpoint = (step) => {
   const dir = `checkpoint-${step}`;
@@ -33,7 +38,7 @@ const checkpoint = (step) => {
 process.stdin.on('end', () => process.exit(1)).resume();
 console.log('the runtime starts');
 const resumeStep = spec.resumeFrom ? JSON.parse(readFileSync(join(spec.resumeFrom, 'state.json'), 'utf8')).step : 0;
-say('started', { resumeStep, worldSize: 1, device: 'cpu' });
+report('started', { resumeStep, worldSize, device: 'cpu' });
 
 const score = { rows: 1, trainedTokens: 1, loss: 1, perplexity: 2.7, tokenAccuracy: 0.5 };
 const finish = () => {
@@ -47,7 +52,7 @@ const finish = () => {
   if (rank > 0) process.exit(0);
   mkdirSync(join(out, 'adapter'), { recursive: true });
   writeFileSync(join(out, 'adapter', 'adapter_model.safetensors'), 'weights');
-  say('result', {
+  report('result', {
     result: {
       mode: 'train',
       ...{ steps: behaviour.steps, firstLoss: 3, lastLoss: 1, trainedTokens: 10, tokens: 20, tokensPerSecond: 5 },
@@ -65,17 +70,21 @@ const live = () => {
 if (behaviour.heartbeatMs) live();
 const train = () => {
   if (existsSync(join(out, 'stop')) && !behaviour.ignoreStop) {
-    if (step > 0) checkpoint(step);
-    process.exit(60);
+    // Ranks that do not speak with each other agree on the steps that have a checkpoint anyway.
+    if (worldSize > 1 && step % behaviour.checkpointEverySteps === 0) process.exit(60);
+    if (worldSize === 1) {
+      if (step > 0) checkpoint(step);
+      process.exit(60);
+    }
   }
   if (step >= behaviour.steps) return finish();
   step++;
   console.log(`step ${step}`);
   const numbers = { epoch: 0, loss: 3 / step, learningRate: 0.1, gradNorm: 1, tokens: 10, trainedTokens: 5, stepMs: 1 };
-  if (rank === 0) say('step', { step, totalSteps: behaviour.steps, ...numbers, memory: { hostMib: 1 }, metrics: {} });
+  report('step', { step, totalSteps: behaviour.steps, ...numbers, memory: { hostMib: 1 }, metrics: {} });
   if (step % behaviour.checkpointEverySteps === 0) {
     const loss = behaviour.losses?.[step] ?? 1;
-    say('evaluation', { step, loss, tokenAccuracy: 0.5, perplexity: Math.exp(loss), metrics: {} });
+    report('evaluation', { step, loss, tokenAccuracy: 0.5, perplexity: Math.exp(loss), metrics: {} });
     checkpoint(step);
   }
   setTimeout(train, behaviour.stepMs);

@@ -30,7 +30,7 @@ export const JOB: Carrier<V1Job> = {
 };
 
 /** Nothing is retried by Kubernetes; only training decides on the next attempt. */
-function renderJobSpec(input: RenderInput, naming: PodNaming): JobSpec {
+export function renderJobSpec(input: RenderInput, naming: PodNaming): JobSpec {
   const { nodes } = input.spec.resources;
   return {
     completionMode: 'Indexed',

@@ -7,7 +7,8 @@ const ROLE_FILE = 'charts/luthier/files/trainer-role.yaml';
 const CHECK = 'permissions';
 const AT_ONCE = 8;
 /** Groups of systems that a cluster need not have. */
-const OPTIONAL = /^(kueue\.x-k8s\.io|scheduling\.volcano\.sh|scheduling\.x-k8s\.io|resource\.k8s\.io)$/;
+const OPTIONAL =
+  /^(kueue\.x-k8s\.io|jobset\.x-k8s\.io|trainer\.kubeflow\.org|scheduling\.volcano\.sh|scheduling\.x-k8s\.io|resource\.k8s\.io)$/;
 
 const inWords = ({ verb, group, resource, subresource, everywhere }: Permission): string =>
   `${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}${group === '' ? '' : ` (${group})`}${everywhere ? ' in all namespaces' : ''}`;

@@ -3,6 +3,7 @@ import { isKubeError } from '@luthier/kube';
 import type { KubeClient } from '@luthier/kube';
 import type { ClusterProfile } from '../cluster-profile.js';
 import type { ClusterSnapshot } from '../inventory/cluster-snapshot.js';
+import { checkCarriers } from './check-carriers.js';
 import { checkClock } from './check-clock.js';
 import { checkProfile, checkQueues, checkQuota, checkWatches } from './check-devices.js';
 import { checkNamedObjects, checkNamespace } from './check-named-objects.js';
@@ -35,9 +36,10 @@ export async function examine(parts: DoctorParts): Promise<ClusterCheck[]> {
       return notLooked('permissions', cause);
     }
   };
-  const [space, rights, named, clock] = await Promise.all([
+  const [space, rights, carriers, named, clock] = await Promise.all([
     checkNamespace(client, namespace),
     permissions(),
+    checkCarriers(client, { profiles, served, namespace }),
     checkNamedObjects(client, profiles, namespace),
     checkClock(client, namespace, parts.now ?? Date.now),
   ]);
@@ -46,6 +48,7 @@ export async function examine(parts: DoctorParts): Promise<ClusterCheck[]> {
     ok('api', `The cluster's API answers and serves ${served.size} kinds.`),
     space,
     rights,
+    ...carriers,
     ...named,
     ...profiles.flatMap((profile) => checkProfile(profile, snapshot)),
     checkQuota(snapshot),

@@ -74,6 +74,10 @@ const serviceOf = (metadata: ObjectMeta, job: string): V1Service => ({
   },
 });
 
+/** Names of the variables that the ConfigMap holds. */
+export const settingNames = (spec: RunSpec, profile: ClusterProfile): string[] =>
+  Object.keys(settingsOf(spec, profile, { endpointUrl: '', attachToken: '', deliveryTimeoutMs: 0 }));
+
 /** Environment of the runner that is no secret. */
 function settingsOf(spec: RunSpec, profile: ClusterProfile, runner: RunnerSettings): Record<string, string> {
   return {

@@ -2,7 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import type { RunSpec } from '@luthier/contracts';
 import { runSpec } from '@luthier/contracts';
 import type { V1Job } from '@luthier/kube';
+import type { Carrier } from '../carriers/carrier.js';
 import { JOB } from '../carriers/job.js';
+import { JOB_SET } from '../carriers/jobset.js';
+import { TRAIN_JOB } from '../carriers/train-job.js';
 import { clusterProfile } from '../cluster-profile.js';
 import type { ClusterProfile } from '../cluster-profile.js';
 import { ANNOTATION } from '../names.js';
@@ -77,11 +80,7 @@ const SENTINELS: Record<keyof RunSpec, string[] | null> = {
   requestUri: ['/sentinel.json'],
   requestSha256: ['b'.repeat(64)],
   resources: [
-    '"completions":3',
-    '"parallelism":3',
     '"nvidia.com/gpu":"6"',
-    '"PET_NPROC_PER_NODE","value":"6"',
-    '"PET_NNODES","value":"3"',
     '"40960"',
     '"cpu":"13"',
     '"memory":"65537Mi"',
@@ -99,28 +98,82 @@ const SENTINELS: Record<keyof RunSpec, string[] | null> = {
   closed: null,
 };
 
+const OF_PODS = ['"completions":3', '"parallelism":3', '"PET_NPROC_PER_NODE","value":"6"', '"PET_NNODES","value":"3"'];
+/** Where each kind of object has the number of nodes and of their processes. */
+const CARRIERS: readonly [kind: string, carrier: Carrier, nodes: string[]][] = [
+  ['Job', JOB, OF_PODS],
+  ['JobSet', JOB_SET, OF_PODS],
+  ['TrainJob', TRAIN_JOB, ['"numNodes":3', '"numProcPerNode":6']],
+];
+
 describe('rendering a run', () => {
   const queued = profileOf({
+    carrier: { type: 'train-job', runtime: 'torch' },
     queue: 'team-a',
     priorityClasses: [
       { from: 0, name: 'normal' },
       { from: 90_000, name: 'urgent' },
     ],
   });
-  const text = JSON.stringify([
-    renderJob(SPEC, queued, TARGET),
-    renderChildren(JOB, SPEC, queued, TARGET, 'uid', RUNNER),
-  ]);
+  const textOf = (carrier: Carrier): string =>
+    JSON.stringify([
+      renderRoot(carrier, SPEC, queued, TARGET),
+      renderChildren(carrier, SPEC, queued, TARGET, 'uid', RUNNER),
+    ]);
 
   it('has a place for each field of the contract', () => {
     expect(Object.keys(SENTINELS).sort()).toEqual(Object.keys(runSpec.shape).sort());
     expect(runSpec.parse(SPEC)).toEqual(SPEC);
   });
 
-  it.each(Object.entries(SENTINELS).flatMap(([field, found]) => (found ?? []).map((one) => [field, one])))(
-    'carries %s as %s',
-    (_field, one) => expect(text).toContain(one),
-  );
+  describe.each(CARRIERS)('as a %s', (kind, carrier, nodes) => {
+    const text = textOf(carrier);
+
+    it.each([
+      ...Object.entries(SENTINELS).flatMap(([field, found]) => (found ?? []).map((one) => [field, one])),
+      ...nodes.map((one) => ['resources', one]),
+    ])('carries %s as %s', (_field, one) => expect(text).toContain(one));
+
+    it('begins suspended, has what its pods need as children, and goes by its own time', () => {
+      expect(renderRoot(carrier, SPEC, queued, TARGET)).toMatchObject({ kind, spec: { suspend: true } });
+      const { configMap, secret } = renderChildren(carrier, SPEC, queued, TARGET, 'uid', RUNNER);
+      for (const { metadata } of [configMap, secret]) expect(metadata?.ownerReferences).toMatchObject([{ kind }]);
+    });
+  });
+
+  it('as a JobSet is never made anew, and its pods ask for the first by the name that JobSet gives it', () => {
+    const { spec } = renderRoot(JOB_SET, SPEC, profileOf(), TARGET);
+    expect(spec).toMatchObject({
+      failurePolicy: { maxRestarts: 0 },
+      network: { enableDNSHostnames: true, publishNotReadyAddresses: true },
+      replicatedJobs: [{ name: 'node', replicas: 1, template: { spec: { backoffLimit: 0 } } }],
+    });
+    const name = 'ft-abcdefghijklmnopqrst-7';
+    expect(JSON.stringify(spec)).toContain(`"PET_MASTER_ADDR","value":"${name}-node-0-0.${name}"`);
+    expect(renderChildren(JOB_SET, SPEC, profileOf(), TARGET, 'uid', RUNNER).service).toBeUndefined();
+  });
+
+  it('has names of at most 63 characters in any kind, with what Kubernetes adds to them', () => {
+    const pod = `${JOB_SET.jobOf('ft-abcdefghijklmnopqrst-9999')}-9999-abcde`;
+    expect(pod.length).toBeLessThanOrEqual(63);
+    expect(TRAIN_JOB.jobOf('x')).toBe(JOB_SET.jobOf('x'));
+  });
+
+  it('as a TrainJob leaves to Kubeflow Trainer what that sets, and says all else by its runtime patch', () => {
+    const { spec } = renderRoot(TRAIN_JOB, SPEC, queued, TARGET);
+    expect(JSON.stringify(spec)).not.toContain('"PET_');
+    const settings = { configMapKeyRef: { name: 'ft-abcdefghijklmnopqrst-7', key: 'LUTHIER_RUN_ENDPOINT' } };
+    expect(spec).toMatchObject({
+      runtimeRef: { apiGroup: 'trainer.kubeflow.org', kind: 'ClusterTrainingRuntime', name: 'torch' },
+      trainer: {
+        ...{ image: IMAGE, command: ['runner'] },
+        env: expect.arrayContaining([{ name: 'LUTHIER_RUN_ENDPOINT', valueFrom: settings }]),
+      },
+    });
+    const children = renderChildren(TRAIN_JOB, SPEC, queued, TARGET, 'uid', RUNNER);
+    const named = Object.keys(children.configMap.data ?? {});
+    for (const name of named) expect(JSON.stringify(spec)).toContain(`"key":"${name}"`);
+  });
 
   it('begins suspended, and is never retried by Kubernetes', () => {
     const { spec } = renderJob(SPEC, profileOf(), TARGET);

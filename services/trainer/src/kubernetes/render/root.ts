@@ -15,6 +15,7 @@ export interface History {
 const NO_HISTORY: History = { avoidNodes: [], ranSeconds: 0 };
 
 export type RenderedRoot = RootObject & {
+  kind: string;
   metadata: { name: string; namespace: string; annotations: Record<string, string> };
 };
 

@@ -26,6 +26,8 @@ const FAULTS = {
   'training.diverged': { exitCode: 43, reason: 'diverged' },
 };
 
+const COMPLETION_INDEX = 'batch.kubernetes.io/job-completion-index';
+
 /** What training would find in the status of a run that followed its plan. */
 export function endOf(plan: Plan): { reason: string; code: string | undefined } {
   switch (plan.type) {
@@ -70,7 +72,7 @@ export class PlannedRunners {
     const plan = this.plans.get(runId) ?? { type: 'deaf' };
     switch (plan.type) {
       case 'done':
-        await this.leave(runId, attempt);
+        await this.leave(runId, attempt, { node: Number(metadata.labels?.[COMPLETION_INDEX] ?? 0) });
         return { type: 'end', exitCode: 0, afterMs: plan.afterMs };
       case 'moves':
         if (attempt === 1) return { type: 'run' };
@@ -92,7 +94,7 @@ export class PlannedRunners {
 
   /** The runner of a run that obeys saves and leaves. Nothing happens when it has left already. */
   async obey(runId: string, { api }: ControlPlane, kubelet: FakeKubelet, namespace: string): Promise<void> {
-    await this.leave(runId, 1, 'runtime.interrupted');
+    await this.leave(runId, 1, { code: 'runtime.interrupted' });
     const labelSelector = `luthier.dev/run-id=${runId}`;
     const { items } = await api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods`, { labelSelector });
     for (const pod of items) {
@@ -100,8 +102,13 @@ export class PlannedRunners {
     }
   }
 
-  private async leave(runId: string, attempt: number, code?: RunOutcome['code']): Promise<void> {
-    await this.store.put(`artifact://runs/${runId}/${attempt}/1/outcome.json`, JSON.stringify(outcome(attempt, code)));
+  private async leave(
+    runId: string,
+    attempt: number,
+    { node = 0, code }: { node?: number; code?: RunOutcome['code'] } = {},
+  ): Promise<void> {
+    const name = node === 0 ? 'outcome.json' : `outcome.${node}.json`;
+    await this.store.put(`artifact://runs/${runId}/${attempt}/1/${name}`, JSON.stringify(outcome(attempt, code)));
   }
 }
 

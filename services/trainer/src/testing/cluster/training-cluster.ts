@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { RunSpec, RunStatus } from '@luthier/contracts';
 import type { RunningService } from '@luthier/service-kit';
 import { waitFor } from '@luthier/testing';
-import { bindRole, startControlPlane } from '@luthier/testing/kube';
+import { bindRole, ifFound, startControlPlane } from '@luthier/testing/kube';
 import type { BoundRole, ControlPlane, FakeKubelet } from '@luthier/testing/kube';
 import { TrainerService } from '../../index.js';
 import type { ClusterProfile, ClusterSettings } from '../../kubernetes/cluster-profile.js';
@@ -20,6 +20,7 @@ import type { Plan } from './run-plans.js';
 const RUNNER = fileURLToPath(new URL('../../../../runner/dist/main.js', import.meta.url));
 const FAKE_RUNTIME = fileURLToPath(new URL('../fake-runtime.mjs', import.meta.url));
 const ROLE_FILE = new URL('../../../../../charts/luthier/files/trainer-role.yaml', import.meta.url);
+const JOB_SETS = 'apis/jobset.x-k8s.io/v1alpha2 jobsets';
 const OURS = 'app.kubernetes.io/managed-by=luthier-trainer';
 const PASS: Judge = () => 'pass';
 
@@ -46,6 +47,7 @@ export class TrainingCluster {
     readonly role: BoundRole,
     readonly front: Front,
     readonly witness: JobWitness,
+    readonly jobSetWitness: JobWitness,
   ) {
     this.plans = new PlannedRunners(harness.store);
   }
@@ -58,15 +60,20 @@ export class TrainingCluster {
     await cluster.createVolumeClaim({ namespace, name: 'artifacts', folder: harness.artifactsDir });
     const role = await bindRole(cluster, { namespace, account: 'trainer', file: ROLE_FILE });
     const witness = new JobWitness(cluster.api, `/apis/batch/v1/namespaces/${namespace}/jobs`);
-    const whole = new TrainingCluster(cluster, harness, namespace, role, front, witness);
+    const jobSets = new JobWitness(cluster.api, `/apis/jobset.x-k8s.io/v1alpha2/namespaces/${namespace}/jobsets`);
+    const whole = new TrainingCluster(cluster, harness, namespace, role, front, witness, jobSets);
     const nodes = ['a', 'b'].map((name) => ({ name: `${namespace}-${name}`, gpus: 0 }));
     whole.kubelet = await cluster.startKubelet({ fateOf: (pod) => whole.plans.fateOf(pod), nodes });
     return whole;
   }
 
-  async stop(): Promise<void> {
+  async stopTrainers(): Promise<void> {
     for (const life of this.lives) await life.stop();
-    await this.witness.stop();
+  }
+
+  async stop(): Promise<void> {
+    await this.stopTrainers();
+    await Promise.all([this.witness.stop(), this.jobSetWitness.stop()]);
     await this.cluster.stop();
     this.front.close();
     await this.harness.stop();
@@ -78,6 +85,11 @@ export class TrainingCluster {
       ...{ leaseSeconds: 3, orphanSeconds: 600, profiles: [PROFILE] },
       ...over,
     };
+  }
+
+  /** The same with attempts made as something else; what is installed is looked for often. */
+  settingsWith(carrier: ClusterProfile['carrier'] = { type: 'auto' }): Partial<ClusterSettings> {
+    return { queueRecheckSeconds: 0.5, profiles: [{ ...PROFILE, carrier }] };
   }
 
   /** @param judge lets it die at one of its steps; `died` is called then. */
@@ -199,26 +211,33 @@ export class TrainingCluster {
     return known;
   }
 
-  /** Of each attempt of these runs how many Jobs were ever let go. */
+  /** Of each attempt of these runs how many root objects were ever let go. */
   released(runIds: readonly string[]): number[] {
+    const countOf = (name: string): number =>
+      [this.witness, this.jobSetWitness].reduce((sum, { released }) => sum + (released.get(name)?.size ?? 0), 0);
     return runIds.flatMap((runId) =>
-      Array.from({ length: this.specOf(runId).attempt }, (_, before) => objectOf(runId, before + 1)).map(
-        (name) => this.witness.released.get(name)?.size ?? 0,
-      ),
+      Array.from({ length: this.specOf(runId).attempt }, (_, before) => countOf(objectOf(runId, before + 1))),
     );
   }
 
   /** Names of all objects that a trainer has made here and that are still there. */
   async objects(): Promise<string[]> {
-    const kinds = ['apis/batch/v1 jobs', 'api/v1 configmaps', 'api/v1 secrets', 'api/v1 services', 'api/v1 pods'];
+    const kinds = [
+      'apis/batch/v1 jobs',
+      JOB_SETS,
+      'api/v1 configmaps',
+      'api/v1 secrets',
+      'api/v1 services',
+      'api/v1 pods',
+    ];
     const found = await Promise.all(
       kinds.map(async (kind) => {
         const [group = '', plural = ''] = kind.split(' ');
         const path = `/${group}/namespaces/${this.namespace}/${plural}`;
-        const list = await this.cluster.api.get<{ items: { metadata: { name: string } }[] }>(path, {
-          labelSelector: OURS,
-        });
-        return list.items.map(({ metadata }) => `${plural}/${metadata.name}`);
+        type Items = { items: { metadata: { name: string } }[] };
+        // JobSet need not be installed.
+        const list = await ifFound(this.cluster.api.get<Items>(path, { labelSelector: OURS }));
+        return (list?.items ?? []).map(({ metadata }) => `${plural}/${metadata.name}`);
       }),
     );
     return found.flat();
@@ -245,6 +264,7 @@ const PROFILE: ClusterProfile = {
   ...{
     nodeSelector: {},
     tolerations: [],
+    carrier: { type: 'auto' },
     gang: { type: 'none' },
     priorityClasses: [],
     serviceAccount: 'default',
