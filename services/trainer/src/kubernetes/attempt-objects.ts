@@ -37,12 +37,12 @@ export class AttemptObjects {
     const carrier = chooseCarrier(profile, spec.resources.nodes, served);
     const wanted = renderRoot(carrier, spec, profile, this.target, history);
     const { name } = wanted.metadata;
-    return this.telling({ name, kind: wanted.kind }, async () => {
+    return this.telling(name, async () => {
       const others = served.filter((other) => other !== carrier);
       const found = (await Promise.all(others.map((other) => this.readIfAllowed(other, name)))).find(isRoot);
       if (found) return this.adopt(found, spec, profile);
       try {
-        return carrier.viewOf(await this.client.create(carrier.resource, wanted));
+        return carrier.viewOf(await ofInstalled(carrier.resource, this.client.create(carrier.resource, wanted)));
       } catch (cause) {
         if (!isKubeError(cause, 'already-exists')) throw cause;
         const there = await this.read(carrier, name);
@@ -57,12 +57,12 @@ export class AttemptObjects {
     const { name, uid } = idOf(root);
     const children = renderChildren(carrierOf(root), spec, profile, this.target, uid, runner);
     const { configMap, secret, service, podGroup } = children;
-    return this.telling({ name }, async () => {
+    return this.telling(name, async () => {
       await Promise.all([
         this.client.apply(CONFIG_MAPS, configMap),
         this.client.apply(SECRETS, secret),
         ...(service ? [this.client.apply(SERVICES, service)] : []),
-        ...(podGroup ? [this.applyPodGroup(podGroup)] : []),
+        ...(podGroup ? [ofInstalled(podGroup, this.client.apply(resourceOf(podGroup), podGroup))] : []),
       ]);
       return this.patch(root, {
         metadata: { uid, annotations: { [ANNOTATION.prepared]: 'true' } },
@@ -71,20 +71,9 @@ export class AttemptObjects {
     });
   }
 
-  /** Its kind is not the cluster's own: who names it in a profile may not have installed it. */
-  private async applyPodGroup(group: PodGroup): Promise<void> {
-    try {
-      await this.client.apply(resourceOf(group), group);
-    } catch (cause) {
-      if (!isKubeError(cause) || !cause.notServed) throw cause;
-      const name = `The kind PodGroup (${group.apiVersion})`;
-      throw new Hindered(endingOf('config-missing', { name }, cause.message), { cause });
-    }
-  }
-
   async annotate(root: Root, annotations: Record<string, string>): Promise<Root> {
     const { name, uid } = idOf(root);
-    return this.telling({ name }, () => this.patch(root, { metadata: { uid, annotations } }));
+    return this.telling(name, () => this.patch(root, { metadata: { uid, annotations } }));
   }
 
   /** Exactly this object, its pods before it. One that is gone, or was made anew by somebody else, is done. */
@@ -92,9 +81,10 @@ export class AttemptObjects {
     const { name, uid } = idOf(root);
     const { resource } = carrierOf(root);
     const { namespace } = this.target;
-    await this.telling({ name }, () =>
+    await this.telling(name, () =>
       this.client.delete(resource, name, { namespace, uid, propagation: 'Foreground' }).catch((cause: unknown) => {
-        if (!isKubeError(cause, 'conflict')) throw cause;
+        // Also where its kind has been removed, with all objects.
+        if (!isKubeError(cause, 'conflict', 'not-found')) throw cause;
       }),
     );
   }
@@ -102,7 +92,7 @@ export class AttemptObjects {
   /** Exactly this object, as the API has it now. @param kind of the object; undefined: not known */
   async get(name: string, uid: string, kind?: string): Promise<Root | undefined> {
     const carriers = kind === undefined ? this.served() : [carrierOf({ kind })];
-    const found = await this.telling({ name }, () => Promise.all(carriers.map((carrier) => this.read(carrier, name))));
+    const found = await this.telling(name, () => Promise.all(carriers.map((carrier) => this.read(carrier, name))));
     return found.find((root) => root?.metadata?.uid === uid);
   }
 
@@ -140,7 +130,7 @@ export class AttemptObjects {
     throw new Refused(endingOf('name-taken', { name }));
   }
 
-  private async telling<T>(about: { name: string; kind?: string | undefined }, work: () => Promise<T>): Promise<T> {
+  private async telling<T>(name: string, work: () => Promise<T>): Promise<T> {
     try {
       const answer = await work();
       this.awaySinceMs = undefined;
@@ -148,9 +138,7 @@ export class AttemptObjects {
     } catch (cause) {
       if (!(cause instanceof KubeError)) throw cause;
       if (isKubeError(cause, 'unreachable', 'timeout')) this.awaySinceMs ??= this.now();
-      const why = explainApiError(cause, {
-        ...{ ...about, namespace: this.target.namespace, sinceMs: this.awaySinceMs },
-      });
+      const why = explainApiError(cause, { name, namespace: this.target.namespace, sinceMs: this.awaySinceMs });
       if (!why) throw cause;
       throw why.fatal ? new Refused(why) : new Hindered(why, { cause });
     }
@@ -159,6 +147,18 @@ export class AttemptObjects {
 
 const resourceOf = ({ apiVersion }: PodGroup) =>
   defineResource<PodGroup>({ apiVersion, kind: 'PodGroup', plural: 'podgroups', namespaced: true });
+
+/**
+ * The answer to a write of a kind that is not the cluster's own: who names it in a profile may not have installed it.
+ * @throws Hindered where it is not installed
+ */
+const ofInstalled = <T>({ apiVersion, kind }: { apiVersion: string; kind: string }, answer: Promise<T>): Promise<T> =>
+  answer.catch((cause: unknown) => {
+    if (!isKubeError(cause) || !cause.notServed) throw cause;
+    throw new Hindered(endingOf('config-missing', { name: `The kind ${kind} (${apiVersion})` }, cause.message), {
+      cause,
+    });
+  });
 
 /** Something of this name that is the root of nothing is part of another object: that one is found too. */
 const isRoot = (found: Root | undefined): found is Root => found !== undefined && !isPart(found);

@@ -16,6 +16,7 @@ import type {
 import type { ClusterReport } from '@luthier/contracts';
 import type { Carrier, Root } from './carriers/carrier.js';
 import { CARRIERS } from './carriers/carriers.js';
+import { JOB } from './carriers/job.js';
 import { CLUSTER_QUEUES, LOCAL_QUEUES, RESOURCE_CLAIMS } from './inventory/kinds.js';
 import type { ClusterQueue, LocalQueue, ResourceClaim } from './inventory/kinds.js';
 import type { SnapshotInput } from './inventory/snapshot.js';
@@ -98,10 +99,10 @@ export class ClusterWatches {
 
   /** Kueue's may never come: its absence holds up nothing. */
   async whenSynced(signal: AbortSignal): Promise<void> {
-    const [jobs, ...others] = this.roots;
-    await Promise.all([jobs, this.pods, this.nodes, this.allPods].map((watch) => watch?.whenSynced(signal)));
+    const jobs = this.carried.filter(({ carrier }) => carrier === JOB).map(({ roots }) => roots);
+    await Promise.all([...jobs, this.pods, this.nodes, this.allPods].map((watch) => watch.whenSynced(signal)));
     // The right to list kinds that need not be there may be missing: that must not hold up what runs as Jobs.
-    const listed = Promise.all(others.map((watch) => watch.whenSynced(signal)));
+    const listed = Promise.all(this.roots.map((watch) => watch.whenSynced(signal)));
     await Promise.race([listed, sleep(OTHERS_LISTED_MS, undefined, { signal, ref: false })]);
   }
 

@@ -31,14 +31,15 @@ export const TRAIN_JOB: Carrier<TrainJob> = {
   }),
   render: (input) => {
     const { carrier } = input.profile;
-    if (carrier.type !== 'train-job') throw new Error(`profile "${input.profile.name}" names no training runtime`);
+    // Without a runtime it is no object that was ever made: one that is there is not taken for it.
+    const { runtime: name = '', runtimeKind: kind = '' } = carrier.type === 'train-job' ? carrier : {};
     const { metadata, spec: pod } = renderPodTemplate(input, { firstPod: '' });
     const [container] = pod?.containers ?? [];
     const labels = labelsOf(input.spec);
     if (!pod || !container) throw new Error('a pod without a container was rendered');
     return {
       suspend: true,
-      runtimeRef: { apiGroup: 'trainer.kubeflow.org', kind: carrier.runtimeKind, name: carrier.runtime },
+      runtimeRef: { apiGroup: 'trainer.kubeflow.org', kind, name },
       trainer: {
         ...{ image: container.image, command: container.command, env: environmentOf(input, container) },
         numNodes: input.spec.resources.nodes,

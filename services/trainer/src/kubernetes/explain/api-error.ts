@@ -6,9 +6,6 @@ import type { Refusal } from './refusal-text.js';
 import { sentence } from './sentences.js';
 import type { Explanation } from './view.js';
 
-/** As the client says it of a kind whose definition is not installed. */
-const KIND_NOT_SERVED = 'KindNotServed';
-
 /** What is read of an error of the cluster's client. */
 export interface ViewedApiError {
   kind: string;
@@ -20,7 +17,6 @@ export interface ViewedApiError {
 export interface ApiErrorContext {
   /** Of the object that was written. */
   name?: string | undefined;
-  kind?: string | undefined;
   namespace?: string | undefined;
   /** When the API was first found unreachable, in ms since 1970. */
   sinceMs?: number | undefined;
@@ -59,11 +55,6 @@ export function explainApiError(error: ViewedApiError, context: ApiErrorContext 
       const waits = reason === 'cluster-forbidden' || !hopeless;
       return say(reason, params, !waits, waits ? Infinity : 0);
     }
-    case 'not-found':
-      // It can be installed while the run waits.
-      return error.reason === KIND_NOT_SERVED && context.kind !== undefined
-        ? say('config-missing', { name: shortText(context.kind) }, false, Infinity)
-        : undefined;
     case 'invalid':
       return say('object-refused', refusal().params, true, 0);
     case 'server-error': {
