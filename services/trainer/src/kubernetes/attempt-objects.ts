@@ -148,13 +148,16 @@ export class AttemptObjects {
 const resourceOf = ({ apiVersion }: PodGroup) =>
   defineResource<PodGroup>({ apiVersion, kind: 'PodGroup', plural: 'podgroups', namespaced: true });
 
+/** What the API says to a new object of a kind whose definition is on its way out. */
+const BEING_REMOVED = 405;
+
 /**
  * The answer to a write of a kind that is not the cluster's own: who names it in a profile may not have installed it.
- * @throws Hindered where it is not installed
+ * @throws Hindered where it is not installed (any more)
  */
 const ofInstalled = <T>({ apiVersion, kind }: { apiVersion: string; kind: string }, answer: Promise<T>): Promise<T> =>
   answer.catch((cause: unknown) => {
-    if (!isKubeError(cause) || !cause.notServed) throw cause;
+    if (!isKubeError(cause) || !(cause.notServed || cause.status === BEING_REMOVED)) throw cause;
     throw new Hindered(endingOf('config-missing', { name: `The kind ${kind} (${apiVersion})` }, cause.message), {
       cause,
     });

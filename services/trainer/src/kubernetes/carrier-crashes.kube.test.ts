@@ -8,7 +8,9 @@ import { objectOf } from '../testing/cluster/run-plans.js';
 import { TrainingCluster } from '../testing/cluster/training-cluster.js';
 import type { ClusterProfile } from './cluster-profile.js';
 
-const TIMEOUT_MS = 90_000;
+const TIMEOUT_MS = 120_000;
+/** The garbage collector looks every 30 s for kinds that are new. */
+const COLLECTED_MS = 60_000;
 const inCluster = (await canRunJobSet()) ? describe : describe.skip;
 const TWO_NODES: Partial<RunSpec> = {
   resources: { nodes: 2, devicesPerNode: 0, deviceMemoryMib: 0, cpu: 1, memoryMib: 64, scratchMib: 64 },
@@ -61,7 +63,7 @@ inCluster('a trainer that dies while what is installed changes', () => {
       await takeOver();
       expect(await place.see(runId)).toMatchObject({ reason: 'succeeded', attempt: 1, incarnation: 1 });
       expect(made(runId)).toEqual({ jobs: 1, jobsets: 0 });
-      await place.untilNoObjects();
+      await place.untilNoObjects(COLLECTED_MS);
     },
     TIMEOUT_MS,
   );
@@ -76,7 +78,7 @@ inCluster('a trainer that dies while what is installed changes', () => {
       await takeOver({ type: 'job' });
       expect(await place.see(runId)).toMatchObject({ reason: 'succeeded', attempt: 1, incarnation: 1 });
       expect(made(runId)).toEqual({ jobs: 0, jobsets: 1 });
-      await place.untilNoObjects();
+      await place.untilNoObjects(COLLECTED_MS);
     },
     TIMEOUT_MS,
   );
@@ -93,7 +95,7 @@ inCluster('a trainer that dies while what is installed changes', () => {
       await takeOver();
       expect(await place.see(runId)).toMatchObject({ reason: 'succeeded', attempt: 1, incarnation: 1 });
       expect(made(runId)).toEqual({ jobs: 1, jobsets: 1 });
-      await place.untilNoObjects();
+      await place.untilNoObjects(COLLECTED_MS);
     },
     TIMEOUT_MS,
   );

@@ -9,6 +9,8 @@ import { ClusterPlace, Fates, fakeProfile } from '../testing/cluster-place.js';
 import { LABEL, objectNameOf } from './names.js';
 
 const TIMEOUT_MS = 120_000;
+/** The garbage collector looks every 30 s for kinds that are new. */
+const COLLECTED = { timeoutMs: 60_000, what: 'what was made of the run to be gone' };
 const RUNTIME_FILE = new URL('../../../../docs/reference/training-runtime.yaml', import.meta.url);
 const inCluster = (await canRunKubeflowTrainer()) ? describe : describe.skip;
 const TWO_NODES: Pick<RunSpec, 'resources'> = {
@@ -69,7 +71,7 @@ inCluster('runs as TrainJobs of Kubeflow Trainer', () => {
       await place.change(spec, { closed: true });
       const paths = [trainJobs(), place.path('jobset.x-k8s.io/v1alpha2', 'jobsets'), place.path('batch/v1', 'jobs')];
       const left = async (): Promise<string[]> => (await Promise.all(paths.map(namesAt))).flat();
-      await waitFor(async () => (await left()).every((name) => !name.startsWith(nameOf(spec))));
+      await waitFor(async () => (await left()).every((name) => !name.startsWith(nameOf(spec))), COLLECTED);
     },
     TIMEOUT_MS,
   );

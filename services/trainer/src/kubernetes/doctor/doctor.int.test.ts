@@ -47,7 +47,15 @@ describe('the doctor', () => {
     const checks = await look();
     expect(checks.filter(({ state }) => state !== 'ok')).toEqual([]);
     expect(checks.map(({ check }) => check)).toEqual([
-      ...['api', 'namespace', 'permissions', 'service account of the pods', 'image pull secret', 'runtime class'],
+      ...[
+        'api',
+        'namespace',
+        'permissions',
+        'kinds of objects',
+        'service account of the pods',
+        'image pull secret',
+        'runtime class',
+      ],
       ...['shared storage', 'devices of gpu', 'a place for gpu', 'quota', 'queues', 'clock', 'watches'],
     ]);
     expect(api.object('v1/configmaps', namespace, 'luthier-clock-look')).toBeUndefined();
