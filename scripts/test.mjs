@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureChromium } from './chromium.mjs';
 import { ALL_BINARIES, ensureKubeBinaries } from './kube-binaries.mjs';
+import { ensureTorch } from './torch-env.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
@@ -20,7 +21,7 @@ const TIERS = {
   browser: { pattern: 'test/browser/.*\\.test\\.ts$', built: true, workers: 1, chromium: true },
   kube: { pattern: `(test/kube/.*|${IN_PACKAGES}\\.kube)\\.test\\.ts$`, built: true, kube: true },
   chart: { pattern: 'test/chart/.*\\.test\\.ts$', built: true, workers: 1 },
-  torch: { pattern: 'test/torch/.*\\.test\\.ts$', built: true, workers: 1 },
+  torch: { pattern: 'test/torch/.*\\.test\\.ts$', built: true, workers: 1, torch: true },
 };
 
 const asked = process.argv.slice(2);
@@ -79,6 +80,10 @@ async function runTier(tier, files) {
   console.log(`\n== ${tier}: ${files.length} files`);
   if (TIERS[tier].chromium) env.LUTHIER_CHROMIUM = ensureChromium() ?? '';
   if (TIERS[tier].kube) await ensureKubernetes();
+  if (TIERS[tier].torch) {
+    const { python, missing } = await ensureTorch();
+    console.log(python ? `torch: ${python}` : `torch: missing ${missing}`);
+  }
   const report = join(scratch, `${tier}.json`);
   const started = Date.now();
   const workers = String(TIERS[tier].workers ?? 2);

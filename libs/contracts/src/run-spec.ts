@@ -10,6 +10,9 @@ export const artifactUri = z
 export const RUN_MODES = ['train', 'rehearse', 'score', 'export'] as const;
 export type RunMode = (typeof RUN_MODES)[number];
 
+/** What a model is computed in; what is trained is kept in float32 either way. */
+export const PRECISIONS = ['float32', 'bfloat16'] as const;
+
 const probability = z.number().min(0).max(1);
 
 /** What is minimised. Names of settings follow TRL and the papers. */
@@ -97,6 +100,8 @@ const common = {
   checkpointing,
   limits,
   seed: z.int().min(0).max(2147483647),
+  /** Without it float32. */
+  precision: z.enum(PRECISIONS).optional(),
 };
 
 /** A folder or file in the artifact store. For a folder, `sha256` is that of its manifest (`artifact-manifest.json`). */

@@ -11,6 +11,7 @@ export { startPostgres } from './postgres.js';
 export type { PostgresOptions, PostgresProcess } from './postgres.js';
 export { endProcess, identityOf, isAlive } from './process-identity.js';
 export type { ProcessIdentity } from './process-identity.js';
+export { ensurePythonEnvironment, findPythonEnvironment } from './python-environment.js';
 export { runServer } from './run-server.js';
 export type { ServerKind, ServerProcess } from './run-server.js';
 export { findSeaweed } from './seaweed-binary.js';

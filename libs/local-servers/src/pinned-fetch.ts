@@ -45,9 +45,9 @@ export interface Fetched {
 export async function fetchPinned({ name, sources, cacheDir, log }: PinnedFetch): Promise<Fetched> {
   const root = cacheDir ?? defaultCacheDir();
   const dir = join(root, name);
-  if (await isFile(join(dir, MARKER))) return { dir, source: 'the cache' };
+  if (await findPinned(name, root)) return { dir, source: 'the cache' };
   return withFileLock(join(root, 'locks', `${name}.lock`), FETCH_TIMEOUT_MS, async () => {
-    if (await isFile(join(dir, MARKER))) return { dir, source: 'the cache' };
+    if (await findPinned(name, root)) return { dir, source: 'the cache' };
     const failures: string[] = [];
     for (const source of sources) {
       const draft = await mkdtemp(join(root, `.fetching-`));
@@ -66,6 +66,12 @@ export async function fetchPinned({ name, sources, cacheDir, log }: PinnedFetch)
     }
     throw new Error(`${name} could not be fetched from any source:\n${failures.join('\n')}`);
   });
+}
+
+/** The folder of an earlier `fetchPinned`; undefined when there is none. */
+export async function findPinned(name: string, cacheDir?: string): Promise<string | undefined> {
+  const dir = join(cacheDir ?? defaultCacheDir(), name);
+  return (await isFile(join(dir, MARKER))) ? dir : undefined;
 }
 
 /** Downloads `url` to `file`. @throws Error unless its SHA-256 is `sha256`. */

@@ -39,8 +39,12 @@ export async function openWeights(spec: RuntimeSpec, config: LlamaConfig): Promi
   return blaming('model.unreadable', async () => loadWeights(await openSafetensorsModel(spec.modelDir), config));
 }
 
-/** LoRA settings of the request; other tunings are refused. */
+/** LoRA settings of the request; other tunings, methods and precisions are refused. */
 export function loraSettings(spec: RuntimeSpec): LoraSettings {
+  if (spec.precision !== undefined && spec.precision !== 'float32')
+    throw new AppError('config.bad', `This runtime computes in float32, not "${spec.precision}".`, {
+      param: 'precision',
+    });
   if (spec.tuning.type !== 'lora')
     throw new AppError('config.bad', `This runtime trains LoRA adapters, not "${spec.tuning.type}".`, {
       param: 'tuning',

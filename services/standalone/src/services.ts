@@ -1,4 +1,3 @@
-import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { datasetsConfigSchema, startDatasets } from '@luthier/datasets';
@@ -12,6 +11,7 @@ import { startTrainer, trainerConfigSchema } from '@luthier/trainer';
 import { startTraining, trainingConfig } from '@luthier/training';
 import type { ServiceName } from '@luthier/contracts';
 import type { Home } from './home.js';
+import { localProfile } from './local-profile.js';
 import { serviceEnvironment } from './standalone.config.js';
 import type { StandaloneConfig } from './standalone.config.js';
 
@@ -24,12 +24,6 @@ export interface Surroundings {
   publicPort: number;
   logStream: NodeJS.WritableStream;
 }
-
-const BYTES_PER_MIB = 1024 * 1024;
-/** One run may take at most this share of the machine; the rest is for the platform and whoever works on it. */
-const RUN_MEMORY_SHARE = 0.75;
-
-const programOf = (service: string): string => fileURLToPath(new URL(`../../${service}/dist/main.js`, import.meta.url));
 
 /**
  * Starts all services in this process, each with its own NATS connection, credentials and tables; only ports and
@@ -69,7 +63,7 @@ export async function startServices(around: Surroundings): Promise<RunningServic
     await keep(bootstrap(EvaluationModule.forConfig(evaluation), evaluation, logged('evaluation')));
     await keep(
       startTrainer(
-        loadConfig(trainerConfigSchema, environment, { ...base('trainer'), profiles: [localProfile(config)] }),
+        loadConfig(trainerConfigSchema, environment, { ...base('trainer'), profiles: [await localProfile(config)] }),
         logged('trainer'),
       ),
     );
@@ -99,18 +93,6 @@ export async function stopServices(services: readonly RunningService[]): Promise
   for (const service of [...services].reverse()) await service.stop().catch((cause: unknown) => failures.push(cause));
   if (failures.length > 0) throw new AggregateError(failures, 'Not every service ended in order.');
 }
-
-const localProfile = (config: StandaloneConfig) => ({
-  name: 'local-cpu',
-  runtime: 'runtime-node',
-  command: [process.execPath, programOf('runtime-node')],
-  device: 'cpu',
-  devices: 0,
-  slots: 1,
-  // On one machine the run is what the user waits for; answers leave it a core (see inference).
-  cpus: availableParallelism(),
-  memoryMib: config.runMemoryMib ?? Math.floor((totalmem() / BYTES_PER_MIB) * RUN_MEMORY_SHARE),
-});
 
 export const webEntry = (): string =>
   join(fileURLToPath(new URL('../../../web', import.meta.url)), '.next/standalone/web/server.js');

@@ -27,6 +27,7 @@ export const standaloneConfigDefinition = defineConfig('standalone', {
     z.coerce.number().int().positive().optional(),
     'memory that one training run may take',
   ),
+  localRuntime: env('LUTHIER_LOCAL_RUNTIME', z.enum(['node', 'torch']).default('node'), 'what trains'),
 });
 export type StandaloneConfig = ConfigOf<typeof standaloneConfigDefinition>;
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,12 +11,12 @@ import { trainSpec, writeTinyData, writeTinyModel } from './fixtures.js';
 import { RuntimeProcess, eventsOfType, readEvents } from './runtime-process.js';
 import type { RuntimeExit } from './runtime-process.js';
 
-/** Every runtime passes the same suite: name and command. Build output is run, as in production. */
-const RUNTIMES: readonly [string, readonly string[]][] = [
-  ['runtime-node', [process.execPath, join(import.meta.dirname, '../../services/runtime-node/dist/main.js')]],
-];
+/** For what starts a runtime and waits for its steps: importing a big library takes long on a busy machine. */
+const START_TIMEOUT_MS = 120_000;
 
-describe.each(RUNTIMES)('%s', (_name, command) => {
+/** What every runtime has to keep; to be called within a `describe`. `command` is what a profile of the trainer would name. */
+export function describeConformance(command: readonly string[]): void {
+  jest.setTimeout(4 * START_TIMEOUT_MS);
   let root: string;
   let folders: { modelDir: string; trainDir: string; heldOutDir: string };
   let runs = 0;
@@ -42,14 +42,15 @@ describe.each(RUNTIMES)('%s', (_name, command) => {
     let ended = false;
     void runtime.ended.then(() => (ended = true));
     await waitFor(async () => ended || (await eventsOfType(started.outputDir, type)).length >= count, {
-      intervalMs: 5,
+      ...{ intervalMs: 5, timeoutMs: START_TIMEOUT_MS },
     });
     await writeFile(join(started.outputDir, 'stop'), '');
     return runtime.ended;
   };
 
   beforeAll(async () => {
-    if (!existsSync(command[1] ?? '')) throw new Error(`build first: ${command[1]} does not exist`);
+    const program = command.at(-1) ?? '';
+    if (!existsSync(program)) throw new Error(`build first: ${program} does not exist`);
     root = await mkdtemp(join(tmpdir(), 'luthier-conformance-'));
     folders = { modelDir: join(root, 'model'), trainDir: join(root, 'train'), heldOutDir: join(root, 'held-out') };
     await writeTinyModel(folders.modelDir);
@@ -200,7 +201,9 @@ describe.each(RUNTIMES)('%s', (_name, command) => {
   it('ends when its parent is gone', async () => {
     const started = long();
     const runtime = await RuntimeProcess.startSpec(command, started);
-    await waitFor(async () => (await eventsOfType(started.outputDir, 'step')).length >= 1, { intervalMs: 5 });
+    await waitFor(async () => (await eventsOfType(started.outputDir, 'step')).length >= 1, {
+      ...{ intervalMs: 5, timeoutMs: START_TIMEOUT_MS },
+    });
     runtime.child.stdin.end();
     const { code, signal } = await runtime.ended;
     expect(code === 0 || code === 60 ? 'finished' : (signal ?? code)).not.toBe('finished');
@@ -210,7 +213,9 @@ describe.each(RUNTIMES)('%s', (_name, command) => {
   it('leaves at once on SIGTERM without saving', async () => {
     const started = long();
     const runtime = await RuntimeProcess.startSpec(command, started);
-    await waitFor(async () => (await eventsOfType(started.outputDir, 'step')).length >= 1, { intervalMs: 5 });
+    await waitFor(async () => (await eventsOfType(started.outputDir, 'step')).length >= 1, {
+      ...{ intervalMs: 5, timeoutMs: START_TIMEOUT_MS },
+    });
     runtime.child.kill('SIGTERM');
     expect((await runtime.ended).code).not.toBe(0);
     expect(await eventsOfType(started.outputDir, 'result')).toEqual([]);
@@ -305,4 +310,4 @@ describe.each(RUNTIMES)('%s', (_name, command) => {
       expect((await RuntimeProcess.start(command, ['train', path]).ended).code).toBe(41);
     });
   });
-});
+}

@@ -1,0 +1,108 @@
+"""The commands of the runtime, and how they end (docs/reference/runtime-contract.md)."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import NAME, VERSION
+from .events_file import EventsFile
+from .fault import EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_SAVED_AND_LEFT, Fault, fault_of
+from .model_config import ARCHITECTURES
+from .open_run import METHODS, open_inputs
+from .run_control import StopRequested
+from .spec import RuntimeSpec, read_spec
+
+if TYPE_CHECKING:
+    from .train import TrainRun
+
+_USAGE = "usage: runtime-torch capabilities | train <spec.json> | score <spec.json>"
+
+
+def capabilities() -> dict[str, object]:
+    missing = [name for name in ("torch", "transformers", "peft") if importlib.util.find_spec(name) is None]
+    engine: dict[str, object] = {"name": "torch", "usable": not missing}
+    if missing:
+        engine["reason"] = f"{', '.join(missing)} cannot be imported"
+    return {
+        "runtime": NAME,
+        "version": VERSION,
+        "modes": ["train", "score"],
+        "architectures": list(ARCHITECTURES),
+        "methods": list(METHODS),
+        # Full tuning is there too; it is offered when the platform keeps whole models.
+        "tunings": ["lora"],
+        "precisions": ["float32", "bfloat16"],
+        "engines": [engine],
+    }
+
+
+def run_command(arguments: list[str]) -> int:
+    """Returns the exit status."""
+    match arguments:
+        case ["capabilities"]:
+            print(json.dumps(capabilities(), indent=2))
+            return EXIT_DONE
+        case ["train" | "score" as mode, path]:
+            return _Run().execute(mode, path)
+        case _:
+            print(_USAGE, file=sys.stderr)
+            return EXIT_BAD_CONFIGURATION
+
+
+class _Run:
+    """Remembers how far a run came, so that a fault can say it."""
+
+    def __init__(self) -> None:
+        self._events: EventsFile | None = None
+        self._train: TrainRun | None = None
+
+    def execute(self, mode: str, path: str) -> int:
+        try:
+            spec = read_spec(path)
+            if spec.mode != mode:
+                raise Fault("config.bad", f'The spec is for mode "{spec.mode}", the command is "{mode}".')
+            Path(spec.output_dir).mkdir(parents=True, exist_ok=True)
+            self._events = EventsFile(spec.output_dir)
+            self._events.write("result", result=self._result_of(spec, self._events))
+            return EXIT_DONE
+        except StopRequested:
+            return EXIT_SAVED_AND_LEFT
+        except Exception as thrown:
+            return self._report(thrown)
+        finally:
+            if self._events:
+                self._events.close()
+
+    def _result_of(self, spec: RuntimeSpec, events: EventsFile) -> dict[str, object]:
+        inputs = open_inputs(spec)
+        device = f"cpu, {spec.limits.cpu} threads"
+        events.write("started", resumeStep=inputs.state.step, worldSize=1, device=device)
+        events.write("phase", phase="loading")
+        # Importing PyTorch takes seconds; what is wrong with the inputs is known by now.
+        if spec.mode == "score":
+            from .score import score
+
+            return score(spec, inputs, events)
+        from .train import TrainRun
+
+        self._train = TrainRun(spec, inputs, events)
+        return self._train.run()
+
+    def _report(self, thrown: Exception) -> int:
+        """Says why in the log and, as far as the disk allows, in the events file."""
+        traceback.print_exception(thrown)
+        fault = fault_of(thrown, "runtime.crashed")
+        step = self._train.step if self._train else 0
+        # The step that failed is the one after the last finished one.
+        failed = step + 1 if fault.code == "training.diverged" else step
+        try:
+            if self._events:
+                self._events.write("failed", code=fault.code, message=str(fault), hint=fault.hint, step=failed)
+        except OSError as unwritable:
+            print(f"the events file cannot be written: {unwritable}", file=sys.stderr)
+        return fault.exit_status

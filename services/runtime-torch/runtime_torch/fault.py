@@ -1,0 +1,75 @@
+"""Faults that have a code, an exit status and a hint (docs/reference/runtime-contract.md)."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+
+EXIT_DONE = 0
+EXIT_CRASHED = 1
+EXIT_BAD_CONFIGURATION = 41
+EXIT_SAVED_AND_LEFT = 60
+
+EXIT_OF_CODE = {
+    "data.bad": 40,
+    "config.bad": EXIT_BAD_CONFIGURATION,
+    "device.out-of-memory": 42,
+    "training.diverged": 43,
+    "model.unreadable": 44,
+    "disk.full": 45,
+}
+
+HINT_OF_CODE = {
+    "data.bad": "Correct the data that the message names and prepare the dataset again.",
+    "config.bad": "Correct the field named in the message.",
+    "device.out-of-memory": "Take shorter rows, a smaller rank or a smaller model, or give the run more memory.",
+    "training.diverged": "Lower the learning rate (a third is a good first try) and look at the rows named.",
+    "model.unreadable": "Import the model again; only safetensors files are read.",
+    "disk.full": "Free some space; the last checkpoint is kept and the run can go on from it.",
+    "runtime.crashed": "Read the end of the log; the run is tried once more.",
+}
+
+# On CPU PyTorch says exhausted memory by a plain RuntimeError.
+_OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory|bad_alloc|not enough memory", re.IGNORECASE)
+_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
+
+
+class Fault(Exception):
+    """What ends a run with a diagnosis."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = HINT_OF_CODE[code]
+
+    @property
+    def exit_status(self) -> int:
+        return EXIT_OF_CODE.get(self.code, EXIT_CRASHED)
+
+
+def fault_of(thrown: BaseException, fallback: str) -> Fault:
+    """A full disk and exhausted memory are recognised anywhere; anything else is `fallback`."""
+    if isinstance(thrown, Fault):
+        return thrown
+    message = str(thrown) or type(thrown).__name__
+    if isinstance(thrown, OSError) and thrown.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Fault("disk.full", message)
+    if _DISK_FULL.search(message):
+        return Fault("disk.full", message)
+    # torch.OutOfMemoryError is a RuntimeError too.
+    if isinstance(thrown, MemoryError) or (isinstance(thrown, RuntimeError) and _OUT_OF_MEMORY.search(message)):
+        return Fault("device.out-of-memory", message)
+    return Fault(fallback, message)
+
+
+@contextmanager
+def blaming(code: str) -> Generator[None]:
+    """What is thrown inside without a code of ours is reported as `code`: reading a model, reading data."""
+    try:
+        yield
+    except Fault:
+        raise
+    except Exception as thrown:
+        raise fault_of(thrown, code) from thrown

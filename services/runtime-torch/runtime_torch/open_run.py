@@ -1,0 +1,64 @@
+"""Opens what a spec names, cheapest first, so that a fault in it is said before anything heavy is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .adapter_settings import AdapterSettings, settings_of_folder, settings_of_request
+from .fault import Fault, blaming
+from .memory_plan import MemoryPlan, plan_memory
+from .model_config import ModelConfig, read_model_config
+from .prepared_dataset import PreparedDataset, open_prepared_dataset
+from .spec import Full, Lora, RuntimeSpec
+from .trainer_state import TrainerState, read_state
+
+METHODS = ("supervised", "pretrain")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    config: ModelConfig
+    train: PreparedDataset | None
+    held_out: PreparedDataset | None
+    adapter: AdapterSettings | None
+    """None for a run that trains or scores the model itself."""
+    plan: MemoryPlan
+    state: TrainerState
+    """Where a run goes on, or starts."""
+
+
+def open_inputs(spec: RuntimeSpec) -> Inputs:
+    if spec.method.type not in METHODS:
+        raise Fault("config.bad", f'method: this runtime does not know "{spec.method.type}".')
+    if spec.parallelism.nodes != 1 or spec.parallelism.devices_per_node > 1:
+        raise Fault("config.bad", "parallelism: this runtime trains in one process.")
+    if spec.mode == "train" and spec.data.train_dir is None:
+        raise Fault("config.bad", "data.trainDir: a training run needs data.")
+    if spec.mode == "score" and spec.data.held_out_dir is None:
+        raise Fault("config.bad", "data.heldOutDir: a scoring run needs held-out data.")
+    config = read_model_config(spec.model_dir)
+    train = open_prepared_dataset(spec.data.train_dir, config.vocab_size) if spec.data.train_dir else None
+    held_out = open_prepared_dataset(spec.data.held_out_dir, config.vocab_size) if spec.data.held_out_dir else None
+    longest = max((data.longest_row for data in (train, held_out) if data), default=1)
+    plan = plan_memory(spec, config, longest)
+    return Inputs(config, train, held_out, _adapter_of(spec), plan, _state_of(spec))
+
+
+def _state_of(spec: RuntimeSpec) -> TrainerState:
+    if spec.resume_from is None:
+        return TrainerState(seed=spec.seed)
+    with blaming("model.unreadable"):
+        return read_state(spec.resume_from)
+
+
+def _adapter_of(spec: RuntimeSpec) -> AdapterSettings | None:
+    if spec.adapter_dir:
+        if isinstance(spec.tuning, Full):
+            raise Fault("config.bad", "adapterDir: full tuning does not go on from an adapter.")
+        with blaming("model.unreadable"):
+            return settings_of_folder(spec.adapter_dir)
+    if spec.mode == "score" or isinstance(spec.tuning, Full):
+        return None
+    if isinstance(spec.tuning, Lora):
+        return settings_of_request(spec.tuning)
+    raise Fault("config.bad", f'tuning: this runtime does not know "{spec.tuning.type}".')

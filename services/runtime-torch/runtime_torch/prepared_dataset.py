@@ -1,0 +1,179 @@
+"""Prepared datasets, read row by row from memory-mapped shards (docs/reference/runtime-contract.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from .fault import Fault, blaming
+
+_MANIFEST_BYTES_MAX = 25_000_000
+_HEADER_BYTES_MAX = 1_000_000
+_DTYPE_NAMES: dict[type[np.generic], str] = {np.int64: "I64", np.int32: "I32", np.uint8: "U8"}
+_T = TypeVar("_T", bound=np.generic)
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+NonNegative = Annotated[int, Field(ge=0)]
+
+
+class _Open(BaseModel):
+    """Unknown fields are left alone: a later preparer may say more."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, alias_generator=to_camel)
+
+
+class Source(_Open):
+    file_id: str
+    unit: Literal["line", "row"]
+
+
+class ShardEntry(_Open):
+    file: Annotated[str, Field(pattern=r"^shard-\d{5}\.safetensors$")]
+    sha256: Annotated[Sha256, Field(alias="sha256")]
+    rows: NonNegative
+    tokens: NonNegative
+    trained_tokens: NonNegative
+
+
+class Manifest(_Open):
+    version: Literal[1]
+    kind: Literal["sft", "pretrain", "preference", "kto", "prompts"]
+    rows: NonNegative
+    tokens: NonNegative
+    trained_tokens: NonNegative
+    sources: list[Source]
+    shards: list[ShardEntry]
+
+
+@dataclass(frozen=True)
+class Row:
+    tokens: NDArray[np.int32]
+    trained: NDArray[np.uint8]
+    """1 where the model is trained to predict this token; the first token cannot be predicted."""
+    place: str
+    """Where the row came from, for people: file and line."""
+
+    @property
+    def trained_count(self) -> int:
+        return int(self.trained[1:].sum())
+
+
+class _Shard:
+    def __init__(self, path: Path, entry: ShardEntry, sources: list[Source]) -> None:
+        if _sha256_of(path) != entry.sha256:
+            raise Fault("data.bad", f"{entry.file} does not have the sha256 of the manifest.")
+        tensors = _MappedTensors(path)
+        self.offsets = np.array(tensors.vector("rowOffsets", np.int64, entry.rows + 1))
+        if self.offsets[0] != 0 or self.offsets[-1] != entry.tokens or np.any(np.diff(self.offsets) < 0):
+            raise Fault("data.bad", f"{entry.file}: rowOffsets must rise from 0 to the number of tokens.")
+        self.tokens = tensors.vector("tokens", np.int32, entry.tokens)
+        self._trained = tensors.vector("trained", np.uint8, entry.tokens)
+        self._lines = tensors.vector("sourceLine", np.int64, entry.rows)
+        self._files = tensors.vector("sourceFile", np.int32, entry.rows)
+        if np.any((self._files < 0) | (self._files >= len(sources))):
+            raise Fault("data.bad", f"{entry.file}: sourceFile names a source that the manifest does not list.")
+        self._sources = sources
+
+    def row(self, index: int) -> Row:
+        begin, end = int(self.offsets[index]), int(self.offsets[index + 1])
+        source = self._sources[int(self._files[index])]
+        place = f"{source.file_id} {source.unit} {int(self._lines[index])}"
+        return Row(self.tokens[begin:end], self._trained[begin:end], place)
+
+
+class PreparedDataset:
+    """Rows by their global number, from 0."""
+
+    def __init__(self, manifest: Manifest, shards: list[_Shard]) -> None:
+        self.manifest = manifest
+        self._shards = shards
+        counts = [len(shard.offsets) - 1 for shard in shards]
+        self._first_rows = np.concatenate([[0], np.cumsum(counts)])[:-1]
+
+    @property
+    def rows(self) -> int:
+        return self.manifest.rows
+
+    @property
+    def longest_row(self) -> int:
+        return max((int(np.diff(shard.offsets).max(initial=1)) for shard in self._shards), default=1)
+
+    def row(self, index: int) -> Row:
+        shard = int(np.searchsorted(self._first_rows, index, side="right")) - 1
+        return self._shards[shard].row(index - int(self._first_rows[shard]))
+
+    def __iter__(self) -> Iterator[Row]:
+        return (self.row(index) for index in range(self.rows))
+
+    def refuse_foreign_tokens(self, vocabulary_size: int) -> None:
+        for shard, first in zip(self._shards, self._first_rows, strict=True):
+            wrong = np.flatnonzero((shard.tokens < 0) | (shard.tokens >= vocabulary_size))
+            if wrong.size > 0:
+                row = int(first) + int(np.searchsorted(shard.offsets, wrong[0], side="right")) - 1
+                raise Fault(
+                    "data.bad",
+                    f"Row {row} holds token {int(shard.tokens[wrong[0]])}; the model knows {vocabulary_size} tokens. "
+                    "Was it prepared with another tokenizer?",
+                )
+
+
+def open_prepared_dataset(folder: str, vocabulary_size: int) -> PreparedDataset:
+    """Opens a prepared dataset of single rows and refuses what would be misread."""
+    with blaming("data.bad"):
+        manifest = _read_manifest(Path(folder) / "manifest.json")
+        if manifest.kind not in ("sft", "pretrain"):
+            raise Fault("data.bad", f'The data are of kind "{manifest.kind}"; expected sft or pretrain.')
+        if manifest.rows == 0 or manifest.trained_tokens == 0:
+            raise Fault("data.bad", "The data hold no trained token.")
+        shards = [_Shard(Path(folder) / entry.file, entry, manifest.sources) for entry in manifest.shards]
+        dataset = PreparedDataset(manifest, shards)
+        dataset.refuse_foreign_tokens(vocabulary_size)
+        return dataset
+
+
+def _read_manifest(path: Path) -> Manifest:
+    if path.stat().st_size > _MANIFEST_BYTES_MAX:
+        raise Fault("data.bad", f"The manifest has more than {_MANIFEST_BYTES_MAX} bytes.")
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as cause:
+        raise Fault("data.bad", f"The manifest of the prepared dataset is not valid: {cause}") from cause
+    for field in ("rows", "tokens", "trained_tokens"):
+        total = sum(getattr(shard, field) for shard in manifest.shards)
+        if total != getattr(manifest, field):
+            raise Fault("data.bad", f"The manifest counts {getattr(manifest, field)} {field}, its shards {total}.")
+    return manifest
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _MappedTensors:
+    """The tensors of a safetensors file as views of the mapped file."""
+
+    def __init__(self, path: Path) -> None:
+        self._name = path.name
+        self._content = np.memmap(path, dtype=np.uint8, mode="r")
+        header_bytes = int(self._content[:8].view("<u8")[0])
+        if header_bytes > min(_HEADER_BYTES_MAX, self._content.size - 8):
+            raise Fault("data.bad", f"{self._name} is cut off.")
+        self._start = 8 + header_bytes
+        self._header = json.loads(bytes(self._content[8 : self._start]))
+
+    def vector(self, name: str, kind: type[_T], length: int) -> NDArray[_T]:
+        entry = self._header.get(name)
+        if entry is None or entry["dtype"] != _DTYPE_NAMES[kind] or entry["shape"] != [length]:
+            raise Fault("data.bad", f'{self._name}: "{name}" must be {_DTYPE_NAMES[kind]} [{length}].')
+        begin, end = entry["data_offsets"]
+        return self._content[self._start + begin : self._start + end].view(np.dtype(kind).newbyteorder("<"))

@@ -1,0 +1,177 @@
+"""`train`: one run from its spec to its result."""
+
+from __future__ import annotations
+
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from .checkpoint import restore, write_checkpoint, write_folder
+from .events_file import EventsFile
+from .fault import blaming
+from .model import spend_memory
+from .open_model import open_tuning
+from .open_run import Inputs
+from .prepared_dataset import PreparedDataset
+from .run_control import StopRequested, raise_if_stopped, take_checkpoint_request
+from .scoring import score_rows
+from .spec import RuntimeSpec
+from .train_step import StepOutcome, Stepper
+from .trainer_state import Score
+
+_MIB = 1024 * 1024
+
+
+class TrainRun:
+    """`step` is the last finished optimiser step."""
+
+    def __init__(self, spec: RuntimeSpec, inputs: Inputs, events: EventsFile) -> None:
+        assert inputs.train is not None, "a spec without data is refused when its inputs are opened"
+        self.spec = spec
+        self.events = events
+        self.plan = inputs.plan
+        self.held_out = inputs.held_out
+        self.state = inputs.state
+        self._saved_step = -1
+        self.tuning = open_tuning(spec, inputs)
+        spend_memory(self.tuning.model, self.plan.memory_mode)
+        self.optimiser = _optimiser_of(spec, list(self.tuning.trained.values()))
+        if spec.resume_from:
+            with blaming("model.unreadable"):
+                restore(spec.resume_from, self.tuning, self.optimiser, self.state)
+        self.stepper = Stepper(spec, self.tuning, self.optimiser, inputs.train, self.plan.token_budget, self._between)
+
+    @property
+    def step(self) -> int:
+        return self.state.step
+
+    def run(self) -> dict[str, Any]:
+        """Trains to the end. Raises StopRequested after saving the last complete step when asked to stop."""
+        try:
+            self._score_base()
+            self._train_steps()
+            self._save_artifact()
+            if self._saved_step != self.step:
+                self._save_checkpoint()
+            return self._result(self._score_tuned())
+        except StopRequested:
+            if self._saved_step != self.step:
+                self._save_checkpoint()
+            raise
+
+    def _score_base(self) -> None:
+        """Before step 0; its score travels with the checkpoints."""
+        if self.held_out is None or self.state.base is not None:
+            return
+        self.events.write("phase", phase="scoring-base")
+        with self.tuning.base_only():
+            base = self._score(self.held_out)
+        self.state = self.state.model_copy(update={"base": base})
+
+    def _score_tuned(self) -> Score | None:
+        if self.held_out is None:
+            return None
+        self.events.write("phase", phase="scoring-tuned")
+        return self._score(self.held_out)
+
+    def _score(self, dataset: PreparedDataset) -> Score:
+        return score_rows(self.spec, self.tuning.model, dataset, self.plan.token_budget, self._between)
+
+    def _between(self) -> None:
+        self.events.heartbeat(self.step)
+        raise_if_stopped(self.spec.output_dir)
+
+    def _train_steps(self) -> None:
+        self.events.write("phase", phase="training")
+        while self.step < self.stepper.total_steps:
+            start = time.perf_counter()
+            outcome = self.stepper.run(self.step)
+            self._finish_step(outcome, (time.perf_counter() - start) * 1000)
+            # Saved before it is evaluated, so that a stop during evaluation loses no step.
+            due = self.step % self.spec.checkpointing.every_steps == 0
+            if take_checkpoint_request(self.spec.output_dir) or due:
+                self._save_checkpoint()
+            every = self.spec.hyperparameters.evaluation_steps
+            if every is not None and self.step % every == 0 and self.step < self.stepper.total_steps:
+                self._evaluate()
+
+    def _finish_step(self, outcome: StepOutcome, step_ms: float) -> None:
+        before = self.state
+        self.state = before.model_copy(
+            update={
+                "step": before.step + 1,
+                "tokens": before.tokens + outcome.tokens,
+                "trained_tokens": before.trained_tokens + outcome.trained_tokens,
+                "training_ms": before.training_ms + step_ms,
+                "first_loss": outcome.loss if before.first_loss is None else before.first_loss,
+                "last_loss": outcome.loss,
+            }
+        )
+        self.events.write(
+            "step",
+            step=self.step,
+            totalSteps=self.stepper.total_steps,
+            epoch=self.step / self.stepper.steps_per_epoch,
+            loss=outcome.loss,
+            learningRate=outcome.learning_rate,
+            gradNorm=outcome.grad_norm,
+            tokens=outcome.tokens,
+            trainedTokens=outcome.trained_tokens,
+            stepMs=step_ms,
+            memory={"hostMib": psutil.Process().memory_info().rss / _MIB},
+            metrics={"tokensPerSecond": outcome.tokens * 1000 / step_ms},
+        )
+
+    def _evaluate(self) -> None:
+        if self.held_out is None:
+            return
+        score = self._score(self.held_out)
+        self.events.write(
+            "evaluation",
+            step=self.step,
+            loss=score.loss,
+            tokenAccuracy=score.token_accuracy,
+            perplexity=score.perplexity,
+            metrics={},
+        )
+
+    def _save_checkpoint(self) -> None:
+        folder = write_checkpoint(self.spec, self.tuning, self.optimiser, self.state)
+        self._saved_step = self.step
+        self.events.write("checkpoint", step=self.step, dir=folder)
+
+    def _save_artifact(self) -> None:
+        self.events.write("phase", phase="saving")
+        write_folder(Path(self.spec.output_dir) / self.tuning.artifact_dir, self.tuning.save)
+
+    def _result(self, tuned: Score | None) -> dict[str, Any]:
+        state = self.state
+        scores = {"base": state.base, "tuned": tuned}
+        return {
+            "mode": "train",
+            "steps": state.step,
+            "firstLoss": state.first_loss or 0.0,
+            "lastLoss": state.last_loss or 0.0,
+            "trainedTokens": state.trained_tokens,
+            "tokens": state.tokens,
+            "tokensPerSecond": state.tokens * 1000 / max(1.0, state.training_ms),
+            "peakMemoryMib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "memoryMode": self.plan.memory_mode,
+            "artifactDir": self.tuning.artifact_dir,
+            **{name: found.model_dump(by_alias=True) for name, found in scores.items() if found},
+        }
+
+
+def _optimiser_of(spec: RuntimeSpec, parameters: list[torch.nn.Parameter]) -> torch.optim.AdamW:
+    settings = spec.hyperparameters
+    return torch.optim.AdamW(
+        parameters,
+        lr=settings.learning_rate,
+        betas=(settings.adam_beta1, settings.adam_beta2),
+        eps=settings.adam_epsilon,
+        weight_decay=settings.weight_decay,
+    )

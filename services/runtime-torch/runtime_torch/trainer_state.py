@@ -1,0 +1,41 @@
+"""What besides tensors a run needs to go on exactly. The place in the data follows from `step`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+STATE_FILE = "trainer_state.json"
+
+
+class Score(BaseModel):
+    """Over a set of rows; sums are over trained tokens."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    rows: int
+    trained_tokens: int
+    loss: float
+    perplexity: float
+    token_accuracy: float
+
+
+class TrainerState(BaseModel):
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    version: int = 1
+    seed: int
+    step: int = 0
+    """Finished optimiser steps."""
+    tokens: int = 0
+    trained_tokens: int = 0
+    training_ms: float = 0.0
+    first_loss: float | None = None
+    last_loss: float | None = None
+    base: Score | None = None
+
+
+def read_state(folder: str) -> TrainerState:
+    return TrainerState.model_validate_json((Path(folder) / STATE_FILE).read_bytes())

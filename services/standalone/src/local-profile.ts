@@ -1,0 +1,35 @@
+import { availableParallelism, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { findPythonEnvironment } from '@luthier/local-servers';
+import type { StandaloneConfig } from './standalone.config.js';
+
+const BYTES_PER_MIB = 1024 * 1024;
+/** One run may take at most this share of the machine; the rest is for the platform and whoever works on it. */
+const RUN_MEMORY_SHARE = 0.75;
+
+const inServices = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+/** What runs of this machine are placed on. @throws Error when the runtime that was chosen cannot be used. */
+export async function localProfile(config: StandaloneConfig) {
+  return {
+    name: 'local-cpu',
+    runtime: `runtime-${config.localRuntime}`,
+    command: config.localRuntime === 'torch' ? await torchCommand() : nodeCommand(),
+    device: 'cpu' as const,
+    devices: 0,
+    slots: 1,
+    // On one machine the run is what the user waits for; answers leave it a core (see inference).
+    cpus: availableParallelism(),
+    memoryMib: config.runMemoryMib ?? Math.floor((totalmem() / BYTES_PER_MIB) * RUN_MEMORY_SHARE),
+  };
+}
+
+const nodeCommand = (): string[] => [process.execPath, inServices('runtime-node/dist/main.js')];
+
+async function torchCommand(): Promise<string[]> {
+  const lockFile = inServices('runtime-torch/requirements.lock');
+  const python = await findPythonEnvironment({ name: 'runtime-torch', lockFile });
+  if (python === undefined)
+    throw new Error('The PyTorch runtime has no Python environment yet: `node scripts/torch-env.mjs` makes it.');
+  return [python, inServices('runtime-torch/main.py')];
+}
