@@ -5,6 +5,7 @@ import { waitFor } from '@luthier/testing';
 import { canRunJobSet, startControlPlane } from '@luthier/testing/kube';
 import type { ControlPlane, Controller, Fate, KubeObject, Pod } from '@luthier/testing/kube';
 import { ClusterPlace, Fates, fakeProfile } from '../testing/cluster-place.js';
+import type { ClusterProfile } from './cluster-profile.js';
 import { LABEL, objectNameOf } from './names.js';
 
 interface JobSet extends KubeObject {
@@ -48,7 +49,8 @@ inCluster('runs of several nodes where JobSet is installed', () => {
     jobSet = await cluster.startJobSet();
     const names = ['set-1', 'set-2'];
     await cluster.startKubelet({ fateOf: fates.of, nodes: names.map((name) => ({ name, gpus: 0 })) });
-    const profiles = [fakeProfile('cpu'), fakeProfile('only-jobs', { carrier: { type: 'job' } })];
+    const only = (type: 'job' | 'jobset'): ClusterProfile => fakeProfile(`only-${type}s`, { carrier: { type } });
+    const profiles = [fakeProfile('cpu'), only('job'), only('jobset')];
     place = await ClusterPlace.start(cluster, { fates, profiles, settings: { queueRecheckSeconds: 0.5 } });
     await untilCollected();
   }, 3_600_000);
@@ -197,7 +199,12 @@ inCluster('runs of several nodes where JobSet is installed', () => {
       expect(await place.ended(second)).toMatchObject({ reason: 'crashed' });
       const job = await cluster.api.get<KubeObject>(`${jobs()}/${nameOf(second)}`);
       expect(job.metadata?.['ownerReferences']).toBeUndefined();
+      const wished = await place.run('only-jobsets', RUN, nodes(1));
+      expect(await place.until(wished, ({ reason }) => reason === 'config-missing')).toMatchObject({
+        message: 'The kind JobSet (jobset.x-k8s.io/v1alpha2) is missing in the cluster.',
+      });
       jobSet = await cluster.startJobSet();
+      await place.running(wished);
       await waitFor(async () =>
         (await place.bus.request(getCluster, {})).watches.some(({ name }) => name === 'jobsets'),
       );

@@ -38,4 +38,26 @@ describe('the objects of a run', () => {
     show(undefined);
     expect(avoided()).toEqual([]);
   });
+
+  it('are no root where a controller has made them of another one; events about them are looked for all the same', () => {
+    const part = { apiVersion: 'v1', kind: 'JobSet', name, uid: 'u', controller: true };
+    const root = jobAt('5');
+    const job: Root = { metadata: { ...root.metadata, name: `${name}-node-0`, uid: 'j', ownerReferences: [part] } };
+    const listeners: ((key: string, now: Root | undefined, before: Root | undefined) => void)[] = [];
+    const watch = {
+      onChange: (listener: (typeof listeners)[number]) => (listeners.push(listener), () => undefined),
+    };
+    const none = { onChange: () => () => undefined };
+    const objects = new RunObjects({ roots: [watch], pods: none, nodes: none }, () => undefined);
+    const tell = (now: Root | undefined, before: Root | undefined): void =>
+      listeners.forEach((listener) => listener('', now, before));
+    tell(job, undefined);
+    expect(objects.roots(runId)).toEqual([]);
+    tell(root, undefined);
+    const key = { runId, attempt: 1 };
+    expect(objects.root(key)?.metadata?.uid).toBe('u');
+    expect(objects.parts(key)).toEqual(['j']);
+    tell(undefined, job);
+    expect(objects.parts(key)).toEqual([]);
+  });
 });

@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { PRIORITIES } from '@luthier/contracts';
+import type { RunSpec, RunStatus } from '@luthier/contracts';
+import { waitFor } from '@luthier/testing';
+import { canRunJobSet, canRunKueue, startControlPlane } from '@luthier/testing/kube';
+import type { ControlPlane, Controller, Fate } from '@luthier/testing/kube';
+import { ClusterPlace, Fates, fakeProfile } from '../testing/cluster-place.js';
+import { PRIORITY_CLASSES, makeQueues, removeKueueObjects } from '../testing/kueue-objects.js';
+import { objectNameOf } from './names.js';
+
+const TIMEOUT_MS = 180_000;
+const inCluster = (await canRunKueue()) && (await canRunJobSet()) ? describe : describe.skip;
+const PROCESS: Fate = { type: 'process' };
+/** Of 8 GPUs in the queue all of them, on two nodes. */
+const QUEUED: Partial<RunSpec> = {
+  ...{ queue: 'external', queueName: 'team', stopGraceSeconds: 5 },
+  resources: { nodes: 2, devicesPerNode: 4, deviceMemoryMib: 0, cpu: 0.1, memoryMib: 64, scratchMib: 64 },
+};
+
+inCluster('runs of two nodes in a queue of Kueue', () => {
+  const fates = new Fates();
+  let cluster: ControlPlane;
+  let jobSet: Controller;
+  let place: ClusterPlace;
+
+  beforeAll(async () => {
+    cluster = await startControlPlane();
+    jobSet = await cluster.startJobSet();
+    await cluster.startKueue();
+    const names = ['queued-nodes-1', 'queued-nodes-2'];
+    await cluster.startKubelet({ fateOf: fates.of, nodes: names.map((name) => ({ name, gpus: 8 })) });
+    const gpu = {
+      ...{ deviceResource: 'nvidia.com/gpu', preRunningSeconds: 60 },
+      priorityClasses: PRIORITY_CLASSES,
+    };
+    const profiles = [fakeProfile('sets', gpu), fakeProfile('jobs', { ...gpu, carrier: { type: 'job' } })];
+    place = await ClusterPlace.start(cluster, { fates, profiles, settings: { queueRecheckSeconds: 0.5 } });
+    await makeQueues(cluster, place.namespace);
+  }, 3_600_000);
+  afterAll(async () => {
+    await place.stop();
+    await removeKueueObjects(cluster, place.namespace);
+    await jobSet.stop();
+    await cluster.stop();
+  }, 60_000);
+
+  it.each([
+    ['JobSet', 'sets', 'jobset.x-k8s.io/v1alpha2', 'jobsets'],
+    ['Job', 'jobs', 'batch/v1', 'jobs'],
+  ])(
+    'as a %s make room for a more urgent one, and go on from their newest checkpoint as the same attempt, both nodes anew',
+    async (kind, profile, apiVersion, plural) => {
+      const spec = await place.run(profile, PROCESS, QUEUED, { steps: 100_000, stepMs: 20, checkpointEverySteps: 20 });
+      const first = await place.running(spec);
+      expect(first).toMatchObject({ attempt: 1, incarnation: 1 });
+      expect(first.pods).toHaveLength(2);
+      const root = await cluster.api.get(`${place.path(apiVersion, plural)}/${objectNameOf(spec.runId, 1)}`);
+      expect(root).toMatchObject({ kind, metadata: { uid: first.objectUid } });
+      await place.harness.waitForCheckpoint(spec.runId);
+
+      const urgent = await place.run(profile, { type: 'run' }, { ...QUEUED, priority: PRIORITIES.high });
+      const setBack = await place.until(spec, ({ phase }) => phase === 'queued');
+      expect(setBack).toMatchObject({ reason: 'preempted', attempt: 1, incarnation: 1, objectUid: first.objectUid });
+      await place.running(urgent);
+      await waitFor(async () => (await place.podsOf(spec)).length === 0);
+
+      await place.change(urgent, { desired: 'stopped', stopReason: 'cancel' });
+      await place.ended(urgent);
+      const second = await place.until(spec, isSecond);
+      expect(second).toMatchObject({ attempt: 1, objectUid: first.objectUid });
+      expect(second.pods).toHaveLength(2);
+      expect(second.pods.filter((uid) => first.pods.includes(uid))).toEqual([]);
+      const started = await waitFor(async () =>
+        (await place.harness.messages(spec.runId)).find(
+          ({ incarnation, event }) => incarnation === 2 && event.type === 'started',
+        ),
+      );
+      expect(started.event).toMatchObject({ resumeStep: await newestOf(spec) });
+      await place.change(spec, { desired: 'stopped', stopReason: 'cancel', generation: 3 });
+      expect(await place.ended(spec)).toMatchObject({ reason: 'stopped', attempt: 1, incarnation: 2 });
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'wait for the devices of both nodes, and say how many are missing',
+    async () => {
+      const first = await place.run('sets', { type: 'run' }, QUEUED);
+      await place.running(first);
+      const second = await place.run('sets', PROCESS, QUEUED);
+      const waiting = await place.until(second, ({ params }) => params?.['needed'] === 8);
+      expect(waiting).toMatchObject({ phase: 'queued', reason: 'waiting-in-queue', params: { position: 1 }, pods: [] });
+      await place.change(first, { desired: 'stopped', stopReason: 'cancel' });
+      expect(await place.ended(second)).toMatchObject({ reason: 'succeeded', attempt: 1, incarnation: 1 });
+    },
+    TIMEOUT_MS,
+  );
+
+  /** Of the first incarnation. */
+  async function newestOf({ runId }: RunSpec): Promise<number> {
+    const steps = (await place.harness.messages(runId)).flatMap(({ incarnation, event }) =>
+      incarnation === 1 && event.type === 'checkpoint-stored' ? [event.step] : [],
+    );
+    return Math.max(...steps);
+  }
+});
+
+const isSecond = ({ phase, incarnation }: RunStatus): boolean => phase === 'running' && incarnation === 2;
