@@ -22,6 +22,8 @@ describe('the live stream of a job', () => {
       headers: options.lastEventId === undefined ? {} : { 'last-event-id': String(options.lastEventId) },
     });
 
+  const bearer = () => ({ authorization: `Bearer ${gateway.key}` });
+
   /** Ids until `until` is seen; then the connection is cut. */
   async function collect(
     lastEventId: number,
@@ -82,6 +84,50 @@ describe('the live stream of a job', () => {
     }
     expect(log.entries.length).toBeGreaterThanOrEqual(target);
     expect(seen).toEqual(Array.from({ length: target }, (_, index) => index + 1));
+  });
+
+  it('is read on through another gateway, with the key and the session of the first, without gap or double', async () => {
+    const other = await gateway.replica();
+    try {
+      const signedIn = await fetch(`${gateway.url}/api/v1/session`, {
+        ...{ method: 'POST', headers: { 'content-type': 'application/json' } },
+        body: JSON.stringify({ key: gateway.key }),
+      });
+      const cookie = signedIn.headers.get('set-cookie')?.split(';')[0] ?? '';
+      const seen: number[] = [];
+      for (let turn = 0; turn < 6; turn += 1) {
+        const last = seen.at(-1) ?? 0;
+        const cut = new AbortController();
+        const [url, credentials] =
+          turn % 2 === 0 ? [gateway.url, { cookie }] : [other.url, turn === 1 ? { cookie } : bearer()];
+        const response = await fetch(`${url}/api/v1/jobs/${log.jobId}/stream`, {
+          headers: { ...credentials, 'last-event-id': String(last) },
+          signal: cut.signal,
+        });
+        expect(response.status).toBe(200);
+        for await (const { id } of readSse(response)) {
+          if (id === undefined) continue;
+          seen.push(id);
+          if (id >= last + 50) break;
+          if (id % 10 === 0) log.append(1);
+        }
+        cut.abort();
+      }
+      expect(seen).toEqual(Array.from({ length: 300 }, (_, index) => index + 1));
+      const before = log.entries.length;
+      const cut = new AbortController();
+      const next = readSse(
+        await fetch(`${other.url}/api/v1/jobs/${log.jobId}/stream`, {
+          headers: { ...bearer(), 'last-event-id': String(before) },
+          signal: cut.signal,
+        }),
+      ).next();
+      log.append(1);
+      expect((await next).value).toMatchObject({ id: before + 1 });
+      cut.abort();
+    } finally {
+      await other.stop();
+    }
   });
 
   it('shows a new entry within moments of its poke', async () => {

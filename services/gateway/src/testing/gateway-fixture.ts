@@ -17,6 +17,8 @@ export interface GatewayFixture {
   readonly workDir: string;
   readonly responders: Responders;
   readonly openai: OpenAI;
+  /** Another gateway on the same NATS server and database, with a work folder and a key file of its own. */
+  replica(): Promise<RunningService>;
   /** `fetch` with the key. */
   call(path: string, init?: RequestInit): Promise<Response>;
   stop(): Promise<void>;
@@ -61,6 +63,7 @@ export async function startGatewayFixture(overrides: Partial<GatewayConfig> = {}
     workDir: dir,
     responders,
     openai: new OpenAI({ apiKey: key, baseURL: `${service.url}/v1`, timeout: 15_000 }),
+    replica: async () => startGateway({ ...config, workDir: await tempDir('gateway') }, { logger }),
     call: (path, init = {}) =>
       fetch(`${service.url}${path}`, { ...init, headers: { authorization: `Bearer ${key}`, ...init.headers } }),
     stop: async () => {

@@ -62,6 +62,8 @@ export interface Job {
   /** What the user asked for last; it takes effect when the live attempt has ended. */
   readonly intent: 'run' | 'cancel' | 'pause' | 'restart';
   readonly progress: JobProgress | null;
+  /** The set of processes that has made it; absent in jobs of before this was kept. */
+  readonly progressOf?: { readonly attempt: number; readonly incarnation: number } | null;
   /** What the trainer says of the run; absent in jobs of before there was such a thing. */
   readonly placement?: JobPlacement | null;
   /** When progress was last put into the live stream, in ms since 1970. */

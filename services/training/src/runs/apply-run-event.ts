@@ -120,14 +120,22 @@ async function step(tx: JobTransaction, runId: string, pair: Incarnation, event:
   await advance(tx, pair.incarnation, 'training');
   const now = Date.now();
   const tell = isLast(event) || now - tx.job.progressToldAtMs >= TELL_EVERY_MS;
-  const job: Job = {
-    ...tx.job,
-    progress: progressAfter(tx.job.progress, event),
-    ...(tell && { progressToldAtMs: now }),
-  };
-  await tx.saveJob(job, { tell });
+  if (!isOvertaken(tx.job, pair, event)) {
+    const job: Job = {
+      ...tx.job,
+      ...{ progress: progressAfter(tx.job.progress, event), progressOf: pair },
+      ...(tell && { progressToldAtMs: now }),
+    };
+    await tx.saveJob(job, { tell });
+  }
   if (isToldAsEvent(event)) await tx.event(stepEventOf(event));
 }
+
+/** Two replicas may handle two lines of a run at the same time: what is shown does not go back. */
+const isOvertaken = ({ progress, progressOf }: Job, pair: Incarnation, event: StepEvent): boolean =>
+  progressOf?.attempt === pair.attempt &&
+  progressOf.incarnation === pair.incarnation &&
+  (progress?.step ?? 0) > event.step;
 
 const isLast = ({ step, totalSteps }: StepEvent): boolean => step >= totalSteps;
 const isToldAsEvent = (event: StepEvent): boolean =>
