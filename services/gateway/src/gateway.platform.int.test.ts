@@ -137,7 +137,7 @@ describe('the gateway', () => {
     expect(jobs).toMatchObject({ items: [{ id: job.id }], has_more: false });
     expect((await unwrap(client.GET('/api/v1/catalog'))).entries[0]?.name).toBe('a');
     const log = await unwrap(client.GET('/api/v1/jobs/{job_id}/log', { params: { path, query: { tail_bytes: 9 } } }));
-    expect(log).toEqual({ text: 'last 9', truncated: true });
+    expect(log).toEqual({ text: 'last 9', truncated: true, cursor: 'c' });
     const missing = unwrap(client.GET('/api/v1/datasets/{dataset_id}', { params: { path: { dataset_id: 'x' } } }));
     await expect(missing).rejects.toMatchObject({ status: 503, code: 'service.unavailable' });
   });

@@ -30,7 +30,7 @@ export interface KubernetesExecutorParts {
   signs: LastSigns;
   /** Newest events about an object, bounded. */
   eventsOf: (objectUid: string) => readonly V1Event[];
-  nodes: Pick<NodeViews, 'silent' | 'with'>;
+  nodes: Pick<NodeViews, 'silent' | 'with' | 'withFresh'>;
   /** The queues there are; null: none can be; undefined: not known. */
   queueNames: () => readonly string[] | null | undefined;
   /** Step of a run's newest committed checkpoint. */
@@ -152,7 +152,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
         root,
         pods,
         silentNodes: this.parts.nodes.silent(),
-        nodes: this.parts.nodes.with(profile?.deviceResource),
+        nodes: await this.parts.nodes.withFresh(nodesOfFailed(pods), profile?.deviceResource),
         now: this.now(),
       },
       events: pods.length === 0 && root?.metadata?.uid !== undefined ? this.parts.eventsOf(root.metadata.uid) : [],
@@ -267,6 +267,10 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     return name === undefined ? undefined : this.parts.profileOf(name);
   }
 }
+
+const nodesOfFailed = (pods: readonly V1Pod[]): string[] => [
+  ...new Set(pods.flatMap(({ spec, status }) => (status?.phase === 'Failed' ? (spec?.nodeName ?? []) : []))),
+];
 
 /** Attempts that wait in no queue elsewhere have one set of pods. */
 const incarnationOf = (root: Root | undefined): number => (root && notedIncarnation(root)?.incarnation) ?? 1;

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { ArtifactStore } from '@luthier/artifacts';
-import { KubeClient, KubeMetrics, LeaderElection } from '@luthier/kube';
+import { KubeClient, KubeMetrics, LeaderElection, NODES } from '@luthier/kube';
+import type { V1Node } from '@luthier/kube';
 import type { MessageBus, RunsBucket } from '@luthier/messaging';
 import type { Logger } from '@luthier/service-kit';
 import type { Registry } from 'prom-client';
@@ -108,7 +109,7 @@ export class KubernetesPlace {
       logs: new PodLogArchive({ store, readLog }),
       signs: this.signs,
       eventsOf: (uid) => events.of(uid),
-      nodes: new NodeViews(this.watches.nodes, this.watches.slices),
+      nodes: new NodeViews(this.watches.nodes, this.watches.slices, (name) => this.nodeNow(name)),
       queueNames: () => this.watches.queueNames(),
       // For a sentence only: it must not hold up the run.
       newestStep: (runId) =>
@@ -141,6 +142,11 @@ export class KubernetesPlace {
     await this.leading;
     await this.watches.stop();
     this.signs.close();
+  }
+
+  /** By a list: of nodes nothing else is allowed. */
+  private async nodeNow(name: string): Promise<V1Node | undefined> {
+    return (await this.client.list(NODES, { fieldSelector: `metadata.name=${name}`, limit: 1 })).items[0];
   }
 
   private async lead(decide: (signal: AbortSignal) => Promise<void>): Promise<void> {

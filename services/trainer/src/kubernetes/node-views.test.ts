@@ -17,6 +17,7 @@ const node = (ready: 'True' | 'False' | 'Unknown', gpus = 8, heartbeat = '2026-0
 function watched(
   first: V1Node,
   slices: V1ResourceSlice[] = [],
+  ask: (name: string) => Promise<V1Node | undefined> = () => Promise.resolve(undefined),
 ): { views: NodeViews; show: (next: V1Node | undefined) => void; lists: () => number } {
   let now: V1Node | undefined = first;
   let lists = 0;
@@ -25,7 +26,7 @@ function watched(
     list: () => (lists++, now ? [now] : []),
     onChange: (listener: ChangeListener<V1Node>) => ((changed = listener), () => undefined),
   };
-  const views = new NodeViews(nodes, { list: () => slices, onChange: () => () => undefined });
+  const views = new NodeViews(nodes, { list: () => slices, onChange: () => () => undefined }, ask);
   const show = (next: V1Node | undefined): void => {
     const before = now;
     now = next;
@@ -51,6 +52,14 @@ describe('NodeViews', () => {
       pool: { name: 'p', generation: 1, resourceSliceCount: 1 },
     };
     expect(watched(node('True', 0), [{ spec }]).views.with(GPU)[0]).not.toHaveProperty('gpus');
+  });
+
+  it('shows a node as the API has it now where the watch may be behind, and as the watch has it where that cannot be asked', async () => {
+    const { views } = watched(node('True'), [], () => Promise.resolve(node('True', 7)));
+    expect(await views.withFresh(['gpu-1'], GPU)).toMatchObject([{ gpus: 7, brokenGpus: 1 }]);
+    expect(await views.withFresh([], GPU)).toMatchObject([{ gpus: 8 }]);
+    const away = watched(node('True'), [], () => Promise.reject(new Error('unreachable'))).views;
+    expect(await away.withFresh(['gpu-1'], GPU)).toMatchObject([{ gpus: 8 }]);
   });
 
   it('looks through the nodes again only after a change that shows', () => {
