@@ -14,6 +14,7 @@ from .events_file import EventsFile
 from .fault import EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_SAVED_AND_LEFT, Fault, fault_of
 from .model_config import ARCHITECTURES
 from .open_run import METHODS, open_inputs
+from .processor import computes_bfloat16
 from .run_control import StopRequested
 from .spec import RuntimeSpec, read_spec
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .train import TrainRun
 
 _USAGE = "usage: runtime-torch capabilities | train <spec.json> | score <spec.json>"
+_SLOW_PRECISION = "This processor has no instructions for bfloat16: it computes far slower than in float32."
 
 
 def capabilities() -> dict[str, object]:
@@ -36,7 +38,7 @@ def capabilities() -> dict[str, object]:
         "methods": list(METHODS),
         # Full tuning is there too; it is offered when the platform keeps whole models.
         "tunings": ["lora"],
-        "precisions": ["float32", "bfloat16"],
+        "precisions": ["float32", "bfloat16"] if computes_bfloat16() else ["float32"],
         "engines": [engine],
     }
 
@@ -83,6 +85,8 @@ class _Run:
         device = f"cpu, {spec.limits.cpu} threads"
         events.write("started", resumeStep=inputs.state.step, worldSize=1, device=device)
         events.write("phase", phase="loading")
+        if spec.precision == "bfloat16" and not computes_bfloat16():
+            events.write("warning", code="precision.slow", message=_SLOW_PRECISION)
         # Importing PyTorch takes seconds; what is wrong with the inputs is known by now.
         if spec.mode == "score":
             from .score import score

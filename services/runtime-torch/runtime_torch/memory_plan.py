@@ -45,9 +45,8 @@ def _components(spec: RuntimeSpec, config: ModelConfig, tokens: int, memory_mode
     trained = config.parameters if isinstance(spec.tuning, Full) else 0
     if isinstance(spec.tuning, Lora):
         trained = adapter_parameters(config, spec.tuning)
-    kept_per_token = (
-        10 * config.hidden_size + 3 * config.query_size + 4 * config.key_size + 6 * config.intermediate_size
-    )
+    # What autograd keeps of a layer for a token; fitted to the measured peak of 135 million parameters, 512 tokens.
+    kept_per_token = 14 * config.hidden_size + 6 * (config.query_size + config.key_size) + 8 * config.intermediate_size
     layer = tokens * kept_per_token * activation_bytes
     if memory_mode == "whole-step":
         kept = config.num_hidden_layers * layer

@@ -1,0 +1,38 @@
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Workshop
+
+from runtime_torch import command
+from runtime_torch.processor import computes_bfloat16
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("flags\t: fma avx2 avx512_bf16", True), ("Features : fp asimd bf16", True), ("flags : avx2 avx512f", False)],
+)
+def test_bfloat16_is_told_from_the_processors_flags(tmp_path: Path, flags: str, expected: bool):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(flags)
+    assert computes_bfloat16(cpuinfo) is expected
+    assert computes_bfloat16(tmp_path / "none") is False
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_bfloat16_is_offered_only_where_it_is_fast_and_warned_of_elsewhere(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, has_it: bool
+):
+    monkeypatch.setattr(command, "computes_bfloat16", lambda: has_it)
+    assert ("bfloat16" in str(command.capabilities()["precisions"])) is has_it
+    fields = workshop.fields(precision="bfloat16", hyperparameters={"maxSteps": 1})
+    path = workshop.root / "spec.json"
+    path.write_text(json.dumps(fields))
+    assert command.run_command(["train", str(path)]) == 0
+    lines = (Path(fields["outputDir"]) / "events.0.jsonl").read_text().splitlines()
+    assert ("warning" in [json.loads(line)["type"] for line in lines]) is not has_it
+
+
+def test_an_unknown_command_is_a_bad_configuration(capsys: pytest.CaptureFixture[str]):
+    assert command.run_command(["dance"]) == 41
+    assert "usage" in capsys.readouterr().err
