@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { AppError, getJob, newId, readRunLog } from '@luthier/contracts';
 import type { JobRecord } from '@luthier/contracts';
 import { waitFor } from '@luthier/testing';
@@ -35,6 +35,8 @@ describe('the live log of a job', () => {
     job = jobRecordOf({ runId: newId('run'), status: 'running', phase: 'training' });
     [written, trainerIsAway] = ['', false];
   });
+
+  afterEach(() => gateway.noLiveStream());
 
   const open = (init: RequestInit = {}, query = ''): Promise<Response> =>
     gateway.call(`/api/v1/jobs/${job.id}/log/stream${query}`, init);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { newId } from '@luthier/contracts';
 import { waitFor } from '@luthier/testing';
 import { startGatewayFixture } from './testing/gateway-fixture.js';
@@ -15,6 +15,7 @@ describe('the live stream of a job', () => {
     log.append(450); // more than two pages
   });
   afterAll(() => gateway.stop());
+  afterEach(() => gateway.noLiveStream());
 
   const open = (options: { lastEventId?: number; signal?: AbortSignal; query?: string } = {}) =>
     gateway.call(`/api/v1/jobs/${log.jobId}/stream${options.query ?? ''}`, {
@@ -160,10 +161,6 @@ describe('the live stream of a job', () => {
     const fourth = await open({ lastEventId: last });
     expect([fourth.status, await fourth.json()]).toMatchObject([429, { code: 'request.rate-limited' }]);
     cut.abort();
-    await waitFor(async () => {
-      const text = await (await fetch(`${gateway.url}/metrics`)).text();
-      return /luthier_gateway_live_streams\S* 0$/m.test(text);
-    });
   });
 
   it('ends with the job, after the last entry', async () => {

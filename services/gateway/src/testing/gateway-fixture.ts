@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import OpenAI from 'openai';
 import { createLogger } from '@luthier/service-kit';
 import type { RunningService } from '@luthier/service-kit';
-import { startNats, startPostgres, tempDir } from '@luthier/testing';
+import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
 import type { GatewayConfig } from '../gateway.config.js';
 import { startGateway } from '../start-gateway.js';
 import { Responders } from './responders.js';
@@ -21,6 +21,8 @@ export interface GatewayFixture {
   replica(): Promise<RunningService>;
   /** `fetch` with the key. */
   call(path: string, init?: RequestInit): Promise<Response>;
+  /** Until the gateway has noticed that the readers of all live streams are gone; their slots are free then. */
+  noLiveStream(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -66,6 +68,12 @@ export async function startGatewayFixture(overrides: Partial<GatewayConfig> = {}
     replica: async () => startGateway({ ...config, workDir: await tempDir('gateway') }, { logger }),
     call: (path, init = {}) =>
       fetch(`${service.url}${path}`, { ...init, headers: { authorization: `Bearer ${key}`, ...init.headers } }),
+    noLiveStream: async () => {
+      await waitFor(async () => {
+        const text = await (await fetch(`${service.url}/metrics`)).text();
+        return /luthier_gateway_live_streams\S* 0$/m.test(text);
+      });
+    },
     stop: async () => {
       await service.stop();
       await database.drop();
