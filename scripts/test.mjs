@@ -3,8 +3,9 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
 import { ensureChromium } from './chromium.mjs';
 import { ALL_BINARIES, ensureKubeBinaries } from './kube-binaries.mjs';
 import { ensureTorch } from './torch-env.mjs';
@@ -58,7 +59,7 @@ function build() {
     env: process.env,
   });
   if (built.status !== 0) {
-    console.error('the build failed, so no test was run');
+    console.error(`the build failed, so no test was run${built.error ? `: ${built.error.message}` : ''}`);
     console.log('0 passed, 1 failed');
     process.exit(1);
   }
@@ -76,6 +77,22 @@ async function ensureKubernetes() {
   console.log(`programs for Kubernetes: ${((Date.now() - started) / 1000).toFixed(0)} s`);
 }
 
+const SHOWN_LINES = 12;
+
+/** What failed, once more and short: it stands at the end, where a long log is read first. */
+function failuresOf({ testResults }) {
+  return testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const failed = assertionResults.filter((test) => test.status === 'failed');
+    const told = failed.map(({ fullName, failureMessages }) => ({ title: fullName, text: failureMessages.join('\n') }));
+    // A file that cannot be loaded has no tests to count, yet it failed.
+    if (status === 'failed' && assertionResults.length === 0) told.push({ title: 'could not be run', text: message });
+    return told.map(({ title, text }) => ({
+      title: `${relative(process.cwd(), name)} > ${title}`,
+      text: stripVTControlCharacters(text).trim().split('\n').slice(0, SHOWN_LINES).join('\n'),
+    }));
+  });
+}
+
 async function runTier(tier, files) {
   console.log(`\n== ${tier}: ${files.length} files`);
   if (TIERS[tier].chromium) env.LUTHIER_CHROMIUM = ensureChromium() ?? '';
@@ -91,15 +108,13 @@ async function runTier(tier, files) {
   const seconds = (Date.now() - started) / 1000;
   try {
     const counts = JSON.parse(readFileSync(report, 'utf8'));
-    // A file that cannot be loaded has no tests to count, yet it failed.
-    const brokenFiles = counts.testResults.filter(
-      (f) => f.status === 'failed' && f.assertionResults.length === 0,
-    ).length;
+    const failures = failuresOf(counts);
     return {
       tier,
       seconds,
+      failures,
       passed: counts.numPassedTests,
-      failed: counts.numFailedTests + brokenFiles,
+      failed: failures.length,
       skipped: counts.numPendingTests,
     };
   } catch {
@@ -129,6 +144,9 @@ for (const { tier, files } of planned) {
 rmSync(scratch, { recursive: true, force: true });
 
 const sum = (key) => results.reduce((total, result) => total + result[key], 0);
+for (const { title, text } of results.flatMap(({ failures = [] }) => failures)) {
+  console.log(`\nfailed: ${title}\n${text.replaceAll(/^/gm, '  ')}`);
+}
 console.log(`\nbuild ${buildSeconds.toFixed(0)} s`);
 for (const { tier, seconds, passed, failed, skipped, note } of results) {
   console.log(
