@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { RandomStream } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import { PreparedDatasetWriter, formatModelConfig, fromFloat32, writeSafetensors } from '@luthier/formats';
-import type { LlamaConfig } from '@luthier/formats';
+import type { LlamaConfig, RowToStore, StoredKind } from '@luthier/formats';
 
 const TINY: LlamaConfig = {
   architecture: 'LlamaForCausalLM',
@@ -61,23 +61,47 @@ export async function writeTinyModel(dir: string, config: LlamaConfig = TINY, se
   await writeFile(join(dir, 'config.json'), JSON.stringify(formatModelConfig(config)));
 }
 
+const HASH = 'a'.repeat(64);
+const PROMPT_TOKENS = 3;
+
+async function tinyWriter(dir: string, kind: StoredKind): Promise<PreparedDatasetWriter> {
+  const options = { kind, cutoffLength: 64, tokenizerSha256: HASH, templateSha256: HASH };
+  const writer = await PreparedDatasetWriter.create(dir, options);
+  writer.addSource({ fileId: 'file-aaaaaaaaaaaaaaaaaaaa', sha256: HASH, unit: 'line' });
+  return writer;
+}
+
+/** A row of the first source that counts by `stride` once its prompt, which counts by one, is over. */
+function countingRow(seed: number, row: number, vocabulary: number, stride = 1): RowToStore {
+  const [first, second] = new RandomStream(seed, 'rows').pair(row);
+  const length = 6 + ((second + stride - 1) % 20);
+  const token = (i: number): number => (first + i + Math.max(0, i - PROMPT_TOKENS) * (stride - 1)) % vocabulary;
+  const tokens = Int32Array.from({ length }, (_, i) => token(i));
+  const trained = Uint8Array.from({ length }, (_, i) => (i >= PROMPT_TOKENS ? 1 : 0));
+  return { tokens, trained, promptLength: PROMPT_TOKENS, sourceLine: row + 1, sourceFile: 0 };
+}
+
 /** Rows that count upwards from a random start: easy to learn. Lengths vary. */
 export async function writeTinyData(dir: string, rows: number, seed = 1, vocabulary = TINY.vocabSize): Promise<void> {
-  const hash = 'a'.repeat(64);
-  const writer = await PreparedDatasetWriter.create(dir, {
-    kind: 'sft',
-    cutoffLength: 64,
-    tokenizerSha256: hash,
-    templateSha256: hash,
-  });
-  const sourceFile = writer.addSource({ fileId: 'file-aaaaaaaaaaaaaaaaaaaa', sha256: hash, unit: 'line' });
-  const random = new RandomStream(seed, 'rows');
+  const writer = await tinyWriter(dir, 'sft');
+  for (let row = 0; row < rows; row += 1) await writer.addRow(countingRow(seed, row, vocabulary));
+  await writer.finish();
+}
+
+/** Pairs of which the chosen row counts by one and the rejected one by five. */
+export async function writeTinyPairs(dir: string, pairs: number, seed = 1): Promise<void> {
+  const writer = await tinyWriter(dir, 'preference');
+  for (let pair = 0; pair < pairs; pair += 1)
+    await writer.addPair(countingRow(seed, pair, TINY.vocabSize), countingRow(seed, pair, TINY.vocabSize, 5));
+  await writer.finish();
+}
+
+/** Every other row counts by five and is one to leave. */
+export async function writeTinyRatedData(dir: string, rows: number, seed = 1): Promise<void> {
+  const writer = await tinyWriter(dir, 'kto');
   for (let row = 0; row < rows; row += 1) {
-    const [first, second] = random.pair(row);
-    const length = 6 + (second % 20);
-    const tokens = Int32Array.from({ length }, (_, i) => (first + i) % vocabulary);
-    const trained = Uint8Array.from({ length }, (_, i) => (i >= 3 ? 1 : 0));
-    await writer.addRow({ tokens, trained, promptLength: 3, sourceLine: row + 1, sourceFile });
+    const label = row % 2 === 0 ? 1 : 0;
+    await writer.addRow({ ...countingRow(seed, row, TINY.vocabSize, label === 1 ? 1 : 5), label });
   }
   await writer.finish();
 }

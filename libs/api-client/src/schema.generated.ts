@@ -1185,6 +1185,9 @@ export interface components {
             loss: number;
             perplexity: number;
             token_accuracy: number;
+            metrics?: {
+                [key: string]: number;
+            };
         };
         SideScores: {
             perplexity: number | null;

@@ -15,6 +15,11 @@ export const METRICS = {
   evaluationLoss: { unit: 'nats/token', better: 'lower' },
   evaluationTokenAccuracy: { unit: 'share', better: 'higher' },
   evaluationPerplexity: { unit: '1', better: 'lower' },
+  /** Of preference methods: how often the chosen answer gains more than the rejected one, and by how much. */
+  rewardAccuracy: { unit: 'share', better: 'higher' },
+  rewardMargin: { unit: 'nats', better: 'higher' },
+  evaluationRewardAccuracy: { unit: 'share', better: 'higher' },
+  evaluationRewardMargin: { unit: 'nats', better: 'higher' },
 } as const;
 export type MetricName = keyof typeof METRICS;
 
@@ -26,13 +31,18 @@ export const memoryUse = z.object({
 
 const metricMap = z.record(z.string(), z.number());
 
-/** Scores over a set of rows; sums are over trained tokens. */
+/**
+ * Scores over a set of rows; sums are over trained tokens. For preference methods `loss` is the method's, and the rest is
+ * of the answers to learn: the chosen ones, or the desirable ones.
+ */
 export const score = z.object({
   rows: z.int().nonnegative(),
   trainedTokens: z.int().nonnegative(),
   loss: z.number(),
   perplexity: z.number(),
   tokenAccuracy: z.number(),
+  /** What else the method knows of them, as in steps. */
+  metrics: metricMap.optional(),
 });
 export type Score = z.output<typeof score>;
 

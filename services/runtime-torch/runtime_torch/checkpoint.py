@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from .objective import Objective
 from .spec import RuntimeSpec
 from .trainer_state import STATE_FILE, TrainerState
 from .tuning import Tuning
@@ -39,13 +40,16 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_checkpoint(spec: RuntimeSpec, tuning: Tuning, optimiser: torch.optim.AdamW, state: TrainerState) -> str:
+def write_checkpoint(
+    spec: RuntimeSpec, tuning: Tuning, objective: Objective, optimiser: torch.optim.AdamW, state: TrainerState
+) -> str:
     """Writes `checkpoints/step-<step>` and removes the oldest beyond what is kept. Returns the relative folder."""
     parent = Path(spec.output_dir) / _CHECKPOINTS_DIR
     name = f"step-{state.step:06d}"
 
     def write(folder: Path) -> None:
         tuning.save(folder)
+        objective.save(folder)
         save_file(_moments(tuning, optimiser), folder / _OPTIMISER_FILE, {"step": str(state.step)})
         text = state.model_dump_json(by_alias=True, exclude_none=True, indent=2)
         (folder / STATE_FILE).write_text(f"{text}\n", encoding="utf-8")

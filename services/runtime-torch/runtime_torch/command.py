@@ -13,7 +13,7 @@ from . import NAME, VERSION
 from .events_file import EventsFile
 from .fault import EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_SAVED_AND_LEFT, Fault, fault_of
 from .model_config import ARCHITECTURES
-from .open_run import METHODS, open_inputs
+from .open_run import KINDS_OF_METHOD, open_inputs
 from .processor import computes_bfloat16
 from .run_control import StopRequested
 from .spec import RuntimeSpec, read_spec
@@ -35,7 +35,7 @@ def capabilities() -> dict[str, object]:
         "version": VERSION,
         "modes": ["train", "score"],
         "architectures": list(ARCHITECTURES),
-        "methods": list(METHODS),
+        "methods": list(KINDS_OF_METHOD),
         # Full tuning is there too; it is offered when the platform keeps whole models.
         "tunings": ["lora"],
         "precisions": ["float32", "bfloat16"] if computes_bfloat16() else ["float32"],

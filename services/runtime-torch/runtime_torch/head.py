@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import cross_entropy, linear
+from torch.utils.checkpoint import checkpoint
 
 from .memory_plan import CHUNK_POSITIONS
 
@@ -49,19 +49,35 @@ def summed_loss(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor
     return _SummedCrossEntropy.apply(hidden, weight, labels)
 
 
-@dataclass(frozen=True)
-class HeadScore:
-    loss_sum: float
-    correct: int
+def token_losses(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """
+    Negative log-likelihood [n] of each label, where each has a gradient of its own: a chunk's logits are thrown away
+    and computed again on the way back.
+    """
+    chunks = zip(hidden.split(CHUNK_POSITIONS), labels.split(CHUNK_POSITIONS), strict=True)
+    return torch.cat([checkpoint(_chunk_losses, part, weight, wanted, use_reentrant=False) for part, wanted in chunks])
+
+
+def _chunk_losses(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return cross_entropy(linear(hidden, weight).float(), labels, reduction="none").double()
+
+
+class TokenScores(NamedTuple):
+    """Vectors with one number for each label."""
+
+    losses: torch.Tensor
+    correct: torch.Tensor
+    """Whether it is the likeliest token."""
 
 
 @torch.no_grad()
-def score_head(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> HeadScore:
-    """As `summed_loss` without gradients, and how often the most likely token is the right one."""
-    loss_sum, correct = 0.0, 0
+def score_tokens(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> TokenScores:
+    """As `token_losses` without gradients, and whether the right token is the likeliest."""
+    losses = torch.empty(len(labels), dtype=torch.float64)
+    correct = torch.empty(len(labels), dtype=torch.bool)
     for start in range(0, len(labels), CHUNK_POSITIONS):
         part = slice(start, start + CHUNK_POSITIONS)
         logits = linear(hidden[part], weight).float()
-        loss_sum += cross_entropy(logits, labels[part], reduction="none").sum(dtype=torch.float64).item()
-        correct += int((logits.argmax(-1) == labels[part]).sum())
-    return HeadScore(loss_sum, correct)
+        losses[part] = cross_entropy(logits, labels[part], reduction="none")
+        correct[part] = logits.argmax(-1) == labels[part]
+    return TokenScores(losses, correct)

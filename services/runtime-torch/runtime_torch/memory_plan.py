@@ -29,7 +29,7 @@ _RUNTIME_MIB = 720
 class MemoryPlan:
     memory_mode: MemoryMode
     token_budget: int
-    """Tokens a micro-batch holds at most; a longer row has one of its own."""
+    """Tokens a micro-batch holds at most; a longer row (or pair) has one of its own."""
 
 
 def adapter_parameters(config: ModelConfig, lora: Lora) -> int:
@@ -61,9 +61,9 @@ def _components(spec: RuntimeSpec, config: ModelConfig, tokens: int, memory_mode
     }
 
 
-def plan_memory(spec: RuntimeSpec, config: ModelConfig, longest_row: int) -> MemoryPlan:
+def plan_memory(spec: RuntimeSpec, config: ModelConfig, longest_pass: int) -> MemoryPlan:
     """Raises `device.out-of-memory` with the numbers when no way, or not the one that is forced, fits."""
-    tokens = max(_TOKEN_BUDGET, longest_row)
+    tokens = max(_TOKEN_BUDGET, longest_pass)
     modes: tuple[MemoryMode, ...] = (spec.memory_mode,) if spec.memory_mode else ("whole-step", "layer-recompute")
     parts: dict[str, float] = {}
     for memory_mode in modes:

@@ -8,25 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .prepared_dataset import Row
+from .prepared_dataset import Row, Unit
 
 
-def micro_batches(rows: Sequence[Row], token_budget: int) -> list[list[Row]]:
+def micro_batches(units: Sequence[Unit], token_budget: int) -> list[list[Unit]]:
     """
-    Splits rows into micro-batches of at most `token_budget` tokens (a longer row gets one of its own), longest rows
-    first so that rows of like length meet. How rows are split does not change the meaning of the summed gradient.
+    Splits units into micro-batches of at most `token_budget` tokens (a longer one gets one of its own), longest first
+    so that rows of like length meet. How they are split does not change the meaning of the summed gradient.
     """
-    batches: list[list[Row]] = []
+    batches: list[list[Unit]] = []
     sizes: list[int] = []
-    for row in sorted(rows, key=lambda row: -len(row.tokens)):
-        length = len(row.tokens)
-        open_batch = next((i for i, size in enumerate(sizes) if size + length <= token_budget), None)
+    for unit in sorted(units, key=lambda unit: -unit.length):
+        open_batch = next((i for i, size in enumerate(sizes) if size + unit.length <= token_budget), None)
         if open_batch is None:
-            batches.append([row])
-            sizes.append(length)
+            batches.append([unit])
+            sizes.append(unit.length)
         else:
-            batches[open_batch].append(row)
-            sizes[open_batch] += length
+            batches[open_batch].append(unit)
+            sizes[open_batch] += unit.length
     return batches
 
 
@@ -39,6 +38,8 @@ class Packed:
     predictors: torch.Tensor
     """Packed index of the token before each trained one: where its logits are taken."""
     labels: torch.Tensor
+    row_of_label: torch.Tensor
+    """Which row each label belongs to."""
 
 
 def pack(rows: Sequence[Row]) -> Packed:
@@ -47,10 +48,12 @@ def pack(rows: Sequence[Row]) -> Packed:
     trained = np.concatenate([row.trained for row in rows]) == 1
     trained &= positions > 0  # nothing precedes a row's first token
     labelled = np.flatnonzero(trained)
+    row_of_token = np.repeat(np.arange(len(rows)), [len(row.tokens) for row in rows])
     return Packed(
         tokens=torch.from_numpy(tokens),
         positions=torch.from_numpy(positions),
         segments=tuple(len(row.tokens) for row in rows),
         predictors=torch.from_numpy(labelled - 1),
         labels=torch.from_numpy(tokens[labelled]),
+        row_of_label=torch.from_numpy(row_of_token[labelled]),
     )

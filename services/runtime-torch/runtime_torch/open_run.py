@@ -8,11 +8,21 @@ from .adapter_settings import AdapterSettings, settings_of_folder, settings_of_r
 from .fault import Fault, blaming
 from .memory_plan import MemoryPlan, plan_memory
 from .model_config import ModelConfig, read_model_config
-from .prepared_dataset import PreparedDataset, open_prepared_dataset
+from .prepared_dataset import Kind, PreparedDataset, open_prepared_dataset
 from .spec import Full, Lora, RuntimeSpec
 from .trainer_state import TrainerState, read_state
 
-METHODS = ("supervised", "pretrain")
+_ROWS: tuple[Kind, ...] = ("sft", "pretrain")
+_PAIRS: tuple[Kind, ...] = ("preference",)
+_RATED: tuple[Kind, ...] = ("kto",)
+KINDS_OF_METHOD = {
+    "supervised": _ROWS,
+    "pretrain": _ROWS,
+    "dpo": _PAIRS,
+    "orpo": _PAIRS,
+    "simpo": _PAIRS,
+    "kto": _RATED,
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,8 @@ class Inputs:
 
 
 def open_inputs(spec: RuntimeSpec) -> Inputs:
-    if spec.method.type not in METHODS:
+    kinds = KINDS_OF_METHOD.get(spec.method.type)
+    if kinds is None:
         raise Fault("config.bad", f'method: this runtime does not know "{spec.method.type}".')
     if spec.parallelism.nodes != 1 or spec.parallelism.devices_per_node > 1:
         raise Fault("config.bad", "parallelism: this runtime trains in one process.")
@@ -37,9 +48,11 @@ def open_inputs(spec: RuntimeSpec) -> Inputs:
     if spec.mode == "score" and spec.data.held_out_dir is None:
         raise Fault("config.bad", "data.heldOutDir: a scoring run needs held-out data.")
     config = read_model_config(spec.model_dir)
-    train = open_prepared_dataset(spec.data.train_dir, config.vocab_size) if spec.data.train_dir else None
-    held_out = open_prepared_dataset(spec.data.held_out_dir, config.vocab_size) if spec.data.held_out_dir else None
-    longest = max((data.longest_row for data in (train, held_out) if data), default=1)
+    train, held_out = (
+        open_prepared_dataset(folder, config.vocab_size, kinds) if folder else None
+        for folder in (spec.data.train_dir, spec.data.held_out_dir)
+    )
+    longest = max((data.longest_pass for data in (train, held_out) if data), default=1)
     plan = plan_memory(spec, config, longest)
     return Inputs(config, train, held_out, _adapter_of(spec), plan, _state_of(spec))
 

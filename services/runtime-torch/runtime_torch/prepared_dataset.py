@@ -23,6 +23,7 @@ _T = TypeVar("_T", bound=np.generic)
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 NonNegative = Annotated[int, Field(ge=0)]
+Kind = Literal["sft", "pretrain", "preference", "kto", "prompts"]
 
 
 class _Open(BaseModel):
@@ -46,7 +47,7 @@ class ShardEntry(_Open):
 
 class Manifest(_Open):
     version: Literal[1]
-    kind: Literal["sft", "pretrain", "preference", "kto", "prompts"]
+    kind: Kind
     rows: NonNegative
     tokens: NonNegative
     trained_tokens: NonNegative
@@ -61,14 +62,35 @@ class Row:
     """1 where the model is trained to predict this token; the first token cannot be predicted."""
     place: str
     """Where the row came from, for people: file and line."""
+    prompt_length: int = 0
+    """Tokens before the last answer."""
+    desirable: bool = True
+    """Of KTO's rows: whether the answer is one to learn or one to leave."""
 
     @property
     def trained_count(self) -> int:
         return int(self.trained[1:].sum())
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What orders and batches count: one row, or a chosen row and the rejected one beside it."""
+
+    index: int
+    """From 0, in stored order."""
+    rows: tuple[Row, ...]
+
+    @property
+    def length(self) -> int:
+        return sum(len(row.tokens) for row in self.rows)
+
+    @property
+    def trained_count(self) -> int:
+        return sum(row.trained_count for row in self.rows)
+
+
 class _Shard:
-    def __init__(self, path: Path, entry: ShardEntry, sources: list[Source]) -> None:
+    def __init__(self, path: Path, entry: ShardEntry, sources: list[Source], kind: Kind) -> None:
         if _sha256_of(path) != entry.sha256:
             raise Fault("data.bad", f"{entry.file} does not have the sha256 of the manifest.")
         tensors = _MappedTensors(path)
@@ -81,13 +103,21 @@ class _Shard:
         self._files = tensors.vector("sourceFile", np.int32, entry.rows)
         if np.any((self._files < 0) | (self._files >= len(sources))):
             raise Fault("data.bad", f"{entry.file}: sourceFile names a source that the manifest does not list.")
+        self.prompts = tensors.vector("promptLength", np.int32, entry.rows)
+        self.lengths = np.diff(self.offsets)
+        if np.any((self.prompts < 0) | (self.prompts > self.lengths)):
+            raise Fault("data.bad", f"{entry.file}: promptLength lies outside its row.")
+        if kind == "preference" and entry.rows % 2 != 0:
+            raise Fault("data.bad", f"{entry.file}: a shard of preference data must hold whole pairs.")
+        self._labels = tensors.vector("label", np.uint8, entry.rows) if kind == "kto" else None
         self._sources = sources
 
     def row(self, index: int) -> Row:
         begin, end = int(self.offsets[index]), int(self.offsets[index + 1])
         source = self._sources[int(self._files[index])]
         place = f"{source.file_id} {source.unit} {int(self._lines[index])}"
-        return Row(self.tokens[begin:end], self._trained[begin:end], place)
+        desirable = self._labels is None or self._labels[index] == 1
+        return Row(self.tokens[begin:end], self._trained[begin:end], place, int(self.prompts[index]), bool(desirable))
 
 
 class PreparedDataset:
@@ -96,7 +126,8 @@ class PreparedDataset:
     def __init__(self, manifest: Manifest, shards: list[_Shard]) -> None:
         self.manifest = manifest
         self._shards = shards
-        counts = [len(shard.offsets) - 1 for shard in shards]
+        self._rows_per_unit = 2 if manifest.kind == "preference" else 1
+        counts = [len(shard.lengths) for shard in shards]
         self._first_rows = np.concatenate([[0], np.cumsum(counts)])[:-1]
 
     @property
@@ -104,15 +135,29 @@ class PreparedDataset:
         return self.manifest.rows
 
     @property
-    def longest_row(self) -> int:
-        return max((int(np.diff(shard.offsets).max(initial=1)) for shard in self._shards), default=1)
+    def units(self) -> int:
+        return self.rows // self._rows_per_unit
+
+    @property
+    def longest_pass(self) -> int:
+        """Tokens of the largest thing that goes through the model as a whole."""
+        lengths = np.concatenate([shard.lengths for shard in self._shards])
+        if self.manifest.kind != "kto":
+            return int(lengths.reshape(-1, self._rows_per_unit).sum(axis=1).max(initial=1))
+        # A prompt is also seen with the answer of another row.
+        prompts = np.concatenate([shard.prompts for shard in self._shards])
+        return int(max(lengths.max(), prompts.max() + (lengths - prompts).max()))
 
     def row(self, index: int) -> Row:
         shard = int(np.searchsorted(self._first_rows, index, side="right")) - 1
         return self._shards[shard].row(index - int(self._first_rows[shard]))
 
-    def __iter__(self) -> Iterator[Row]:
-        return (self.row(index) for index in range(self.rows))
+    def unit(self, index: int) -> Unit:
+        size = self._rows_per_unit
+        return Unit(index, tuple(self.row(row) for row in range(index * size, (index + 1) * size)))
+
+    def __iter__(self) -> Iterator[Unit]:
+        return (self.unit(index) for index in range(self.units))
 
     def refuse_foreign_tokens(self, vocabulary_size: int) -> None:
         for shard, first in zip(self._shards, self._first_rows, strict=True):
@@ -126,15 +171,15 @@ class PreparedDataset:
                 )
 
 
-def open_prepared_dataset(folder: str, vocabulary_size: int) -> PreparedDataset:
-    """Opens a prepared dataset of single rows and refuses what would be misread."""
+def open_prepared_dataset(folder: str, vocabulary_size: int, kinds: tuple[Kind, ...]) -> PreparedDataset:
+    """Opens a prepared dataset of one of these kinds and refuses what would be misread."""
     with blaming("data.bad"):
         manifest = _read_manifest(Path(folder) / "manifest.json")
-        if manifest.kind not in ("sft", "pretrain"):
-            raise Fault("data.bad", f'The data are of kind "{manifest.kind}"; expected sft or pretrain.')
+        if manifest.kind not in kinds:
+            raise Fault("data.bad", f'The data are of kind "{manifest.kind}"; expected {" or ".join(kinds)}.')
         if manifest.rows == 0 or manifest.trained_tokens == 0:
             raise Fault("data.bad", "The data hold no trained token.")
-        shards = [_Shard(Path(folder) / entry.file, entry, manifest.sources) for entry in manifest.shards]
+        shards = [_Shard(Path(folder) / one.file, one, manifest.sources, manifest.kind) for one in manifest.shards]
         dataset = PreparedDataset(manifest, shards)
         dataset.refuse_foreign_tokens(vocabulary_size)
         return dataset

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from .events_file import EventsFile
+from .objective import Surroundings
 from .open_model import open_adapted, open_base
+from .open_objective import objective_of
 from .open_run import Inputs
 from .run_control import raise_if_stopped
-from .scoring import score_rows
 from .spec import RuntimeSpec
 
 
 def score(spec: RuntimeSpec, inputs: Inputs, events: EventsFile) -> dict[str, Any]:
-    held_out, budget = inputs.held_out, inputs.plan.token_budget
+    held_out = inputs.held_out
     assert held_out is not None, "a spec without held-out data is refused when its inputs are opened"
 
     def between() -> None:
         events.heartbeat(0)
         raise_if_stopped(spec.output_dir)
 
-    if inputs.adapter is None:
-        model = open_base(spec)
-        events.write("phase", phase="scoring-base")
-        base = score_rows(spec, model, held_out, budget, between)
-        return {"mode": "score", "base": base.model_dump(by_alias=True)}
-    tuning = open_adapted(spec, inputs.adapter)
+    tuning = open_adapted(spec, inputs.adapter) if inputs.adapter else None
+    model = tuning.model if tuning else open_base(spec)
+    objective = objective_of(Surroundings(spec, model, inputs.plan.token_budget, between), inputs)
     events.write("phase", phase="scoring-base")
-    with tuning.base_only():
-        base = score_rows(spec, tuning.model, held_out, budget, between)
+    with tuning.base_only() if tuning else nullcontext():
+        objective.prepare()
+        base = objective.score(held_out)
+    if tuning is None:
+        return {"mode": "score", "base": base.model_dump(by_alias=True)}
     events.write("phase", phase="scoring-tuned")
-    tuned = score_rows(spec, tuning.model, held_out, budget, between)
+    tuned = objective.score(held_out)
     return {"mode": "score", "base": base.model_dump(by_alias=True), "tuned": tuned.model_dump(by_alias=True)}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from transformers import PreTrainedModel
 
-from .head import score_head
+from .global_batches import rows_of, stored_batches
+from .head import score_tokens
 from .micro_batch import micro_batches, pack
 from .model import autocast, head_weight, predicting_states
-from .prepared_dataset import PreparedDataset, Row
+from .prepared_dataset import PreparedDataset
 from .spec import RuntimeSpec
 from .trainer_state import Score
 
@@ -29,13 +30,13 @@ def score_rows(
     """Mean loss, perplexity and token accuracy over the trained tokens of all rows, in stored order."""
     loss_sum, correct, trained_tokens = 0.0, 0, 0
     model.eval()
-    for rows in _chunks(dataset):
-        for micro in micro_batches(rows, token_budget):
-            batch = pack(micro)
+    for chunk in stored_batches(dataset, _CHUNK_ROWS):
+        for micro in micro_batches([unit for unit in chunk.units if unit.trained_count > 0], token_budget):
+            batch = pack(rows_of(micro))
             with autocast(spec):
-                found = score_head(predicting_states(model, batch), head_weight(model), batch.labels)
-            loss_sum += found.loss_sum
-            correct += found.correct
+                found = score_tokens(predicting_states(model, batch), head_weight(model), batch.labels)
+            loss_sum += found.losses.sum().item()
+            correct += int(found.correct.sum())
             trained_tokens += len(batch.labels)
             between()
     loss = loss_sum / max(1, trained_tokens)
@@ -46,9 +47,3 @@ def score_rows(
         perplexity=math.exp(loss),
         token_accuracy=correct / max(1, trained_tokens),
     )
-
-
-def _chunks(dataset: PreparedDataset) -> Iterator[list[Row]]:
-    for start in range(0, dataset.rows, _CHUNK_ROWS):
-        rows = [dataset.row(index) for index in range(start, min(dataset.rows, start + _CHUNK_ROWS))]
-        yield [row for row in rows if row.trained_count > 0]

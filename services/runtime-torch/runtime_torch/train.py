@@ -13,12 +13,13 @@ import torch
 from .checkpoint import restore, write_checkpoint, write_folder
 from .events_file import EventsFile
 from .fault import blaming
+from .global_batches import TrainingBatches
 from .model import spend_memory
+from .objective import Surroundings
 from .open_model import open_tuning
+from .open_objective import objective_of
 from .open_run import Inputs
-from .prepared_dataset import PreparedDataset
 from .run_control import StopRequested, raise_if_stopped, take_checkpoint_request
-from .scoring import score_rows
 from .spec import RuntimeSpec
 from .train_step import StepOutcome, Stepper
 from .trainer_state import Score
@@ -40,10 +41,16 @@ class TrainRun:
         self.tuning = open_tuning(spec, inputs)
         spend_memory(self.tuning.model, self.plan.memory_mode)
         self.optimiser = _optimiser_of(spec, list(self.tuning.trained.values()))
+        self.batches = TrainingBatches(spec, inputs.train)
+        around = Surroundings(spec, self.tuning.model, self.plan.token_budget, self._between)
+        self.objective = objective_of(around, inputs, self.batches)
         if spec.resume_from:
             with blaming("model.unreadable"):
                 restore(spec.resume_from, self.tuning, self.optimiser, self.state)
-        self.stepper = Stepper(spec, self.tuning, self.optimiser, inputs.train, self.plan.token_budget, self._between)
+                self.objective.load(Path(spec.resume_from))
+        self.stepper = Stepper(
+            spec, self.tuning, self.optimiser, self.batches, self.objective, self.plan.token_budget, self._between
+        )
 
     @property
     def step(self) -> int:
@@ -52,7 +59,7 @@ class TrainRun:
     def run(self) -> dict[str, Any]:
         """Trains to the end. Raises StopRequested after saving the last complete step when asked to stop."""
         try:
-            self._score_base()
+            self._look_at_base()
             self._train_steps()
             self._save_artifact()
             if self._saved_step != self.step:
@@ -63,23 +70,23 @@ class TrainRun:
                 self._save_checkpoint()
             raise
 
-    def _score_base(self) -> None:
-        """Before step 0; its score travels with the checkpoints."""
-        if self.held_out is None or self.state.base is not None:
+    def _look_at_base(self) -> None:
+        """Before step 0; what is found travels with the checkpoints."""
+        if self.step > 0 or self.state.base is not None:
             return
         self.events.write("phase", phase="scoring-base")
+        self.objective.prepare()
+        if self.held_out is None:
+            return
         with self.tuning.base_only():
-            base = self._score(self.held_out)
+            base = self.objective.score(self.held_out)
         self.state = self.state.model_copy(update={"base": base})
 
     def _score_tuned(self) -> Score | None:
         if self.held_out is None:
             return None
         self.events.write("phase", phase="scoring-tuned")
-        return self._score(self.held_out)
-
-    def _score(self, dataset: PreparedDataset) -> Score:
-        return score_rows(self.spec, self.tuning.model, dataset, self.plan.token_budget, self._between)
+        return self.objective.score(self.held_out)
 
     def _between(self) -> None:
         self.events.heartbeat(self.step)
@@ -87,7 +94,7 @@ class TrainRun:
 
     def _train_steps(self) -> None:
         self.events.write("phase", phase="training")
-        while self.step < self.stepper.total_steps:
+        while self.step < self.batches.total_steps:
             start = time.perf_counter()
             outcome = self.stepper.run(self.step)
             self._finish_step(outcome, (time.perf_counter() - start) * 1000)
@@ -96,7 +103,7 @@ class TrainRun:
             if take_checkpoint_request(self.spec.output_dir) or due:
                 self._save_checkpoint()
             every = self.spec.hyperparameters.evaluation_steps
-            if every is not None and self.step % every == 0 and self.step < self.stepper.total_steps:
+            if every is not None and self.step % every == 0 and self.step < self.batches.total_steps:
                 self._evaluate()
 
     def _finish_step(self, outcome: StepOutcome, step_ms: float) -> None:
@@ -114,8 +121,8 @@ class TrainRun:
         self.events.write(
             "step",
             step=self.step,
-            totalSteps=self.stepper.total_steps,
-            epoch=self.step / self.stepper.steps_per_epoch,
+            totalSteps=self.batches.total_steps,
+            epoch=self.step / self.batches.steps_per_epoch,
             loss=outcome.loss,
             learningRate=outcome.learning_rate,
             gradNorm=outcome.grad_norm,
@@ -123,24 +130,24 @@ class TrainRun:
             trainedTokens=outcome.trained_tokens,
             stepMs=step_ms,
             memory={"hostMib": psutil.Process().memory_info().rss / _MIB},
-            metrics={"tokensPerSecond": outcome.tokens * 1000 / step_ms},
+            metrics={"tokensPerSecond": outcome.tokens * 1000 / step_ms, **outcome.metrics},
         )
 
     def _evaluate(self) -> None:
         if self.held_out is None:
             return
-        score = self._score(self.held_out)
+        score = self.objective.score(self.held_out)
         self.events.write(
             "evaluation",
             step=self.step,
             loss=score.loss,
             tokenAccuracy=score.token_accuracy,
             perplexity=score.perplexity,
-            metrics={},
+            metrics={f"evaluation{name[0].upper()}{name[1:]}": value for name, value in score.metrics.items()},
         )
 
     def _save_checkpoint(self) -> None:
-        folder = write_checkpoint(self.spec, self.tuning, self.optimiser, self.state)
+        folder = write_checkpoint(self.spec, self.tuning, self.objective, self.optimiser, self.state)
         self._saved_step = self.step
         self.events.write("checkpoint", step=self.step, dir=folder)
 

@@ -1,4 +1,4 @@
-"""One optimiser step of supervised training. What a step does depends on its number and the seed alone."""
+"""One optimiser step. What a step does depends on its number and the seed alone."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from .fault import Fault
-from .head import summed_loss
-from .micro_batch import micro_batches, pack
-from .model import autocast, head_weight, predicting_states
-from .portable_random import RandomStream, epoch_order
-from .prepared_dataset import PreparedDataset, Row
-from .schedule import learning_rate_at, steps_per_epoch, total_steps
+from .global_batches import Batch, TrainingBatches, rows_of
+from .micro_batch import micro_batches
+from .model import autocast
+from .objective import Objective
+from .portable_random import RandomStream
+from .prepared_dataset import Row
+from .schedule import learning_rate_at
 from .spec import RuntimeSpec
 from .tuning import Tuning
 
@@ -30,6 +29,8 @@ class StepOutcome:
     learning_rate: float
     tokens: int
     trained_tokens: int
+    metrics: dict[str, float]
+    """What else the method knows of the batch."""
 
 
 class Stepper:
@@ -38,7 +39,8 @@ class Stepper:
         spec: RuntimeSpec,
         tuning: Tuning,
         optimiser: torch.optim.AdamW,
-        dataset: PreparedDataset,
+        batches: TrainingBatches,
+        objective: Objective,
         token_budget: int,
         between: Callable[[], None],
     ) -> None:
@@ -46,56 +48,47 @@ class Stepper:
         self.spec = spec
         self.tuning = tuning
         self.optimiser = optimiser
-        self.dataset = dataset
+        self.batches = batches
+        self.objective = objective
         self.token_budget = token_budget
         self.between = between
-        self.steps_per_epoch = steps_per_epoch(dataset.rows, spec.hyperparameters)
-        self.total_steps = total_steps(dataset.rows, spec.hyperparameters)
-        self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def run(self, step: int) -> StepOutcome:
         """Step `step`, from 0. Raises `training.diverged` when loss or gradient is not finite."""
-        rows = self._rows_of(step)
-        trained_tokens = sum(row.trained_count for row in rows)
-        if trained_tokens == 0:
-            raise Fault("data.bad", f"Step {step + 1}: no token of its rows is trained.")
-        loss = self._accumulate(step, rows, trained_tokens)
+        batch = self.batches.at(step)
+        loss, metrics = self._accumulate(step, batch)
         hyperparameters = self.spec.hyperparameters
         parameters = list(self.tuning.trained.values())
         # Scales by maxGradNorm / (norm + 1e-6) where the norm is above.
         grad_norm = float(torch.nn.utils.clip_grad_norm_(parameters, hyperparameters.max_grad_norm))
         if not math.isfinite(grad_norm):
-            raise _diverged(step, loss, grad_norm, rows)
-        learning_rate = learning_rate_at(step, self.total_steps, hyperparameters)
+            raise _diverged(step, loss, grad_norm, batch.rows)
+        learning_rate = learning_rate_at(step, self.batches.total_steps, hyperparameters)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
         self.optimiser.step()
-        return StepOutcome(loss, grad_norm, learning_rate, sum(len(row.tokens) for row in rows), trained_tokens)
+        tokens = sum(unit.length for unit in batch.units)
+        trained_tokens = sum(unit.trained_count for unit in batch.units)
+        return StepOutcome(loss, grad_norm, learning_rate, tokens, trained_tokens, metrics)
 
-    def _accumulate(self, step: int, rows: list[Row], trained_tokens: int) -> float:
-        """Adds up the gradients of the batch's loss: the sum over its trained tokens, divided by their number."""
-        model = self.tuning.model
-        model.train()
+    def _accumulate(self, step: int, batch: Batch) -> tuple[float, dict[str, float]]:
+        """Adds up the gradients, losses and metrics of the batch's shares."""
+        share_of = self.objective.open(batch)
+        self.tuning.model.train()
         self.optimiser.zero_grad(set_to_none=True)
         loss = 0.0
-        for index, micro in enumerate(micro_batches(rows, self.token_budget)):
-            batch = pack(micro)
+        metrics: dict[str, float] = {}
+        for index, micro in enumerate(micro_batches(batch.units, self.token_budget)):
             self._seed_dropout(step, index)
             with autocast(self.spec):
-                share = summed_loss(predicting_states(model, batch), head_weight(model), batch.labels) / trained_tokens
-            share.backward()
-            if not math.isfinite(share.item()):
-                raise _diverged(step, share.item() * trained_tokens, None, micro)
-            loss += share.item()
+                share = share_of(micro)
+            share.loss.backward()
+            if not math.isfinite(share.loss.item()):
+                raise _diverged(step, share.loss.item(), None, rows_of(micro))
+            loss += share.loss.item()
+            metrics = {name: metrics.get(name, 0.0) + value for name, value in share.metrics.items()}
             self.between()
-        return loss
-
-    def _rows_of(self, step: int) -> list[Row]:
-        epoch, batch = divmod(step, self.steps_per_epoch)
-        if self._order is None or self._order[0] != epoch:
-            self._order = (epoch, epoch_order(self.dataset.rows, self.spec.seed, epoch))
-        size = self.spec.hyperparameters.global_batch
-        return [self.dataset.row(int(index)) for index in self._order[1][batch * size : (batch + 1) * size]]
+        return loss, metrics
 
     def _seed_dropout(self, step: int, micro: int) -> None:
         """A step drops the same however the run came to it."""

@@ -20,6 +20,8 @@ class Score(BaseModel):
     loss: float
     perplexity: float
     token_accuracy: float
+    metrics: dict[str, float] = {}
+    """What else the method knows of them."""
 
 
 class TrainerState(BaseModel):

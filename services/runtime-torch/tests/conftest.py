@@ -39,7 +39,14 @@ def write_model(folder: Path, model_type: str = "llama", *, tied: bool = True) -
     return folder
 
 
-def write_data(folder: Path, rows: Sequence[Sequence[int]], prompt_length: int = 2) -> Path:
+def write_data(
+    folder: Path,
+    rows: Sequence[Sequence[int]],
+    prompt_length: int = 2,
+    *,
+    kind: str = "sft",
+    labels: Sequence[int] | None = None,
+) -> Path:
     """Rows of which all tokens but the first `prompt_length` are trained."""
     folder.mkdir(parents=True)
     lengths = [len(row) for row in rows]
@@ -53,13 +60,14 @@ def write_data(folder: Path, rows: Sequence[Sequence[int]], prompt_length: int =
         "promptLength": np.full(len(rows), prompt_length, np.int32),
         "sourceFile": np.zeros(len(rows), np.int32),
         "trained": trained,
+        **({"label": np.asarray(labels, np.uint8)} if labels is not None else {}),
     }
     save_file(tensors, shard)
     counts = {"rows": len(rows), "tokens": len(tokens), "trainedTokens": int(trained.sum())}
     source = {"fileId": "file-a", "sha256": "a" * 64, "unit": "line", "rows": len(rows), "cutRows": 0}
     manifest = {
         "version": 1,
-        "kind": "sft",
+        "kind": kind,
         **counts,
         "cutoffLength": 64,
         "tokenizerSha256": "a" * 64,
@@ -76,6 +84,12 @@ def counting_rows(count: int) -> list[list[int]]:
     return [[(7 * row + i) % VOCABULARY for i in range(5 + row % 6)] for row in range(count)]
 
 
+def counting_pairs(count: int) -> list[list[int]]:
+    """Beside each row that counts upwards one that does not, of another length."""
+    chosen = counting_rows(count)
+    return [row for up in chosen for row in (up, [*up[:2], *((5 * token + 3) % VOCABULARY for token in up[1:])])]
+
+
 class Workshop:
     """A tiny model, data and specs over them, below one folder."""
 
@@ -84,6 +98,15 @@ class Workshop:
         self.model = write_model(root / "model")
         self.train = write_data(root / "train", counting_rows(11))
         self.held_out = write_data(root / "held-out", counting_rows(3))
+        pairs, held_out_pairs = counting_pairs(11), counting_pairs(3)
+        self.pairs = {
+            "trainDir": str(write_data(root / "pairs", pairs, kind="preference")),
+            "heldOutDir": str(write_data(root / "held-out-pairs", held_out_pairs, kind="preference")),
+        }
+        self.rated = {
+            "trainDir": str(write_data(root / "rated", pairs[:11], kind="kto", labels=[1, 0] * 5 + [1])),
+            "heldOutDir": str(write_data(root / "held-out-rated", held_out_pairs, kind="kto", labels=[1, 0] * 3)),
+        }
         self._runs = 0
 
     def spec(self, **changes: Any) -> RuntimeSpec:

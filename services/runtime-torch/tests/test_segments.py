@@ -5,12 +5,13 @@ import pytest
 import torch
 from conftest import write_model
 
+from runtime_torch.global_batches import rows_of
 from runtime_torch.head import summed_loss
 from runtime_torch.memory_plan import MemoryMode
 from runtime_torch.micro_batch import micro_batches, pack
 from runtime_torch.model import head_weight, load_model, predicting_states, spend_memory
 from runtime_torch.model_config import ARCHITECTURES, read_model_config
-from runtime_torch.prepared_dataset import Row
+from runtime_torch.prepared_dataset import Row, Unit
 
 MODEL_TYPE_OF = {"LlamaForCausalLM": "llama", "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3"}
 
@@ -20,6 +21,7 @@ def row(*tokens: int) -> Row:
 
 
 ROWS = [row(5, 6, 7, 8), row(9, 3), row(50, 40, 30, 20, 10, 9)]
+UNITS = [Unit(i, (one,)) for i, one in enumerate(ROWS)]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -43,17 +45,17 @@ def test_splitting_a_batch_changes_nothing_but_the_order_of_sums(tmp_path: Path,
     gradients: list[torch.Tensor] = []
     for budget in (1, 100):
         model.zero_grad()
-        for micro in micro_batches(ROWS, budget):
-            batch = pack(micro)
+        for micro in micro_batches(UNITS, budget):
+            batch = pack(rows_of(micro))
             summed_loss(predicting_states(model, batch), head_weight(model), batch.labels).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-5)
 
 
 def test_rows_fill_micro_batches_longest_first_and_a_longer_one_gets_its_own():
-    lengths = [[len(one.tokens) for one in micro] for micro in micro_batches(ROWS, 6)]
+    lengths = [[one.length for one in micro] for micro in micro_batches(UNITS, 6)]
     assert lengths == [[6], [4, 2]]
-    assert [[len(one.tokens) for one in micro] for micro in micro_batches(ROWS, 3)] == [[6], [4], [2]]
+    assert [[one.length for one in micro] for micro in micro_batches(UNITS, 3)] == [[6], [4], [2]]
 
 
 def test_the_first_token_of_a_row_is_never_a_label():

@@ -1,0 +1,84 @@
+"""What a method minimises, and how its models are scored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from transformers import PreTrainedModel
+
+from .fault import Fault
+from .global_batches import Batch, rows_of
+from .head import summed_loss
+from .micro_batch import pack
+from .model import head_weight, predicting_states
+from .preference_share import Share
+from .prepared_dataset import PreparedDataset, Unit
+from .scoring import score_rows
+from .spec import RuntimeSpec
+from .trainer_state import Score
+
+LossOfMicroBatch = Callable[[Sequence[Unit]], Share]
+
+
+class Surroundings(NamedTuple):
+    """What an objective needs of its run."""
+
+    spec: RuntimeSpec
+    model: PreTrainedModel
+    token_budget: int
+    between: Callable[[], None]
+    """Called after every micro-batch that is measured; it raises to leave."""
+
+
+class Objective(ABC):
+    @abstractmethod
+    def prepare(self) -> None:
+        """Measures what has to be known of the model before its first step."""
+
+    @abstractmethod
+    def load(self, checkpoint: Path) -> None:
+        """Takes what `save` kept of it."""
+
+    @abstractmethod
+    def save(self, checkpoint: Path) -> None: ...
+
+    @abstractmethod
+    def open(self, batch: Batch) -> LossOfMicroBatch:
+        """
+        The loss of a global batch, as a function of its micro-batches whose results add up. To be called before each
+        step, without dropout or gradients.
+        """
+
+    @abstractmethod
+    def score(self, dataset: PreparedDataset) -> Score: ...
+
+
+class TokenObjective(Objective):
+    """Supervised training and pretraining: the mean loss of a trained token."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    def prepare(self) -> None: ...
+    def load(self, checkpoint: Path) -> None: ...
+    def save(self, checkpoint: Path) -> None: ...
+
+    def open(self, batch: Batch) -> LossOfMicroBatch:
+        model = self._around.model
+        trained_tokens = sum(unit.trained_count for unit in batch.units)
+        if trained_tokens == 0:
+            raise Fault("data.bad", f"{batch.rows[0].place}: no token of its global batch is trained.")
+
+        def share(micro: Sequence[Unit]) -> Share:
+            packed = pack(rows_of(micro))
+            loss = summed_loss(predicting_states(model, packed), head_weight(model), packed.labels) / trained_tokens
+            return Share(loss, {})
+
+        return share
+
+    def score(self, dataset: PreparedDataset) -> Score:
+        spec, model, token_budget, between = self._around
+        return score_rows(spec, model, dataset, token_budget, between)

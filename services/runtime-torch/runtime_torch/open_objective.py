@@ -1,0 +1,22 @@
+"""Chooses what a run minimises."""
+
+from __future__ import annotations
+
+from .fault import Fault
+from .global_batches import TrainingBatches
+from .objective import Objective, Surroundings, TokenObjective
+from .open_run import Inputs
+from .preference_objective import PreferenceObjective
+from .spec import Dpo, Kto, Orpo, Pretrain, Simpo, Supervised
+
+
+def objective_of(around: Surroundings, inputs: Inputs, batches: TrainingBatches | None = None) -> Objective:
+    """`batches` are those of the training data; a run that only scores has none."""
+    match around.spec.method:
+        case Supervised() | Pretrain():
+            return TokenObjective(around)
+        case Dpo() | Orpo() | Simpo() | Kto() as settings:
+            train = (inputs.train, batches) if inputs.train and batches else None
+            return PreferenceObjective(around, settings, train, inputs.held_out)
+        case unknown:
+            raise Fault("config.bad", f'method: this runtime does not know "{unknown.type}".')
