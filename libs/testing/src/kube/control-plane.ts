@@ -204,6 +204,18 @@ async function connect(shared: Shared): Promise<ControlPlane> {
     JSON.parse(await readFile(join(files.dir, 'shared.json'), 'utf8')) as Shared;
   const stopApiServer = async (): Promise<void> => endProcess((await note()).servers['kube-apiserver'], 'SIGKILL', 0);
   const restartApiServer = async (): Promise<void> => ensureApiServer(await note());
+  /** Its garbage collector learns new kinds every 30 s only, or when it starts. */
+  const learnKinds = async (): Promise<void> => {
+    const shared = await note();
+    await endProcess(shared.servers['kube-controller-manager'], 'SIGKILL', 0);
+    shared.servers['kube-controller-manager'] = (await startControllerManager(files)).identity;
+    await writeNote(shared);
+  };
+  const knownController = async (starting: Promise<Controller>): Promise<Controller> => {
+    const controller = await starting;
+    await learnKinds();
+    return controller;
+  };
   const certificate = async (): Promise<{ cert: string; key: string }> => ({
     cert: await readFile(caFile, 'utf8'),
     key: await readFile(kubeletKeyFileOf(files), 'utf8'),
@@ -276,8 +288,8 @@ async function connect(shared: Shared): Promise<ControlPlane> {
       started.push(scheduler);
       return scheduler;
     },
-    startJobSet: () => startJobSet(api, asAdministrator),
-    startKubeflowTrainer: () => startKubeflowTrainer(api, asAdministrator),
+    startJobSet: () => knownController(startJobSet(api, asAdministrator)),
+    startKubeflowTrainer: () => knownController(startKubeflowTrainer(api, asAdministrator)),
     certificate,
     stop: async () => {
       await restartApiServer();

@@ -148,8 +148,9 @@ export class AttemptObjects {
 const resourceOf = ({ apiVersion }: PodGroup) =>
   defineResource<PodGroup>({ apiVersion, kind: 'PodGroup', plural: 'podgroups', namespaced: true });
 
-/** What the API says to a new object of a kind whose definition is on its way out. */
-const BEING_REMOVED = 405;
+/** What the API says to a new object of a kind whose definition is on its way out; which of the two depends on its age. */
+const isBeingRemoved = ({ status, message }: KubeError): boolean =>
+  status === 405 || (status === 403 && message.includes('while custom resource definition is terminating'));
 
 /**
  * The answer to a write of a kind that is not the cluster's own: who names it in a profile may not have installed it.
@@ -157,7 +158,7 @@ const BEING_REMOVED = 405;
  */
 const ofInstalled = <T>({ apiVersion, kind }: { apiVersion: string; kind: string }, answer: Promise<T>): Promise<T> =>
   answer.catch((cause: unknown) => {
-    if (!isKubeError(cause) || !(cause.notServed || cause.status === BEING_REMOVED)) throw cause;
+    if (!isKubeError(cause) || !(cause.notServed || isBeingRemoved(cause))) throw cause;
     throw new Hindered(endingOf('config-missing', { name: `The kind ${kind} (${apiVersion})` }, cause.message), {
       cause,
     });

@@ -9,8 +9,7 @@ import { TrainingCluster } from '../testing/cluster/training-cluster.js';
 import type { ClusterProfile } from './cluster-profile.js';
 
 const TIMEOUT_MS = 120_000;
-/** The garbage collector looks every 30 s for kinds that are new. */
-const COLLECTED_MS = 60_000;
+const COLLECTED_MS = 30_000;
 const inCluster = (await canRunJobSet()) ? describe : describe.skip;
 const TWO_NODES: Partial<RunSpec> = {
   resources: { nodes: 2, devicesPerNode: 0, deviceMemoryMib: 0, cpu: 1, memoryMib: 64, scratchMib: 64 },

@@ -14,8 +14,7 @@ interface JobSet extends KubeObject {
 }
 
 const TIMEOUT_MS = 120_000;
-/** The garbage collector looks every 30 s for kinds that are new. */
-const COLLECTED = { timeoutMs: 60_000, what: 'what was deleted to be gone' };
+const COLLECTED = { timeoutMs: 30_000, what: 'what was deleted to be gone' };
 const inCluster = (await canRunJobSet()) ? describe : describe.skip;
 const nodes = (count: number): Pick<RunSpec, 'resources'> => ({
   resources: { nodes: count, devicesPerNode: 0, deviceMemoryMib: 0, cpu: 0.1, memoryMib: 64, scratchMib: 64 },
@@ -52,20 +51,12 @@ inCluster('runs of several nodes where JobSet is installed', () => {
     const only = (type: 'job' | 'jobset'): ClusterProfile => fakeProfile(`only-${type}s`, { carrier: { type } });
     const profiles = [fakeProfile('cpu'), only('job'), only('jobset')];
     place = await ClusterPlace.start(cluster, { fates, profiles, settings: { queueRecheckSeconds: 0.5 } });
-    await untilCollected();
   }, 3_600_000);
-  /** Until the garbage collector knows JobSets, as it does where they have been installed for a while. */
-  const untilCollected = async (): Promise<void> => {
-    await makeForeign('any');
-    await cluster.api.delete(`${jobSets()}/any?propagationPolicy=Foreground`);
-    const left = async (): Promise<unknown[]> => (await cluster.api.get<{ items: unknown[] }>(jobSets())).items;
-    await waitFor(async () => (await left()).length === 0, COLLECTED);
-  };
-  const makeForeign = async (name: string): Promise<void> => {
+  const makeForeign = async (name: string, finalizers: readonly string[] = []): Promise<void> => {
     const pod = { restartPolicy: 'Never', containers: [{ name: 'c', image: 'x', command: ['x'] }] };
     await cluster.apply({
       ...{ apiVersion: 'jobset.x-k8s.io/v1alpha2', kind: 'JobSet' },
-      metadata: { name, namespace: place.namespace },
+      metadata: { name, namespace: place.namespace, finalizers },
       spec: {
         ...{ suspend: true, successPolicy: { operator: 'All' } },
         replicatedJobs: [{ name: 'any', template: { spec: { template: { spec: pod } } } }],
@@ -193,9 +184,13 @@ inCluster('runs of several nodes where JobSet is installed', () => {
     async () => {
       const first = await place.run('cpu', RUN, TWO_NODES);
       await place.running(first);
-      await jobSet.stop();
+      await makeForeign('slow-to-go', ['test.luthier.dev/hold']);
+      const removed = jobSet.stop();
       expect(await place.ended(first)).toMatchObject({ reason: 'deleted-externally' });
       const second = await place.again(first, { type: 'end', exitCode: 1, afterMs: 500 });
+      await place.until(second, ({ reason }) => reason === 'config-missing');
+      await cluster.api.mergePatch(`${jobSets()}/slow-to-go`, { metadata: { finalizers: null } });
+      await removed;
       expect(await place.ended(second)).toMatchObject({ reason: 'crashed' });
       const job = await cluster.api.get<KubeObject>(`${jobs()}/${nameOf(second)}`);
       expect(job.metadata?.['ownerReferences']).toBeUndefined();

@@ -9,8 +9,7 @@ import { ClusterPlace, Fates, fakeProfile } from '../testing/cluster-place.js';
 import { LABEL, objectNameOf } from './names.js';
 
 const TIMEOUT_MS = 120_000;
-/** The garbage collector looks every 30 s for kinds that are new. */
-const COLLECTED = { timeoutMs: 60_000, what: 'what was made of the run to be gone' };
+const COLLECTED = { timeoutMs: 30_000, what: 'what was made of the run to be gone' };
 const RUNTIME_FILE = new URL('../../../../docs/reference/training-runtime.yaml', import.meta.url);
 const inCluster = (await canRunKubeflowTrainer()) ? describe : describe.skip;
 const TWO_NODES: Pick<RunSpec, 'resources'> = {
