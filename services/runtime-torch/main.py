@@ -1,4 +1,4 @@
-"""Entry of the runtime: `python main.py capabilities | train <spec.json> | score <spec.json>`."""
+"""Entry of the runtime: `python main.py capabilities | (train | rehearse | score) <spec.json>`."""
 
 import os
 import sys

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { capabilities, trainResult } from '@luthier/contracts';
+import { capabilities, rehearseResult, trainResult } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import { openPeftAdapter } from '@luthier/formats';
 import { waitFor } from '@luthier/testing';
@@ -63,6 +63,16 @@ export function describeConformance(command: readonly string[]): void {
     const { code, log } = await RuntimeProcess.start(command, ['capabilities']).ended;
     expect(code).toBe(0);
     expect(capabilities.parse(JSON.parse(log)).modes).toContain('train');
+  });
+
+  it('rehearses with the longest rows, where it lists that mode', async () => {
+    const { log } = await RuntimeProcess.start(command, ['capabilities']).ended;
+    if (!capabilities.parse(JSON.parse(log)).modes.includes('rehearse')) return;
+    const asked = spec({ mode: 'rehearse' });
+    expect((await run(asked)).code).toBe(0);
+    const steps = await eventsOfType(asked.outputDir, 'step');
+    const result = rehearseResult.parse((await eventsOfType(asked.outputDir, 'result'))[0]?.result);
+    expect(result).toMatchObject({ steps: steps.length, tokensPerStep: steps[0]?.tokens });
   });
 
   describe('a run to the end', () => {

@@ -64,7 +64,17 @@ export const trainResult = z.object({
   tuned: score.optional(),
 });
 export const scoreResult = z.object({ mode: z.literal('score'), base: score, tuned: score.optional() });
-export const runResult = z.discriminatedUnion('mode', [trainResult, scoreResult]);
+/** Two steps with the longest rows, saved and gone on from: what the run will take at most. */
+export const rehearseResult = z.object({
+  mode: z.literal('rehearse'),
+  steps: z.int().positive(),
+  tokensPerStep: z.number().positive(),
+  stepMs: z.number().positive(),
+  peakMemoryMib: z.number().positive(),
+  memoryMode: z.string(),
+  checkpointMib: z.number().positive(),
+});
+export const runResult = z.discriminatedUnion('mode', [trainResult, scoreResult, rehearseResult]);
 export type RunResult = z.output<typeof runResult>;
 export type TrainResult = z.output<typeof trainResult>;
 

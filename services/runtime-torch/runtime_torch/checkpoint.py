@@ -45,7 +45,6 @@ def write_checkpoint(
 ) -> str:
     """Writes `checkpoints/step-<step>` and removes the oldest beyond what is kept. Returns the relative folder."""
     parent = Path(spec.output_dir) / _CHECKPOINTS_DIR
-    name = f"step-{state.step:06d}"
 
     def write(folder: Path) -> None:
         tuning.save(folder)
@@ -54,11 +53,17 @@ def write_checkpoint(
         text = state.model_dump_json(by_alias=True, exclude_none=True, indent=2)
         (folder / STATE_FILE).write_text(f"{text}\n", encoding="utf-8")
 
-    write_folder(parent / name, write)
+    name = checkpoint_dir(state.step)
+    write_folder(Path(spec.output_dir) / name, write)
     kept = sorted(entry for entry in parent.iterdir() if re.fullmatch(r"step-\d+", entry.name))
     for old in kept[: -max(_KEPT_MIN, spec.checkpointing.keep_last)]:
         shutil.rmtree(old)
-    return f"{_CHECKPOINTS_DIR}/{name}"
+    return name
+
+
+def checkpoint_dir(step: int) -> str:
+    """Relative to the output folder."""
+    return f"{_CHECKPOINTS_DIR}/step-{step:06d}"
 
 
 def restore(folder: str, tuning: Tuning, optimiser: torch.optim.AdamW, state: TrainerState) -> None:

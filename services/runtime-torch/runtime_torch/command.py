@@ -13,7 +13,7 @@ from . import NAME, VERSION
 from .events_file import EventsFile
 from .fault import EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_SAVED_AND_LEFT, Fault, fault_of
 from .model_config import ARCHITECTURES
-from .open_run import KINDS_OF_METHOD, open_inputs
+from .open_run import KINDS_OF_METHOD, Inputs, open_inputs
 from .processor import computes_bfloat16
 from .run_control import StopRequested
 from .spec import RuntimeSpec, read_spec
@@ -21,7 +21,7 @@ from .spec import RuntimeSpec, read_spec
 if TYPE_CHECKING:
     from .train import TrainRun
 
-_USAGE = "usage: runtime-torch capabilities | train <spec.json> | score <spec.json>"
+_USAGE = "usage: runtime-torch capabilities | (train | rehearse | score) <spec.json>"
 _SLOW_PRECISION = "This processor has no instructions for bfloat16: it computes far slower than in float32."
 
 
@@ -33,7 +33,7 @@ def capabilities() -> dict[str, object]:
     return {
         "runtime": NAME,
         "version": VERSION,
-        "modes": ["train", "score"],
+        "modes": ["train", "rehearse", "score"],
         "architectures": list(ARCHITECTURES),
         "methods": list(KINDS_OF_METHOD),
         # Full tuning is there too; it is offered when the platform keeps whole models.
@@ -49,7 +49,7 @@ def run_command(arguments: list[str]) -> int:
         case ["capabilities"]:
             print(json.dumps(capabilities(), indent=2))
             return EXIT_DONE
-        case ["train" | "score" as mode, path]:
+        case ["train" | "rehearse" | "score" as mode, path]:
             return _Run().execute(mode, path)
         case _:
             print(_USAGE, file=sys.stderr)
@@ -94,8 +94,15 @@ class _Run:
             return score(spec, inputs, events)
         from .train import TrainRun
 
-        self._train = TrainRun(spec, inputs, events)
-        return self._train.run()
+        def open_training(spec: RuntimeSpec, inputs: Inputs) -> TrainRun:
+            self._train = TrainRun(spec, inputs, events)
+            return self._train
+
+        if spec.mode == "rehearse":
+            from .rehearse import rehearse
+
+            return rehearse(spec, inputs, open_training)
+        return open_training(spec, inputs).run()
 
     def _report(self, thrown: Exception) -> int:
         """Says why in the log and, as far as the disk allows, in the events file."""

@@ -121,10 +121,12 @@ class _Shard:
 
 
 class PreparedDataset:
-    """Rows by their global number, from 0."""
+    """Units by their number, from 0."""
 
-    def __init__(self, manifest: Manifest, shards: list[_Shard]) -> None:
+    def __init__(self, manifest: Manifest, shards: list[_Shard], chosen: NDArray[np.int64] | None = None) -> None:
+        """`chosen` are the stored units that count, in the order in which they do; without it all."""
         self.manifest = manifest
+        self._chosen = chosen
         self._shards = shards
         self._rows_per_unit = 2 if manifest.kind == "preference" else 1
         counts = [len(shard.lengths) for shard in shards]
@@ -132,32 +134,42 @@ class PreparedDataset:
 
     @property
     def rows(self) -> int:
-        return self.manifest.rows
+        return self.units * self._rows_per_unit
 
     @property
     def units(self) -> int:
-        return self.rows // self._rows_per_unit
+        return self.manifest.rows // self._rows_per_unit if self._chosen is None else len(self._chosen)
+
+    def longest(self, units: int) -> PreparedDataset:
+        """At most that many of its longest units, the longest first."""
+        order = np.argsort(-self._stored_lengths(), kind="stable")
+        return PreparedDataset(self.manifest, self._shards, order[:units])
 
     @property
     def longest_pass(self) -> int:
         """Tokens of the largest thing that goes through the model as a whole."""
-        lengths = np.concatenate([shard.lengths for shard in self._shards])
+        lengths = self._stored_lengths()
         if self.manifest.kind != "kto":
-            return int(lengths.reshape(-1, self._rows_per_unit).sum(axis=1).max(initial=1))
+            return int(lengths.max(initial=1))
         # A prompt is also seen with the answer of another row.
         prompts = np.concatenate([shard.prompts for shard in self._shards])
         return int(max(lengths.max(), prompts.max() + (lengths - prompts).max()))
 
-    def row(self, index: int) -> Row:
+    def _row(self, index: int) -> Row:
         shard = int(np.searchsorted(self._first_rows, index, side="right")) - 1
         return self._shards[shard].row(index - int(self._first_rows[shard]))
 
     def unit(self, index: int) -> Unit:
-        size = self._rows_per_unit
-        return Unit(index, tuple(self.row(row) for row in range(index * size, (index + 1) * size)))
+        first = self._rows_per_unit * (index if self._chosen is None else int(self._chosen[index]))
+        return Unit(index, tuple(self._row(row) for row in range(first, first + self._rows_per_unit)))
 
     def __iter__(self) -> Iterator[Unit]:
         return (self.unit(index) for index in range(self.units))
+
+    def _stored_lengths(self) -> NDArray[np.int64]:
+        """Tokens of each stored unit."""
+        lengths = np.concatenate([shard.lengths for shard in self._shards])
+        return lengths.reshape(-1, self._rows_per_unit).sum(axis=1)
 
     def refuse_foreign_tokens(self, vocabulary_size: int) -> None:
         for shard, first in zip(self._shards, self._first_rows, strict=True):

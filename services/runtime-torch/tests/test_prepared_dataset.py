@@ -10,7 +10,7 @@ from runtime_torch.prepared_dataset import open_prepared_dataset
 
 def test_rows_come_by_their_number_with_the_place_they_came_from(tmp_path: Path):
     dataset = open_prepared_dataset(str(write_data(tmp_path / "d", [[1, 2, 3], [4, 5, 6, 7]])), VOCABULARY, ("sft",))
-    row = dataset.row(1)
+    (row,) = dataset.unit(1).rows
     assert row.tokens.tolist() == [4, 5, 6, 7]
     assert row.trained.tolist() == [0, 0, 1, 1]
     assert row.trained_count == 2
@@ -56,8 +56,15 @@ def test_a_pair_is_one_unit_and_goes_through_the_model_as_a_whole(tmp_path: Path
 def test_rated_rows_carry_their_label_and_the_longest_pass_joins_a_prompt_with_any_answer(tmp_path: Path):
     folder = write_data(tmp_path / "d", [[1, 2, 3], [4, 5, 6, 7]], kind="kto", labels=[0, 1])
     dataset = open_prepared_dataset(str(folder), VOCABULARY, ("kto",))
-    assert [dataset.row(i).desirable for i in range(2)] == [False, True]
+    assert [dataset.unit(i).rows[0].desirable for i in range(2)] == [False, True]
     assert dataset.longest_pass == 4
+
+
+def test_the_longest_units_are_chosen_as_wholes_and_numbered_anew(tmp_path: Path):
+    folder = write_data(tmp_path / "d", [[1, 2, 3], [1, 2, 3, 4], [5, 6, 7], [5, 6, 7, 8, 9]], kind="preference")
+    longest = open_prepared_dataset(str(folder), VOCABULARY, ("preference",)).longest(1)
+    assert (longest.rows, longest.units) == (2, 1)
+    assert [(unit.index, unit.rows[1].place) for unit in longest] == [(0, "file-a line 4")]
 
 
 def test_half_a_pair_and_a_prompt_longer_than_its_row_are_refused(tmp_path: Path):
