@@ -275,6 +275,70 @@ suite('dashboard', () => {
     expect(faults).toEqual([]);
   });
 
+  it('tells an operator in Chinese what is wrong with the cluster, and what to do', async () => {
+    const { page, faults } = await dashboard.open({ path: '/cluster', locale: 'zh-CN' });
+    await page.getByRole('button', { name: '开始检查' }).click();
+    await page.getByText('1 项检查未通过').waitFor();
+    const found = await page
+      .getByRole('listitem')
+      .filter({ hasText: /有问题|注意|正常/ })
+      .allInnerTexts();
+    expect(
+      found.map((text) =>
+        text
+          .split('\n')
+          .slice(1)
+          .filter((line) => line !== ''),
+      ),
+    ).toEqual([
+      [
+        '镜像拉取密钥',
+        '命名空间 luthier-training 中没有 regcred。',
+        '处理办法：创建它：kubectl -n luthier-training create secret docker-registry regcred ...',
+      ],
+      [
+        'gpu 的位置',
+        '正在等待 GPU：需要同一节点上的 1 个，目前空闲 0 个。',
+        '处理办法：集群繁忙时无需处理，训练会排队等待。',
+      ],
+      [
+        '时钟',
+        '本机与 API server 的时钟相差 7 秒。',
+        '处理办法：让两边都与时间服务器（NTP）同步：Lease 和 token 都依赖时钟。',
+      ],
+      ['API', '集群 API 响应正常，提供 84 种资源。'],
+    ]);
+    expect(faults).toEqual([]);
+  });
+
+  it.each([
+    [
+      'en-US',
+      'Waiting for GPUs: needs 1 on one node, 0 free now.',
+      'No node has 16 GPUs; the largest has 8. Use 2 nodes x 8 GPUs.',
+    ],
+    [
+      'zh-CN',
+      '正在等待 GPU：需要同一节点上的 1 个，目前空闲 0 个。',
+      '没有节点有 16 个 GPU；最大的节点有 8 个。可以改用 2 个节点 × 8 个 GPU。',
+    ],
+  ])('says in %s what a run would wait for, and why one is refused', async (locale, waits, refused) => {
+    dashboard.api.fillCluster(true);
+    try {
+      const { page } = await dashboard.open({ path: '/jobs/new', locale });
+      await page.getByLabel(/^(Base model|基础模型)/).selectOption('smollm2-135m-instruct');
+      await page
+        .getByLabel(/^(Training file|训练文件)/)
+        .first()
+        .selectOption(TRAIN_FILE);
+      await page.getByText(waits).waitFor();
+      await page.getByRole('button', { name: /Start training|开始训练/ }).click();
+      await page.getByText(refused).waitFor();
+    } finally {
+      dashboard.api.fillCluster(false);
+    }
+  });
+
   it('does not speak of clusters where runs are made on the machine itself', async () => {
     const { page } = await dashboard.open({ path: '/cluster', empty: true });
     await page.getByText('Runs are made on this machine').waitFor();

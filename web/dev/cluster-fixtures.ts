@@ -1,4 +1,4 @@
-import type { paths } from '@luthier/api-client';
+import type { Schemas, paths } from '@luthier/api-client';
 
 type Answer<Path extends '/api/v1/cluster' | '/api/v1/cluster/doctor'> =
   paths[Path]['get']['responses'][200]['content']['application/json'];
@@ -70,17 +70,51 @@ export const noCluster: Cluster = {
   watches: [],
 };
 
+/** What a run waits for while the cluster is full. */
+export const busy: { message: string; obstacle: Schemas['Obstacle'] } = {
+  message: 'Waiting for GPUs: needs 1 on one node, 0 free now.',
+  obstacle: {
+    reason: 'devices-busy',
+    params: { nodes: 1, devicesPerNode: 1, fitting: 0, free: 0, together: '' },
+    nearest: null,
+  },
+};
+
+/** Why a run is refused. */
+export const tooLarge: typeof busy = {
+  message: 'No node has 16 GPUs; the largest has 8. Use 2 nodes x 8 GPUs.',
+  obstacle: {
+    reason: 'node-too-small',
+    params: { devicesPerNode: 16, largest: 8 },
+    nearest: { nodes: 2, devices_per_node: 8, device_type: null, other_type: false, without_queue: false },
+  },
+};
+
 export const findings: Answer<'/api/v1/cluster/doctor'> = {
   executor: 'kubernetes',
   ok: false,
   checks: [
-    { check: 'api', state: 'ok', message: 'The cluster’s API answers and serves 84 kinds.', fix: null },
     {
+      ...{ topic: 'api', profile: null, id: 'api-answers', state: 'ok', params: { kinds: 84 }, obstacle: null },
+      ...{ check: 'api', message: "The cluster's API answers and serves 84 kinds.", fix: null },
+    },
+    {
+      ...{ topic: 'pull-secret', profile: null, id: 'pull-secret-missing', state: 'fail', obstacle: null },
+      params: { name: 'regcred', namespace: 'luthier-training' },
       check: 'image pull secret',
-      state: 'fail',
       message: 'regcred does not exist in namespace luthier-training.',
       fix: 'Create it: kubectl -n luthier-training create secret docker-registry regcred ...',
     },
-    { check: 'clock', state: 'warn', message: 'The cluster is 4 s ahead.', fix: 'Check time synchronisation.' },
+    {
+      ...{ topic: 'place', profile: 'gpu', id: 'place-later', state: 'warn', params: {}, ...busy },
+      check: 'a place for gpu',
+      fix: 'Nothing to do when the cluster is busy: runs wait.',
+    },
+    {
+      ...{ topic: 'clock', profile: null, id: 'clocks-differ', state: 'warn', params: { seconds: 7 }, obstacle: null },
+      check: 'clock',
+      message: 'This machine and the API server differ by 7 seconds.',
+      fix: 'Let both follow a time server (NTP): leases and tokens depend on it.',
+    },
   ],
 };

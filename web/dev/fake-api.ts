@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Schemas } from '@luthier/api-client';
 import { CLUSTER_SAID } from './cluster-events.js';
-import { cluster, findings, noCluster } from './cluster-fixtures.js';
+import { busy, cluster, findings, noCluster, tooLarge } from './cluster-fixtures.js';
 import * as fixtures from './fixtures.js';
 import { LiveJob } from './live-job.js';
 
@@ -17,6 +17,8 @@ export interface FakeApi {
   clusterJobId: string;
   /** What the platform says of what carries that job; null: nothing is wrong. */
   placeClusterJob: LiveJob['place'];
+  /** No run has a place in the cluster now, and new ones are refused. */
+  fillCluster: (full: boolean) => void;
   /** Ends open live streams, as a restart of the gateway does. */
   dropStreams: () => number;
   /** The node of the live job stops answering. */
@@ -40,6 +42,7 @@ interface State {
   files: Schemas['OpenAIFile'][];
   streams: Set<ServerResponse>;
   empty: boolean;
+  full: boolean;
 }
 type Handler = (call: {
   state: State;
@@ -56,6 +59,7 @@ class Refusal extends Error {
     readonly code: string,
     message: string,
     readonly hint: string,
+    readonly obstacle?: Schemas['Obstacle'],
   ) {
     super(message);
   }
@@ -130,7 +134,8 @@ function replay(response: ServerResponse): void {
   response.end(`id: 1\nevent: metrics\ndata: ${JSON.stringify({ points })}\n\nevent: end\ndata: {}\n\n`);
 }
 
-const PLANNED = (body: string): Schemas['Plan'] => {
+const PLANNED = (body: string, { full }: State): Schemas['Plan'] => {
+  if (full) return { ...fixtures.plan(true), verdict: 'waits', ...busy };
   const wanted = JSON.parse(body) as { method?: { supervised?: { hyperparameters?: { batch_size?: number } } } };
   return fixtures.plan((wanted.method?.supervised?.hyperparameters?.batch_size ?? 8) <= 64);
 };
@@ -162,6 +167,8 @@ const HANDLERS: Record<string, Handler> = {
     return undefined;
   },
   'POST /v1/fine_tuning/jobs': ({ state, body }) => {
+    const { message, obstacle } = tooLarge;
+    if (state.full) throw new Refusal(400, 'plan.does-not-fit', message, 'Ask for what would fit.', obstacle);
     const wanted = JSON.parse(body) as { suffix?: string };
     const job = new LiveJob(`new${state.jobs.size}`, 200, 200, { suffix: wanted.suffix ?? null });
     state.jobs.set(job.record.id, job);
@@ -197,7 +204,7 @@ const HANDLERS: Record<string, Handler> = {
     writeLog(state, response, last, state.jobs.has(job.id));
     return undefined;
   },
-  'POST /api/v1/plan': ({ body }) => PLANNED(body),
+  'POST /api/v1/plan': ({ body, state }) => PLANNED(body, state),
   'GET /v1/files': ({ state }) => list(state.files),
   'POST /v1/files': ({ state }) => {
     const file = found(fixtures.files[0], 'file');
@@ -309,7 +316,7 @@ async function answer(state: State, request: IncomingMessage, response: ServerRe
     if (result !== undefined) send(200, result);
     else if (response.statusCode === 204) response.end();
   } catch (thrown) {
-    const { status, code, message, hint } =
+    const { status, code, message, hint, obstacle } =
       thrown instanceof Refusal ? thrown : new Refusal(500, 'internal', String(thrown), '');
     send(status, {
       type: 'about:blank',
@@ -319,6 +326,7 @@ async function answer(state: State, request: IncomingMessage, response: ServerRe
       code,
       param: null,
       hint,
+      obstacle,
       request_id: '',
     });
   }
@@ -338,6 +346,7 @@ export async function startFakeApi(options: FakeApiOptions): Promise<FakeApi> {
     files: empty ? [] : [...fixtures.files],
     streams: new Set(),
     empty,
+    full: false,
   };
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://localhost');
@@ -356,6 +365,7 @@ export async function startFakeApi(options: FakeApiOptions): Promise<FakeApi> {
     liveJobId: live.record.id,
     clusterJobId: inCluster.record.id,
     placeClusterJob: (placement) => inCluster.place(placement),
+    fillCluster: (full) => (state.full = full),
     dropStreams,
     loseNode: () => state.live.loseNode(),
     close: async () => {

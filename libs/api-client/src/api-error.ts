@@ -1,3 +1,5 @@
+import type { Schemas } from './client.js';
+
 /** What the platform answered instead of a result; the same for both forms of error on the wire. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
@@ -12,6 +14,8 @@ export class ApiError extends Error {
     readonly hint: string | null,
     /** Names the request in the logs. */
     readonly requestId: string | null,
+    /** What is in the way of the run that was asked for; null: the error is of something else. */
+    readonly obstacle: Schemas['Obstacle'] | null = null,
   ) {
     super(message);
   }
@@ -21,6 +25,14 @@ const textOf = (source: object, key: string): string | null => {
   const value: unknown = Reflect.get(source, key);
   return typeof value === 'string' ? value : null;
 };
+
+/** As the platform sends it; only that it is one is looked at. */
+function obstacleOf(source: object): Schemas['Obstacle'] | null {
+  const value: unknown = Reflect.get(source, 'obstacle');
+  return typeof value === 'object' && value !== null && 'reason' in value && 'params' in value
+    ? (value as Schemas['Obstacle'])
+    : null;
+}
 
 /** Reads the body of a failed answer, whether OpenAI's form or problem+json. */
 export function toApiError(response: Response, body: unknown): ApiError {
@@ -35,6 +47,7 @@ export function toApiError(response: Response, body: unknown): ApiError {
     textOf(source, 'param'),
     textOf(source, 'hint'),
     response.headers.get('x-request-id'),
+    obstacleOf(source),
   );
 }
 

@@ -79,6 +79,17 @@ describe('the client', () => {
     });
   });
 
+  it('hands on what is in the way of a run, from either form', async () => {
+    const obstacle = { reason: 'no-nodes', params: {}, nearest: null };
+    const body = { code: 'plan.does-not-fit', obstacle };
+    for (const sent of [{ ...body, detail: 'No' }, { error: { ...body, message: 'No' } }]) {
+      answer = { status: 400, body: JSON.stringify(sent), type: 'application/json' };
+      await expect(unwrap(createClient({ baseUrl }).GET('/v1/models'))).rejects.toMatchObject({ obstacle });
+    }
+    answer = { status: 400, body: '{"detail":"No","obstacle":"none"}', type: 'application/problem+json' };
+    await expect(unwrap(createClient({ baseUrl }).GET('/v1/models'))).rejects.toMatchObject({ obstacle: null });
+  });
+
   it('tells the status when something else answered', async () => {
     answer = { status: 502, body: '<html>', type: 'text/html' };
     await expect(unwrap(createClient({ baseUrl }).GET('/v1/models'))).rejects.toMatchObject({

@@ -818,6 +818,7 @@ export interface components {
                 queue?: string;
                 autoscaled?: boolean;
                 why?: string;
+                obstacle?: components["schemas"]["Obstacle"];
                 slots: number;
                 capabilities: {
                     runtime: string;
@@ -1028,6 +1029,22 @@ export interface components {
             parameters: number;
             weight_bytes: number;
         };
+        Obstacle: {
+            /** @enum {string} */
+            reason: "fits" | "unknown" | "no-nodes" | "no-devices" | "cpu-only" | "unknown-device-type" | "device-memory-too-small" | "device-too-old" | "devices-shared" | "nodes-not-allowed" | "nodes-not-ready" | "nodes-to-come" | "node-too-small" | "too-few-nodes" | "not-enough-cpu" | "not-enough-memory" | "devices-busy" | "cpu-busy" | "memory-busy" | "nodes-full" | "quota-exceeded" | "limit-exceeded" | "no-queueing" | "unknown-queue" | "queue-inactive" | "queue-too-small" | "queue-busy";
+            params: {
+                [key: string]: string | number;
+            };
+            nearest: {
+                nodes: number;
+                devices_per_node: number;
+                device_type: string | null;
+                /** @default false */
+                other_type: boolean;
+                /** @default false */
+                without_queue: boolean;
+            } | null;
+        };
         OpenAICheckpoint: {
             /** @constant */
             object: "fine_tuning.job.checkpoint";
@@ -1047,6 +1064,7 @@ export interface components {
                 type: string;
                 param: string | null;
                 code: string | null;
+                obstacle?: components["schemas"]["Obstacle"];
             };
         };
         OpenAIFile: {
@@ -1138,6 +1156,7 @@ export interface components {
             /** @enum {string} */
             verdict: "fits" | "waits" | "can-never-fit" | "unknown";
             message: string;
+            obstacle?: components["schemas"]["Obstacle"] | null;
             device: string;
             memory_mode: string | null;
             components: {
@@ -1167,6 +1186,7 @@ export interface components {
             code: string;
             param: string | null;
             hint: string;
+            obstacle?: components["schemas"]["Obstacle"];
             request_id: string;
         };
         RowIssue: {
@@ -4549,9 +4569,18 @@ export interface operations {
                         executor: "process" | "kubernetes";
                         ok: boolean;
                         checks: {
-                            check: string;
+                            /** @enum {string} */
+                            topic: "api" | "namespace" | "permissions" | "carriers" | "service-account" | "pull-secret" | "runtime-class" | "storage" | "quota" | "queues" | "clock" | "watches" | "executor" | "carrier" | "training-runtime" | "devices" | "place" | "runtime";
+                            profile: string | null;
+                            /** @enum {string} */
+                            id: "look-forbidden" | "look-failed" | "api-answers" | "api-unauthorized" | "api-unreachable" | "object-there" | "namespace-missing" | "service-account-missing" | "pull-secret-missing" | "runtime-class-missing" | "claim-missing" | "claim-unbound" | "permissions-complete" | "permissions-missing" | "carriers-known" | "carrier-missing" | "training-runtime-fits" | "training-runtime-missing" | "training-runtime-unfit" | "devices-there" | "devices-to-come" | "devices-missing" | "devices-unlabelled" | "place-now" | "place-later" | "place-never" | "quota-none" | "quota-left" | "quota-spent" | "queues-unused" | "queueing-missing" | "queues-unknown" | "queues-stopped" | "queues-known" | "clock-untold" | "clocks-agree" | "clocks-differ" | "watches-connected" | "watches-lost" | "local-runs" | "runtime-answers" | "runtime-silent";
                             /** @enum {string} */
                             state: "ok" | "warn" | "fail";
+                            params: {
+                                [key: string]: string | number;
+                            };
+                            obstacle: components["schemas"]["Obstacle"] | null;
+                            check: string;
                             message: string;
                             fix: string | null;
                         }[];

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { CLUSTER_ERRORS } from './cluster-errors.js';
 import { row } from './error-row.js';
 import type { ErrorRow } from './error-row.js';
+import { obstacle } from './fit.js';
+import type { Obstacle } from './fit.js';
 
 /** Every code a user or an operator can meet. `docs/reference/errors.md` has one row for each (a test compares). */
 export const ERRORS = {
@@ -278,6 +280,7 @@ export const errorReply = z.object({
     message: z.string(),
     param: z.string().nullable().default(null),
     hint: z.string().optional(),
+    obstacle: obstacle.optional(),
   }),
 });
 export type ErrorReply = z.output<typeof errorReply>;
@@ -287,6 +290,8 @@ export interface ErrorDetails {
   param?: string;
   /** Says more than the code's standing hint. */
   hint?: string;
+  /** What is in the way of the run that the error is about. */
+  obstacle?: Obstacle;
   cause?: unknown;
 }
 
@@ -295,6 +300,7 @@ export class AppError extends Error {
   override readonly name = 'AppError';
   readonly param: string | null;
   readonly hint: string;
+  readonly obstacle: Obstacle | null;
 
   constructor(
     readonly code: ErrorCode,
@@ -304,6 +310,7 @@ export class AppError extends Error {
     super(message, { cause: details.cause });
     this.param = details.param ?? null;
     this.hint = details.hint ?? ERRORS[code].hint;
+    this.obstacle = details.obstacle ?? null;
   }
 
   get httpStatus(): number {
@@ -315,14 +322,22 @@ export class AppError extends Error {
   }
 
   toReply(): ErrorReply {
-    return { error: { code: this.code, message: this.message, param: this.param, hint: this.hint } };
+    const { code, message, param, hint, obstacle } = this;
+    return { error: { code, message, param, hint, ...(obstacle !== null && { obstacle }) } };
   }
 
   static fromReply({ error }: ErrorReply): AppError {
     return new AppError(error.code, error.message, {
       ...(error.param !== null && { param: error.param }),
       ...(error.hint !== undefined && { hint: error.hint }),
+      ...(error.obstacle !== undefined && { obstacle: error.obstacle }),
     });
+  }
+
+  /** The same error, of a field that the next caller knows by another name. */
+  withParam(param: string): AppError {
+    const { code, message, hint, obstacle, cause } = this;
+    return new AppError(code, message, { param, hint, ...(obstacle !== null && { obstacle }), cause });
   }
 
   /** Any thrown thing as an AppError; what is not ours becomes `internal` with the thing as its cause. */

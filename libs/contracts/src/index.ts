@@ -29,6 +29,8 @@ export * from './run-reasons.js';
 export * from './run-state.js';
 export * from './run-endpoint.js';
 export * from './cluster.js';
+export * from './doctor.js';
+export * from './fit.js';
 export * from './prepared-dataset.js';
 export * from './artifact-manifest.js';
 export * from './paging.js';

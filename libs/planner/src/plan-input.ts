@@ -1,4 +1,4 @@
-import type { Hyperparameters, ModelShape, Tuning } from '@luthier/contracts';
+import type { Hyperparameters, ModelShape, Obstacle, Tuning } from '@luthier/contracts';
 
 /** The part of an inventory's profile that a plan is made against. */
 export interface PlanProfile {
@@ -11,6 +11,7 @@ export interface PlanProfile {
   freeMemoryMib: number;
   /** Why not even the smallest run could start now. */
   why?: string | undefined;
+  obstacle?: Obstacle | undefined;
 }
 
 export interface PlanInput {

@@ -41,16 +41,15 @@ export function planRun(input: PlanInput): Plan {
         : []),
     ],
   };
-  const { verdict, message } = judge(memory.totalMib, profile);
+  const judged = judge(memory.totalMib, profile);
   return {
-    verdict,
-    message,
+    ...judged,
     ...common,
-    alternatives: verdict === 'can-never-fit' && profile ? alternatives(input, profile.memoryMib) : [],
+    alternatives: judged.verdict === 'can-never-fit' && profile ? alternatives(input, profile.memoryMib) : [],
   };
 }
 
-function judge(totalMib: number, profile: PlanProfile | undefined): Pick<Plan, 'verdict' | 'message'> {
+function judge(totalMib: number, profile: PlanProfile | undefined): Pick<Plan, 'verdict' | 'message' | 'obstacle'> {
   if (!profile) {
     return {
       verdict: 'unknown',
@@ -64,7 +63,8 @@ function judge(totalMib: number, profile: PlanProfile | undefined): Pick<Plan, '
     };
   }
   if (totalMib > profile.freeMemoryMib && profile.why !== undefined) {
-    return { verdict: 'waits', message: `The run needs about ${totalMib} MiB. ${profile.why}` };
+    const { why, obstacle } = profile;
+    return { verdict: 'waits', message: `The run needs about ${totalMib} MiB. ${why}`, obstacle };
   }
   if (totalMib > profile.freeMemoryMib) {
     return {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { ERRORS, ERROR_CODES, PLAN_COMPONENTS } from '@luthier/contracts';
-import type { ModelShape } from '@luthier/contracts';
+import type { ModelShape, Obstacle } from '@luthier/contracts';
 import { advise } from './advise.js';
 import { diagnose } from './diagnose.js';
 import { planRun, totalSteps } from './plan-run.js';
@@ -56,8 +56,9 @@ describe('planRun on devices', () => {
   });
 
   it('says what a run waits for when the place tells it', () => {
-    expect(on(1, { freeMemoryMib: 0, why: 'Waiting for GPUs.' })).toMatchObject({
-      verdict: 'waits',
+    const obstacle: Obstacle = { reason: 'nodes-to-come', params: {}, nearest: null };
+    expect(on(1, { freeMemoryMib: 0, why: 'Waiting for GPUs.', obstacle })).toMatchObject({
+      ...{ verdict: 'waits', obstacle },
       message: expect.stringMatching(/MiB\. Waiting for GPUs\.$/),
     });
   });

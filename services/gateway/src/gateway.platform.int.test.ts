@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createClient, unwrap, uploadFile } from '@luthier/api-client';
 import { checkCluster, getCluster, getInventory, listCatalog, newId, readRunLog } from '@luthier/contracts';
+import type { ClusterCheck } from '@luthier/contracts';
 import { waitFor } from '@luthier/testing';
 import { ensureApiKey, secretHash } from './auth/api-key.js';
 import { KeyStore } from './auth/key.store.js';
@@ -167,11 +168,17 @@ describe('the gateway', () => {
     const cluster = await unwrap(client.GET('/api/v1/cluster'));
     expect(cluster).toMatchObject({ observed_at: 'now', watches: [{ last_sync_age_ms: 5 }] });
     expect(cluster.nodes[0]).toMatchObject({ compute_major: 8, devices: [{ memory_mib: 24_564, free: 3 }] });
-    const failed = { check: 'quota', state: 'fail' as const, message: 'Used up.', fix: 'Raise it.' };
+    const nearest = { nodes: 2, devicesPerNode: 8, deviceType: null, otherType: false, withoutQueue: false };
+    const params = { devicesPerNode: 16, largest: 8 };
+    const failed: ClusterCheck = {
+      ...{ topic: 'place', profile: 'gpu', id: 'place-never', state: 'fail', params: {} },
+      ...{ check: 'a place for gpu', message: 'No node has 16 GPUs.', fix: 'Change the profile.' },
+      obstacle: { reason: 'node-too-small', params, nearest },
+    };
     responders.answer(checkCluster, () => ({ executor: 'kubernetes' as const, ok: false, checks: [failed] }));
-    expect(await unwrap(client.GET('/api/v1/cluster/doctor'))).toEqual({
-      ...{ executor: 'kubernetes', ok: false, checks: [failed] },
-    });
+    const { checks } = await unwrap(client.GET('/api/v1/cluster/doctor'));
+    const inWords = { nodes: 2, devices_per_node: 8, device_type: null, other_type: false, without_queue: false };
+    expect(checks).toEqual([{ ...failed, obstacle: { reason: 'node-too-small', params, nearest: inWords } }]);
   });
 
   it('tells everybody its version, and which parts answer to those who are signed in', async () => {

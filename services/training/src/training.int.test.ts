@@ -282,21 +282,24 @@ describe('a job that says where it wants to run', () => {
   it('is refused at submit with the reason of the place, the field at fault and what would fit', async () => {
     onDevices();
     peers.fit = {
-      ...{ canEverFit: false, fitsNow: false, reason: 'node-too-small' },
+      ...{ canEverFit: false, fitsNow: false, reason: 'node-too-small', params: { devicesPerNode: 16, largest: 8 } },
       message: 'No node has 16 GPUs; the largest has 8. Use 2 nodes x 8 GPUs.',
-      nearest: { nodes: 2, devicesPerNode: 8, deviceType: null },
+      nearest: { nodes: 2, devicesPerNode: 8, deviceType: null, otherType: false, withoutQueue: false },
     };
+    const { reason, params, nearest } = peers.fit;
     const resources = { nodes: 1, devicesPerNode: 16, deviceType: null };
     await expect(create({ resources })).rejects.toMatchObject({
       code: 'plan.does-not-fit',
       param: 'resources.devices_per_node',
       message: peers.fit.message,
+      obstacle: { reason, params, nearest },
     });
     expect((await bus.request(listJobs, {})).items).toEqual([]);
     const { jobId: _, ...wish } = jobRequest({ resources });
     expect(await bus.request(planJob, wish)).toMatchObject({
       verdict: 'can-never-fit',
       message: peers.fit.message,
+      obstacle: { reason, params, nearest },
       alternatives: [{ change: { 'resources.nodes': 2, 'resources.devices_per_node': 8 } }],
     });
     peers.fit = { ...peers.fit, reason: 'unknown-queue', message: "Queue 'nope' does not exist." };
@@ -327,14 +330,18 @@ describe('a job that says where it wants to run', () => {
     peers.fit = {
       fitsNow: false,
       reason: 'devices-busy',
+      params: { nodes: 1, devicesPerNode: 8, fitting: 0, free: 3, together: '' },
       message: 'Waiting for GPUs: needs 8 on one node, 3 free now.',
     };
+    const obstacle = { reason: 'devices-busy', params: peers.fit.params, nearest: null };
     const { id } = await create({ resources: GPU });
     await waitFor(async () => {
       const job = await get(id);
       return job.status === 'queued' && job.message === peers.fit.message;
     });
-    expect((await get(id)).plan).toMatchObject({ verdict: 'waits', message: peers.fit.message });
+    expect((await get(id)).plan).toMatchObject({ verdict: 'waits', message: peers.fit.message, obstacle });
+    const { items } = await bus.request(listJobEvents, { jobId: id, limit: 100 });
+    expect(items.find(({ message }) => message === peers.fit.message)?.data).toEqual({ obstacle });
     peers.fit = {};
     await until(id, 'succeeded');
   });

@@ -12,6 +12,7 @@ export type Job = Schemas['Job'];
 export type JobCheckpoint = Schemas['JobCheckpoint'];
 export type JobEvent = Schemas['JobEvent'];
 export type Model = Schemas['Model'];
+export type Obstacle = Schemas['Obstacle'];
 export type Plan = Schemas['Plan'];
 export type ValidationReport = Schemas['ValidationReport'];
 /** Body of a new job and of a plan. */

@@ -8,8 +8,8 @@ import { useTold } from './use-told';
 export function ErrorNotice({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
   const t = useTranslations('errors');
   const told = useTold();
-  const { title, hint, code, requestId } = problemOf(error);
-  const said = title === null ? null : told.error(code, title, hint);
+  const { title, hint, code, requestId, obstacle } = problemOf(error);
+  const said = title === null ? null : told.refusal({ code, message: title, hint }, obstacle);
   return (
     <Notice
       tone="bad"

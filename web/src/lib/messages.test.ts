@@ -53,6 +53,13 @@ function asked(): { whole: Set<string>; starts: Set<string> } {
         'cause.',
         'cluster.',
         'proof.',
+        'amount.',
+        'fit.',
+        'advice.',
+        'topic.',
+        'finding.',
+        'fix.',
+        'placeFix.',
       ])
         starts.add(`told.${part}`);
     }

@@ -12,6 +12,7 @@ describe('what a failed call tells the reader', () => {
       hint: 'Upload it first.',
       code: 'file.not-found',
       requestId: 'req-1',
+      obstacle: null,
     });
   });
 
@@ -21,6 +22,7 @@ describe('what a failed call tells the reader', () => {
       hint: null,
       code: null,
       requestId: null,
+      obstacle: null,
     });
   });
 

@@ -7,14 +7,17 @@ export interface Problem {
   /** One of the platform's codes. */
   code: string | null;
   requestId: string | null;
+  /** What is in the way of the run that was asked for. */
+  obstacle: ApiError['obstacle'];
 }
 
 /** What a failed call tells the reader; what is not an answer of the platform is told as unreachable, never as a trace. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof ApiError) {
-    return { title: error.message, hint: error.hint, code: error.code, requestId: error.requestId };
+    const { message: title, hint, code, requestId, obstacle } = error;
+    return { title, hint, code, requestId, obstacle };
   }
-  return { title: null, hint: null, code: null, requestId: null };
+  return { title: null, hint: null, code: null, requestId: null, obstacle: null };
 }
 
 export const isSignedOut = (error: unknown): boolean => error instanceof ApiError && error.status === 401;

@@ -64,6 +64,15 @@ describe('what the platform says, in the reader’s language', () => {
     expect(missing(listWith('can-never-fit').map((verdict) => `plan.${verdict}`))).toEqual([]);
   });
 
+  it('every finding of the doctor and everything that can be in the way of a run has a sentence', () => {
+    const ofPlace = ['place-later', 'place-never'];
+    const findings = listWith('api-answers').filter((id) => !ofPlace.includes(id));
+    expect(findings.length).toBeGreaterThan(30);
+    expect(missing(findings.map((id) => `finding.${id}`))).toEqual([]);
+    expect(missing(listWith('training-runtime').map((topic) => `topic.${topic}`))).toEqual([]);
+    expect(missing(listWith('nodes-to-come').map((reason) => `fit.${reason}`))).toEqual([]);
+  });
+
   it('tells how far a training is and why a queued job waits', () => {
     const progress = { step: 12, total_steps: 40 } as NonNullable<Job['progress']>;
     expect(job({ progress })).toEqual({ key: 'job.trainingStep', values: { step: 12, total: 40 } });
@@ -72,6 +81,10 @@ describe('what the platform says, in the reader’s language', () => {
       key: 'job.waitsForMemory',
       values: { device: 'local-cpu' },
       mib: { needed: 1433, free: 900 },
+    });
+    expect(job({ status: 'queued', message: 'Waiting for GPUs: needs 8, 4 free now.' })).toEqual({
+      key: 'job.waitsForGpus',
+      values: { needed: 8, free: 4 },
     });
   });
 
@@ -194,8 +207,8 @@ describe('why a run waits or ended', () => {
     };
     const texts = messages[locale] as { told: { done: string } };
     const t = createTranslator({ locale, messages: texts, namespace: 'told', onError });
-    const words = Object.entries(told.words ?? {}).map(([name, word]) => [name, t(word as 'done')] as const);
-    return t(told.key as 'done', { ...told.values, ...told.times, ...Object.fromEntries(words) });
+    const parts = Object.entries(told.parts ?? {}).map(([name, { key }]) => [name, t(key as 'done')] as const);
+    return t(told.key as 'done', { ...told.values, ...told.times, ...Object.fromEntries(parts) });
   };
 
   it('every reason has a sentence in both languages, with all of its values and with none', () => {

@@ -1,3 +1,4 @@
+import { thingOf } from './amount-told';
 import type { Evaluation, Job, JobEvent, Plan } from './api';
 
 /** A text of the namespace `told` with its values; amounts of memory are in MiB and named in `mib`. */
@@ -5,9 +6,9 @@ export interface Told {
   key: string;
   values?: Readonly<Record<string, string | number>>;
   mib?: Readonly<Record<string, number>>;
-  /** Values that are times (ISO 8601), and values that are words of `told` themselves, by their key. */
+  /** Values that are times (ISO 8601), and values that are texts of `told` themselves. */
   times?: Readonly<Record<string, string>>;
-  words?: Readonly<Record<string, string>>;
+  parts?: Readonly<Record<string, Told>>;
 }
 
 type Rule = readonly [pattern: RegExp, told: (match: readonly string[]) => Told];
@@ -159,6 +160,10 @@ const REASONS: readonly Rule[] = [
       mib: { needed: n(needed), free: n(free) },
     }),
   ],
+  [
+    /^Waiting for GPUs: needs (\d+), (\d+) free now/,
+    ([, needed, free]) => ({ key: 'job.waitsForGpus', values: { needed: n(needed), free: n(free) } }),
+  ],
   [/^Cancelling$/, () => ({ key: 'job.cancelling' })],
   [/^Pausing$/, () => ({ key: 'job.pausing' })],
   [/^Restarting$/, () => ({ key: 'job.restarting' })],
@@ -198,19 +203,11 @@ export function runTold({ reason, params }: Pick<Placement, 'reason' | 'params'>
       ...(cause !== undefined && { cause }),
     },
     ...(since !== undefined && { times: { since: String(since) } }),
-    words: {
-      ...(thing?.word !== undefined && { resource: thing.word }),
-      ...(CAUSES.includes(String(cause)) && { cause: `cause.${String(cause)}` }),
+    parts: {
+      ...(thing?.word !== undefined && { resource: { key: thing.word } }),
+      ...(CAUSES.includes(String(cause)) && { cause: { key: `cause.${String(cause)}` } }),
     },
   };
-}
-
-/** What people call a resource of the cluster: a word of ours, or its own name. */
-function thingOf(resource: string): { name?: string; word?: string } {
-  const name = resource.replace(/^(?:requests|limits)\./, '');
-  if (/gpu|mig-/i.test(name)) return { word: 'thing.gpu' };
-  if (name === 'cpu' || name === 'memory') return { word: `thing.${name}` };
-  return name === 'ephemeral-storage' ? { word: 'thing.disk' } : { name };
 }
 
 type JobState = Pick<Job, 'status' | 'phase' | 'message' | 'progress' | 'placement'>;

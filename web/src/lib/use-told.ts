@@ -1,7 +1,11 @@
 'use client';
 import { useLocale, useTranslations } from 'next-intl';
 import { useMemo } from 'react';
-import type { Evaluation, Job, JobEvent, Plan, ValidationReport } from './api';
+import { shapeTold } from './amount-told';
+import type { Evaluation, Job, JobEvent, Obstacle, Plan, ValidationReport } from './api';
+import { findingTold } from './finding-told';
+import type { Finding } from './finding-told';
+import { obstacleOf, obstacleTold, waitsFor } from './obstacle-told';
 import type { ClusterWord, Told } from './told';
 import {
   clusterTold,
@@ -34,24 +38,42 @@ export function useTold() {
   return useMemo(() => {
     const english = locale === 'en';
     // The keys of `told.ts` are made of the contract's closed lists; tests hold each of them against the messages.
-    const text = ({ key, values, mib, times, words }: Told): string => {
+    const text = ({ key, values, mib, times, parts }: Told): string => {
       const shown = [
         ...Object.entries(mib ?? {}).map(([name, value]) => [name, format.mib(value)]),
         ...Object.entries(times ?? {}).map(([name, value]) => [name, format.time(value)]),
-        ...Object.entries(words ?? {}).map(([name, word]) => [name, t(word as 'job.done')]),
+        ...Object.entries(parts ?? {}).map(([name, part]) => [name, text(part)]),
       ];
       return t(key as 'job.done', { ...values, ...(Object.fromEntries(shown) as Record<string, string>) });
     };
+    const sentences = (told: readonly Told[]): string => told.map(text).join(locale === 'zh' ? '' : ' ');
+    const known = (...told: readonly Told[]): boolean => told.every(({ key }) => t.has(key as 'job.done'));
+    /** `message`: the platform's own sentence, for what a newer platform knows and this dashboard does not. */
+    const obstacle = (found: Obstacle, message: string): string => {
+      const told = obstacleTold(found);
+      return known(...told) ? sentences(told) : message;
+    };
     const error = (code: string | null, message: string, hint: string | null): ToldError => {
       const [title, advice] = [`error.${code}.title`, `error.${code}.hint`] as string[] as ['job.done', 'job.done'];
-      const known = code !== null && t.has(title);
-      if (!known || (english && message !== '')) return { title: message, hint: hint ?? '', original: null };
+      if (code === null || !t.has(title) || (english && message !== ''))
+        return { title: message, hint: hint ?? '', original: null };
       const original = message === '' || english ? null : message;
       return { title: t(title), hint: t(advice), original };
     };
+    /** An error about a place for a run: what is in the way says more than the code's title. */
+    const refusal = (
+      { code, message, hint }: { code: string | null; message: string; hint: string | null },
+      found: Obstacle | null,
+    ): ToldError => {
+      if (found === null || english || !known(...obstacleTold(found))) return error(code, message, hint);
+      const sentence = obstacle(found, message);
+      const title = code === 'job.not-restartable' ? t('advice.elsewhere', { sentence }) : sentence;
+      return { title, hint: t('advice.look'), original: null };
+    };
     /** What the run's own reason says names node, queue or image, and stands before the code's title. */
     const failure = (job: Job, { code, message, hint }: NonNullable<Job['error']>): ToldError => {
-      const said = error(code, message, hint);
+      const found = code === 'plan.does-not-fit' ? (job.plan?.obstacle ?? null) : null;
+      const said = refusal({ code, message, hint }, found);
       return job.placement && !english ? { ...said, title: text(runTold(job.placement)) } : said;
     };
     const proof = (reason: string | null): string | null => {
@@ -62,19 +84,35 @@ export function useTold() {
       error,
       job: (job: Job): string => {
         if (job.status === 'failed' && job.error) return failure(job, job.error).title;
-        return text(jobTold(job));
+        const found = job.status === 'queued' ? waitsFor(job) : null;
+        return found ? obstacle(found, job.message) : text(jobTold(job));
       },
       failure,
+      refusal,
       run: (placement: NonNullable<Job['placement']>): string =>
         english ? placement.message : text(runTold(placement)),
-      plan: (plan: Plan): string => text(planTold(plan)),
+      plan: (plan: Plan): string => (plan.obstacle ? obstacle(plan.obstacle, plan.message) : text(planTold(plan))),
+      /** Of a plan; what it says of the place is in its numbers. */
+      alternative: ({ title, change }: Plan['alternatives'][number]): string => {
+        const { 'resources.nodes': nodes, 'resources.devices_per_node': devices } = change;
+        if (nodes === undefined || devices === undefined) return title;
+        return text(devices === 0 ? { key: 'advice.cpu' } : shapeTold(nodes, devices));
+      },
+      finding: (finding: Finding): { title: string; message: string; fix: string | null } => {
+        const { title, message, fixes } = findingTold(finding);
+        const fix = fixes.find((told) => known(told));
+        return known(title, ...message) && (fix || finding.fix === null)
+          ? { title: text(title), message: sentences(message), fix: fix ? text(fix) : null }
+          : { title: finding.check, message: finding.message, fix: finding.fix };
+      },
       verdict: (evaluation: Evaluation): string | null => {
-        const told = verdictTold(evaluation).map(text);
-        if (told.length === 0) return proof(evaluation.verdict_reason);
-        return told.join(locale === 'zh' ? '' : ' ');
+        const told = verdictTold(evaluation);
+        return told.length === 0 ? proof(evaluation.verdict_reason) : sentences(told);
       },
       proof,
       event: ({ message, data }: Pick<JobEvent, 'message' | 'data'>): string => {
+        const found = obstacleOf(data);
+        if (found) return obstacle(found, message);
         const ofCluster = clusterWord(data);
         const told = ofCluster ? clusterTold(ofCluster) : eventTold(message);
         if (told && t.has(told.key as 'job.done')) return text(told);

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { defineRequest } from '../define.js';
-import { clusterReport, doctorReport, fitAnswer } from '../cluster.js';
+import { clusterReport } from '../cluster.js';
+import { doctorReport } from '../doctor.js';
+import { fitAnswer, obstacle } from '../fit.js';
 import { idOf } from '../ids.js';
 import { capabilities } from '../run-spec.js';
 
@@ -31,8 +33,9 @@ export const inventory = z.object({
       queue: z.string().optional(),
       /** Nodes are added when they are needed. */
       autoscaled: z.boolean().optional(),
-      /** Why not even the smallest run could start now, in one sentence. */
+      /** Why not even the smallest run could start now, in one sentence, and in no language. */
       why: z.string().optional(),
+      obstacle: obstacle.optional(),
       /** Runs that may go on beside each other. */
       slots: z.int().positive(),
       capabilities,

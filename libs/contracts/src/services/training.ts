@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defineEvent, defineRequest } from '../define.js';
 import { errorCode } from '../errors.js';
+import { obstacle } from '../fit.js';
 import { idOf } from '../ids.js';
 import { page, pageQuery } from '../paging.js';
 import { priority } from '../priority.js';
@@ -105,6 +106,8 @@ export const PLAN_COMPONENTS = Object.keys(PLAN_COMPONENT_NAMES) as [PlanCompone
 export const plan = z.object({
   verdict: z.enum(['fits', 'waits', 'can-never-fit', 'unknown']),
   message: z.string(),
+  /** What the message says of the place, in no language; null or absent: the message speaks of memory. */
+  obstacle: obstacle.nullish(),
   device: z.string(),
   memoryMode: z.string().nullable(),
   components: z.array(z.object({ name: z.enum(PLAN_COMPONENTS), mib: z.number() })),

@@ -39,8 +39,15 @@ const CLUSTER: Cluster = {
 const FINDINGS: Findings = {
   ...{ executor: 'kubernetes', ok: false },
   checks: [
-    { check: 'api', state: 'ok', message: 'Answers.', fix: null },
-    { check: 'permissions', state: 'fail', message: 'May not create jobs.', fix: 'Apply the role.' },
+    {
+      ...{ topic: 'api', profile: null, id: 'api-answers', state: 'ok', params: { kinds: 84 }, obstacle: null },
+      ...{ check: 'api', message: 'Answers.', fix: null },
+    },
+    {
+      ...{ topic: 'permissions', profile: null, id: 'permissions-missing', state: 'fail', obstacle: null },
+      params: { here: 'create jobs.batch', everywhere: '', namespace: 'runs', file: 'role.yaml' },
+      ...{ check: 'permissions', message: 'May not create jobs.', fix: 'Apply the role.' },
+    },
   ],
 };
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { AppError } from '@luthier/contracts';
+import type { Obstacle } from '@luthier/contracts';
 import { inWireNames, openAiBody, problemBody, toAppError } from './http-errors.js';
 
 const thrown = (fields: object): Error => Object.assign(new Error('inner text'), fields);
@@ -33,5 +34,19 @@ describe('what is thrown', () => {
   it('of a service speaks the field names of the caller', () => {
     const error = inWireNames(new AppError('request.invalid', 'no', { param: 'tuning.loraAlpha' }));
     expect(error).toMatchObject({ param: 'tuning.lora_alpha', code: 'request.invalid', message: 'no' });
+  });
+
+  it('says in either form what is in the way of a run, also after its field was renamed', () => {
+    const nearest = { nodes: 2, devicesPerNode: 8, deviceType: null, otherType: false, withoutQueue: false };
+    const why: Obstacle = { reason: 'node-too-small', params: { devicesPerNode: 16, largest: 8 }, nearest };
+    const error = inWireNames(new AppError('plan.does-not-fit', 'no', { param: 'devicesPerNode', obstacle: why }));
+    const shown = {
+      ...{ reason: why.reason, params: why.params },
+      nearest: { nodes: 2, devices_per_node: 8, device_type: null, other_type: false, without_queue: false },
+    };
+    expect(error).toMatchObject({ param: 'devices_per_node' });
+    expect(openAiBody(error as AppError).error).toMatchObject({ obstacle: shown });
+    expect(problemBody(error as AppError, 'req_1')).toMatchObject({ obstacle: shown });
+    expect(problemBody(new AppError('auth.missing'), 'req_1')).not.toHaveProperty('obstacle');
   });
 });

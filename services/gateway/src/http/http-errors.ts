@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { AppError, ERRORS } from '@luthier/contracts';
+import { AppError, ERRORS, obstacle } from '@luthier/contracts';
 import type { Logger } from '@luthier/service-kit';
-import { snakePath } from './snake-case.js';
+import { snakePath, toWire } from './snake-case.js';
 
 const codeOf = (thrown: object): string => {
   const code: unknown = Reflect.get(thrown, 'code');
@@ -40,9 +40,10 @@ export function toAppError(thrown: unknown): AppError {
 /** A refusal of a service speaks of its own field names: here they get the caller's spelling. */
 export function inWireNames(thrown: unknown): unknown {
   if (!(thrown instanceof AppError) || thrown.param === null || thrown.param === '') return thrown;
-  const { code, message, hint, cause } = thrown;
-  return new AppError(code, message, { param: snakePath(thrown.param), hint, cause });
+  return thrown.withParam(snakePath(thrown.param));
 }
+
+const obstacleOf = ({ obstacle: found }: AppError) => found && { obstacle: toWire(obstacle, found) };
 
 /** OpenAI's form. */
 export const openAiBody = (error: AppError) => ({
@@ -52,6 +53,7 @@ export const openAiBody = (error: AppError) => ({
     param: error.param === '' ? null : error.param,
     code: error.code,
     hint: error.hint,
+    ...obstacleOf(error),
   },
 });
 
@@ -64,6 +66,7 @@ export const problemBody = (error: AppError, requestId: string) => ({
   code: error.code,
   param: error.param === '' ? null : error.param,
   hint: error.hint,
+  ...obstacleOf(error),
   request_id: requestId,
 });
 

@@ -1,12 +1,16 @@
 import { z } from 'zod';
-import { FILE_PURPOSES, JOB_STATUSES } from '@luthier/contracts';
+import { FILE_PURPOSES, JOB_STATUSES, obstacle } from '@luthier/contracts';
 
 /** OpenAI's objects as they stand on the wire; already snake_case. */
 const unixSeconds = z.int().describe('Unix time in seconds');
 const autoOr = z.union([z.literal('auto'), z.number()]);
 
 export const openaiError = z.object({
-  error: z.object({ message: z.string(), type: z.string(), param: z.string().nullable(), code: z.string().nullable() }),
+  error: z.object({
+    ...{ message: z.string(), type: z.string(), param: z.string().nullable(), code: z.string().nullable() },
+    /** What is in the way of the run that was asked for. */
+    obstacle: obstacle.optional(),
+  }),
 });
 
 /** RFC 9457, with our code and the field at fault. */
@@ -18,6 +22,7 @@ export const problem = z.object({
   code: z.string(),
   param: z.string().nullable(),
   hint: z.string(),
+  obstacle: obstacle.optional(),
   request_id: z.string(),
 });
 

@@ -114,5 +114,5 @@ export function inPublicNames(thrown: unknown): unknown {
   const name =
     param === null || param === '' ? (thrown.code.startsWith('model.') ? 'model' : undefined) : PUBLIC_NAMES[param];
   if (name === undefined) return thrown;
-  return new AppError(thrown.code, thrown.message, { param: name, hint: thrown.hint, cause: thrown.cause });
+  return thrown.withParam(name);
 }

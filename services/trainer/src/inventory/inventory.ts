@@ -3,6 +3,7 @@ import { availableParallelism, freemem, hostname, totalmem } from 'node:os';
 import type { z } from 'zod';
 import type { ClusterReport, DoctorReport, RunSpec, inventory } from '@luthier/contracts';
 import type { RunsBucket } from '@luthier/messaging';
+import { fail, ok } from './findings.js';
 import { InventorySource } from './inventory-source.js';
 import type { FitAnswers, RunShape } from './inventory-source.js';
 import { fitHere } from './local-fit.js';
@@ -78,24 +79,17 @@ export class InventoryReader extends InventorySource {
   override async check(): Promise<DoctorReport> {
     const { profiles } = await this.read();
     const silent = this.profiles.filter(({ name }) => profiles.every((found) => found.name !== name));
-    const runtimes = silent.map(({ name, command }): DoctorReport['checks'][number] => ({
-      check: `runtime of ${name}`,
-      state: 'fail',
-      message: `The runtime does not say what it can do: ${command.join(' ').slice(0, 300)}`,
-      fix: 'Build it, or correct `command` of this profile in LUTHIER_TRAINER_PROFILES.',
-    }));
     return {
       executor: 'process',
       ok: silent.length === 0,
       checks: [
-        { check: 'executor', state: 'ok', message: LOCAL, fix: null },
-        ...runtimes,
-        ...profiles.map(({ name, device, memoryMib }) => ({
-          check: `runtime of ${name}`,
-          state: 'ok' as const,
-          message: `Answers; runs on ${device} with up to ${memoryMib} MiB.`,
-          fix: null,
-        })),
+        ok('executor', 'local-runs', {}),
+        ...silent.map(({ name, command }) =>
+          fail({ topic: 'runtime', profile: name }, 'runtime-silent', { command: command.join(' ').slice(0, 300) }),
+        ),
+        ...profiles.map(({ name, device, memoryMib }) =>
+          ok({ topic: 'runtime', profile: name }, 'runtime-answers', { device, memoryMib }),
+        ),
       ],
     };
   }

@@ -5,8 +5,8 @@ const shape = (over: Partial<Parameters<typeof fitHere>[0]> = {}) => ({
   ...{ profiles: ['p'], nodes: 1, devicesPerNode: null, deviceMemoryMib: 0, deviceType: null, queue: null },
   ...over,
 });
-const cpu = { devices: 0, device: 'cpu' };
-const gpu = { devices: 2, device: 'NVIDIA A10' };
+const cpu = { name: 'cpu', devices: 0, device: 'cpu' };
+const gpu = { name: 'gpu', devices: 2, device: 'NVIDIA A10' };
 
 describe('fitHere', () => {
   it('has room for what asks for nothing more than the machine has', () => {
@@ -16,12 +16,13 @@ describe('fitHere', () => {
   });
 
   it.each([
-    ['devices where there are none', shape({ devicesPerNode: 1 }), cpu, 'no-devices', 0],
-    ['a type of device where there are none', shape({ deviceType: 'H100' }), cpu, 'no-devices', 0],
+    ['devices where there are none', shape({ devicesPerNode: 1 }), cpu, 'cpu-only', 0],
+    ['a type of device where there are none', shape({ deviceType: 'H100' }), cpu, 'cpu-only', 0],
+    ['several nodes where there are no devices', shape({ nodes: 2 }), cpu, 'cpu-only', 0],
     ['another type of device', shape({ deviceType: 'H100' }), gpu, 'unknown-device-type', 1],
     ['more devices than there are', shape({ devicesPerNode: 16 }), gpu, 'node-too-small', 2],
     ['several nodes', shape({ nodes: 2, devicesPerNode: 1 }), gpu, 'too-few-nodes', 2],
-    ['a queue', shape({ queue: 'team-a' }), cpu, 'unknown-queue', 0],
+    ['a queue', shape({ queue: 'team-a' }), cpu, 'no-queueing', 0],
   ])('refuses %s and names what there is', (_, asked, profile, reason, devicesPerNode) => {
     const found = fitHere(asked, profile);
     expect(found).toMatchObject({ canEverFit: false, fitsNow: false, reason });

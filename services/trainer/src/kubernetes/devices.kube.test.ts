@@ -57,7 +57,10 @@ const LANDINGS: readonly [what: string, profile: string, shape: Partial<RunShape
   ['a resource that the cluster has named itself', 'named', { deviceMemoryMib: 60_000 }, ['named']],
 ];
 
-const NEVER: readonly [what: string, profile: string, shape: Partial<RunShape>, answer: Partial<FitAnswer>][] = [
+/** As far as it is said. */
+type Answer = Partial<Omit<FitAnswer, 'nearest'>> & { nearest?: Partial<FitAnswer['nearest']> };
+
+const NEVER: readonly [what: string, profile: string, shape: Partial<RunShape>, answer: Answer][] = [
   [
     'more than any node has',
     'gpu',
@@ -85,9 +88,7 @@ const NEVER: readonly [what: string, profile: string, shape: Partial<RunShape>, 
     { deviceType: 'B300' },
     {
       ...{ reason: 'unknown-device-type', nearest: { nodes: 1, devicesPerNode: 1, deviceType: null } },
-      message: expect.stringMatching(
-        /^No B300 node in this cluster\. Available: .*A100-SXM4-40GB \(40 GB\) x2/,
-      ) as never,
+      message: expect.stringMatching(/^There is no B300 here\. Available: .*A100-SXM4-40GB \(40 GB\) x2/) as never,
     },
   ],
   ['newer GPUs', 'newest', {}, { reason: 'device-too-old', params: { needed: 10, newest: 9 } }],

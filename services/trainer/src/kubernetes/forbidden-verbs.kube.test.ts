@@ -60,9 +60,9 @@ inCluster('a trainer whose account lacks a right', () => {
     const runId = await place.put({ type: 'done', afterMs: 100 });
     const { cluster } = trainer.service.app.get(TrainerService);
     const report = await cluster?.inventory.check();
-    expect(report?.checks.find(({ check }) => check === 'permissions')).toMatchObject({
-      state: 'fail',
-      message: expect.stringContaining('list jobs (batch)'),
+    expect(report?.checks.find(({ topic }) => topic === 'permissions')).toMatchObject({
+      ...{ id: 'permissions-missing', state: 'fail' },
+      params: { here: expect.stringContaining('list jobs.batch') },
     });
     expect(await place.harness.status(runId)).toBeUndefined();
     await place.role.allow();

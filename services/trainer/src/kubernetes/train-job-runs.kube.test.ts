@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFile } from 'node:fs/promises';
 import { checkCluster } from '@luthier/contracts';
-import type { RunSpec } from '@luthier/contracts';
+import type { CheckTopic, RunSpec } from '@luthier/contracts';
 import { waitFor } from '@luthier/testing';
 import { canRunKubeflowTrainer, startControlPlane } from '@luthier/testing/kube';
 import type { ControlPlane, Controller, Fate, KubeObject, Pod } from '@luthier/testing/kube';
@@ -109,14 +109,12 @@ inCluster('runs as TrainJobs of Kubeflow Trainer', () => {
 
   it('are told of by the doctor: what is installed, and what does not fit', async () => {
     const { checks } = await place.bus.request(checkCluster, {});
-    expect(checks.find(({ check }) => check === 'kinds of objects')?.message).toBe(
-      'Runs can be Jobs; JobSet is installed, Kubeflow Trainer is installed.',
-    );
-    const of = (profile: string): unknown =>
-      checks.find(({ check }) => check === `training runtime of profile ${profile}`);
-    expect(of('kubeflow')).toMatchObject({ state: 'ok' });
-    expect(of('elsewhere')).toMatchObject({ state: 'fail', message: expect.stringContaining('it does not exist') });
-    expect(checks.find(({ check }) => check === 'permissions')).toMatchObject({ state: 'ok' });
+    const of = (wanted: CheckTopic, profile: string | null = null): unknown =>
+      checks.find((check) => check.topic === wanted && check.profile === profile);
+    expect(of('carriers')).toMatchObject({ params: { installed: 'JobSet, Kubeflow Trainer', absent: '' } });
+    expect(of('training-runtime', 'kubeflow')).toMatchObject({ id: 'training-runtime-fits' });
+    expect(of('training-runtime', 'elsewhere')).toMatchObject({ id: 'training-runtime-missing', state: 'fail' });
+    expect(of('permissions')).toMatchObject({ id: 'permissions-complete' });
   });
 });
 

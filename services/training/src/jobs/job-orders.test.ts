@@ -40,7 +40,8 @@ type Asked = { withoutNodes?: string[] };
 /** The trainer's: where the run is, or whether it has a place without some nodes. */
 function answerTo({ withoutNodes = [] }: Asked, { places, run }: State): object {
   const canEverFit = places?.some((name) => !withoutNodes.includes(name));
-  const fit = { canEverFit, message: 'No other node is large enough.' };
+  const why = { reason: 'node-too-small', params: { devicesPerNode: 8, largest: 4 }, nearest: null };
+  const fit = { canEverFit, message: 'No other node is large enough.', ...why };
   return { nodes: [`gpu-${run.attempt}`], answers: places ? [{ profile: run.profile, fit }] : [] };
 }
 
@@ -125,6 +126,7 @@ describe('restart', () => {
     await expect(ordersOn(state).restart(id, elsewhere)).rejects.toMatchObject({
       ...{ code: 'job.not-restartable', param: 'avoid_node' },
       message: 'Without gpu-1 it has no place: No other node is large enough.',
+      obstacle: { reason: 'node-too-small', params: { devicesPerNode: 8, largest: 4 }, nearest: null },
     });
     expect(state.run.desired).toBe('running');
     await ordersOn(state).restart(id, { avoidNode: false });

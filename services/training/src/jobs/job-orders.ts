@@ -3,6 +3,7 @@ import { AVOIDED_NODES_MAX, AppError, jobCancelled, locateRun } from '@luthier/c
 import type { FitAnswer } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { askFit } from '../queue/ask-fit.js';
+import { obstacleOf } from '../queue/share.js';
 import { Projector } from '../runs/projector.js';
 import { closed, restarting, stopped } from '../runs/run.js';
 import type { Run } from '../runs/run.js';
@@ -111,6 +112,7 @@ export class JobOrders {
     if (fit?.canEverFit !== false) return { leaves, avoids: leaves };
     throw new AppError('job.not-restartable', `Without ${listed(leaves)} it has no place: ${fit.message}`, {
       param: 'avoid_node',
+      obstacle: obstacleOf(fit),
       hint: 'Restart it on the same node, or add one.',
     });
   }

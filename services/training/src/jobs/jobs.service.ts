@@ -177,7 +177,5 @@ export class JobsService {
 }
 
 function withParam(cause: unknown, code: AppError['code'], param: string): unknown {
-  return cause instanceof AppError && cause.code === code
-    ? new AppError(code, cause.message, { param, hint: cause.hint, cause })
-    : cause;
+  return cause instanceof AppError && cause.code === code ? cause.withParam(param) : cause;
 }

@@ -1,7 +1,7 @@
 import { AppError, fitRun } from '@luthier/contracts';
 import type { FitAnswer, Inventory } from '@luthier/contracts';
 import type { MessageBus } from '@luthier/messaging';
-import { isNever, mostTelling, paramOf } from './share.js';
+import { isNever, mostTelling, obstacleOf, paramOf } from './share.js';
 import type { Asked } from './share.js';
 
 type Profile = Inventory['profiles'][number];
@@ -48,6 +48,7 @@ export async function refuseImpossible(bus: MessageBus, asked: Asked, profiles: 
   const param = paramOf(never.reason, asked);
   throw new AppError('plan.does-not-fit', never.message, {
     ...(param !== null && { param }),
+    obstacle: obstacleOf(never),
     hint: 'Ask for what would fit; `GET /api/v1/cluster` shows what there is.',
   });
 }

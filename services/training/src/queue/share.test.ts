@@ -26,6 +26,7 @@ const fit = (over: Partial<FitAnswer> = {}): FitAnswer => ({
   ...over,
 });
 const never = (over: Partial<FitAnswer> = {}): FitAnswer => fit({ canEverFit: false, fitsNow: false, ...over });
+const nearest = { nodes: 2, devicesPerNode: 8, deviceType: null, otherType: false, withoutQueue: false };
 const plan = { verdict: 'fits', message: '', totalMib: 1_000, alternatives: [] } as unknown as Plan;
 
 describe('the share of a place that a run gets', () => {
@@ -60,12 +61,12 @@ describe('what can never be placed', () => {
     const fits = (...answers: FitAnswer[]) => new Map(answers.map((one, index) => [String(index), one]));
     expect(whyNowhere(asked, fits(never(), fit()))).toBeUndefined();
     expect(whyNowhere(asked, fits())).toBeUndefined();
-    const nearest = { nodes: 2, devicesPerNode: 8, deviceType: null };
     const telling = never({ reason: 'node-too-small', nearest });
     expect(whyNowhere(asked, fits(never({ reason: 'no-devices' }), telling))).toBe(telling);
   });
 
   it.each([
+    ['no-queueing', 'queue'],
     ['unknown-queue', 'queue'],
     ['queue-too-small', 'queue'],
     ['unknown-device-type', 'resources.device_type'],
@@ -77,16 +78,16 @@ describe('what can never be placed', () => {
   });
 
   it('makes a plan that cannot run, with what would fit in the fields of the job', () => {
-    const nearest = { nodes: 2, devicesPerNode: 8, deviceType: null };
     const planned = withFit(plan, never({ reason: 'node-too-small', message: 'Too small.', nearest }), {});
     expect(planned).toMatchObject({
-      verdict: 'can-never-fit',
-      message: 'Too small.',
+      ...{ verdict: 'can-never-fit', message: 'Too small.' },
+      obstacle: { reason: 'node-too-small', params: {}, nearest },
       alternatives: [{ title: '2 nodes x 8 GPUs', change: { 'resources.nodes': 2, 'resources.devices_per_node': 8 } }],
     });
-    expect(withFit(plan, fit({ fitsNow: false, message: 'Busy.' }), {})).toMatchObject({
-      verdict: 'waits',
-      message: 'Busy.',
+    const params = { queue: 'team' };
+    const busy = fit({ fitsNow: false, message: 'Busy.', reason: 'queue-inactive', params });
+    expect(withFit(plan, busy, {})).toMatchObject({
+      ...{ verdict: 'waits', message: 'Busy.', obstacle: { reason: 'queue-inactive', params, nearest: null } },
     });
     expect(withFit(plan, fit(), {})).toBe(plan);
   });

@@ -1,4 +1,4 @@
-import type { FitAnswer, FitReason, Inventory, JobRequest, Plan } from '@luthier/contracts';
+import type { FitAnswer, FitReason, Inventory, JobRequest, Obstacle, Plan } from '@luthier/contracts';
 
 type Profile = Inventory['profiles'][number];
 /** What a job says about where it wants to run. Jobs of older versions say nothing. */
@@ -33,7 +33,7 @@ export function ofKindAsked(profiles: readonly Profile[], { resources }: Asked):
 }
 
 /** Nothing of the kind is there now, but it was not asked for either: a run waits until there is. */
-const MAY_COME: ReadonlySet<FitReason> = new Set(['no-nodes', 'no-devices']);
+const MAY_COME: ReadonlySet<FitReason> = new Set(['no-nodes', 'no-devices', 'cpu-only']);
 
 export const isNever = ({ canEverFit, reason }: FitAnswer, { resources }: Asked): boolean =>
   !canEverFit && (resources != null || !MAY_COME.has(reason));
@@ -41,6 +41,7 @@ export const isNever = ({ canEverFit, reason }: FitAnswer, { resources }: Asked)
 /** The field at fault in its public spelling; null when it is none of them. */
 export function paramOf(reason: FitReason, { resources }: Asked): string | null {
   switch (reason) {
+    case 'no-queueing':
     case 'unknown-queue':
     case 'queue-inactive':
     case 'queue-too-small':
@@ -67,17 +68,21 @@ const titleOf = ({ nodes, devicesPerNode, deviceType }: NonNullable<FitAnswer['n
   return nodes === 1 ? devices : `${nodes} nodes x ${devices}`;
 };
 
+/** The part of an answer that is handed on to whoever says it in another language. */
+export const obstacleOf = ({ reason, params, nearest }: FitAnswer): Obstacle => ({ reason, params, nearest });
+
 /** A plan with what the place says about it: what can never be placed cannot run, whatever its memory. Pure. */
 export function withFit(plan: Plan, fit: FitAnswer, asked: Asked): Plan {
   if (plan.verdict === 'can-never-fit' || plan.verdict === 'unknown') return plan;
+  const { message, nearest } = fit;
+  const said = { message, obstacle: obstacleOf(fit) };
   if (!isNever(fit, asked)) {
-    return fit.fitsNow || fit.reason === 'unknown' ? plan : { ...plan, verdict: 'waits', message: fit.message };
+    return fit.fitsNow || fit.reason === 'unknown' ? plan : { ...plan, ...said, verdict: 'waits' };
   }
-  const { nearest } = fit;
   const alternative = nearest && {
     title: titleOf(nearest),
     change: { 'resources.nodes': nearest.nodes, 'resources.devices_per_node': nearest.devicesPerNode },
     totalMib: plan.totalMib,
   };
-  return { ...plan, verdict: 'can-never-fit', message: fit.message, alternatives: alternative ? [alternative] : [] };
+  return { ...plan, ...said, verdict: 'can-never-fit', alternatives: alternative ? [alternative] : [] };
 }

@@ -5,8 +5,8 @@ import { useTranslations } from 'next-intl';
 import { doctorQuery } from '../../lib/api';
 import type { Findings } from '../../lib/api';
 import { ErrorNotice } from '../../lib/error-notice';
-
-type Check = Findings['checks'][number];
+import type { Finding } from '../../lib/finding-told';
+import { useTold } from '../../lib/use-told';
 
 const TONES = { ok: 'good', warn: 'warn', fail: 'bad' } as const;
 const ORDER = { fail: 0, warn: 1, ok: 2 } as const;
@@ -44,22 +44,24 @@ function FindingList({ findings }: { findings: Findings }) {
       )}
       <ul>
         {checks.map((check, index) => (
-          <Finding key={`${check.check} ${index}`} check={check} />
+          <FindingRow key={`${check.check} ${index}`} finding={check} />
         ))}
       </ul>
     </div>
   );
 }
 
-function Finding({ check: { check, state, message, fix } }: { check: Check }) {
+function FindingRow({ finding }: { finding: Finding }) {
   const t = useTranslations('cluster');
+  const { title, message, fix } = useTold().finding(finding);
+  const { state } = finding;
   return (
     <li className="flex gap-3 border-t border-line py-3 text-sm first:border-0">
       <span className="w-20 shrink-0">
         <Badge tone={TONES[state]}>{t(`finding.${state}`)}</Badge>
       </span>
       <div className="min-w-0">
-        <p className="font-medium break-words">{check}</p>
+        <p className="font-medium break-words">{title}</p>
         <p className="break-words text-muted">{message}</p>
         {fix !== null && <p className="mt-1 break-words">{t('fix', { fix })}</p>}
       </div>

@@ -65,13 +65,14 @@ export function PlanView({ plan, onApply }: PlanViewProps) {
 function Alternatives({ plan, onApply }: PlanViewProps) {
   const t = useTranslations('jobs');
   const format = useFormat();
+  const told = useTold();
   return (
     <div>
       <h3 className="text-sm font-medium">{t('plan.alternatives')}</h3>
       <ul className="mt-2 flex flex-col gap-2">
         {plan.alternatives.map((alternative) => (
           <li key={alternative.title} className="flex flex-wrap items-center gap-x-3 gap-y-1 text-sm">
-            <span>{alternative.title}</span>
+            <span>{told.alternative(alternative)}</span>
             <span className="text-muted tabular-nums">{format.mib(alternative.total_mib)}</span>
             {onApply && (
               <button

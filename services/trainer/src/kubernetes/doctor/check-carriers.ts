@@ -1,13 +1,12 @@
 import type { ClusterCheck } from '@luthier/contracts';
 import type { KubeClient } from '@luthier/kube';
+import { fail, ok } from '../../inventory/findings.js';
 import type { Carrier } from '../carriers/carrier.js';
 import { JOB_SET } from '../carriers/jobset.js';
 import { TRAIN_JOB } from '../carriers/train-job.js';
 import type { ClusterProfile } from '../cluster-profile.js';
 import { checkTrainingRuntime } from './check-training-runtime.js';
-import { fail, ok } from './findings.js';
 
-const CHECK = 'kinds of objects';
 const PROJECTS: readonly [project: string, carrier: Carrier][] = [
   ['JobSet', JOB_SET],
   ['Kubeflow Trainer', TRAIN_JOB],
@@ -23,7 +22,8 @@ export async function checkCarriers(
   }: { profiles: readonly ClusterProfile[]; served: ReadonlySet<string>; namespace: string },
 ): Promise<ClusterCheck[]> {
   const isServed = ({ resource }: Carrier): boolean => served.has(`${resource.apiVersion}/${resource.plural}`);
-  const there = PROJECTS.map(([project, carrier]) => `${project} is ${isServed(carrier) ? '' : 'not '}installed`);
+  const projects = (are: boolean): string =>
+    PROJECTS.flatMap(([project, carrier]) => (isServed(carrier) === are ? [project] : [])).join(', ');
   const findings = await Promise.all(
     profiles.map(async (profile) => {
       const wanted = PROJECTS.find(([, { resource }]) => resource.kind === KINDS[profile.carrier.type]);
@@ -31,7 +31,7 @@ export async function checkCarriers(
       return profile.carrier.type === 'train-job' ? checkTrainingRuntime(client, profile, namespace) : [];
     }),
   );
-  return [ok(CHECK, `Runs can be Jobs; ${there.join(', ')}.`), ...findings.flat()];
+  return [ok('carriers', 'carriers-known', { installed: projects(true), absent: projects(false) }), ...findings.flat()];
 }
 
 const KINDS: Readonly<Partial<Record<ClusterProfile['carrier']['type'], string>>> = {
@@ -40,8 +40,6 @@ const KINDS: Readonly<Partial<Record<ClusterProfile['carrier']['type'], string>>
 };
 
 const missing = ({ name }: ClusterProfile, project: string, { resource }: Carrier): ClusterCheck =>
-  fail(
-    `profile ${name}`,
-    `Its runs are made as ${resource.kind}s, and the cluster does not serve ${resource.apiVersion}.`,
-    `Install ${project}, or set \`carrier\` of the profile to {"type":"auto"}.`,
-  );
+  fail({ topic: 'carrier', profile: name }, 'carrier-missing', {
+    ...{ kind: resource.kind, api: resource.apiVersion, project },
+  });

@@ -1,9 +1,9 @@
 import { CONFIG_MAPS } from '@luthier/kube';
 import type { ClusterCheck } from '@luthier/contracts';
 import type { KubeClient } from '@luthier/kube';
-import { fail, notLooked, ok, warn } from './findings.js';
+import { fail, ok, warn } from '../../inventory/findings.js';
+import { notLooked } from './not-looked.js';
 
-const CHECK = 'clock';
 /** The cluster tells whole seconds. */
 const RESOLUTION_MS = 1_000;
 const NOTICED_MS = 5_000;
@@ -25,14 +25,12 @@ export async function checkClock(
     );
     const after = now();
     const theirs = Date.parse(made.metadata?.creationTimestamp ?? '');
-    if (Number.isNaN(theirs))
-      return warn(CHECK, 'The API server did not tell its time.', 'Compare the clocks by hand.');
+    if (Number.isNaN(theirs)) return warn('clock', 'clock-untold', {});
     const skewMs = Math.max(0, before - (theirs + RESOLUTION_MS), theirs - after);
-    if (skewMs <= NOTICED_MS) return ok(CHECK, 'The clocks agree.');
-    const message = `This machine and the API server differ by ${Math.round(skewMs / 1_000)} seconds.`;
-    const fix = 'Let both follow a time server (NTP): leases and tokens depend on it.';
-    return skewMs > HARMFUL_MS ? fail(CHECK, message, fix) : warn(CHECK, message, fix);
+    if (skewMs <= NOTICED_MS) return ok('clock', 'clocks-agree', {});
+    const say = skewMs > HARMFUL_MS ? fail : warn;
+    return say('clock', 'clocks-differ', { seconds: Math.round(skewMs / 1_000) });
   } catch (cause) {
-    return notLooked(CHECK, cause);
+    return notLooked('clock', cause);
   }
 }

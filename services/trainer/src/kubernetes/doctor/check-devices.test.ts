@@ -23,8 +23,15 @@ const queue = (over: object = {}) => ({
 describe('what the doctor says of devices and places', () => {
   it('finds nothing wrong with labelled devices that are free', () => {
     expect(checkProfile(gpuProfile(), cluster())).toEqual([
-      { check: 'devices of gpu', state: 'ok', message: '8 x nvidia.com/gpu on 1 node.', fix: null },
-      { check: 'a place for gpu', state: 'ok', message: 'The smallest run could start now.', fix: null },
+      {
+        ...{ topic: 'devices', profile: 'gpu', id: 'devices-there', state: 'ok', obstacle: null },
+        params: { count: 8, resource: 'nvidia.com/gpu', nodes: 1 },
+        ...{ check: 'devices of gpu', message: '8 x nvidia.com/gpu on 1 node.', fix: null },
+      },
+      {
+        ...{ topic: 'place', profile: 'gpu', id: 'place-now', state: 'ok', params: {}, obstacle: null },
+        ...{ check: 'a place for gpu', message: 'The smallest run could start now.', fix: null },
+      },
     ]);
   });
 
@@ -34,54 +41,63 @@ describe('what the doctor says of devices and places', () => {
 
   it('fails where no node offers the device, unless nodes come on demand', () => {
     const bare = cluster({ nodes: [nodeObject('cpu-1', { gpus: 0 })] });
-    expect(states(checkProfile(gpuProfile(), bare))).toEqual(['fail', 'fail']);
-    expect(states(checkProfile(gpuProfile({ autoscaled: true }), bare))).toEqual(['warn', 'warn']);
+    expect(checkProfile(gpuProfile(), bare)).toMatchObject([
+      { id: 'devices-missing', state: 'fail' },
+      { id: 'place-never', state: 'fail', obstacle: { reason: 'no-devices', nearest: null } },
+    ]);
+    expect(checkProfile(gpuProfile({ autoscaled: true }), bare)).toMatchObject([
+      { id: 'devices-to-come', state: 'warn' },
+      { id: 'place-later', state: 'warn', obstacle: { reason: 'nodes-to-come' } },
+    ]);
   });
 
   it('warns of nodes that do not tell what their devices are, where runs are placed by that', () => {
     const silent = cluster({ nodes: [nodeObject('n', { gpus: 0, allocatable: { 'nvidia.com/gpu': '8' } })] });
     const [devices] = checkProfile(gpuProfile(), silent);
-    expect(devices).toMatchObject({ state: 'warn', fix: expect.stringContaining('GPU feature discovery') });
+    expect(devices).toMatchObject({ id: 'devices-unlabelled', state: 'warn', params: { count: 8, nodes: 'n' } });
     expect(states(checkProfile(gpuProfile({ deviceLabels: 'none' }), silent))).toEqual(['ok', 'ok']);
   });
 
   it('tells a cluster that is busy from one in which nothing ever fits, with what to change', () => {
     const pods = [podObject('a', { 'nvidia.com/gpu': '8' }, { node: 'gpu-1' })];
-    expect(checkProfile(gpuProfile(), cluster({ pods }))[1]).toMatchObject({ state: 'warn' });
+    expect(checkProfile(gpuProfile(), cluster({ pods }))[1]).toMatchObject({
+      ...{ id: 'place-later', state: 'warn', obstacle: { reason: 'devices-busy', params: { free: 0 } } },
+    });
     expect(checkProfile(gpuProfile({ cpus: 500 }), cluster())[1]).toMatchObject({
-      state: 'fail',
+      ...{ id: 'place-never', state: 'fail', obstacle: { reason: 'not-enough-cpu' } },
       fix: 'Lower `cpus` of the profile: no node has as many.',
     });
     expect(checkProfile(gpuProfile(), cluster(quota('0', '0')))[1]).toMatchObject({
-      state: 'fail',
+      ...{ id: 'place-never', state: 'fail', obstacle: { reason: 'quota-exceeded' } },
       fix: expect.stringContaining('Raise the quota'),
     });
   });
 
   it('warns of a quota that is used up', () => {
-    expect(checkQuota(cluster()).state).toBe('ok');
-    expect(checkQuota(cluster(quota('4', '3'))).state).toBe('ok');
+    expect(checkQuota(cluster())).toMatchObject({ id: 'quota-none', state: 'ok' });
+    expect(checkQuota(cluster(quota('4', '3')))).toMatchObject({ id: 'quota-left', state: 'ok' });
     expect(checkQuota(cluster(quota('4', '4')))).toMatchObject({
-      state: 'warn',
-      message: 'Used up: requests.nvidia.com/gpu of "team" (4 of 4).',
+      ...{ id: 'quota-spent', state: 'warn', params: { limits: 'team: requests.nvidia.com/gpu 4/4' } },
     });
   });
 
   it('fails where profiles name queues that are not there', () => {
     const queued = [gpuProfile({ queue: 'team-a' })];
-    expect(checkQueues([gpuProfile()], cluster()).state).toBe('ok');
-    expect(checkQueues(queued, cluster())).toMatchObject({
-      state: 'fail',
-      fix: expect.stringContaining('Install Kueue'),
+    const stopped = cluster(queue({ stopPolicy: 'Hold' }));
+    expect(checkQueues([gpuProfile()], cluster())).toMatchObject({ id: 'queues-unused', state: 'ok' });
+    expect(checkQueues(queued, cluster())).toMatchObject({ id: 'queueing-missing', state: 'fail' });
+    expect(checkQueues(queued, cluster(queue()))).toMatchObject({ id: 'queues-known', state: 'ok' });
+    expect(checkQueues([gpuProfile({ queue: 'other' })], cluster(queue()))).toMatchObject({
+      ...{ id: 'queues-unknown', state: 'fail', params: { queues: 'other', namespace: 'runs' } },
     });
-    expect(checkQueues(queued, cluster(queue())).state).toBe('ok');
-    expect(checkQueues([gpuProfile({ queue: 'other' })], cluster(queue())).state).toBe('fail');
-    expect(checkQueues(queued, cluster(queue({ stopPolicy: 'Hold' }))).state).toBe('warn');
+    expect(checkQueues(queued, stopped)).toMatchObject({ id: 'queues-stopped', params: { queues: 'team-a' } });
   });
 
   it('warns of watches that are not connected', () => {
     const watch = (connected: boolean) => ({ name: 'nodes', connected, lastSyncAgeMs: 1 });
-    expect(checkWatches([watch(true)]).state).toBe('ok');
-    expect(checkWatches([watch(false)])).toMatchObject({ state: 'warn', message: expect.stringContaining('nodes') });
+    expect(checkWatches([watch(true)])).toMatchObject({ id: 'watches-connected', state: 'ok' });
+    expect(checkWatches([watch(false)])).toMatchObject({
+      ...{ id: 'watches-lost', state: 'warn', params: { watches: 'nodes' } },
+    });
   });
 });

@@ -1,55 +1,45 @@
 import { NAMESPACES, PERSISTENT_VOLUME_CLAIMS, RUNTIME_CLASSES, SECRETS, SERVICE_ACCOUNTS } from '@luthier/kube';
 import type { ClusterCheck } from '@luthier/contracts';
-import type { KubeClient, KubeObject, Resource } from '@luthier/kube';
+import type { KubeClient } from '@luthier/kube';
+import { fail, ok } from '../../inventory/findings.js';
+import type { About } from '../../inventory/findings.js';
 import type { ClusterProfile } from '../cluster-profile.js';
-import { fail, notLooked, ok } from './findings.js';
+import { notLooked } from './not-looked.js';
 
 type Reader = Pick<KubeClient, 'get'>;
 
 const names = (all: readonly (string | undefined)[]): string[] =>
   [...new Set(all.filter((name) => name !== undefined))].sort();
 
-async function checkThere<T extends KubeObject>(
-  client: Reader,
-  thing: { check: string; resource: Resource<T>; name: string; namespace?: string; fix: string },
+/** `missing`: the finding where there is none. */
+async function checkThere(
+  about: About,
+  { name, find, missing }: { name: string; find: Promise<unknown>; missing: ClusterCheck },
 ): Promise<ClusterCheck> {
-  const { check, resource, name, namespace, fix } = thing;
-  const where = namespace === undefined ? '' : ` in namespace ${namespace}`;
   try {
-    const found = await client.get(resource, name, namespace);
-    return found ? ok(check, `${name} is there.`) : fail(check, `${name} does not exist${where}.`, fix);
+    return (await find) === undefined ? missing : ok(about, 'object-there', { name });
   } catch (cause) {
-    return notLooked(check, cause);
+    return notLooked(about, cause);
   }
 }
 
 async function checkClaim(client: Reader, name: string, namespace: string): Promise<ClusterCheck> {
-  const check = 'shared storage';
   try {
     const claim = await client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace);
-    const phase = claim?.status?.phase;
-    if (phase === 'Bound') return ok(check, `Claim ${name} is bound.`);
-    if (!claim) {
-      return fail(
-        check,
-        `Claim ${name} does not exist in namespace ${namespace}.`,
-        'Create it (ReadWriteMany), or correct `artifactsClaim` of the profile.',
-      );
-    }
-    return fail(
-      check,
-      `Claim ${name} is ${phase ?? 'new'}: pods that use it cannot start.`,
-      'See `kubectl describe pvc`: mostly its storage class does not exist or has no volume for it.',
-    );
+    if (!claim) return fail('storage', 'claim-missing', { name, namespace });
+    const phase = claim.status?.phase ?? 'Pending';
+    return phase === 'Bound'
+      ? ok('storage', 'object-there', { name })
+      : fail('storage', 'claim-unbound', { name, phase });
   } catch (cause) {
-    return notLooked(check, cause);
+    return notLooked('storage', cause);
   }
 }
 
 export const checkNamespace = (client: Reader, namespace: string): Promise<ClusterCheck> =>
-  checkThere(client, {
-    ...{ check: 'namespace', resource: NAMESPACES, name: namespace },
-    fix: `Create it: kubectl create namespace ${namespace}`,
+  checkThere('namespace', {
+    ...{ name: namespace, find: client.get(NAMESPACES, namespace) },
+    missing: fail('namespace', 'namespace-missing', { name: namespace }),
   });
 
 /** Everything that pods name: accounts, pull secrets, runtime classes, claims. */
@@ -64,21 +54,21 @@ export async function checkNamedObjects(
   const claims = names(profiles.map(({ artifactsClaim }) => artifactsClaim));
   return Promise.all([
     ...accounts.map((name) =>
-      checkThere(client, {
-        ...{ check: 'service account of the pods', resource: SERVICE_ACCOUNTS, name, namespace },
-        fix: `Create it: kubectl -n ${namespace} create serviceaccount ${name}`,
+      checkThere('service-account', {
+        ...{ name, find: client.get(SERVICE_ACCOUNTS, name, namespace) },
+        missing: fail('service-account', 'service-account-missing', { name, namespace }),
       }),
     ),
     ...secrets.map((name) =>
-      checkThere(client, {
-        ...{ check: 'image pull secret', resource: SECRETS, name, namespace },
-        fix: `Create it: kubectl -n ${namespace} create secret docker-registry ${name} ...`,
+      checkThere('pull-secret', {
+        ...{ name, find: client.get(SECRETS, name, namespace) },
+        missing: fail('pull-secret', 'pull-secret-missing', { name, namespace }),
       }),
     ),
     ...classes.map((name) =>
-      checkThere(client, {
-        ...{ check: 'runtime class', resource: RUNTIME_CLASSES, name },
-        fix: 'Install it (NVIDIA: with the GPU operator), or take `runtimeClassName` out of the profile.',
+      checkThere('runtime-class', {
+        ...{ name, find: client.get(RUNTIME_CLASSES, name) },
+        missing: fail('runtime-class', 'runtime-class-missing', { name }),
       }),
     ),
     ...claims.map((name) => checkClaim(client, name, namespace)),

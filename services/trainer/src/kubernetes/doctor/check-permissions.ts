@@ -1,17 +1,18 @@
 import type { ClusterCheck } from '@luthier/contracts';
 import type { KubeClient } from '@luthier/kube';
-import { fail, ok } from './findings.js';
+import { fail, ok } from '../../inventory/findings.js';
+import { listed } from '../../inventory/listed.js';
 import type { Permission } from './role.js';
 
 const ROLE_FILE = 'charts/luthier/files/trainer-role.yaml';
-const CHECK = 'permissions';
 const AT_ONCE = 8;
 /** Groups of systems that a cluster need not have. */
 const OPTIONAL =
   /^(kueue\.x-k8s\.io|jobset\.x-k8s\.io|trainer\.kubeflow\.org|scheduling\.volcano\.sh|scheduling\.x-k8s\.io|resource\.k8s\.io)$/;
 
-const inWords = ({ verb, group, resource, subresource, everywhere }: Permission): string =>
-  `${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}${group === '' ? '' : ` (${group})`}${everywhere ? ' in all namespaces' : ''}`;
+/** "create jobs.batch", as kubectl names resources. */
+const nameOf = ({ verb, group, resource, subresource }: Permission): string =>
+  `${verb} ${resource}${group === '' ? '' : `.${group}`}${subresource === undefined ? '' : `/${subresource}`}`;
 
 /** Asks the cluster about every permission of the role file. `served`: what discovery found, "group/version/plural". */
 export async function checkPermissions(
@@ -32,10 +33,10 @@ export async function checkPermissions(
     );
     missing.push(...some.filter((_, index) => !allowed[index]));
   }
-  if (missing.length === 0) return ok(CHECK, `All ${asked.length} permissions of the role file are there.`);
-  return fail(
-    CHECK,
-    `The trainer may not: ${missing.map(inWords).join(', ')}.`,
-    `Give its service account the rules of ${ROLE_FILE} (Role in namespace ${namespace}, ClusterRole).`,
-  );
+  if (missing.length === 0) return ok('permissions', 'permissions-complete', { count: asked.length });
+  const named = (where: boolean): string =>
+    listed(missing.filter(({ everywhere }) => everywhere === where).map(nameOf));
+  return fail('permissions', 'permissions-missing', {
+    ...{ here: named(false), everywhere: named(true), namespace, file: ROLE_FILE },
+  });
 }

@@ -16,23 +16,23 @@ async function look(text: string): Promise<ClusterCheck | undefined> {
 
 describe('the training runtime of a profile', () => {
   it('fits as it is shipped', async () => {
-    expect(await look(SHIPPED)).toMatchObject({ state: 'ok' });
+    expect(await look(SHIPPED)).toMatchObject({ id: 'training-runtime-fits', state: 'ok' });
   });
 
   it.each([
-    ['backoffLimit: 0', 'backoffLimit: 6', 'backoffLimit must be 0'],
-    ['maxRestarts: 0', 'maxRestarts: 3', 'failurePolicy.maxRestarts must be 0'],
-    ['restartPolicy: Never', 'restartPolicy: OnFailure', 'restartPolicy must be Never'],
-    ['podReplacementPolicy: Failed', 'parallelism: 1', 'podReplacementPolicy must be Failed'],
-    ['automountServiceAccountToken: false', 'hostNetwork: false', 'automountServiceAccountToken must be false'],
-    ['/run/termination-log', '/dev/termination-log', 'terminationMessagePath must be /run/termination-log'],
-    ['torch: {}', 'plain: {}', 'it has no torch policy'],
-    ['- name: node\n                      image', '- name: main\n                      image', 'must be named node'],
-  ])('does not fit with %s as %s', async (right, wrong, said) => {
+    ['backoffLimit: 0', 'backoffLimit: 6', 'backoffLimit: 0'],
+    ['maxRestarts: 0', 'maxRestarts: 3', 'failurePolicy.maxRestarts: 0'],
+    ['restartPolicy: Never', 'restartPolicy: OnFailure', 'restartPolicy: Never'],
+    ['podReplacementPolicy: Failed', 'parallelism: 1', 'podReplacementPolicy: Failed'],
+    ['automountServiceAccountToken: false', 'hostNetwork: false', 'automountServiceAccountToken: false'],
+    ['/run/termination-log', '/dev/termination-log', 'terminationMessagePath: /run/termination-log'],
+    ['torch: {}', 'plain: {}', 'mlPolicy.torch'],
+    ['- name: node\n                      image', '- name: main\n                      image', 'containers.name: node'],
+  ])('does not fit with %s as %s', async (right, wrong, wanted) => {
     expect(SHIPPED).toContain(right);
     expect(await look(SHIPPED.replace(right, wrong))).toMatchObject({
-      state: 'fail',
-      message: expect.stringContaining(said),
+      ...{ id: 'training-runtime-unfit', state: 'fail' },
+      params: { kind: 'ClusterTrainingRuntime', name: 'luthier', wanted: expect.stringContaining(wanted) },
     });
   });
 });

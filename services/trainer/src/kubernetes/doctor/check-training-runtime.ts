@@ -1,10 +1,11 @@
 import type { ClusterCheck } from '@luthier/contracts';
 import { defineResource } from '@luthier/kube';
 import type { KubeClient, KubeObject, V1Job } from '@luthier/kube';
+import { fail, ok } from '../../inventory/findings.js';
 import type { ClusterProfile } from '../cluster-profile.js';
 import { RUN_CONTAINER } from '../names.js';
 import { TERMINATION_LOG } from '../render/pod.js';
-import { fail, notLooked, ok } from './findings.js';
+import { notLooked } from './not-looked.js';
 
 /** What is read of a TrainingRuntime or ClusterTrainingRuntime. */
 interface TrainingRuntime extends KubeObject {
@@ -36,44 +37,40 @@ export async function checkTrainingRuntime(
   namespace: string,
 ): Promise<ClusterCheck[]> {
   if (carrier.type !== 'train-job') return [];
-  const check = `training runtime of profile ${profile}`;
+  const about = { topic: 'training-runtime', profile } as const;
   const resource = RUNTIMES[carrier.runtimeKind];
   try {
     const found = await client.get(resource, carrier.runtime, resource.namespaced ? namespace : undefined);
-    const faults = found ? faultsOf(found) : ['it does not exist'];
-    if (faults.length === 0) return [ok(check, `${carrier.runtimeKind} ${carrier.runtime} is there and fits.`)];
-    return [
-      fail(
-        check,
-        `${carrier.runtimeKind} ${carrier.runtime}: ${faults.join('; ')}.`,
-        'Write it as docs/guides/kubernetes.en.md shows.',
-      ),
-    ];
+    const named = { kind: carrier.runtimeKind, name: carrier.runtime };
+    if (!found) return [fail(about, 'training-runtime-missing', named)];
+    const wanted = missingFrom(found);
+    return wanted.length === 0
+      ? [ok(about, 'training-runtime-fits', named)]
+      : [fail(about, 'training-runtime-unfit', { ...named, wanted: wanted.join(', ') })];
   } catch (cause) {
-    return [notLooked(check, cause)];
+    return [notLooked(about, cause)];
   }
 }
 
-function faultsOf({ spec }: TrainingRuntime): string[] {
+/** Fields as they must be and are not. */
+function missingFrom({ spec }: TrainingRuntime): string[] {
   const { failurePolicy, replicatedJobs = [] } = spec?.template?.spec ?? {};
   const step = replicatedJobs.find(({ template }) => template?.metadata?.labels?.[ANCESTOR] === 'trainer');
   const job = step?.template?.spec;
   const pod = job?.template.spec;
   const container = pod?.containers.find(({ name }) => name === RUN_CONTAINER);
-  const wanted: [isSo: boolean, fault: string][] = [
-    [
-      step?.name === RUN_CONTAINER && container !== undefined,
-      `its training step and container must be named ${RUN_CONTAINER}`,
-    ],
-    [spec?.mlPolicy?.torch !== undefined, 'it has no torch policy, so that processes do not find each other'],
-    [(failurePolicy?.maxRestarts ?? 0) === 0, 'failurePolicy.maxRestarts must be 0'],
-    [job?.backoffLimit === 0, 'backoffLimit must be 0'],
-    [job?.podReplacementPolicy === 'Failed', 'podReplacementPolicy must be Failed'],
-    [pod?.restartPolicy === 'Never', 'restartPolicy must be Never'],
-    [pod?.automountServiceAccountToken === false, 'automountServiceAccountToken must be false'],
-    [container?.terminationMessagePath === TERMINATION_LOG, `terminationMessagePath must be ${TERMINATION_LOG}`],
+  const fields: [isSo: boolean, field: string][] = [
+    [step?.name === RUN_CONTAINER, `replicatedJobs.name: ${RUN_CONTAINER}`],
+    [container !== undefined, `containers.name: ${RUN_CONTAINER}`],
+    [spec?.mlPolicy?.torch !== undefined, 'mlPolicy.torch'],
+    [(failurePolicy?.maxRestarts ?? 0) === 0, 'failurePolicy.maxRestarts: 0'],
+    [job?.backoffLimit === 0, 'backoffLimit: 0'],
+    [job?.podReplacementPolicy === 'Failed', 'podReplacementPolicy: Failed'],
+    [pod?.restartPolicy === 'Never', 'restartPolicy: Never'],
+    [pod?.automountServiceAccountToken === false, 'automountServiceAccountToken: false'],
+    [container?.terminationMessagePath === TERMINATION_LOG, `terminationMessagePath: ${TERMINATION_LOG}`],
   ];
-  return wanted.flatMap(([isSo, fault]) => (isSo ? [] : [fault]));
+  return fields.flatMap(([isSo, field]) => (isSo ? [] : [field]));
 }
 
 const ANCESTOR = 'trainer.kubeflow.org/trainjob-ancestor-step';

@@ -40,23 +40,15 @@ describe('the doctor', () => {
       watches: () => [{ name: 'nodes', connected: true, lastSyncAgeMs: 1 }],
       ...over,
     });
-  const finding = async (check: string, over: Parameters<typeof look>[0] = {}): Promise<ClusterCheck | undefined> =>
-    (await look(over)).find((one) => one.check === check);
+  const finding = async (topic: string, over: Parameters<typeof look>[0] = {}): Promise<ClusterCheck | undefined> =>
+    (await look(over)).find((one) => one.topic === topic);
 
   it('finds a sound installation sound, and leaves nothing behind', async () => {
     const checks = await look();
     expect(checks.filter(({ state }) => state !== 'ok')).toEqual([]);
-    expect(checks.map(({ check }) => check)).toEqual([
-      ...[
-        'api',
-        'namespace',
-        'permissions',
-        'kinds of objects',
-        'service account of the pods',
-        'image pull secret',
-        'runtime class',
-      ],
-      ...['shared storage', 'devices of gpu', 'a place for gpu', 'quota', 'queues', 'clock', 'watches'],
+    expect(checks.map(({ topic }) => topic)).toEqual([
+      ...['api', 'namespace', 'permissions', 'carriers', 'service-account', 'pull-secret', 'runtime-class'],
+      ...['storage', 'devices', 'place', 'quota', 'queues', 'clock', 'watches'],
     ]);
     expect(api.object('v1/configmaps', namespace, 'luthier-clock-look')).toBeUndefined();
   });
@@ -65,11 +57,16 @@ describe('the doctor', () => {
     api.deny('create', 'jobs');
     api.deny('get', 'runtimeclasses');
     expect(await finding('permissions')).toMatchObject({
-      state: 'fail',
-      message: 'The trainer may not: create jobs (batch), get runtimeclasses (node.k8s.io) in all namespaces.',
-      fix: expect.stringContaining('charts/luthier/files/trainer-role.yaml'),
+      ...{ id: 'permissions-missing', state: 'fail' },
+      params: {
+        ...{ here: 'create jobs.batch', everywhere: 'get runtimeclasses.node.k8s.io', namespace },
+        file: 'charts/luthier/files/trainer-role.yaml',
+      },
+      message: 'The trainer may not: create jobs.batch. In all namespaces: get runtimeclasses.node.k8s.io.',
     });
-    expect(await finding('runtime class')).toMatchObject({ state: 'warn' });
+    expect(await finding('runtime-class')).toMatchObject({
+      ...{ id: 'look-forbidden', state: 'warn', params: { cause: expect.stringContaining('runtimeclasses') } },
+    });
   });
 
   it('asks about queues only where they are installed', async () => {
@@ -77,29 +74,27 @@ describe('the doctor', () => {
     expect(await finding('permissions')).toMatchObject({ state: 'ok' });
     api.install({ apiVersion: 'kueue.x-k8s.io/v1beta2', kind: 'LocalQueue', plural: 'localqueues', namespaced: true });
     expect(await finding('permissions')).toMatchObject({
-      state: 'fail',
-      message: expect.stringContaining('localqueues'),
+      ...{ id: 'permissions-missing', params: { here: expect.stringContaining('localqueues'), everywhere: '' } },
     });
   });
 
   it.each([
     ['namespace', 'v1/namespaces', undefined, namespace],
-    ['service account of the pods', 'v1/serviceaccounts', namespace, 'luthier-run'],
-    ['image pull secret', 'v1/secrets', namespace, 'regcred'],
-    ['runtime class', 'node.k8s.io/v1/runtimeclasses', undefined, 'nvidia'],
-    ['shared storage', 'v1/persistentvolumeclaims', namespace, 'artifacts'],
-  ])('says how to make the %s that is missing', async (check, kind, where, name) => {
+    ['service-account', 'v1/serviceaccounts', namespace, 'luthier-run'],
+    ['pull-secret', 'v1/secrets', namespace, 'regcred'],
+    ['runtime-class', 'node.k8s.io/v1/runtimeclasses', undefined, 'nvidia'],
+    ['storage', 'v1/persistentvolumeclaims', namespace, 'artifacts'],
+  ])('says how to make the %s that is missing', async (topic, kind, where, name) => {
     api.remove(kind, where, name);
-    const found = await finding(check);
-    expect(found).toMatchObject({ state: 'fail', message: expect.stringContaining(`${name} does not exist`) });
+    const found = await finding(topic);
+    expect(found).toMatchObject({ id: expect.stringMatching(/-missing$/), state: 'fail', params: { name } });
     expect(found?.fix).toBeTruthy();
   });
 
   it('fails on a claim without storage', async () => {
     api.put('v1/persistentvolumeclaims', { metadata: { namespace, name: 'artifacts' }, status: { phase: 'Pending' } });
-    expect(await finding('shared storage')).toMatchObject({
-      state: 'fail',
-      message: expect.stringContaining('Pending'),
+    expect(await finding('storage')).toMatchObject({
+      ...{ id: 'claim-unbound', state: 'fail', params: { name: 'artifacts', phase: 'Pending' } },
     });
   });
 
@@ -115,13 +110,9 @@ describe('the doctor', () => {
 
   it('says only that the API is away when it is, and that the account is not known when it is not', async () => {
     api.token = 'another';
-    expect(await look()).toMatchObject([
-      { check: 'api', state: 'fail', message: expect.stringContaining('does not know the trainer') },
-    ]);
+    expect(await look()).toMatchObject([{ topic: 'api', id: 'api-unauthorized', state: 'fail' }]);
     await api.stop();
-    expect(await look()).toMatchObject([
-      { check: 'api', state: 'fail', message: expect.stringContaining('cannot be reached') },
-    ]);
+    expect(await look()).toMatchObject([{ topic: 'api', id: 'api-unreachable', state: 'fail' }]);
   });
 });
 

@@ -1,6 +1,7 @@
 import type { ClusterCheck, ClusterReport } from '@luthier/contracts';
 import { isKubeError } from '@luthier/kube';
 import type { KubeClient } from '@luthier/kube';
+import { fail, ok } from '../../inventory/findings.js';
 import type { ClusterProfile } from '../cluster-profile.js';
 import type { ClusterSnapshot } from '../inventory/cluster-snapshot.js';
 import { checkCarriers } from './check-carriers.js';
@@ -8,7 +9,7 @@ import { checkClock } from './check-clock.js';
 import { checkProfile, checkQueues, checkQuota, checkWatches } from './check-devices.js';
 import { checkNamedObjects, checkNamespace } from './check-named-objects.js';
 import { checkPermissions } from './check-permissions.js';
-import { fail, notLooked, ok } from './findings.js';
+import { notLooked, wordsOf } from './not-looked.js';
 import { readPermissions } from './role.js';
 
 export interface DoctorParts {
@@ -45,7 +46,7 @@ export async function examine(parts: DoctorParts): Promise<ClusterCheck[]> {
   ]);
   const snapshot = parts.snapshot();
   return [
-    ok('api', `The cluster's API answers and serves ${served.size} kinds.`),
+    ok('api', 'api-answers', { kinds: served.size }),
     space,
     rights,
     ...carriers,
@@ -58,13 +59,5 @@ export async function examine(parts: DoctorParts): Promise<ClusterCheck[]> {
   ];
 }
 
-function unreachable(cause: unknown): ClusterCheck {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  return isKubeError(cause, 'unauthorized')
-    ? fail('api', `The cluster does not know the trainer: ${message}`, 'Renew the token or the kubeconfig.')
-    : fail(
-        'api',
-        `The cluster's API cannot be reached: ${message}`,
-        'Check the address in the kubeconfig, the network policy and the certificate. Running jobs are not affected.',
-      );
-}
+const unreachable = (cause: unknown): ClusterCheck =>
+  fail('api', isKubeError(cause, 'unauthorized') ? 'api-unauthorized' : 'api-unreachable', { cause: wordsOf(cause) });

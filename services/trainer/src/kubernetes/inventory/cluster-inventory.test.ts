@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { clusterReport, inventory } from '@luthier/contracts';
+import { warn } from '../../inventory/findings.js';
 import { nodeObject, podObject } from '../../testing/cluster-objects.js';
 import { cpuProfile, gpuProfile } from '../../testing/cluster-profiles.js';
 import { ClusterInventory } from './cluster-inventory.js';
@@ -16,7 +17,7 @@ const clusterOf = (over: Partial<SnapshotInput>, known: readonly string[] = ['no
       { name: 'nodes', connected: true, lastSyncAgeMs: 5 },
       { name: 'pods', connected: false, lastSyncAgeMs: 90_000 },
     ],
-    check: () => Promise.resolve([{ check: 'a', state: 'warn', message: '', fix: null }]),
+    check: () => Promise.resolve([warn('clock', 'clock-untold', {})]),
   });
 const read = async (over: Partial<SnapshotInput>) => inventory.parse(await clusterOf(over).read());
 
@@ -67,7 +68,7 @@ describe('what a cluster offers', () => {
     });
     expect(answers.map(({ profile, fit }) => [profile, fit.reason])).toEqual([
       ['gpu', 'node-too-small'],
-      ['cpu', 'no-devices'],
+      ['cpu', 'cpu-only'],
     ]);
   });
 
@@ -92,7 +93,7 @@ describe('what a cluster offers', () => {
     expect(await ask([], null)).toMatchObject({ canEverFit: true, fitsNow: false, reason: 'unknown' });
     expect(await ask(['nodes'], null)).toMatchObject({ canEverFit: false });
     expect(await ask(['nodes'], 'team-a')).toMatchObject({ canEverFit: true, reason: 'unknown' });
-    expect(await ask(['nodes', 'queues'], 'team-a')).toMatchObject({ canEverFit: false, reason: 'unknown-queue' });
+    expect(await ask(['nodes', 'queues'], 'team-a')).toMatchObject({ canEverFit: false, reason: 'no-queueing' });
   });
 
   it("tolerates the taint of its own devices and no other vendor's", async () => {

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
-import type { ClusterCheck, ClusterReport, DoctorReport, FitAnswer, inventory } from '@luthier/contracts';
+import type { ClusterCheck, ClusterReport, DoctorReport, inventory } from '@luthier/contracts';
+import { fitAnswer, hindrance } from '../../inventory/fit-answer.js';
 import { InventorySource } from '../../inventory/inventory-source.js';
 import type { FitAnswers, RunShape } from '../../inventory/inventory-source.js';
 import type { ClusterProfile } from '../cluster-profile.js';
@@ -76,10 +77,7 @@ export class ClusterInventory extends InventorySource {
   }
 }
 
-const NOT_KNOWN: FitAnswer = {
-  ...{ canEverFit: true, fitsNow: false, reason: 'unknown', params: {}, deviceProducts: [], nearest: null },
-  message: 'It is not known yet what there is to run on.',
-};
+const NOT_KNOWN = fitAnswer(hindrance('unknown', {}), { canEverFit: true, fitsNow: false });
 
 function summaryOf({
   nodes,

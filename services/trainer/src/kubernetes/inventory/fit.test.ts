@@ -61,14 +61,14 @@ describe('fit: the sentence for each obstacle', () => {
       fitsNow: false,
       reason: 'node-too-small',
       message: 'No node has 16 GPUs; the largest has 8. Use 2 nodes x 8 GPUs.',
-      nearest: { nodes: 2, devicesPerNode: 8, deviceType: null },
+      nearest: { nodes: 2, devicesPerNode: 8, deviceType: null, otherType: false, withoutQueue: false },
     });
   });
 
   it('names the most that fits when no shape gives as many', () => {
     expect(fit(wish(4, 8), cluster({ nodes: eights(3) }))).toMatchObject({
       reason: 'too-few-nodes',
-      message: 'The run needs 4 nodes x 8 GPUs; the cluster has 3 such places. Use 3 nodes x 8 GPUs.',
+      message: 'The run needs 4 nodes x 8 GPUs; there are 3 such places. Use 3 nodes x 8 GPUs.',
     });
   });
 
@@ -77,7 +77,7 @@ describe('fit: the sentence for each obstacle', () => {
     expect(fit(wish(1, 1, { deviceType: 'H100' }), cluster({ nodes }))).toMatchObject({
       canEverFit: false,
       reason: 'unknown-device-type',
-      message: 'No H100 node in this cluster. Available: A10 (24 GB) x4. Use 1 GPU of another type.',
+      message: 'There is no H100 here. Available: A10 (24 GB) x4. Use 1 GPU of another type.',
     });
   });
 
@@ -165,19 +165,19 @@ describe('fit: the sentence for each obstacle', () => {
     const snapshot = cluster({ nodes: eights(8), localQueues, clusterQueues });
     expect(fit(wish(1, 1, { queue: 'nope' }), snapshot)).toMatchObject({
       canEverFit: false,
-      message: "Queue 'nope' does not exist in namespace tune; there is team-a.",
+      message: 'Queue "nope" does not exist in namespace tune; there is team-a.',
     });
     expect(fit(wish(8, 8, { queue: 'team-a' }), snapshot)).toMatchObject({
       canEverFit: false,
-      message: 'Queue gpu-cq has at most 8 GPUs; this run asks for 64 GPUs. Use 8 GPUs.',
+      message: 'Queue "gpu-cq" has at most 8 GPUs; this run asks for 64 GPUs. Use 8 GPUs.',
     });
     expect(fit(wish(1, 8, { queue: 'team-a' }), snapshot)).toMatchObject({
       canEverFit: true,
       fitsNow: false,
-      message: 'In queue team-a: needs 8 GPUs, 4 GPUs not reserved now.',
+      message: 'In queue "team-a": needs 8 GPUs, 4 GPUs not reserved now.',
     });
     expect(fit(wish(1, 1, { queue: 'team-a' }), cluster({ nodes: eights(1) })).message).toBe(
-      "Queue 'team-a' does not exist: the cluster has no queueing system. Use 1 GPU, without a queue.",
+      'Queue "team-a" does not exist: there is no queueing system here. Use 1 GPU, without a queue.',
     );
   });
 

@@ -29,7 +29,13 @@ export function nearestFit(
   const changes: FitRequest[] = [request, ofAnyType, ...(snapshot.queues === null ? [withoutQueue] : [])];
   for (const changed of changes) {
     const found = shapeOf(changed, { wanted, largest }, canEverFit);
-    if (found) return { ...found, deviceType: changed.deviceType ?? null };
+    if (!found) continue;
+    return {
+      ...found,
+      deviceType: changed.deviceType ?? null,
+      otherType: changed.deviceType !== request.deviceType,
+      withoutQueue: changed.queue !== request.queue,
+    };
   }
   return null;
 }

@@ -39,9 +39,18 @@ const isOpen = (node: SnapshotNode, { tolerations = [], nodeSelector = {} }: Fit
 const wantsOwn = ({ allowShared, resources: { nodes, devicesPerNode } }: FitRequest): boolean =>
   devicesPerNode > 0 && !(allowShared === true && nodes * devicesPerNode === 1);
 
+/** Why, when no node is left. */
+export type NodeFilterReason = Extract<
+  FitReason,
+  | 'no-devices'
+  | 'unknown-device-type'
+  | 'device-memory-too-small'
+  | 'device-too-old'
+  | 'devices-shared'
+  | 'nodes-not-allowed'
+>;
 interface NodeFilter {
-  /** Why, when no node is left. */
-  readonly reason: FitReason;
+  readonly reason: NodeFilterReason;
   readonly passes: (node: SnapshotNode, request: FitRequest) => boolean;
 }
 

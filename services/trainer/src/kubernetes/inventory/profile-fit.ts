@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { FitAnswer, inventory } from '@luthier/contracts';
+import { fitsWithoutDevices } from '../../inventory/fit-answer.js';
 import type { RunShape } from '../../inventory/inventory-source.js';
 import type { ClusterProfile } from '../cluster-profile.js';
 import type { ClusterSnapshot } from './cluster-snapshot.js';
@@ -49,11 +50,7 @@ export function requestFor(shape: Shape, profile: ClusterProfile): FitRequest {
 export function fitOnProfile(shape: Shape, profile: ClusterProfile, snapshot: ClusterSnapshot): FitAnswer {
   const wantsDevices = (shape.devicesPerNode ?? 0) > 0 || shape.deviceType !== null || shape.nodes > 1;
   if (!wantsDevices || profile.deviceResource !== undefined) return fit(requestFor(shape, profile), snapshot);
-  return {
-    ...{ canEverFit: false, fitsNow: false, reason: 'no-devices', params: {}, deviceProducts: [] },
-    message: `The profile "${profile.name}" trains on the CPU. Leave \`resources\` out to use it.`,
-    nearest: { nodes: 1, devicesPerNode: 0, deviceType: null },
-  };
+  return fitsWithoutDevices(profile.name);
 }
 
 /**
@@ -62,7 +59,7 @@ export function fitOnProfile(shape: Shape, profile: ClusterProfile, snapshot: Cl
  */
 export function offerOf(profile: ClusterProfile, snapshot: ClusterSnapshot): ProfileOffer {
   const onDevice = profile.deviceResource !== undefined;
-  const { canEverFit, fitsNow, message } = fit(requestFor(SMALLEST, profile), snapshot);
+  const { canEverFit, fitsNow, message, reason, params, nearest } = fit(requestFor(SMALLEST, profile), snapshot);
   const groups = snapshot.groups.filter(
     ({ resource, product }) =>
       resource === profile.deviceResource &&
@@ -88,6 +85,6 @@ export function offerOf(profile: ClusterProfile, snapshot: ClusterSnapshot): Pro
     scratchMib: profile.scratchMib,
     ...(profile.queue !== undefined && { queue: profile.queue }),
     ...(profile.autoscaled && { autoscaled: true }),
-    ...(!fitsNow && { why: message }),
+    ...(!fitsNow && { why: message, obstacle: { reason, params, nearest } }),
   };
 }

@@ -115,7 +115,8 @@ export class PlanAndQueue extends PhaseStep {
     if (plan.verdict === 'can-never-fit') return change((tx) => refuse(tx, plan));
     const runId = newId('run');
     return change(async (tx) => {
-      await tx.event({ level: 'info', type: 'message', message: plan.message });
+      const { message, obstacle } = plan;
+      await tx.event({ level: 'info', type: 'message', message, ...(obstacle && { data: { obstacle } }) });
       await tx.saveJob(queued(tx.job, plan, runId));
     });
   }
