@@ -21,6 +21,11 @@ inCluster('the bench of the trainer', () => {
     expect(record).toMatchObject({ bench: 'trainer', size: SIZE });
     for (const figure of ['ratioToBareClient', 'ratioWithFinishedRuns', 'eventToStatusP99Ms'])
       expect(record[figure]).toEqual(expect.any(Number));
-    expect(record['rounds']).toMatchObject([{ finishedThere: 0 }, { finishedThere: SIZE.finished }]);
+    const cpuSeconds = { maker: expect.any(Number), 'kube-apiserver': expect.any(Number), nats: expect.any(Number) };
+    expect(record['bare']).toMatchObject([{ cpuSeconds }, { cpuSeconds }]);
+    expect(record['rounds']).toMatchObject([
+      { finishedThere: 0, cpuSeconds },
+      { finishedThere: SIZE.finished, cpuSeconds },
+    ]);
   }, 180_000);
 });

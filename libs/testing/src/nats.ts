@@ -9,6 +9,8 @@ import type { NatsProcess } from '@luthier/local-servers';
 export interface TestNats {
   readonly url: string;
   readonly port: number;
+  /** Of the server that runs now. */
+  readonly pid: number;
   /** A connection that `stop()` closes. */
   connect(options?: ConnectionOptions): Promise<NatsConnection>;
   /** kill -9. */
@@ -41,6 +43,9 @@ export async function startNats(options: { configuration?: string } = {}): Promi
   return {
     url,
     port,
+    get pid() {
+      return server.pid;
+    },
     connect: async (connectionOptions = {}) => {
       const connection = await connect({
         servers: url,

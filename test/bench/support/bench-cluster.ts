@@ -16,7 +16,10 @@ import { renderChildren } from '../../../services/trainer/src/kubernetes/render/
 import { renderRoot } from '../../../services/trainer/src/kubernetes/render/root.js';
 import { JobWitness } from '../../../services/trainer/src/testing/cluster/job-witness.js';
 import { TRAINER, TrainerHarness } from '../../../services/trainer/src/testing/harness.js';
+import { between, readCpuSeconds } from './cpu-seconds.js';
+import type { CpuSeconds } from './cpu-seconds.js';
 import { MetricText } from './metric-text.js';
+import { PodTimes } from './pod-times.js';
 
 const BARE_CALLS = fileURLToPath(new URL('bare-calls.mjs', import.meta.url));
 const AT_ONCE = 100;
@@ -31,8 +34,15 @@ const PROFILE = clusterProfile.parse({
   memoryMib: 16_384,
 });
 
+/** How long it took to let all Jobs go, and which program worked how much of it. */
+export interface Released {
+  seconds: number;
+  cpuSeconds: CpuSeconds;
+}
+
 /** A trainer as a process of its own, ready and idle. */
 export interface BenchTrainer {
+  readonly pid: number | undefined;
   metrics(): Promise<MetricText>;
   /** Proportional set size: of shared pages its part. */
   pssMib(): Promise<number>;
@@ -126,25 +136,31 @@ export class BenchCluster {
     await waitFor(async () => (await metrics()).sum('luthier_kube_leader') === 1, {
       ...{ timeoutMs: MINUTES, intervalMs: 100, what: 'the trainer to decide' },
     });
-    return { metrics, pssMib: () => pssMib(child.pid), stop: () => endOf(child, 'SIGTERM') };
+    return { pid: child.pid, metrics, pssMib: () => pssMib(child.pid), stop: () => endOf(child, 'SIGTERM') };
   }
 
-  /** @returns seconds from `begin` until every Job of the namespace was let go. */
-  async untilReleased(namespace: string, count: number, begin: () => Promise<void>): Promise<number> {
+  /** From `begin` until every Job of the namespace was let go. @param maker who makes them */
+  async untilReleased(
+    { namespace, count, maker }: { namespace: string; count: number; maker: number | undefined },
+    begin: () => Promise<void>,
+  ): Promise<Released> {
+    const pids = { maker, ...(await this.plane.pids()), nats: this.harness.nats.pid, 'bench and nodes': process.pid };
+    const before = await readCpuSeconds(pids);
     const witness = new JobWitness(this.plane.api, `/apis/batch/v1/namespaces/${namespace}/jobs`);
     const began = performance.now();
     try {
       await begin();
       const all = (): boolean => witness.released.size >= count;
       await waitFor(all, { timeoutMs: 15 * MINUTES, intervalMs: 5, what: `${count} Jobs to be let go` });
-      return (performance.now() - began) / 1_000;
+      const seconds = (performance.now() - began) / 1_000;
+      return { seconds, cpuSeconds: between(before, await readCpuSeconds(pids)) };
     } finally {
       await witness.stop();
     }
   }
 
   /** The peer: a process that makes the same requests for the same number of runs. */
-  async bareSeconds(count: number): Promise<number> {
+  async bare(count: number): Promise<Released> {
     const namespace = await this.plane.createNamespace();
     const target = { namespace, artifactsDir: undefined };
     const runner = { endpointUrl: 'http://127.0.0.1:1', attachToken: 'a'.repeat(64), deliveryTimeoutMs: 3_000 };
@@ -157,10 +173,14 @@ export class BenchCluster {
     const args = [BARE_CALLS, this.plane.kubeconfig, namespace, file];
     const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     await once(child.stdout, 'data');
-    const seconds = await this.untilReleased(namespace, count, () => Promise.resolve(void child.stdin.write('go\n')));
+    const pods = await PodTimes.start(this.plane.api, namespace); // somebody watches them on both sides
+    const released = await this.untilReleased({ namespace, count, maker: child.pid }, () =>
+      Promise.resolve(void child.stdin.write('go\n')),
+    );
     await endOf(child);
+    await pods.stop();
     await this.clear(namespace);
-    return seconds;
+    return released;
   }
 
   /** Removes all that was made in a namespace, so that the next measurement begins as this one did. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitFor } from '@luthier/testing';
-import type { BenchCluster, BenchTrainer } from './bench-cluster.js';
+import type { BenchCluster, BenchTrainer, Released } from './bench-cluster.js';
 import { EventToStatus, quantileOf } from './event-to-status.js';
 import type { MetricText } from './metric-text.js';
 import { PodTimes } from './pod-times.js';
@@ -17,10 +17,9 @@ export interface Size {
   calmMs: number;
 }
 
-export interface Round {
+/** `seconds`: from the first `put` until every run has its objects and its Job is let go. */
+export interface Round extends Released {
   finishedThere: number;
-  /** From the first `put` until every run has its objects and its Job is let go. */
-  seconds: number;
   apiCallsPerRun: number;
   /** Upper bound of the histogram's bucket. */
   reconcileP99Ms: number;
@@ -50,7 +49,9 @@ export async function measureTrainer(bench: BenchCluster, size: Size, finishedTh
     const before = await trainer.metrics();
     const delays = new EventToStatus(bench.harness.runs, await PodTimes.start(bench.plane.api, namespace));
     const specs = bench.specs(size.runs);
-    const seconds = await bench.untilReleased(namespace, size.runs, () => bench.put(specs));
+    const placed = await bench.untilReleased({ namespace, count: size.runs, maker: trainer.pid }, () =>
+      bench.put(specs),
+    );
     const released = await trainer.metrics();
     const ids = specs.map(({ runId }) => runId);
     await waitFor(() => ids.every((runId) => delays.running.has(runId)), {
@@ -67,7 +68,7 @@ export async function measureTrainer(bench: BenchCluster, size: Size, finishedTh
     const fullRelists = (await trainer.metrics()).sum(REQUESTS, isListOfKind) - steady.sum(REQUESTS, isListOfKind);
     await delays.stop();
     return {
-      ...{ finishedThere, seconds, reconcileP99Ms, fullRelists },
+      ...{ finishedThere, ...placed, reconcileP99Ms, fullRelists },
       apiCallsPerRun: callsFor(released) / size.runs - callsFor(before) / size.runs,
       burstEventToStatusP99Ms: quantileOf(burst, 0.99),
       eventToStatusP50Ms: quantileOf(ends, 0.5),

@@ -1,5 +1,5 @@
 import { cpus } from 'node:os';
-import type { BenchCluster } from './bench-cluster.js';
+import type { BenchCluster, Released } from './bench-cluster.js';
 import { measureTrainer } from './measure-trainer.js';
 import type { Round, Size } from './measure-trainer.js';
 
@@ -15,25 +15,25 @@ export interface TrainerRecord {
   ratioWithFinishedRuns: number;
   eventToStatusP99Ms: number | null;
   /** Before and after. */
-  bareSeconds: [number, number];
+  bare: [Released, Released];
   /** With an empty bucket, and with finished runs in it. */
   rounds: [Round, Round];
 }
 
 /** Makes all runs at once; the same requests without a trainer are made before and after. */
 export async function recordTrainer(bench: BenchCluster, size: Size): Promise<TrainerRecord> {
-  const before = await bench.bareSeconds(size.runs);
+  const before = await bench.bare(size.runs);
   const empty = await measureTrainer(bench, size, 0);
   await bench.putFinished(size.finished);
   const full = await measureTrainer(bench, size, size.finished);
-  const after = await bench.bareSeconds(size.runs);
-  const bareSeconds = (before + after) / 2;
+  const after = await bench.bare(size.runs);
+  const bareSeconds = (before.seconds + after.seconds) / 2;
   return {
     ...{ bench: 'trainer', at: new Date().toISOString(), node: process.version, cores: cpus().length, size },
     ratioToBareClient: bareSeconds / empty.seconds,
     ratioWithFinishedRuns: bareSeconds / full.seconds,
     eventToStatusP99Ms: empty.eventToStatusP99Ms,
-    bareSeconds: [before, after],
+    bare: [before, after],
     rounds: [empty, full],
   };
 }
