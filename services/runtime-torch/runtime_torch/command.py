@@ -36,7 +36,7 @@ def capabilities() -> dict[str, object]:
         "modes": ["train", "rehearse", "score"],
         "architectures": list(ARCHITECTURES),
         "methods": list(KINDS_OF_METHOD),
-        # Full tuning is there too; it is offered when the platform keeps whole models.
+        # Full and freeze are there too; they are offered when the platform keeps whole models.
         "tunings": ["lora"],
         "precisions": ["float32", "bfloat16"] if computes_bfloat16() else ["float32"],
         "engines": [engine],

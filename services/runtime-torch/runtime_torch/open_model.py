@@ -11,8 +11,8 @@ from .adapter_settings import AdapterSettings
 from .fault import blaming
 from .model import load_model
 from .open_run import Inputs
-from .spec import RuntimeSpec
-from .tuning import FullTuning, LoraTuning, Tuning
+from .spec import Freeze, RuntimeSpec
+from .tuning import LoraTuning, Tuning, WeightTuning
 
 
 def open_base(spec: RuntimeSpec, *, trained: bool = False) -> PreTrainedModel:
@@ -36,4 +36,5 @@ def open_adapted(spec: RuntimeSpec, settings: AdapterSettings) -> LoraTuning:
 def open_tuning(spec: RuntimeSpec, inputs: Inputs) -> Tuning:
     if inputs.adapter:
         return open_adapted(spec, inputs.adapter)
-    return FullTuning(open_base(spec, trained=True), spec.model_dir)
+    layers = spec.tuning.trainable_layers if isinstance(spec.tuning, Freeze) else None
+    return WeightTuning(open_base(spec, trained=True), spec.model_dir, layers)

@@ -9,7 +9,7 @@ from .fault import Fault, blaming
 from .memory_plan import MemoryPlan, plan_memory
 from .model_config import ModelConfig, read_model_config
 from .prepared_dataset import Kind, PreparedDataset, open_prepared_dataset
-from .spec import Full, Lora, RuntimeSpec
+from .spec import Freeze, Full, Lora, RuntimeSpec
 from .trainer_state import TrainerState, read_state
 
 _ROWS: tuple[Kind, ...] = ("sft", "pretrain")
@@ -53,6 +53,8 @@ def open_inputs(spec: RuntimeSpec) -> Inputs:
         for folder in (spec.data.train_dir, spec.data.held_out_dir)
     )
     longest = max((data.longest_pass for data in (train, held_out) if data), default=1)
+    if isinstance(spec.tuning, Freeze) and spec.tuning.trainable_layers > config.num_hidden_layers:
+        raise Fault("config.bad", f"tuning.trainableLayers: the model has {config.num_hidden_layers} layers.")
     plan = plan_memory(spec, config, longest)
     return Inputs(config, train, held_out, _adapter_of(spec), plan, _state_of(spec))
 
@@ -66,11 +68,11 @@ def _state_of(spec: RuntimeSpec) -> TrainerState:
 
 def _adapter_of(spec: RuntimeSpec) -> AdapterSettings | None:
     if spec.adapter_dir:
-        if isinstance(spec.tuning, Full):
-            raise Fault("config.bad", "adapterDir: full tuning does not go on from an adapter.")
+        if isinstance(spec.tuning, Full | Freeze):
+            raise Fault("config.bad", f"adapterDir: {spec.tuning.type} tuning does not go on from an adapter.")
         with blaming("model.unreadable"):
             return settings_of_folder(spec.adapter_dir)
-    if spec.mode == "score" or isinstance(spec.tuning, Full):
+    if spec.mode == "score" or isinstance(spec.tuning, Full | Freeze):
         return None
     if isinstance(spec.tuning, Lora):
         return settings_of_request(spec.tuning)

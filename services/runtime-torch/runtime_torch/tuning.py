@@ -35,12 +35,8 @@ class Tuning(ABC):
     def base_only(self) -> AbstractContextManager[None]:
         """Within it the model answers as the base does."""
 
-    def save_trained(self, folder: Path) -> None:
-        tensors = {name: parameter.detach().contiguous() for name, parameter in self.trained.items()}
-        save_file(tensors, folder / self.weights_file, {"format": "pt"})
-
     def load_trained(self, folder: Path) -> None:
-        """Takes the values that `save_trained` wrote; another shape or a missing name is a ValueError."""
+        """Takes the values that `save` wrote; another shape or a missing name is a ValueError."""
         stored = load_file(folder / self.weights_file)
         for name, parameter in self.trained.items():
             found = stored.get(name)
@@ -84,7 +80,7 @@ class LoraTuning(Tuning):
                 parameter.data.zero_()
 
     def save(self, folder: Path) -> None:
-        self.save_trained(folder)
+        save_tensors(self.trained, folder / self.weights_file)
         config = self._peft.peft_config["default"]
         config.base_model_name_or_path = None  # a path of this machine would mean nothing elsewhere
         config.inference_mode = True
@@ -94,19 +90,26 @@ class LoraTuning(Tuning):
         return self._peft.disable_adapter()
 
 
-class FullTuning(Tuning):
-    """All weights. The model is its own base until the first step."""
+class WeightTuning(Tuning):
+    """The model's own weights: all, or those of its topmost layers. It is its own base until the first step."""
 
     artifact_dir = "model"
     weights_file = "model.safetensors"
 
-    def __init__(self, model: PreTrainedModel, model_dir: str) -> None:
+    def __init__(self, model: PreTrainedModel, model_dir: str, topmost_layers: int | None = None) -> None:
         self.model = model
         self._model_dir = Path(model_dir)
-        self.trained = dict(model.named_parameters())
+        if topmost_layers is not None:
+            model.requires_grad_(False)
+            layers = model.base_model.layers
+            assert isinstance(layers, torch.nn.ModuleList)
+            for layer in layers[-topmost_layers:]:
+                layer.requires_grad_(True)
+        self.trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
     def save(self, folder: Path) -> None:
-        self.save_trained(folder)
+        """A whole model, those of its weights included that were not trained."""
+        save_tensors(dict(self.model.named_parameters()), folder / self.weights_file)
         for pattern in _SETTINGS_OF_A_MODEL:
             for file in self._model_dir.glob(pattern):
                 if not file.name.endswith(".index.json"):  # of shards that are one file now
@@ -114,6 +117,11 @@ class FullTuning(Tuning):
 
     def base_only(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+
+def save_tensors(tensors: dict[str, torch.nn.Parameter], path: Path) -> None:
+    values = {name: parameter.detach().contiguous() for name, parameter in tensors.items()}
+    save_file(values, path, {"format": "pt"})
 
 
 def _target_modules(model: PreTrainedModel, wanted: str | list[str]) -> list[str]:

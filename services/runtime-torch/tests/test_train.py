@@ -33,9 +33,11 @@ def losses(spec: RuntimeSpec) -> list[float]:
 
 LONG = {"epochs": 3}
 FULL = {"type": "full"}
+FREEZE = {"type": "freeze", "trainableLayers": 1}
+QLORA = {"type": "qlora", "r": 4, "loraAlpha": 8, "loraDropout": 0, "targetModules": "all-linear", "useRslora": False}
 
 
-@pytest.mark.parametrize("tuning", [None, FULL])
+@pytest.mark.parametrize("tuning", [None, FULL, FREEZE])
 def test_a_run_learns_and_leaves_what_it_scored(workshop: Workshop, tuning: dict[str, Any] | None):
     changes = {"tuning": tuning} if tuning else {}
     spec = workshop.spec(hyperparameters={"epochs": 6}, **changes)
@@ -52,7 +54,7 @@ def test_a_run_learns_and_leaves_what_it_scored(workshop: Workshop, tuning: dict
     assert score is not None and score.loss == pytest.approx(result["tuned"]["loss"], abs=1e-6)
 
 
-@pytest.mark.parametrize("tuning", [None, FULL])
+@pytest.mark.parametrize("tuning", [None, FULL, FREEZE])
 def test_a_stopped_run_goes_on_exactly(workshop: Workshop, tuning: dict[str, Any] | None):
     changes: dict[str, Any] = {"tuning": tuning} if tuning else {}
     whole = workshop.spec(hyperparameters=LONG, **changes)
@@ -72,6 +74,19 @@ def test_a_stopped_run_goes_on_exactly(workshop: Workshop, tuning: dict[str, Any
     resumed = workshop.spec(hyperparameters=LONG, resumeFrom=str(checkpoint), **changes)
     train(resumed)
     assert losses(stopped) + losses(resumed) == losses(whole)
+
+
+def test_freeze_moves_the_topmost_layers_alone_and_leaves_a_whole_model(workshop: Workshop):
+    spec = workshop.spec(tuning=FREEZE)
+    train(spec)
+    before, after = (load_file(folder / "model.safetensors") for folder in (workshop.model, _artifact(spec)))
+    assert before.keys() == after.keys()
+    moved = {name for name, values in after.items() if not torch.equal(values, before[name])}
+    assert moved == {name for name in before if name.startswith("model.layers.1.")}
+
+
+def _artifact(spec: RuntimeSpec) -> Path:
+    return Path(spec.output_dir) / "model"
 
 
 def test_bfloat16_stays_near_float32_and_keeps_the_adapter_in_float32(workshop: Workshop):
@@ -110,7 +125,8 @@ def test_weights_that_are_missing_are_not_made_up(workshop: Workshop):
     ("changes", "named"),
     [
         ({"method": {"type": "reward"}}, "method"),
-        ({"tuning": {"type": "freeze", "trainableLayers": 1}}, "tuning"),
+        ({"tuning": {"type": "freeze", "trainableLayers": 3}}, "trainableLayers: the model has 2 layers"),
+        ({"tuning": {**QLORA, "bits": 4}}, "tuning"),
         ({"parallelism": {"nodes": 2, "devicesPerNode": 0}}, "parallelism"),
         ({"data": {}}, "trainDir"),
     ],
