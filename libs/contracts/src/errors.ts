@@ -172,7 +172,7 @@ export const ERRORS = {
   'plan.does-not-fit': row(
     400,
     'invalid_request_error',
-    'The run does not fit into memory',
+    'There is no room for the run here',
     'Take one of the alternatives that the plan lists.',
   ),
   'data.bad': row(

@@ -124,7 +124,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
   it('end with their reason when their queue can never give what they ask for, which is said before they start', async () => {
     expect(await fit(8, 'team', 2)).toMatchObject({
       ...{ canEverFit: false, reason: 'queue-too-small' },
-      message: expect.stringContaining(`Queue ${CLUSTER_QUEUE} has at most 8 GPUs; this run asks for 16 GPUs.`),
+      params: { clusterQueue: CLUSTER_QUEUE, resource: 'nvidia.com/gpu', most: 8, needed: 16 },
     });
     const spec = await put(8, nodes(2));
     expect(await seen(spec, ({ phase }) => phase === 'ended')).toMatchObject({
