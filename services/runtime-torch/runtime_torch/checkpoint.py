@@ -44,7 +44,6 @@ def write_checkpoint(
     spec: RuntimeSpec, tuning: Tuning, objective: Objective, optimiser: torch.optim.AdamW, state: TrainerState
 ) -> str:
     """Writes `checkpoints/step-<step>` and removes the oldest beyond what is kept. Returns the relative folder."""
-    parent = Path(spec.output_dir) / _CHECKPOINTS_DIR
 
     def write(folder: Path) -> None:
         tuning.save(folder)
@@ -53,7 +52,17 @@ def write_checkpoint(
         text = state.model_dump_json(by_alias=True, exclude_none=True, indent=2)
         (folder / STATE_FILE).write_text(f"{text}\n", encoding="utf-8")
 
-    name = checkpoint_dir(state.step)
+    return _keep(spec, state.step, write)
+
+
+def write_nothing(spec: RuntimeSpec, state: TrainerState) -> str:
+    """The part of a node whose processes hold nothing of their own: each node has to report one."""
+    return _keep(spec, state.step, lambda _: None)
+
+
+def _keep(spec: RuntimeSpec, step: int, write: Callable[[Path], None]) -> str:
+    parent = Path(spec.output_dir) / _CHECKPOINTS_DIR
+    name = checkpoint_dir(step)
     write_folder(Path(spec.output_dir) / name, write)
     kept = sorted(entry for entry in parent.iterdir() if re.fullmatch(r"step-\d+", entry.name))
     for old in kept[: -max(_KEPT_MIN, spec.checkpointing.keep_last)]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -14,6 +15,7 @@ from .events_file import EventsFile
 from .fault import EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_SAVED_AND_LEFT, Fault, fault_of
 from .model_config import ARCHITECTURES
 from .open_run import KINDS_OF_METHOD, Inputs, open_inputs
+from .place import Place, place_of_rank, read_launch, read_patience, share_of_node
 from .processor import computes_bfloat16
 from .run_control import StopRequested
 from .spec import RuntimeSpec, read_spec
@@ -60,6 +62,7 @@ class _Run:
     """Remembers how far a run came, so that a fault can say it."""
 
     def __init__(self) -> None:
+        self._place = Place()
         self._events: EventsFile | None = None
         self._train: TrainRun | None = None
 
@@ -69,7 +72,14 @@ class _Run:
             if spec.mode != mode:
                 raise Fault("config.bad", f'The spec is for mode "{spec.mode}", the command is "{mode}".')
             Path(spec.output_dir).mkdir(parents=True, exist_ok=True)
-            self._events = EventsFile(spec.output_dir)
+            launch = read_launch(os.environ, spec)
+            rank = place_of_rank(os.environ)
+            self._place = rank or launch.first
+            self._events = EventsFile(spec.output_dir, self._place.rank)
+            if rank is None and launch.size > 1:
+                from .launcher import launch_ranks
+
+                return launch_ranks(launch, read_patience(os.environ), spec, path)
             self._events.write("result", result=self._result_of(spec, self._events))
             return EXIT_DONE
         except StopRequested:
@@ -80,22 +90,27 @@ class _Run:
             if self._events:
                 self._events.close()
 
-    def _result_of(self, spec: RuntimeSpec, events: EventsFile) -> dict[str, object]:
+    def _result_of(self, whole: RuntimeSpec, events: EventsFile) -> dict[str, object]:
+        place = self._place
+        spec = share_of_node(whole, place)
         inputs = open_inputs(spec)
         device = f"cpu, {spec.limits.cpu} threads"
-        events.write("started", resumeStep=inputs.state.step, worldSize=1, device=device)
+        events.write("started", resumeStep=inputs.state.step, worldSize=place.size, device=device)
         events.write("phase", phase="loading")
         if spec.precision == "bfloat16" and not computes_bfloat16():
             events.write("warning", code="precision.slow", message=_SLOW_PRECISION)
         # Importing PyTorch takes seconds; what is wrong with the inputs is known by now.
+        from .group import join_group
+
+        group = join_group(place, read_patience(os.environ))
         if spec.mode == "score":
             from .score import score
 
-            return score(spec, inputs, events)
+            return score(spec, inputs, events, group)
         from .train import TrainRun
 
         def open_training(spec: RuntimeSpec, inputs: Inputs) -> TrainRun:
-            self._train = TrainRun(spec, inputs, events)
+            self._train = TrainRun(spec, inputs, events, group)
             return self._train
 
         if spec.mode == "rehearse":
@@ -111,9 +126,10 @@ class _Run:
         step = self._train.step if self._train else 0
         # The step that failed is the one after the last finished one.
         failed = step + 1 if fault.code == "training.diverged" else step
+        message = str(fault) if self._place.size == 1 else f"Rank {self._place.rank}: {fault}"
         try:
             if self._events:
-                self._events.write("failed", code=fault.code, message=str(fault), hint=fault.hint, step=failed)
+                self._events.write("failed", code=fault.code, message=message, hint=fault.hint, step=failed)
         except OSError as unwritable:
             print(f"the events file cannot be written: {unwritable}", file=sys.stderr)
         return fault.exit_status

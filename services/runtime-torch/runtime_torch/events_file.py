@@ -9,10 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 _HEARTBEAT_INTERVAL_S = 5.0
+# Of the rest a run has one, said by rank 0.
+_SAID_BY_ALL = ("heartbeat", "checkpoint", "failed")
 
 
 class EventsFile:
-    """Appends events to `<outputDir>/events.<rank>.jsonl`, one line each, in one write."""
+    """
+    Appends events to `<outputDir>/events.<rank>.jsonl`, one line each, in one write. What a run says once, such as its
+    steps, is said by rank 0 and left out by the others.
+    """
 
     def __init__(self, output_dir: str, rank: int = 0) -> None:
         path = Path(output_dir) / f"events.{rank}.jsonl"
@@ -22,6 +27,8 @@ class EventsFile:
         self._last = time.monotonic()
 
     def write(self, type: str, **fields: object) -> None:
+        if self._rank != 0 and type not in _SAID_BY_ALL:
+            return
         self._seq += 1
         self._last = time.monotonic()
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

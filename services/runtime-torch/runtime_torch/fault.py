@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Generator
+import signal
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
 EXIT_DONE = 0
@@ -19,6 +20,7 @@ EXIT_OF_CODE = {
     "training.diverged": 43,
     "model.unreadable": 44,
     "disk.full": 45,
+    "collective.failed": 51,
 }
 
 HINT_OF_CODE = {
@@ -28,8 +30,15 @@ HINT_OF_CODE = {
     "training.diverged": "Lower the learning rate (a third is a good first try) and look at the rows named.",
     "model.unreadable": "Import the model again; only safetensors files are read.",
     "disk.full": "Free some space; the last checkpoint is kept and the run can go on from it.",
+    "collective.failed": "Check the network between the nodes; the run goes on from its last checkpoint.",
     "runtime.crashed": "Read the end of the log; the run is tried once more.",
 }
+
+_SIGNALLED = range(129, 193)
+# Of several ends: what the user has to change, a signal, a crash; then the loss of a rank that ended first, a stop,
+# and the signal by which a launcher ends those that are left.
+_TELLING = (range(40, 46), _SIGNALLED, range(1, 256))
+_TELLING_LEAST = (EXIT_OF_CODE["collective.failed"], EXIT_SAVED_AND_LEFT, 128 + signal.SIGTERM, EXIT_DONE)
 
 # On CPU PyTorch says exhausted memory by a plain RuntimeError.
 _OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory|bad_alloc|not enough memory", re.IGNORECASE)
@@ -62,6 +71,17 @@ def fault_of(thrown: BaseException, fallback: str) -> Fault:
     if isinstance(thrown, MemoryError) or (isinstance(thrown, RuntimeError) and _OUT_OF_MEMORY.search(message)):
         return Fault("device.out-of-memory", message)
     return Fault(fallback, message)
+
+
+def most_telling_status(statuses: Iterable[int]) -> int:
+    """Of the ranks of a run; the order is that of the contracts."""
+
+    def place(status: int) -> int:
+        if status in _TELLING_LEAST:
+            return len(_TELLING) + _TELLING_LEAST.index(status)
+        return next(index for index, some in enumerate(_TELLING) if status in some)
+
+    return min(statuses, key=place)
 
 
 @contextmanager

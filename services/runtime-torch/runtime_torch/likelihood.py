@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedModel
 
+from .group import Group
 from .head import score_tokens, token_losses
 from .micro_batch import Packed, micro_batches, pack
 from .model import autocast, head_weight, predicting_states
@@ -22,18 +23,28 @@ def log_probabilities(model: PreTrainedModel, batch: Packed) -> torch.Tensor:
 
 @torch.no_grad()
 def measure_rows(
-    spec: RuntimeSpec, model: PreTrainedModel, rows: Sequence[Row], token_budget: int, between: Callable[[], None]
+    spec: RuntimeSpec,
+    model: PreTrainedModel,
+    rows: Sequence[Row],
+    token_budget: int,
+    group: Group,
+    between: Callable[[], None],
 ) -> torch.Tensor:
-    """As `log_probabilities` without gradients and dropout, for any number of rows, in their order."""
+    """
+    As `log_probabilities` without gradients and dropout, for any number of rows, in their order. Each process of the
+    group measures its share of them.
+    """
     model.eval()
-    found = torch.empty(len(rows), dtype=torch.float64)
-    for micro in micro_batches([Unit(i, (row,)) for i, row in enumerate(rows)], token_budget):
-        batch = pack([unit.rows[0] for unit in micro])
-        with autocast(spec):
-            scores = score_tokens(predicting_states(model, batch), head_weight(model), batch.labels)
-        found[[unit.index for unit in micro]] = sum_by_row(-scores.losses, batch)
-        between()
-    return found
+    found = torch.zeros(len(rows), dtype=torch.float64)
+    mine = group.share_of([Unit(i, (row,)) for i, row in enumerate(rows)])
+    with group.together("what answers are worth"):
+        for micro in micro_batches(mine, token_budget):
+            batch = pack([unit.rows[0] for unit in micro])
+            with autocast(spec):
+                scores = score_tokens(predicting_states(model, batch), head_weight(model), batch.labels)
+            found[[unit.index for unit in micro]] = sum_by_row(-scores.losses, batch)
+            between()
+    return group.add_up_tensor("what answers are worth", found)
 
 
 def sum_by_row(values: torch.Tensor, batch: Packed) -> torch.Tensor:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from .fault import Fault
 from .global_batches import Batch, rows_of
+from .group import Group
 from .head import summed_loss
 from .micro_batch import pack
 from .model import head_weight, predicting_states
@@ -29,6 +30,7 @@ class Surroundings(NamedTuple):
     spec: RuntimeSpec
     model: PreTrainedModel
     token_budget: int
+    group: Group
     between: Callable[[], None]
     """Called after every micro-batch that is measured; it raises to leave."""
 
@@ -80,5 +82,5 @@ class TokenObjective(Objective):
         return share
 
     def score(self, dataset: PreparedDataset) -> Score:
-        spec, model, token_budget, between = self._around
-        return score_rows(spec, model, dataset, token_budget, between)
+        spec, model, token_budget, group, between = self._around
+        return score_rows(spec, model, dataset, token_budget, group, between)

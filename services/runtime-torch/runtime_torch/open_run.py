@@ -41,8 +41,6 @@ def open_inputs(spec: RuntimeSpec) -> Inputs:
     kinds = KINDS_OF_METHOD.get(spec.method.type)
     if kinds is None:
         raise Fault("config.bad", f'method: this runtime does not know "{spec.method.type}".')
-    if spec.parallelism.nodes != 1 or spec.parallelism.devices_per_node > 1:
-        raise Fault("config.bad", "parallelism: this runtime trains in one process.")
     if spec.mode in ("train", "rehearse") and spec.data.train_dir is None:
         raise Fault("config.bad", "data.trainDir: a training run needs data.")
     if spec.mode == "score" and spec.data.held_out_dir is None:

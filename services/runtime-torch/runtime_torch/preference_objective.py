@@ -75,7 +75,7 @@ class PreferenceObjective(Objective):
     @torch.no_grad()
     def score(self, dataset: PreparedDataset) -> Score:
         """The method's loss, and how well the answers to learn are predicted."""
-        spec, model, token_budget, between = self._around
+        spec, model, token_budget, group, between = self._around
         model.eval()
         reference = self._references.get("heldOut")
         totals = totals_of(dataset)
@@ -83,35 +83,37 @@ class PreferenceObjective(Objective):
         metrics: dict[str, float] = {}
         for batch in self._stored_batches(dataset):
             mismatched = self._mismatched(batch, reference)
-            for micro in micro_batches(batch.units, token_budget):
-                packed = pack(rows_of(micro))
-                with autocast(spec):
-                    scores = score_tokens(predicting_states(model, packed), head_weight(model), packed.labels)
-                policy = sum_by_row(-scores.losses, packed)
-                found = Likelihoods(policy, _of_rows(reference, micro), mismatched)
-                share = preference_share(self._settings, micro, found, totals)
-                loss += share.loss.item()
-                metrics = {name: metrics.get(name, 0.0) + value for name, value in share.metrics.items()}
-                wanted = _wanted_rows(micro)
-                wanted_loss -= float(policy[wanted].sum())
-                correct += float(sum_by_row(scores.correct, packed)[wanted].sum())
-                between()
+            with group.together("the scores"):
+                for micro in micro_batches(group.share_of(batch.units), token_budget):
+                    packed = pack(rows_of(micro))
+                    with autocast(spec):
+                        scores = score_tokens(predicting_states(model, packed), head_weight(model), packed.labels)
+                    policy = sum_by_row(-scores.losses, packed)
+                    found = Likelihoods(policy, _of_rows(reference, micro), mismatched)
+                    share = preference_share(self._settings, micro, found, totals)
+                    loss += share.loss.item()
+                    metrics = {name: metrics.get(name, 0.0) + value for name, value in share.metrics.items()}
+                    wanted = _wanted_rows(micro)
+                    wanted_loss -= float(policy[wanted].sum())
+                    correct += float(sum_by_row(scores.correct, packed)[wanted].sum())
+                    between()
+        sums = group.add_up("the scores", {"loss": loss, "wantedLoss": wanted_loss, "correct": correct, **metrics})
         tokens = max(1, totals.wanted_tokens)
         return Score(
             rows=dataset.rows,
             trained_tokens=totals.wanted_tokens,
-            loss=loss,
-            perplexity=math.exp(wanted_loss / tokens),
-            token_accuracy=correct / tokens,
-            metrics=metrics,
+            loss=sums.pop("loss"),
+            perplexity=math.exp(sums.pop("wantedLoss") / tokens),
+            token_accuracy=sums.pop("correct") / tokens,
+            metrics=sums,
         )
 
     def _stored_batches(self, dataset: PreparedDataset) -> Iterator[Batch]:
         return stored_batches(dataset, self._around.spec.hyperparameters.global_batch)
 
     def _measure(self, rows: list[Row]) -> torch.Tensor:
-        spec, model, token_budget, between = self._around
-        return measure_rows(spec, model, rows, token_budget, between)
+        spec, model, token_budget, group, between = self._around
+        return measure_rows(spec, model, rows, token_budget, group, between)
 
     def _mismatched(self, batch: Batch, reference: Reference | None) -> torch.Tensor:
         """Log-ratios [units] of the answers that do not belong to their prompts."""

@@ -25,6 +25,8 @@ OpenTraining = Callable[[RuntimeSpec, Inputs], TrainRun]
 
 def rehearse(spec: RuntimeSpec, inputs: Inputs, open_training: OpenTraining) -> dict[str, Any]:
     """Raises the fault that the run itself would have ended with."""
+    if spec.parallelism.nodes > 1:
+        raise Fault("config.bad", "parallelism.nodes: a rehearsal goes on from its checkpoint, so it takes one node.")
     spec, inputs = _shortened(spec, inputs)
     first = open_training(spec, inputs).run()
     # What comes after lies in memory beside what the first run has left, so it does not count.

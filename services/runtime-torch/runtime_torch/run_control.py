@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import stat
 import threading
 from pathlib import Path
 
 _STDIN = 0
+_PR_SET_PDEATHSIG = 1
 
 
 class StopRequested(Exception):
@@ -37,6 +40,14 @@ def end_with_parent() -> None:
     mode = os.fstat(_STDIN).st_mode
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         threading.Thread(target=_await_end, daemon=True).start()
+
+
+def end_with_launcher() -> None:
+    """
+    A rank outlives its launcher by nothing: the launcher puts it into a session of its own, where whoever kills the
+    launcher's process group does not reach it, while standard input is held by the launcher's parent.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _await_end() -> None:

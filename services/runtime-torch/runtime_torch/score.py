@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from .events_file import EventsFile
+from .group import Group
 from .objective import Surroundings
 from .open_model import open_adapted, open_base
 from .open_objective import objective_of
@@ -14,7 +15,7 @@ from .run_control import raise_if_stopped
 from .spec import RuntimeSpec
 
 
-def score(spec: RuntimeSpec, inputs: Inputs, events: EventsFile) -> dict[str, Any]:
+def score(spec: RuntimeSpec, inputs: Inputs, events: EventsFile, group: Group) -> dict[str, Any]:
     held_out = inputs.held_out
     assert held_out is not None, "a spec without held-out data is refused when its inputs are opened"
 
@@ -24,7 +25,7 @@ def score(spec: RuntimeSpec, inputs: Inputs, events: EventsFile) -> dict[str, An
 
     tuning = open_adapted(spec, inputs.adapter) if inputs.adapter else None
     model = tuning.model if tuning else open_base(spec)
-    objective = objective_of(Surroundings(spec, model, inputs.plan.token_budget, between), inputs)
+    objective = objective_of(Surroundings(spec, model, inputs.plan.token_budget, group, between), inputs)
     events.write("phase", phase="scoring-base")
     with tuning.base_only() if tuning else nullcontext():
         objective.prepare()

@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from .global_batches import rows_of, stored_batches
+from .group import Group
 from .head import score_tokens
 from .micro_batch import micro_batches, pack
 from .model import autocast, head_weight, predicting_states
@@ -25,25 +26,33 @@ def score_rows(
     model: PreTrainedModel,
     dataset: PreparedDataset,
     token_budget: int,
+    group: Group,
     between: Callable[[], None],
 ) -> Score:
-    """Mean loss, perplexity and token accuracy over the trained tokens of all rows, in stored order."""
+    """
+    Mean loss, perplexity and token accuracy over the trained tokens of all rows. Each process of the group takes its
+    share of them.
+    """
     loss_sum, correct, trained_tokens = 0.0, 0, 0
     model.eval()
-    for chunk in stored_batches(dataset, _CHUNK_ROWS):
-        for micro in micro_batches([unit for unit in chunk.units if unit.trained_count > 0], token_budget):
-            batch = pack(rows_of(micro))
-            with autocast(spec):
-                found = score_tokens(predicting_states(model, batch), head_weight(model), batch.labels)
-            loss_sum += found.losses.sum().item()
-            correct += int(found.correct.sum())
-            trained_tokens += len(batch.labels)
-            between()
-    loss = loss_sum / max(1, trained_tokens)
+    with group.together("the scores"):
+        for chunk in stored_batches(dataset, _CHUNK_ROWS):
+            mine = group.share_of([unit for unit in chunk.units if unit.trained_count > 0])
+            for micro in micro_batches(mine, token_budget):
+                batch = pack(rows_of(micro))
+                with autocast(spec):
+                    found = score_tokens(predicting_states(model, batch), head_weight(model), batch.labels)
+                loss_sum += found.losses.sum().item()
+                correct += int(found.correct.sum())
+                trained_tokens += len(batch.labels)
+                between()
+    sums = group.add_up("the scores", {"loss": loss_sum, "correct": correct, "trainedTokens": trained_tokens})
+    trained_tokens = int(sums["trainedTokens"])
+    loss = sums["loss"] / max(1, trained_tokens)
     return Score(
         rows=dataset.rows,
         trained_tokens=trained_tokens,
         loss=loss,
         perplexity=math.exp(loss),
-        token_accuracy=correct / max(1, trained_tokens),
+        token_accuracy=sums["correct"] / max(1, trained_tokens),
     )

@@ -10,10 +10,11 @@ from typing import Any
 import psutil
 import torch
 
-from .checkpoint import restore, write_checkpoint, write_folder
+from .checkpoint import restore, write_checkpoint, write_folder, write_nothing
 from .events_file import EventsFile
 from .fault import blaming
 from .global_batches import TrainingBatches
+from .group import Group
 from .model import spend_memory
 from .objective import Surroundings
 from .open_model import open_tuning
@@ -30,10 +31,11 @@ _MIB = 1024 * 1024
 class TrainRun:
     """`step` is the last finished optimiser step."""
 
-    def __init__(self, spec: RuntimeSpec, inputs: Inputs, events: EventsFile) -> None:
+    def __init__(self, spec: RuntimeSpec, inputs: Inputs, events: EventsFile, group: Group) -> None:
         assert inputs.train is not None, "a spec without data is refused when its inputs are opened"
         self.spec = spec
         self.events = events
+        self.group = group
         self.plan = inputs.plan
         self.held_out = inputs.held_out
         self.state = inputs.state
@@ -42,14 +44,15 @@ class TrainRun:
         spend_memory(self.tuning.model, self.plan.memory_mode)
         self.optimiser = _optimiser_of(spec, list(self.tuning.trained.values()))
         self.batches = TrainingBatches(spec, inputs.train)
-        around = Surroundings(spec, self.tuning.model, self.plan.token_budget, self._between)
+        around = Surroundings(spec, self.tuning.model, self.plan.token_budget, group, self._between)
         self.objective = objective_of(around, inputs, self.batches)
         if spec.resume_from:
             with blaming("model.unreadable"):
                 restore(spec.resume_from, self.tuning, self.optimiser, self.state)
                 self.objective.load(Path(spec.resume_from))
+        budget = self.plan.token_budget
         self.stepper = Stepper(
-            spec, self.tuning, self.optimiser, self.batches, self.objective, self.plan.token_budget, self._between
+            spec, self.tuning, self.optimiser, self.batches, self.objective, budget, group, self._between
         )
 
     @property
@@ -64,11 +67,14 @@ class TrainRun:
             self._save_artifact()
             if self._saved_step != self.step:
                 self._save_checkpoint()
-            return self._result(self._score_tuned())
+            result = self._result(self._score_tuned())
         except StopRequested:
             if self._saved_step != self.step:
                 self._save_checkpoint()
+            self.group.leave()
             raise
+        self.group.leave()
+        return result
 
     def _look_at_base(self) -> None:
         """Before step 0; what is found travels with the checkpoints."""
@@ -100,7 +106,8 @@ class TrainRun:
             self._finish_step(outcome, (time.perf_counter() - start) * 1000)
             # Saved before it is evaluated, so that a stop during evaluation loses no step.
             due = self.step % self.spec.checkpointing.every_steps == 0
-            if take_checkpoint_request(self.spec.output_dir) or due:
+            wanted = self.group.leads and take_checkpoint_request(self.spec.output_dir)
+            if self.group.any("a checkpoint", wanted or due):
                 self._save_checkpoint()
             every = self.spec.hyperparameters.evaluation_steps
             if every is not None and self.step % every == 0 and self.step < self.batches.total_steps:
@@ -147,13 +154,20 @@ class TrainRun:
         )
 
     def _save_checkpoint(self) -> None:
-        folder = write_checkpoint(self.spec, self.tuning, self.objective, self.optimiser, self.state)
+        """All processes hold the same; the first writes it, and each other node's first says that it has no part."""
         self._saved_step = self.step
+        if self.group.leads:
+            folder = write_checkpoint(self.spec, self.tuning, self.objective, self.optimiser, self.state)
+        elif self.group.place.leads_node:
+            folder = write_nothing(self.spec, self.state)
+        else:
+            return
         self.events.write("checkpoint", step=self.step, dir=folder)
 
     def _save_artifact(self) -> None:
         self.events.write("phase", phase="saving")
-        write_folder(Path(self.spec.output_dir) / self.tuning.artifact_dir, self.tuning.save)
+        if self.group.leads:
+            write_folder(Path(self.spec.output_dir) / self.tuning.artifact_dir, self.tuning.save)
 
     def _result(self, tuned: Score | None) -> dict[str, Any]:
         state = self.state

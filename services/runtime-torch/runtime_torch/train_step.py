@@ -10,6 +10,7 @@ import torch
 
 from .fault import Fault
 from .global_batches import Batch, TrainingBatches, rows_of
+from .group import Group
 from .micro_batch import micro_batches
 from .model import autocast
 from .objective import Objective
@@ -42,15 +43,17 @@ class Stepper:
         batches: TrainingBatches,
         objective: Objective,
         token_budget: int,
+        group: Group,
         between: Callable[[], None],
     ) -> None:
-        """`between` is called after every micro-batch; it raises to leave before the optimiser moves."""
+        """`between` is called after every micro-batch; it raises StopRequested to leave before the optimiser moves."""
         self.spec = spec
         self.tuning = tuning
         self.optimiser = optimiser
         self.batches = batches
         self.objective = objective
         self.token_budget = token_budget
+        self.group = group
         self.between = between
 
     def run(self, step: int) -> StepOutcome:
@@ -72,23 +75,30 @@ class Stepper:
         return StepOutcome(loss, grad_norm, learning_rate, tokens, trained_tokens, metrics)
 
     def _accumulate(self, step: int, batch: Batch) -> tuple[float, dict[str, float]]:
-        """Adds up the gradients, losses and metrics of the batch's shares."""
+        """
+        Adds up the gradients, losses and metrics of the batch's shares. Each process of the group takes some of its
+        units; gradients travel once a step, whatever the number of micro-batches.
+        """
+        group, what = self.group, f"step {step + 1}"
         share_of = self.objective.open(batch)
         self.tuning.model.train()
         self.optimiser.zero_grad(set_to_none=True)
         loss = 0.0
         metrics: dict[str, float] = {}
-        for index, micro in enumerate(micro_batches(batch.units, self.token_budget)):
-            self._seed_dropout(step, index)
-            with autocast(self.spec):
-                share = share_of(micro)
-            share.loss.backward()
-            if not math.isfinite(share.loss.item()):
-                raise _diverged(step, share.loss.item(), None, rows_of(micro))
-            loss += share.loss.item()
-            metrics = {name: metrics.get(name, 0.0) + value for name, value in share.metrics.items()}
-            self.between()
-        return loss, metrics
+        with group.together(what):
+            for index, micro in enumerate(micro_batches(group.share_of(batch.units), self.token_budget)):
+                self._seed_dropout(step, index * group.size + group.rank)
+                with autocast(self.spec):
+                    share = share_of(micro)
+                share.loss.backward()
+                if not math.isfinite(share.loss.item()):
+                    raise _diverged(step, share.loss.item(), None, rows_of(micro))
+                loss += share.loss.item()
+                metrics = {name: metrics.get(name, 0.0) + value for name, value in share.metrics.items()}
+                self.between()
+        group.add_up_gradients(what, list(self.tuning.trained.values()))
+        sums = group.add_up(what, {"loss": loss, **metrics})
+        return sums.pop("loss"), sums
 
     def _seed_dropout(self, step: int, micro: int) -> None:
         """A step drops the same however the run came to it."""

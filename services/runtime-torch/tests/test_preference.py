@@ -15,6 +15,7 @@ from runtime_torch.adapter_settings import settings_of_request
 from runtime_torch.events_file import EventsFile
 from runtime_torch.fault import Fault
 from runtime_torch.global_batches import Batch, TrainingBatches
+from runtime_torch.group import Group
 from runtime_torch.open_model import open_adapted
 from runtime_torch.open_run import open_inputs
 from runtime_torch.prepared_dataset import Row
@@ -41,7 +42,7 @@ def spec_of(workshop: Workshop, method: str, **changes: Any) -> RuntimeSpec:
 
 
 def open_run(spec: RuntimeSpec) -> TrainRun:
-    return TrainRun(spec, open_inputs(spec), EventsFile(spec.output_dir))
+    return TrainRun(spec, open_inputs(spec), EventsFile(spec.output_dir), Group())
 
 
 def events(spec: RuntimeSpec, type: str) -> list[dict[str, Any]]:

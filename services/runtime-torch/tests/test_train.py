@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from runtime_torch.events_file import EventsFile
 from runtime_torch.fault import Fault
+from runtime_torch.group import Group
 from runtime_torch.open_run import open_inputs
 from runtime_torch.run_control import StopRequested
 from runtime_torch.spec import RuntimeSpec
@@ -19,7 +20,7 @@ from runtime_torch.train import TrainRun
 
 
 def open_run(spec: RuntimeSpec) -> TrainRun:
-    return TrainRun(spec, open_inputs(spec), EventsFile(spec.output_dir))
+    return TrainRun(spec, open_inputs(spec), EventsFile(spec.output_dir), Group())
 
 
 def train(spec: RuntimeSpec) -> dict[str, Any]:
@@ -127,7 +128,6 @@ def test_weights_that_are_missing_are_not_made_up(workshop: Workshop):
         ({"method": {"type": "reward"}}, "method"),
         ({"tuning": {"type": "freeze", "trainableLayers": 3}}, "trainableLayers: the model has 2 layers"),
         ({"tuning": {**QLORA, "bits": 4}}, "tuning"),
-        ({"parallelism": {"nodes": 2, "devicesPerNode": 0}}, "parallelism"),
         ({"data": {}}, "trainDir"),
     ],
 )
