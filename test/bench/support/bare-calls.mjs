@@ -1,6 +1,6 @@
 // The peer of the bench `trainer`: the same requests in the same order for each run, with the same client, and nothing
 // else. Usage: node bare-calls.mjs KUBECONFIG NAMESPACE FILE; FILE holds one rendered run a line. Begins at a line on
-// standard input.
+// standard input, and ends with it, so that its CPU time can be read when all is done.
 import { readFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { CONFIG_MAPS, JOBS, KubeClient, SECRETS, SERVICES } from '../../../libs/kube/dist/index.js';
@@ -32,4 +32,6 @@ const makeAll = async () => {
   }
 };
 await Promise.all(Array.from({ length: AT_ONCE }, makeAll));
+process.stdin.resume();
+await once(process.stdin, 'end');
 process.exit(0);

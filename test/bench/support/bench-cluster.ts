@@ -177,6 +177,7 @@ export class BenchCluster {
     const released = await this.untilReleased({ namespace, count, maker: child.pid }, () =>
       Promise.resolve(void child.stdin.write('go\n')),
     );
+    child.stdin.end();
     await endOf(child);
     await pods.stop();
     await this.clear(namespace);

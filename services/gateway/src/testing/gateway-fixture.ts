@@ -66,8 +66,10 @@ export async function startGatewayFixture(overrides: Partial<GatewayConfig> = {}
     responders,
     openai: new OpenAI({ apiKey: key, baseURL: `${service.url}/v1`, timeout: 15_000 }),
     replica: async () => startGateway({ ...config, workDir: await tempDir('gateway') }, { logger }),
-    call: (path, init = {}) =>
-      fetch(`${service.url}${path}`, { ...init, headers: { authorization: `Bearer ${key}`, ...init.headers } }),
+    call: async (path, init = {}) => {
+      await responders.ready();
+      return fetch(`${service.url}${path}`, { ...init, headers: { authorization: `Bearer ${key}`, ...init.headers } });
+    },
     noLiveStream: async () => {
       await waitFor(async () => {
         const text = await (await fetch(`${service.url}/metrics`)).text();

@@ -25,6 +25,11 @@ export class Responders {
     });
   }
 
+  /** Until the server knows of every `answer` so far: it hears of them over another connection than the gateway's. */
+  async ready(): Promise<void> {
+    await this.connection.flush();
+  }
+
   poke(jobId: string): void {
     this.connection.publish(jobChangedSubject(jobId));
   }
