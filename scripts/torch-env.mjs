@@ -15,7 +15,7 @@ export async function ensureTorch(log = console.log) {
   if (found) return { python: found };
   const started = Date.now();
   log(
-    'luthier: making the Python environment of the PyTorch runtime (2.6 GB to fetch, 4.4 GB on disk, 2 to 5 minutes)',
+    'luthier: making the Python environment of the PyTorch runtime (2.6 GB to fetch, 4.6 GB on disk, 2 to 5 minutes)',
   );
   try {
     const python = await ensurePythonEnvironment(options);

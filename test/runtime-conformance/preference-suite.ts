@@ -3,14 +3,13 @@ import { join } from 'node:path';
 import { capabilities, trainResult } from '@luthier/contracts';
 import type { Method } from '@luthier/contracts';
 import { removeHome, tempDir } from '@luthier/testing';
-import { trainSpec, writeTinyModel, writeTinyPairs, writeTinyRatedData } from '../runtime-conformance/fixtures.js';
-import { RuntimeProcess, eventsOfType } from '../runtime-conformance/runtime-process.js';
-import { command, describeWithTorch } from './torch-environment.js';
+import { trainSpec, writeTinyModel, writeTinyPairs, writeTinyRatedData } from './fixtures.js';
+import { RuntimeProcess, eventsOfType } from './runtime-process.js';
 
 const TIMEOUT_MS = 240_000;
 
-/** What every method does is in the Python tests; here, that it reads the datasets as the platform writes them. */
-describeWithTorch('the preference methods of runtime-torch', () => {
+/** What a runtime that lists preference methods makes of the datasets as the platform writes them; within a `describe`. */
+export function describePreference(command: readonly string[]): void {
   let root = '';
   beforeAll(async () => {
     root = await tempDir('preference');
@@ -19,7 +18,7 @@ describeWithTorch('the preference methods of runtime-torch', () => {
   afterAll(() => removeHome(root));
 
   it(
-    'are listed',
+    'lists the preference methods',
     async () => {
       const { log } = await RuntimeProcess.start(command, ['capabilities']).ended;
       expect(capabilities.parse(JSON.parse(log)).methods).toEqual(
@@ -33,7 +32,7 @@ describeWithTorch('the preference methods of runtime-torch', () => {
     ['pairs', { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 }, writeTinyPairs],
     ['rated rows', { type: 'kto', beta: 0.1, desirableWeight: 1, undesirableWeight: 1 }, writeTinyRatedData],
   ])(
-    'learn from stored %s and say how they compare',
+    'learns from stored %s and says how answers compare',
     async (_what, method, write) => {
       const [trainDir, heldOutDir] = [join(root, `${method.type}-train`), join(root, `${method.type}-held-out`)];
       await write(trainDir, 32, 1);
@@ -52,4 +51,4 @@ describeWithTorch('the preference methods of runtime-torch', () => {
     },
     TIMEOUT_MS,
   );
-});
+}
