@@ -332,6 +332,10 @@ suite('dashboard', () => {
         .first()
         .selectOption(TRAIN_FILE);
       await page.getByText(waits).waitFor();
+      await page.getByText(/^(Where it runs|运行在哪里)$/).click();
+      const asked = page.waitForRequest((request) => request.postData()?.includes('devices_per_node') === true);
+      await page.getByLabel(/^(GPUs on each node|每个节点的 GPU 数)/).fill('2');
+      expect((await asked).postDataJSON()).toMatchObject({ resources: { devices_per_node: 2 } });
       await page.getByRole('button', { name: /Start training|开始训练/ }).click();
       await page.getByText(refused).waitFor();
     } finally {

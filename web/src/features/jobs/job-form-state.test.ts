@@ -52,4 +52,14 @@ describe('the form of a new job', () => {
     const changed = withChange(FORM, { 'hyperparameters.globalBatch': 4, cutoff_length: 256, 'tuning.r': 8, other: 1 });
     expect(changed).toEqual({ ...FORM, batchSize: '4', cutoffLength: '256', rank: '8' });
   });
+
+  it('takes over what would fit in the cluster, and asks for it', () => {
+    const changed = withChange(FORM, { 'resources.nodes': 2, 'resources.devices_per_node': 8 });
+    expect(jobBody(changed)).toMatchObject({ resources: { nodes: 2, devices_per_node: 8 } });
+    expect(jobBody({ ...FORM, devicesPerNode: '0' })).toMatchObject({ resources: { devices_per_node: 0 } });
+    expect(jobBody({ ...FORM, deviceType: ' H100 ', queue: ' team-a ' })).toMatchObject({
+      ...{ resources: { device_type: 'H100' }, queue: 'team-a' },
+    });
+    expect(jobBody({ ...FORM, nodes: '1.5' })).toBeNull();
+  });
 });

@@ -24,6 +24,10 @@ export interface JobForm {
   alpha: string;
   cutoffLength: string;
   seed: string;
+  nodes: string;
+  devicesPerNode: string;
+  deviceType: string;
+  queue: string;
 }
 
 export const EMPTY_FORM: JobForm = {
@@ -42,9 +46,15 @@ export const EMPTY_FORM: JobForm = {
   alpha: '',
   cutoffLength: '',
   seed: '',
+  nodes: '',
+  devicesPerNode: '',
+  deviceType: '',
+  queue: '',
 };
 
-type NumberField = 'epochs' | 'learningRate' | 'batchSize' | 'rank' | 'alpha' | 'cutoffLength' | 'seed' | 'mixPercent';
+type NumberField =
+  | ('epochs' | 'learningRate' | 'batchSize' | 'rank' | 'alpha' | 'cutoffLength' | 'seed' | 'mixPercent')
+  | ('nodes' | 'devicesPerNode');
 
 interface Range {
   min: number;
@@ -62,6 +72,8 @@ export const RANGES: Readonly<Record<NumberField, Range>> = {
   cutoffLength: { min: 16, max: 131_072, whole: true },
   seed: { min: 0, max: 2_147_483_647, whole: true },
   mixPercent: { min: 0, max: 30, whole: false },
+  nodes: { min: 1, max: 1024, whole: true },
+  devicesPerNode: { min: 0, max: 128, whole: true },
 };
 
 const NUMBER_FIELDS = Object.keys(RANGES) as NumberField[];
@@ -77,6 +89,10 @@ export function wrongFields(form: JobForm): Partial<Record<NumberField, Range>> 
   });
   return Object.fromEntries(wrong.map((field) => [field, RANGES[field]]));
 }
+
+/** Whether it says anything about where the job is to run. */
+export const namesPlace = ({ nodes, devicesPerNode, deviceType, queue }: JobForm): boolean =>
+  [nodes, devicesPerNode, deviceType, queue].some((text) => text.trim() !== '');
 
 const numberOf = (text: string): number | undefined => (text.trim() === '' ? undefined : Number(text));
 
@@ -95,6 +111,11 @@ export function jobBody(form: JobForm): JobBody | null {
     learning_rate: numberOf(form.learningRate),
   });
   const tuning = given({ r: numberOf(form.rank), lora_alpha: numberOf(form.alpha) });
+  const resources = given({
+    nodes: numberOf(form.nodes),
+    devices_per_node: numberOf(form.devicesPerNode),
+    device_type: form.deviceType.trim() || undefined,
+  });
   return {
     model: form.model,
     training_file: form.trainingFile,
@@ -107,6 +128,8 @@ export function jobBody(form: JobForm): JobBody | null {
     ...given({ seed: numberOf(form.seed), cutoff_length: numberOf(form.cutoffLength) }),
     method: { type: 'supervised', supervised: { hyperparameters } },
     ...(Object.keys(tuning).length > 0 && { tuning: { type: 'lora' as const, ...tuning } }),
+    ...(Object.keys(resources).length > 0 && { resources }),
+    ...(form.queue.trim() !== '' && { queue: form.queue.trim() }),
   };
 }
 
@@ -124,6 +147,8 @@ const CHANGED_FIELDS: Readonly<Record<string, keyof JobForm>> = {
   lora_alpha: 'alpha',
   cutofflength: 'cutoffLength',
   cutoff_length: 'cutoffLength',
+  nodes: 'nodes',
+  devices_per_node: 'devicesPerNode',
   model: 'model',
 };
 
@@ -136,9 +161,11 @@ export function withChange(form: JobForm, change: Change): JobForm {
   return { ...form, ...Object.fromEntries(changed) };
 }
 
+const textOf = (value: number | null | undefined): string => (value == null ? '' : String(value));
+
 /** The form as an earlier job was asked for, to start another like it. */
 export function formOf(job: Job): JobForm {
-  const { hyperparameters, tuning } = job;
+  const { hyperparameters, tuning, resources } = job;
   const lora = tuning.type === 'lora' || tuning.type === 'qlora' ? tuning : null;
   return {
     ...EMPTY_FORM,
@@ -157,5 +184,9 @@ export function formOf(job: Job): JobForm {
     alpha: lora ? String(lora.lora_alpha) : '',
     cutoffLength: String(job.cutoff_length),
     seed: String(job.seed),
+    nodes: textOf(resources?.nodes),
+    devicesPerNode: textOf(resources?.devices_per_node),
+    deviceType: resources?.device_type ?? '',
+    queue: job.queue ?? '',
   };
 }

@@ -5,14 +5,15 @@ import { useTranslations } from 'next-intl';
 import { useRouter } from 'next/navigation';
 import { useDeferredValue, useMemo, useState } from 'react';
 import type { SubmitEvent } from 'react';
-import { createJob, keys, planQuery, validationQuery } from '../../lib/api';
+import { createJob, hasClusterQuery, keys, planQuery, validationQuery } from '../../lib/api';
 import { ErrorNotice } from '../../lib/error-notice';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { FilePicker } from './file-picker';
 import { JobSettings } from './job-settings';
 import type { JobForm } from './job-form-state';
-import { PRIORITIES, jobBody, withChange } from './job-form-state';
+import { PRIORITIES, jobBody, namesPlace, withChange } from './job-form-state';
+import { JobPlace } from './job-place';
 import { KeepKnowledge } from './keep-knowledge';
 import { ModelPicker } from './model-picker';
 import { PlanView } from './plan-view';
@@ -26,6 +27,7 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
   const [modelReady, setModelReady] = useState(false);
   const set = (change: Partial<JobForm>): void => setForm((before) => ({ ...before, ...change }));
 
+  const cluster = useQuery(hasClusterQuery);
   const body = useMemo(() => jobBody(form), [form]);
   const training = useQuery(validationQuery(form.trainingFile, form.trainingFile !== ''));
   const usable = training.data?.state === 'done' && training.data.usable_rows > 0;
@@ -96,6 +98,13 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
               <JobSettings form={form} onChange={set} />
             </Disclosure>
           </div>
+          {cluster.data === true && (
+            <div className="mt-5">
+              <Disclosure title={t('form.place')} defaultOpen={namesPlace(form)}>
+                <JobPlace form={form} onChange={set} />
+              </Disclosure>
+            </div>
+          )}
         </Card>
       </div>
       <div className="flex min-w-0 flex-col gap-4 lg:sticky lg:top-6">
