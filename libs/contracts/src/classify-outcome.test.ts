@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { classifyEnd, codeOfStorageError } from './classify-outcome.js';
+import { classifyEnd, codeOfStorageError, moreTelling } from './classify-outcome.js';
 import type { RuntimeEnd } from './classify-outcome.js';
 import { AppError } from './errors.js';
 
@@ -62,6 +62,39 @@ describe('classifyEnd', () => {
     expect(classified.code).toBe(code);
     expect(classified.message).not.toBe('');
     if (code !== undefined) expect(classified.hint).not.toBe('');
+  });
+});
+
+describe('the end of several ranks', () => {
+  it.each<[string, Partial<RuntimeEnd>, string]>([
+    [
+      'a signal',
+      { exitCode: 137, ranks: { '0': 51, '1': 'SIGKILL' } },
+      'The training process was killed (rank 1, signal SIGKILL).',
+    ],
+    [
+      'a crash',
+      { exitCode: 1, ranks: { '2': 'SIGTERM', '3': 1 } },
+      'The training process ended without a reason (rank 3, exit status 1).',
+    ],
+    [
+      'the launcher’s own signal, where there is no other',
+      { exitCode: 143, ranks: { '0': 'SIGTERM' } },
+      'The training process was killed (rank 0, signal SIGTERM).',
+    ],
+    [
+      'a status that no rank has',
+      { exitCode: 1, ranks: { '0': 0 } },
+      'The training process ended without a reason (exit status 1).',
+    ],
+  ])('names the rank: %s', (_name, over, message) => expect(classifyEnd(end(over)).message).toBe(message));
+
+  it('is said by the fault that is the cause, whichever line was read last', () => {
+    const [cause, consequence] = [failed('data.bad'), failed('collective.failed')];
+    expect(moreTelling(undefined, cause)).toBe(cause);
+    expect(moreTelling(cause, consequence)).toBe(cause);
+    expect(moreTelling(consequence, cause)).toBe(cause);
+    expect(moreTelling(cause, { ...cause })).toBe(cause);
   });
 });
 

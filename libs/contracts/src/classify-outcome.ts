@@ -1,18 +1,25 @@
+import { z } from 'zod';
 import { AppError, ERRORS } from './errors.js';
 import type { ErrorCode } from './errors.js';
 import { EXIT, OUTCOME_ORDER, errorCodeOfExit } from './exit-codes.js';
+
+/** `ranks.json` of a runtime of several processes: how each rank of this node ended, by exit status or signal. */
+export const rankEnds = z.record(z.string().regex(/^\d+$/), z.union([z.int(), z.string()]));
+export type RankEnds = z.output<typeof rankEnds>;
 
 /** What is known of how a runtime's process ended. */
 export interface RuntimeEnd {
   /** null when a signal ended it. */
   exitCode: number | null;
   signal: string | null;
-  /** Its last `failed` line. */
+  /** The most telling of its ranks' `failed` lines. */
   failed?: { code: ErrorCode; message: string; hint: string; step: number };
   /** It wrote a `result` line. */
   hasResult: boolean;
   /** The kernel killed a process of this control group for memory while it ran. */
   oomKilled: boolean;
+  /** Where it was several processes. */
+  ranks?: RankEnds;
 }
 
 export interface Classification {
@@ -52,10 +59,28 @@ function codeOfProcess(end: RuntimeEnd): ErrorCode | undefined {
 const rank = (code: ErrorCode | undefined): number =>
   code === undefined ? OUTCOME_ORDER.length : OUTCOME_ORDER.indexOf(code);
 
-function messageOf(code: ErrorCode, { exitCode, signal }: RuntimeEnd): string {
-  const how = signal === null ? `exit status ${exitCode ?? 'unknown'}` : `signal ${signal}`;
-  if (exitCode === EXIT.done) return 'The training process ended without a result.';
+/** Of two ranks of a run, the one whose fault is the cause rather than its consequence; the earlier where both are alike. */
+export const moreTelling = <T extends { code: ErrorCode }>(earlier: T | undefined, later: T): T =>
+  earlier && rank(earlier.code) <= rank(later.code) ? earlier : later;
+
+function messageOf(code: ErrorCode, end: RuntimeEnd): string {
+  if (end.exitCode === EXIT.done) return 'The training process ended without a result.';
+  const culprit = culpritOf(end);
+  const how = culprit ? `rank ${culprit[0]}, ${wordOf(culprit[1])}` : wordOf(end.signal ?? end.exitCode);
   return `${ERRORS[code].title} (${how}).`;
+}
+
+const wordOf = (end: number | string | null): string =>
+  typeof end === 'string' ? `signal ${end}` : `exit status ${end ?? 'unknown'}`;
+
+/** The rank that ended as the whole is said to have. SIGTERM is what a launcher gives to those that are left. */
+function culpritOf({ exitCode, ranks = {} }: RuntimeEnd): [rank: string, end: number | string] | undefined {
+  const ends = Object.entries(ranks);
+  const killed = ends.filter(([, end]) => typeof end === 'string');
+  const bySignal = exitCode === null || exitCode > SHELL_SIGNAL_BASE;
+  return bySignal
+    ? (killed.find(([, end]) => end !== 'SIGTERM') ?? killed[0])
+    : ends.find(([, end]) => end === exitCode);
 }
 
 const DISK_FULL_ERRORS = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);

@@ -1,10 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AppError, EXIT, classifyEnd, codeOfStorageError, exitOfErrorCode } from '@luthier/contracts';
+import { AppError, EXIT, classifyEnd, codeOfStorageError, exitOfErrorCode, moreTelling } from '@luthier/contracts';
 import type {
   AttachAnswer,
   Classification,
+  RankEnds,
   RunOutcome,
   RunRequest,
   RuntimeEvent,
@@ -18,6 +19,7 @@ import { identityOf } from './process-identity.js';
 import { reportOutcome, storeArtifact, storeRecords } from './finish.js';
 import { writeLastWords } from './last-words.js';
 import type { FinishOptions } from './finish.js';
+import { readRankEnds } from './rank-ends.js';
 import { Inputs } from './inputs.js';
 import { ObjectStore } from './object-store.js';
 import { readOomKills } from './oom-kills.js';
@@ -131,7 +133,7 @@ export class Run {
     forwarder.drain();
     const undelivered = await forwarding;
     if (undelivered !== undefined && end.code === undefined) end = faultOf(undelivered);
-    end = this.refine(end);
+    end = this.refine(end, await readRankEnds(this.outputDir));
     const head = { attempt, incarnation: attached.incarnation, lastSeq: forwarder.lastSeq() };
     const outcome = await this.store(`artifact://runs/${runId}/${attempt}/${attached.incarnation}`, uploads, end, head);
     beats.abort();
@@ -180,12 +182,13 @@ export class Run {
   private oomKilled = false;
 
   /** With all lines read: what the end of the runtime means. */
-  private refine(end: Classification): Classification {
+  private refine(end: Classification, ranks: RankEnds | undefined): Classification {
     if (end.code !== undefined || !this.exit) return end;
     const { failed, result } = this.said;
     return classifyEnd({
       ...this.exit,
       ...(failed && { failed }),
+      ...(ranks && { ranks }),
       // Only the first node's runtime says the result.
       hasResult: result !== undefined || this.config.node > 0,
       oomKilled: this.oomKilled,
@@ -241,7 +244,7 @@ export class Run {
     if (event.type === 'evaluation') uploads.noteEvaluation(event.step, event.loss);
     if (event.type === 'checkpoint') uploads.add(event.step, event.dir);
     if (event.type === 'result') this.said.result = event;
-    if (event.type === 'failed') this.said.failed = event;
+    if (event.type === 'failed') this.said.failed = moreTelling(this.said.failed, event);
   }
 
   private uploader(attached: AttachAnswer): CheckpointUploader {

@@ -50,11 +50,12 @@ export interface JobWish {
   rank?: number;
   /** Without held-out rows there is no evaluation to wait for. */
   heldOut?: boolean;
+  resources?: { nodes: number };
 }
 
 /** Submits a job over a model that learns in milliseconds. */
 export async function submitJob(client: LuthierClient, wish: JobWish): Promise<Job> {
-  const { steps, batchSize = 4, rows = 64, suffix = 'e2e', rank = 4, heldOut = false } = wish;
+  const { steps, batchSize = 4, rows = 64, suffix = 'e2e', rank = 4, heldOut = false, resources } = wish;
   const training = await upload(client, trainingRows(rows));
   const validationFile = heldOut ? await upload(client, jsonLines(HELD_OUT), 'held-out.jsonl') : null;
   const job = await unwrap(
@@ -65,6 +66,7 @@ export async function submitJob(client: LuthierClient, wish: JobWish): Promise<J
         ...(validationFile !== null && { validation_file: validationFile }),
         suffix,
         seed: 5,
+        ...(resources && { resources }),
         tuning: { type: 'lora', r: rank, lora_alpha: 8, lora_dropout: 0, target_modules: 'all-linear' },
         method: {
           type: 'supervised',

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { open } from 'node:fs/promises';
-import { runtimeEvent } from '@luthier/contracts';
+import { moreTelling, runtimeEvent } from '@luthier/contracts';
 import type { RuntimeEvent } from '@luthier/contracts';
 
 export interface LeftoverOptions {
@@ -81,6 +81,6 @@ function parse(line: string): RuntimeEvent | undefined {
 
 function hear(words: LastWords, event: RuntimeEvent): void {
   if ('step' in event) words.step = Math.max(words.step, event.step);
-  if (event.type === 'failed') words.failed = event;
+  if (event.type === 'failed') words.failed = moreTelling(words.failed, event);
   if (event.type === 'result') words.result = event;
 }
