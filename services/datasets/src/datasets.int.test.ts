@@ -215,6 +215,7 @@ describe('preparation', () => {
       });
       expect(row.sourceLine).toBe(i + 1);
     }
+    await dataset.close();
     expect(done.longestRowTokens).toBe(naiveRow('q0', 'a0').tokens.length);
     expect((await bus.request(prepareDataset, order([id]))).id).toBe(done.id);
     expect((await bus.request(prepareDataset, order([id], { cutoffLength: 200 }))).id).not.toBe(done.id);
