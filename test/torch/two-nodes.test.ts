@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { readdir, readFile } from 'node:fs/promises';
 import { unwrap } from '@luthier/api-client';
 import { waitFor } from '@luthier/testing';
 import { canRunKubernetes, canRunPodProcesses } from '@luthier/testing/kube';
 import type { Pod } from '@luthier/testing/kube';
-import { expectWholeAndSingle, jobOf, submitJob, waitForEnd } from '../e2e/support/jobs.js';
+import { expectWholeAndSingle, jobOf, submitJob, waitForEnd, waitForTraining } from '../e2e/support/jobs.js';
 import { ClusterPlatform } from '../kube/support/cluster-platform.js';
 import { command, describeWithTorch } from './torch-environment.js';
 
@@ -61,4 +62,37 @@ describeWithTorch('a job on two nodes', () => {
     },
     2 * TIMEOUT_MS,
   );
+
+  itOnPods(
+    'goes on from its checkpoint in another attempt when one of its processes is killed, and says which it was',
+    async () => {
+      if (!platform) throw new Error('it is started before');
+      const { client } = platform;
+      const { id } = await submitJob(client, { steps: 400, resources: { nodes: 2 } });
+      await waitForTraining(client, id, TIMEOUT_MS);
+      const { run_id: runId } = await jobOf(client, id);
+      process.kill(await pidOfRank(runId ?? '', 1), 'SIGKILL');
+      const job = await waitForEnd(client, id, TIMEOUT_MS).catch((cause: unknown) => {
+        throw new Error(platform?.said(), { cause });
+      });
+      const [first, second] = job.attempts;
+      expect(first).toMatchObject({
+        code: 'runtime.killed',
+        message: expect.stringContaining('rank 1, signal SIGKILL'),
+      });
+      expect(second?.resumed_from_step).toBeGreaterThan(0);
+      expect(job).toMatchObject({ status: 'succeeded', attempts: [{ attempt: 1 }, { attempt: 2 }] });
+      await expectWholeAndSingle(client, job);
+    },
+    2 * TIMEOUT_MS,
+  );
 });
+
+/** Pods are processes of this machine. */
+async function pidOfRank(runId: string, rank: number): Promise<number> {
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const variables = (await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')).split('\0');
+    if (variables.includes(`TORCHELASTIC_RUN_ID=${runId}`) && variables.includes(`RANK=${rank}`)) return Number(pid);
+  }
+  throw new Error(`rank ${rank} of ${runId} does not run`);
+}
