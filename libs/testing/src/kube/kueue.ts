@@ -1,4 +1,4 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from '@luthier/local-servers';
 import { tempDir } from '../temp-dir.js';
@@ -7,10 +7,14 @@ import { ensureKueue } from './binaries.js';
 import { applyDefinitions } from './custom-resources.js';
 import { MountNamespace } from './fake-kubelet/mount-namespace.js';
 import { ProcessContainer } from './fake-kubelet/process-container.js';
+import { ifFound } from './kube-api.js';
 import type { KubeApi } from './kube-api.js';
+import type { KubeObject } from './objects.js';
 
 /** Fixed in the program. */
 const METRICS_CERTIFICATES = '/etc/kueue/metrics/certs';
+const ADMISSION = 'admissionregistration.k8s.io/v1';
+const WEBHOOKS = 'kueue-train-jobs';
 
 export interface Kueue {
   /** What it has logged, for messages. */
@@ -19,8 +23,8 @@ export interface Kueue {
 }
 
 /**
- * Kueue 0.19 with its custom resources, for Jobs and JobSets and without webhooks: they have to be created suspended. It ends
- * with this process.
+ * Kueue 0.19 with its custom resources, for Jobs, JobSets and TrainJobs. Of its webhooks only those of TrainJobs are called,
+ * which it cannot do without: the others have to be created suspended. It ends with this process.
  * @throws Error when it was not built.
  */
 export async function startKueue(
@@ -36,8 +40,9 @@ export async function startKueue(
   await copyFile(options.certFile, join(certificates, 'tls.crt'));
   await copyFile(options.keyFile, join(certificates, 'tls.key'));
   const healthPort = await freePort();
+  const webhookPort = await freePort();
   const config = join(dir, 'config.yaml');
-  await writeFile(config, JSON.stringify(configuration(certificates, healthPort, await freePort())));
+  await writeFile(config, JSON.stringify(configuration(certificates, healthPort, webhookPort)));
   const namespace = await MountNamespace.create(join(dir, 'place'), {
     hostname: 'kueue',
     workingDir: '/',
@@ -52,9 +57,14 @@ export async function startKueue(
   });
   const log = (): Promise<string> => Promise.resolve(running.log.tail());
   await untilReady(running, healthPort);
+  const ca = await readFile(options.certFile);
+  await api.apply(webhook('Mutating', ['CREATE'], webhookPort, ca));
+  await api.apply(webhook('Validating', ['CREATE', 'UPDATE'], webhookPort, ca));
   return {
     log,
     stop: async () => {
+      for (const plural of ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'])
+        await ifFound(api.delete(`/apis/${ADMISSION}/${plural}/${WEBHOOKS}`));
       running.kill();
       await running.ended;
     },
@@ -69,8 +79,31 @@ const configuration = (certDir: string, healthPort: number, webhookPort: number)
   webhook: { host: '127.0.0.1', port: webhookPort, certDir },
   leaderElection: { leaderElect: false },
   internalCertManagement: { enable: false },
-  integrations: { frameworks: ['batch/job', 'jobset.x-k8s.io/jobset'] },
+  integrations: { frameworks: ['batch/job', 'jobset.x-k8s.io/jobset', 'trainer.kubeflow.org/trainjob'] },
 });
+
+/** As Kueue's own manifests have it, at the address where it listens here. */
+const webhook = (
+  type: 'Mutating' | 'Validating',
+  operations: readonly string[],
+  port: number,
+  ca: Buffer,
+): KubeObject & { webhooks: object[] } => {
+  const path = `${type === 'Mutating' ? 'mutate' : 'validate'}-trainer-kubeflow-org-v1alpha1-trainjob`;
+  return {
+    ...{ apiVersion: ADMISSION, kind: `${type}WebhookConfiguration`, metadata: { name: WEBHOOKS } },
+    webhooks: [
+      {
+        name: 'train-jobs.kueue.x-k8s.io',
+        clientConfig: { url: `https://127.0.0.1:${port}/${path}`, caBundle: ca.toString('base64') },
+        rules: [
+          { apiGroups: ['trainer.kubeflow.org'], apiVersions: ['v1alpha1'], resources: ['trainjobs'], operations },
+        ],
+        ...{ failurePolicy: 'Fail', sideEffects: 'None', admissionReviewVersions: ['v1'] },
+      },
+    ],
+  };
+};
 
 async function untilReady(running: ProcessContainer, port: number): Promise<void> {
   let ended = false;

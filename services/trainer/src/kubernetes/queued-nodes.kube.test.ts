@@ -1,15 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { readFile } from 'node:fs/promises';
 import { PRIORITIES } from '@luthier/contracts';
 import type { RunSpec, RunStatus } from '@luthier/contracts';
 import { waitFor } from '@luthier/testing';
-import { canRunJobSet, canRunKueue, startControlPlane } from '@luthier/testing/kube';
+import { canRunKubeflowTrainer, canRunKueue, startControlPlane } from '@luthier/testing/kube';
 import type { ControlPlane, Controller, Fate } from '@luthier/testing/kube';
 import { ClusterPlace, Fates, fakeProfile } from '../testing/cluster-place.js';
 import { PRIORITY_CLASSES, makeQueues, removeKueueObjects } from '../testing/kueue-objects.js';
 import { objectNameOf } from './names.js';
 
 const TIMEOUT_MS = 180_000;
-const inCluster = (await canRunKueue()) && (await canRunJobSet()) ? describe : describe.skip;
+const inCluster = (await canRunKueue()) && (await canRunKubeflowTrainer()) ? describe : describe.skip;
+const RUNTIME_FILE = new URL('../../../../docs/reference/training-runtime.yaml', import.meta.url);
 const PROCESS: Fate = { type: 'process' };
 /** Of 8 GPUs in the queue all of them, on two nodes. */
 const QUEUED: Partial<RunSpec> = {
@@ -21,11 +23,14 @@ inCluster('runs of two nodes in a queue of Kueue', () => {
   const fates = new Fates();
   let cluster: ControlPlane;
   let jobSet: Controller;
+  let kubeflow: Controller;
   let place: ClusterPlace;
 
   beforeAll(async () => {
     cluster = await startControlPlane();
     jobSet = await cluster.startJobSet();
+    kubeflow = await cluster.startKubeflowTrainer();
+    await cluster.apply(await readFile(RUNTIME_FILE, 'utf8'));
     await cluster.startKueue();
     const names = ['queued-nodes-1', 'queued-nodes-2'];
     await cluster.startKubelet({ fateOf: fates.of, nodes: names.map((name) => ({ name, gpus: 8 })) });
@@ -33,23 +38,30 @@ inCluster('runs of two nodes in a queue of Kueue', () => {
       ...{ deviceResource: 'nvidia.com/gpu', preRunningSeconds: 60 },
       priorityClasses: PRIORITY_CLASSES,
     };
-    const profiles = [fakeProfile('sets', gpu), fakeProfile('jobs', { ...gpu, carrier: { type: 'job' } })];
+    const carrier = { type: 'train-job', runtime: 'luthier', runtimeKind: 'ClusterTrainingRuntime' } as const;
+    const profiles = [
+      fakeProfile('sets', gpu),
+      fakeProfile('jobs', { ...gpu, carrier: { type: 'job' } }),
+      fakeProfile('train-jobs', { ...gpu, carrier }),
+    ];
     place = await ClusterPlace.start(cluster, { fates, profiles, settings: { queueRecheckSeconds: 0.5 } });
     await makeQueues(cluster, place.namespace);
   }, 3_600_000);
   afterAll(async () => {
     await place.stop();
     await removeKueueObjects(cluster, place.namespace);
+    await kubeflow.stop();
     await jobSet.stop();
     await cluster.stop();
   }, 60_000);
 
   it.each([
-    ['JobSet', 'sets', 'jobset.x-k8s.io/v1alpha2', 'jobsets'],
-    ['Job', 'jobs', 'batch/v1', 'jobs'],
+    ['JobSet', 'sets', 'jobset.x-k8s.io/v1alpha2', 'jobsets', 5],
+    ['Job', 'jobs', 'batch/v1', 'jobs', 5],
+    ['TrainJob', 'train-jobs', 'trainer.kubeflow.org/v1alpha1', 'trainjobs', 60],
   ])(
     'as a %s make room for a more urgent one, and go on from their newest checkpoint as the same attempt, both nodes anew',
-    async (kind, profile, apiVersion, plural) => {
+    async (kind, profile, apiVersion, plural, graceSeconds) => {
       const spec = await place.run(profile, PROCESS, QUEUED, { steps: 100_000, stepMs: 20, checkpointEverySteps: 20 });
       const first = await place.running(spec);
       expect(first).toMatchObject({ attempt: 1, incarnation: 1 });
@@ -70,6 +82,8 @@ inCluster('runs of two nodes in a queue of Kueue', () => {
       expect(second).toMatchObject({ attempt: 1, objectUid: first.objectUid });
       expect(second.pods).toHaveLength(2);
       expect(second.pods.filter((uid) => first.pods.includes(uid))).toEqual([]);
+      const graces = (await place.podsOf(spec)).map((pod) => pod.spec.terminationGracePeriodSeconds);
+      expect(graces).toEqual([graceSeconds, graceSeconds]);
       const started = await waitFor(async () =>
         (await place.harness.messages(spec.runId)).find(
           ({ incarnation, event }) => incarnation === 2 && event.type === 'started',
@@ -82,12 +96,15 @@ inCluster('runs of two nodes in a queue of Kueue', () => {
     TIMEOUT_MS,
   );
 
-  it(
-    'wait for the devices of both nodes, and say how many are missing',
-    async () => {
-      const first = await place.run('sets', { type: 'run' }, QUEUED);
+  it.each([
+    ['JobSet', 'sets'],
+    ['TrainJob', 'train-jobs'],
+  ])(
+    'as a %s wait for the devices of both nodes, and say their place and how many are missing',
+    async (_kind, profile) => {
+      const first = await place.run(profile, { type: 'run' }, QUEUED);
       await place.running(first);
-      const second = await place.run('sets', PROCESS, QUEUED);
+      const second = await place.run(profile, PROCESS, QUEUED);
       const waiting = await place.until(second, ({ params }) => params?.['needed'] === 8);
       expect(waiting).toMatchObject({ phase: 'queued', reason: 'waiting-in-queue', params: { position: 1 }, pods: [] });
       await place.change(first, { desired: 'stopped', stopReason: 'cancel' });

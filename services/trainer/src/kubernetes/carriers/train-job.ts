@@ -1,3 +1,4 @@
+import type { RunSpec } from '@luthier/contracts';
 import { defineResource } from '@luthier/kube';
 import type { KubeObject, V1Container, V1PodSpec } from '@luthier/kube';
 import { RUN_CONTAINER, labelsOf, objectNameOf } from '../names.js';
@@ -58,7 +59,7 @@ export const TRAIN_JOB: Carrier<TrainJob> = {
                     name: NODES,
                     template: {
                       metadata: { labels },
-                      spec: { template: { metadata, spec: podPatchOf(pod, container) } },
+                      spec: { template: { metadata, spec: podPatchOf(input.spec, pod, container) } },
                     },
                   },
                 ],
@@ -97,7 +98,11 @@ function environmentOf({ spec, profile }: RenderInput, { env = [] }: V1Container
 }
 
 /** What of a pod may be said besides its runtime; all else is the runtime's, and the doctor looks whether it fits. */
-function podPatchOf(pod: V1PodSpec, { volumeMounts, securityContext }: V1Container): Partial<V1PodSpec> {
+function podPatchOf(
+  { queue }: RunSpec,
+  pod: V1PodSpec,
+  { volumeMounts, securityContext }: V1Container,
+): Partial<V1PodSpec> {
   const { serviceAccountName, securityContext: ofPod, imagePullSecrets, nodeSelector, affinity } = pod;
   const { tolerations, terminationGracePeriodSeconds, volumes } = pod;
   return {
@@ -107,7 +112,8 @@ function podPatchOf(pod: V1PodSpec, { volumeMounts, securityContext }: V1Contain
     ...(nodeSelector && { nodeSelector }),
     ...(affinity && { affinity }),
     ...(tolerations && { tolerations }),
-    ...(terminationGracePeriodSeconds !== undefined && { terminationGracePeriodSeconds }),
+    // Kueue 0.19 writes TrainJobs back without it, and a JobSet that is there may not lose it.
+    ...(queue !== 'external' && terminationGracePeriodSeconds !== undefined && { terminationGracePeriodSeconds }),
     ...(volumes && { volumes }),
     containers: [
       { name: RUN_CONTAINER, ...(volumeMounts && { volumeMounts }), ...(securityContext && { securityContext }) },

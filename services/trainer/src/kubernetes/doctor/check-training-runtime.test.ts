@@ -23,6 +23,7 @@ describe('the training runtime of a profile', () => {
     ['backoffLimit: 0', 'backoffLimit: 6', 'backoffLimit: 0'],
     ['maxRestarts: 0', 'maxRestarts: 3', 'failurePolicy.maxRestarts: 0'],
     ['restartPolicy: Never', 'restartPolicy: OnFailure', 'restartPolicy: Never'],
+    ['terminationGracePeriodSeconds: 60', 'hostNetwork: false', 'terminationGracePeriodSeconds'],
     ['podReplacementPolicy: Failed', 'parallelism: 1', 'podReplacementPolicy: Failed'],
     ['automountServiceAccountToken: false', 'hostNetwork: false', 'automountServiceAccountToken: false'],
     ['/run/termination-log', '/dev/termination-log', 'terminationMessagePath: /run/termination-log'],

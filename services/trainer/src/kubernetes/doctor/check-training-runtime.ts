@@ -67,6 +67,7 @@ function missingFrom({ spec }: TrainingRuntime): string[] {
     [job?.backoffLimit === 0, 'backoffLimit: 0'],
     [job?.podReplacementPolicy === 'Failed', 'podReplacementPolicy: Failed'],
     [pod?.restartPolicy === 'Never', 'restartPolicy: Never'],
+    [pod?.terminationGracePeriodSeconds !== undefined, 'terminationGracePeriodSeconds'],
     [pod?.automountServiceAccountToken === false, 'automountServiceAccountToken: false'],
     [container?.terminationMessagePath === TERMINATION_LOG, `terminationMessagePath: ${TERMINATION_LOG}`],
   ];

@@ -66,7 +66,7 @@ const SPEC: RunSpec = {
   closed: true,
 };
 
-/** Where each field of a desired run is found in the rendered objects; null: it steers the trainer, not the pods. */
+/** Where each field of a desired run is found in the rendered objects of any kind; null: it steers the trainer, not the pods. */
 const SENTINELS: Record<keyof RunSpec, string[] | null> = {
   runId: ['run-abcdefghijklmnopqrst'],
   jobId: ['ftjob-sentineljob000000000'],
@@ -75,7 +75,7 @@ const SENTINELS: Record<keyof RunSpec, string[] | null> = {
   generation: null,
   desired: null,
   stopReason: null,
-  stopGraceSeconds: ['"terminationGracePeriodSeconds":4711'],
+  stopGraceSeconds: [], // as the kinds have it
   checkpointRequest: null,
   requestUri: ['/sentinel.json'],
   requestSha256: ['b'.repeat(64)],
@@ -98,12 +98,20 @@ const SENTINELS: Record<keyof RunSpec, string[] | null> = {
   closed: null,
 };
 
-const OF_PODS = ['"completions":3', '"parallelism":3', '"PET_NPROC_PER_NODE","value":"6"', '"PET_NNODES","value":"3"'];
-/** Where each kind of object has the number of nodes and of their processes. */
-const CARRIERS: readonly [kind: string, carrier: Carrier, nodes: string[]][] = [
+type Found = Partial<Record<keyof RunSpec, string[]>>;
+
+const OF_PODS: Found = {
+  resources: [
+    ...['"completions":3', '"parallelism":3'],
+    ...['"PET_NPROC_PER_NODE","value":"6"', '"PET_NNODES","value":"3"'],
+  ],
+  stopGraceSeconds: ['"terminationGracePeriodSeconds":4711'],
+};
+/** Where each kind of object has what is not said in the same words by all, such as the number of nodes. */
+const CARRIERS: readonly [kind: string, carrier: Carrier, own: Found][] = [
   ['Job', JOB, OF_PODS],
   ['JobSet', JOB_SET, OF_PODS],
-  ['TrainJob', TRAIN_JOB, ['"numNodes":3', '"numProcPerNode":6']],
+  ['TrainJob', TRAIN_JOB, { resources: ['"numNodes":3', '"numProcPerNode":6'] }],
 ];
 
 describe('rendering a run', () => {
@@ -126,12 +134,13 @@ describe('rendering a run', () => {
     expect(runSpec.parse(SPEC)).toEqual(SPEC);
   });
 
-  describe.each(CARRIERS)('as a %s', (kind, carrier, nodes) => {
+  describe.each(CARRIERS)('as a %s', (kind, carrier, own) => {
     const text = textOf(carrier);
 
     it.each([
-      ...Object.entries(SENTINELS).flatMap(([field, found]) => (found ?? []).map((one) => [field, one])),
-      ...nodes.map((one) => ['resources', one]),
+      ...[...Object.entries(SENTINELS), ...Object.entries(own)].flatMap(([field, found]) =>
+        (found ?? []).map((one) => [field, one]),
+      ),
     ])('carries %s as %s', (_field, one) => expect(text).toContain(one));
 
     it('begins suspended, has what its pods need as children, and goes by its own time', () => {
@@ -157,6 +166,13 @@ describe('rendering a run', () => {
     const pod = `${JOB_SET.jobOf('ft-abcdefghijklmnopqrst-9999')}-9999-abcde`;
     expect(pod.length).toBeLessThanOrEqual(63);
     expect(TRAIN_JOB.jobOf('x')).toBe(JOB_SET.jobOf('x'));
+  });
+
+  it('as a TrainJob says the time that pods have to leave, but not in a queue of Kueue, which would lose it', () => {
+    const textIn = (queue: RunSpec['queue']): string =>
+      JSON.stringify(renderRoot(TRAIN_JOB, { ...SPEC, queue }, queued, TARGET));
+    expect(textIn('internal')).toContain('"terminationGracePeriodSeconds":4711');
+    expect(textIn('external')).not.toContain('terminationGracePeriodSeconds');
   });
 
   it('as a TrainJob leaves to Kubeflow Trainer what that sets, and says all else by its runtime patch', () => {
