@@ -4,7 +4,14 @@ import { unwrap } from '@luthier/api-client';
 import { waitFor } from '@luthier/testing';
 import { canRunKubernetes, canRunPodProcesses } from '@luthier/testing/kube';
 import type { Pod } from '@luthier/testing/kube';
-import { expectWholeAndSingle, jobOf, submitJob, waitForEnd, waitForTraining } from '../e2e/support/jobs.js';
+import {
+  expectWholeAndSingle,
+  jobOf,
+  submitJob,
+  waitForEnd,
+  waitForJob,
+  waitForTraining,
+} from '../e2e/support/jobs.js';
 import { ClusterPlatform } from '../kube/support/cluster-platform.js';
 import { command, describeWithTorch } from './torch-environment.js';
 
@@ -59,6 +66,27 @@ describeWithTorch('a job on two nodes', () => {
         client.GET('/v1/fine_tuning/jobs/{job_id}/events', { params: { path: { job_id: id }, query: { limit: 200 } } }),
       );
       expect(data.map(({ message }) => message)).toContainEqual(expect.stringMatching(/^Training started/));
+    },
+    2 * TIMEOUT_MS,
+  );
+
+  itOnPods(
+    'is paused on both nodes before the same step, and goes on from there',
+    async () => {
+      if (!platform) throw new Error('it is started before');
+      const { client } = platform;
+      const { id } = await submitJob(client, { steps: 400, resources: { nodes: 2 } });
+      await waitForTraining(client, id, TIMEOUT_MS);
+      const params = { path: { job_id: id } };
+      await unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/pause', { params }));
+      await waitForJob(client, id, ({ status }) => status === 'paused', TIMEOUT_MS);
+      await unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/resume', { params }));
+      const job = await waitForEnd(client, id, TIMEOUT_MS).catch((cause: unknown) => {
+        throw new Error(platform?.said(), { cause });
+      });
+      expect(job).toMatchObject({ status: 'succeeded', attempts: [{ attempt: 1 }, { attempt: 2 }] });
+      expect(job.attempts[1]?.resumed_from_step).toBeGreaterThan(0);
+      await expectWholeAndSingle(client, job);
     },
     2 * TIMEOUT_MS,
   );
