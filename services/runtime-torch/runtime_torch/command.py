@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _USAGE = "usage: runtime-torch capabilities | (train | rehearse | score) <spec.json>"
 _SLOW_PRECISION = "This processor has no instructions for bfloat16: it computes far slower than in float32."
+_UNUSED_DEVICES = "The run has GPUs, and this version of the runtime does not use them: it trains on the CPU."
 
 
 def capabilities() -> dict[str, object]:
@@ -99,6 +100,8 @@ class _Run:
         events.write("phase", phase="loading")
         if spec.precision == "bfloat16" and not computes_bfloat16():
             events.write("warning", code="precision.slow", message=_SLOW_PRECISION)
+        if spec.parallelism.devices_per_node > 0 and place.rank == 0:
+            events.write("warning", code="devices.unused", message=_UNUSED_DEVICES)
         # Importing PyTorch takes seconds; what is wrong with the inputs is known by now.
         from .group import join_group
 

@@ -33,6 +33,15 @@ def test_bfloat16_is_offered_only_where_it_is_fast_and_warned_of_elsewhere(
     assert ("warning" in [json.loads(line)["type"] for line in lines]) is not has_it
 
 
+def test_a_run_that_was_given_a_gpu_is_told_that_it_trains_on_the_cpu(workshop: Workshop):
+    fields = workshop.fields(parallelism={"nodes": 1, "devicesPerNode": 1}, hyperparameters={"maxSteps": 1})
+    path = workshop.root / "spec.json"
+    path.write_text(json.dumps(fields))
+    assert command.run_command(["train", str(path)]) == 0
+    events = [json.loads(line) for line in (Path(fields["outputDir"]) / "events.0.jsonl").read_text().splitlines()]
+    assert [event["code"] for event in events if event["type"] == "warning"] == ["devices.unused"]
+
+
 def test_an_unknown_command_is_a_bad_configuration(capsys: pytest.CaptureFixture[str]):
     assert command.run_command(["dance"]) == 41
     assert "usage" in capsys.readouterr().err

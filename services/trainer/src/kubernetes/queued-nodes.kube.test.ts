@@ -4,7 +4,7 @@ import { PRIORITIES } from '@luthier/contracts';
 import type { RunSpec, RunStatus } from '@luthier/contracts';
 import { waitFor } from '@luthier/testing';
 import { canRunKubeflowTrainer, canRunKueue, startControlPlane } from '@luthier/testing/kube';
-import type { ControlPlane, Controller, Fate } from '@luthier/testing/kube';
+import type { ControlPlane, Controller, Fate, Kueue } from '@luthier/testing/kube';
 import { ClusterPlace, Fates, fakeProfile } from '../testing/cluster-place.js';
 import { PRIORITY_CLASSES, makeQueues, removeKueueObjects } from '../testing/kueue-objects.js';
 import { objectNameOf } from './names.js';
@@ -24,6 +24,7 @@ inCluster('runs of two nodes in a queue of Kueue', () => {
   let cluster: ControlPlane;
   let jobSet: Controller;
   let kubeflow: Controller;
+  let kueue: Kueue;
   let place: ClusterPlace;
 
   beforeAll(async () => {
@@ -31,7 +32,7 @@ inCluster('runs of two nodes in a queue of Kueue', () => {
     jobSet = await cluster.startJobSet();
     kubeflow = await cluster.startKubeflowTrainer();
     await cluster.apply(await readFile(RUNTIME_FILE, 'utf8'));
-    await cluster.startKueue();
+    kueue = await cluster.startKueue();
     const names = ['queued-nodes-1', 'queued-nodes-2'];
     await cluster.startKubelet({ fateOf: fates.of, nodes: names.map((name) => ({ name, gpus: 8 })) });
     const gpu = {
@@ -49,6 +50,8 @@ inCluster('runs of two nodes in a queue of Kueue', () => {
   }, 3_600_000);
   afterAll(async () => {
     await place.stop();
+    // Before the kinds: of a TrainJob whose runtime is gone it refuses every change, also the one that lets it go.
+    await kueue.stop();
     await removeKueueObjects(cluster, place.namespace);
     await kubeflow.stop();
     await jobSet.stop();
