@@ -84,8 +84,8 @@ function failuresOf({ testResults }) {
   return testResults.flatMap(({ name, status, message, assertionResults }) => {
     const failed = assertionResults.filter((test) => test.status === 'failed');
     const told = failed.map(({ fullName, failureMessages }) => ({ title: fullName, text: failureMessages.join('\n') }));
-    // A file that cannot be loaded has no tests to count, yet it failed.
-    if (status === 'failed' && assertionResults.length === 0) told.push({ title: 'could not be run', text: message });
+    // A file that cannot be loaded, or tidied up after, has no test that failed, yet it did.
+    if (status === 'failed' && failed.length === 0) told.push({ title: 'could not be run as a whole', text: message });
     return told.map(({ title, text }) => ({
       title: `${relative(process.cwd(), name)} > ${title}`,
       text: stripVTControlCharacters(text).trim().split('\n').slice(0, SHOWN_LINES).join('\n'),
