@@ -107,7 +107,8 @@ inKueue('runs that wait in a queue of Kueue', () => {
     await seen(third, ({ params }) => params?.['position'] === 2);
     const queue = await waitFor(async () => {
       const found = (await place.bus.request(getCluster, {})).queues?.find(({ name }) => name === 'team');
-      return found?.pending === 2 ? found : undefined;
+      // Kueue tells of the usage some time after the admission.
+      return found?.pending === 2 && found.limits.some(({ used }) => used === 8) ? found : undefined;
     });
     expect(queue).toMatchObject({ clusterQueue: CLUSTER_QUEUE, active: true, admitted: 1 });
     expect(queue.limits).toContainEqual({ flavor: 'any-gpu', resource: 'nvidia.com/gpu', most: 8, used: 8 });

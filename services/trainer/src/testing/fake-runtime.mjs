@@ -25,7 +25,10 @@ const say = (type, fields = {}) => {
 const report = (type, fields) => {
   if (rank === 0) say(type, fields);
 };
+let savedStep = 0;
 const checkpoint = (step) => {
+  if (step === savedStep) return;
+  savedStep = step;
   const dir = `checkpoint-${step}`;
   mkdirSync(join(out, `.${dir}`), { recursive: true });
   writeFileSync(join(out, `.${dir}`, 'state.json'), JSON.stringify({ step }));
