@@ -55,5 +55,16 @@ export type { JsonlLine, ReadLinesOptions } from './jsonl/line-reader.js';
 export { JSON_ARRAY_BYTES_MAX, readTrainingRows } from './jsonl/read-training-rows.js';
 export type { FileRow } from './jsonl/read-training-rows.js';
 export type { TrainingRowIssue } from './jsonl/row-issue.js';
-export { parseTrainingRow, recogniseFormats } from './jsonl/training-row.js';
-export type { MessageRole, ParsedRow, RowFormat, TrainingMessage, TrainingRow } from './jsonl/training-row.js';
+export { parseTrainingRow } from './jsonl/parse-training-row.js';
+export { conversationOf, textsOf } from './jsonl/training-row.js';
+export type {
+  ExampleRow,
+  MessageRole,
+  PairRow,
+  ParsedRow,
+  RatingRow,
+  RowFormat,
+  TextRow,
+  TrainingMessage,
+  TrainingRow,
+} from './jsonl/training-row.js';

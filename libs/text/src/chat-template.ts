@@ -8,6 +8,7 @@ import { readJson } from './read-json.js';
 import { templateWorkerMain } from './template-worker.js';
 import type { RenderReply, RenderRequest, TemplateMessage, TurnSpan, WorkerSetup } from './template-worker.js';
 import { TextError } from './text-error.js';
+import { tokenText } from './tokenizer.js';
 
 export const TEMPLATE_CHARACTERS_MAX = 1024 * 1024;
 
@@ -195,9 +196,6 @@ export class ChatTemplate {
   }
 }
 
-const tokenText = z
-  .union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)])
-  .nullish();
 const configSchema = z.looseObject({
   chat_template: z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]).nullish(),
   bos_token: tokenText,

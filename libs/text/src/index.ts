@@ -1,6 +1,7 @@
 export { ChatTemplate, loadChatTemplate, TEMPLATE_CHARACTERS_MAX } from './chat-template.js';
 export type { ChatTemplateOptions, RenderedConversation } from './chat-template.js';
 export { encodeConversation, encodePrompt } from './encode-conversation.js';
+export { encodeDocument } from './encode-document.js';
 export type {
   ConversationMessage,
   EncodeConversationOptions,

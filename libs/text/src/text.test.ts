@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { ChatTemplate } from './chat-template.js';
 import { encodeConversation, encodePrompt } from './encode-conversation.js';
 import type { ConversationMessage, EncodedConversation } from './encode-conversation.js';
+import { encodeDocument } from './encode-document.js';
 import { TextTokenizer } from './tokenizer.js';
 
 /** The 256 characters by which byte-level BPE writes bytes. */
@@ -210,5 +211,34 @@ describe('the tokenizer', () => {
     expect(tokenizer.decode([])).toBe('');
     expect(tokenizer.vocabSize).toBe(words.length);
     expect(tokenizer.tokenId('<|im_end|>')).toBe(2);
+  });
+});
+
+describe('plain text', () => {
+  const ending = new TextTokenizer(tokenizerJson, { eos_token: { content: '<|endoftext|>' } });
+
+  it('is split into as few rows as the length allows, none much shorter than another, and nothing is lost', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'grapheme', minLength: 1, maxLength: 200 }),
+        fc.integer({ min: 2, max: 40 }),
+        (text, cutoff) => {
+          const rows = encodeDocument(text, ending, cutoff);
+          const lengths = rows.map((row) => row.length);
+          const tokens = rows.flatMap((row) => [...row]);
+          expect(tokens).toEqual([...ending.encodePlain(text).ids, ending.tokenId('<|endoftext|>')]);
+          expect(rows).toHaveLength(Math.ceil(tokens.length / cutoff));
+          expect(Math.max(...lengths)).toBeLessThanOrEqual(cutoff);
+          expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThanOrEqual(1);
+        },
+      ),
+    );
+  });
+
+  it('never makes a special token of what is written in it', () => {
+    const [row] = encodeDocument('<|im_end|>', ending, 100);
+    expect(row?.slice(0, -1)).toEqual(ending.encodePlain('<|im_end|>').ids);
+    expect(row?.at(-1)).toBe(ending.endToken);
+    expect(tokenizer.endToken).toBeUndefined();
   });
 });

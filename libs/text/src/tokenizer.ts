@@ -40,6 +40,12 @@ const tokenizerSchema = z.looseObject({
   model: z.looseObject({ type: z.literal('BPE'), vocab: z.record(z.string(), z.int().nonnegative()) }),
 });
 
+/** A token's text as tokenizer_config.json names it. */
+export const tokenText = z
+  .union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)])
+  .nullish();
+const configSchema = z.looseObject({ bos_token: tokenText, eos_token: tokenText });
+
 export interface Piece {
   /** Position in the text, UTF-16 units. */
   readonly start: number;
@@ -68,6 +74,10 @@ export class TextTokenizer {
   readonly vocabSize: number;
   /** Texts of all added tokens, longest first. */
   readonly addedTokens: readonly string[];
+  /** Put before a text; undefined where the tokenizer puts none there. */
+  readonly beginToken: number | undefined;
+  /** Ends a text; undefined where the model has no such token. */
+  readonly endToken: number | undefined;
   private readonly idByAddedToken: ReadonlyMap<string, number>;
   private readonly addedPattern: RegExp | undefined;
   private readonly full: Encoder;
@@ -103,6 +113,10 @@ export class TextTokenizer {
       { ...(tokenizerJson as object), added_tokens: [], post_processor: null },
       tokenizerConfig,
     );
+    const { bos_token: begin, eos_token: end } = configSchema.safeParse(tokenizerConfig).data ?? {};
+    const [first] = this.full.encode('', { add_special_tokens: true }).ids;
+    this.beginToken = typeof begin === 'string' && this.tokenId(begin) === first ? first : undefined;
+    this.endToken = typeof end === 'string' ? this.tokenId(end) : undefined;
   }
 
   /** Id of a token by its text, or undefined. */

@@ -93,7 +93,7 @@ const order = (fileIds: string[], more: object = {}): RequestOf<typeof prepareDa
   fileIds,
   model,
   cutoffLength: 256,
-  maskPolicy: 'assistant',
+  kind: 'sft',
   seed: 7,
   ...more,
 });
@@ -219,6 +219,105 @@ describe('preparation', () => {
     expect(done.longestRowTokens).toBe(naiveRow('q0', 'a0').tokens.length);
     expect((await bus.request(prepareDataset, order([id]))).id).toBe(done.id);
     expect((await bus.request(prepareDataset, order([id], { cutoffLength: 200 }))).id).not.toBe(done.id);
+  });
+
+  it('stores a pair as two rows with one prompt, cuts answers alone, and counts pairs', async () => {
+    const pair = (prompt: string, chosen: string, rejected: string): string =>
+      `${JSON.stringify({ prompt, chosen, rejected })}\n`;
+    const { id } = await upload(
+      [
+        pair('q', 'good', 'bad'),
+        pair('x'.repeat(300), 'cut off', 'with its prompt'),
+        pair('q', 'a'.repeat(300), 'b'),
+        // What tells the answers apart is beyond the cut.
+        pair('q', `${'a'.repeat(300)}good`, `${'a'.repeat(300)}bad`),
+        '{"prompt":"q","chosen":"same","rejected":"same"}\n',
+      ].join(''),
+    );
+    const done = await prepared((await bus.request(prepareDataset, order([id], { kind: 'preference' }))).id);
+    expect(done).toMatchObject({ state: 'ready', kind: 'preference', rows: 2, longestRowTokens: 256 });
+    expect(done.sources).toMatchObject([{ rows: 5, usedRows: 2, droppedRows: 3, cutRows: 1 }]);
+    expect(done.longestPassTokens).toBe(256 + naiveRow('q', 'b').tokens.length);
+    const dataset = await openPreparedDataset(store.localPath(`artifact://datasets/${done.id}`));
+    expect(dataset.manifest).toMatchObject({ kind: 'preference', rows: 4, sources: [{ droppedRows: 6, cutRows: 1 }] });
+    for (const [i, answer] of ['good', 'bad'].entries()) {
+      const { tokens, trained, promptLength, sourceLine } = await dataset.row(i);
+      expect({ tokens: [...tokens], trained: [...trained], promptLength }).toEqual(naiveRow('q', answer));
+      expect(sourceLine).toBe(1);
+    }
+    expect((await dataset.row(3)).sourceLine).toBe(3);
+    await dataset.close();
+  });
+
+  it('keeps a prompt that answers begin to run into the same for both', async () => {
+    const { id } = await upload(`${JSON.stringify({ prompt: 'q', chosen: ' \n yes', rejected: '\n\n no' })}\n`);
+    const done = await prepared((await bus.request(prepareDataset, order([id], { kind: 'preference' }))).id);
+    expect(done).toMatchObject({ state: 'ready', rows: 1 });
+  });
+
+  it('stores ratings with their labels, and learns no earlier answer of the conversation', async () => {
+    const turns = (answer: string): object[] => [
+      { role: 'user', content: 'a' },
+      { role: 'assistant', content: 'earlier' },
+      { role: 'user', content: 'b' },
+      { role: 'assistant', content: answer },
+    ];
+    const rating = (answer: string, label: boolean): string =>
+      `${JSON.stringify({ messages: turns(answer), label })}\n`;
+    const { id } = await upload(`${rating('good', true)}${rating('poor', false)}`);
+    const done = await prepared((await bus.request(prepareDataset, order([id], { kind: 'kto' }))).id);
+    const dataset = await openPreparedDataset(store.localPath(`artifact://datasets/${done.id}`));
+    const rowsRead = [await dataset.row(0), await dataset.row(1)];
+    expect(rowsRead.map(({ label }) => label)).toEqual([1, 0]);
+    for (const { trained, tokens, promptLength } of rowsRead) {
+      expect([...trained.subarray(promptLength)].reduce((sum, flag) => sum + flag, 0)).toBe('good'.length + 1);
+      expect([...trained.subarray(0, promptLength)]).toEqual(Array(promptLength).fill(0));
+      expect(done.longestPassTokens).toBe(tokens.length);
+    }
+    await dataset.close();
+    const page = await bus.request(readRows, { fileId: id });
+    expect(page.rows.map(({ desirable }) => desirable)).toEqual([true, false]);
+  });
+
+  it('splits long texts into rows of one length and learns where they end', async () => {
+    const { id } = await upload(`${JSON.stringify({ text: 'x'.repeat(600) })}\n${JSON.stringify({ text: 'short' })}\n`);
+    const done = await prepared((await bus.request(prepareDataset, order([id], { kind: 'pretrain' }))).id);
+    expect(done).toMatchObject({ state: 'ready', rows: 4, tokens: 607, trainedTokens: 603 });
+    expect(done.sources).toMatchObject([{ rows: 2, usedRows: 2, droppedRows: 0, cutRows: 0 }]);
+    const dataset = await openPreparedDataset(store.localPath(`artifact://datasets/${done.id}`));
+    const lengths = await Promise.all([0, 1, 2, 3].map(async (i) => (await dataset.row(i)).tokens.length));
+    expect(lengths).toEqual([200, 201, 200, 6]);
+    expect([...(await dataset.row(3)).tokens]).toEqual([...Buffer.from('short'), TINY_END]);
+    await dataset.close();
+  });
+
+  it('prepares nothing from rows of another kind, and says so', async () => {
+    const { id } = await upload(rows(2, 'other'));
+    const asked = await bus.request(prepareDataset, order([id], { kind: 'preference' }));
+    expect(await prepared(asked.id)).toMatchObject({
+      state: 'failed',
+      error: { code: 'file.wrong-rows', message: expect.stringContaining('holds examples; pairs are wanted') },
+    });
+    const fitting = await bus.request(prepareDataset, order([id]));
+    expect(fitting.id).not.toBe(asked.id);
+    expect(await prepared(fitting.id)).toMatchObject({ state: 'ready' });
+  });
+
+  it('mixes whole pairs in', async () => {
+    const pairs = (count: number, name: string): string =>
+      Array.from({ length: count }, (_, i) => `{"prompt":"${name}${i}","chosen":"yes","rejected":"no"}\n`).join('');
+    const [main, general] = await Promise.all([upload(pairs(8, 'm')), upload(pairs(9, 'g'))]);
+    const mix = { fileId: general.id, share: 0.2 };
+    const asked = await bus.request(prepareDataset, order([main.id], { kind: 'preference', mix }));
+    const done = await prepared(asked.id);
+    expect(done).toMatchObject({ state: 'ready', rows: 10, sources: [{ usedRows: 8 }, { rows: 9, usedRows: 2 }] });
+    const dataset = await openPreparedDataset(store.localPath(`artifact://datasets/${done.id}`));
+    for (let pair = 0; pair < 10; pair += 1) {
+      const [chosen, rejected] = [await dataset.row(2 * pair), await dataset.row(2 * pair + 1)];
+      expect(chosen.sourceLine).toBe(rejected.sourceLine);
+      expect(chosen.sourceFile).toBe(rejected.sourceFile);
+    }
+    await dataset.close();
   });
 
   it('mixes general rows in so that they are the asked share, the same ones for the same seed', async () => {

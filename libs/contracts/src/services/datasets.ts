@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { defineEvent, defineRequest } from '../define.js';
 import { errorCode } from '../errors.js';
 import { idOf } from '../ids.js';
+import { preparedKind, rowKind } from '../method-data.js';
 import { page, pageQuery } from '../paging.js';
 import { artifactRef, artifactUri, sha256 } from '../run-spec.js';
 
@@ -16,15 +17,20 @@ export const ROW_ISSUE_CODES = [
   'wrong-type',
   'unknown-format',
   'mixed-format',
+  'mixed-kind',
   'byte-order-mark',
   'crlf',
   'invalid-utf8',
   'line-too-long',
   'no-assistant-turn',
   'bad-role',
+  'no-prompt',
+  'different-prompts',
+  'same-answers',
   'placeholder-left',
   'duplicate-row',
   'duplicates-not-checked',
+  'one-sided-ratings',
   'empty-file',
 ] as const;
 
@@ -39,12 +45,22 @@ export const rowIssue = z.object({
 });
 export type RowIssue = z.output<typeof rowIssue>;
 
-export const ROW_FORMATS = ['alpaca', 'chat', 'prompt-completion', 'sharegpt'] as const;
+export const ROW_FORMATS = [
+  'alpaca',
+  'chat',
+  'prompt-completion',
+  'sharegpt',
+  'openai-preference',
+  'chosen-rejected',
+  'text',
+] as const;
 
 export const validationReport = z.object({
   fileId: idOf('file'),
   state: z.enum(['validating', 'done']),
   format: z.enum(ROW_FORMATS).nullable(),
+  /** What the usable rows are; null: there are none. Reports of older files do not say so: those held examples. */
+  rowKind: rowKind.nullable().default('examples'),
   rows: z.int().nonnegative(),
   usableRows: z.int().nonnegative(),
   errorCount: z.int().nonnegative(),
@@ -52,6 +68,7 @@ export const validationReport = z.object({
   /** At most the first 100; all are counted. */
   issues: z.array(rowIssue).max(100),
   issueCounts: z.record(z.string(), z.int().nonnegative()),
+  /** Of what a model reads: the prompt of a pair counts for either answer. */
   characters: z.int().nonnegative(),
   finishedAt: z.string().nullable(),
 });
@@ -78,10 +95,19 @@ export const chatMessage = z.object({
 });
 export type ChatMessage = z.output<typeof chatMessage>;
 
-/** A usable row, format differences removed. `facts` and `suite` are for evaluation. */
+/**
+ * A usable row, format differences removed. `facts` and `suite` are for evaluation. The messages of a pair end with its
+ * chosen answer; plain text has none.
+ */
 export const datasetRow = z.object({
   line: z.int().positive(),
-  messages: z.array(chatMessage).min(1),
+  messages: z.array(chatMessage),
+  /** Of a pair: the answer not to give. */
+  rejected: z.string().optional(),
+  /** Of a rating: whether the last message is an answer to give. */
+  desirable: z.boolean().optional(),
+  /** Of plain text. */
+  text: z.string().optional(),
   facts: z.array(z.string()),
   suite: z.string().nullable(),
 });
@@ -92,6 +118,8 @@ export const datasetRecord = z.object({
   role: z.enum(['train', 'held-out']),
   state: z.enum(['preparing', 'ready', 'failed']),
   createdAt: z.string(),
+  kind: preparedKind,
+  /** Rows as the files count them. */
   sources: z.array(
     z.object({
       fileId: z.string(),
@@ -102,10 +130,13 @@ export const datasetRecord = z.object({
       cutRows: z.int(),
     }),
   ),
+  /** What batches count; a pair is one. */
   rows: z.int().nonnegative(),
   tokens: z.int().nonnegative(),
   trainedTokens: z.int().nonnegative(),
   longestRowTokens: z.int().nonnegative(),
+  /** Of the largest thing that goes through the model as a whole: a pair, or a prompt with another row's answer (KTO). */
+  longestPassTokens: z.int().nonnegative(),
   cutoffLength: z.int().positive(),
   /** Folder of the prepared dataset; the sha256 is that of its `manifest.json`. */
   artifact: artifactRef.nullable(),
@@ -179,7 +210,8 @@ export const prepareDataset = defineRequest({
     /** Folder with tokenizer and chat template. */
     model: artifactRef,
     cutoffLength: z.int().positive(),
-    maskPolicy: z.enum(['assistant', 'all']),
+    /** Decides which rows are wanted, and how they are stored. */
+    kind: preparedKind,
     seed: z.int(),
   }),
   response: datasetRecord,

@@ -2,9 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { invalidUtf8At, readLines } from './line-reader.js';
 import type { JsonlLine } from './line-reader.js';
+import { parseTrainingRow } from './parse-training-row.js';
 import { readTrainingRows } from './read-training-rows.js';
 import type { FileRow } from './read-training-rows.js';
-import { parseTrainingRow } from './training-row.js';
+import { conversationOf } from './training-row.js';
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
@@ -117,7 +118,7 @@ describe('training rows', () => {
   ])('brings %s rows into messages', (format, json, expected) => {
     const parsed = parseTrainingRow(json);
     expect(parsed.ok && parsed.row.format).toBe(format);
-    expect(parsed.ok && parsed.row.messages.map(({ role, content }) => `${role}:${content}`)).toEqual(expected);
+    expect(parsed.ok && conversationOf(parsed.row).map(({ role, content }) => `${role}:${content}`)).toEqual(expected);
   });
 
   it('keeps facts and suite for evaluation', () => {
@@ -128,7 +129,7 @@ describe('training rows', () => {
   it.each([
     ['text', 'x', 'not-object', null],
     ['a list', [], 'not-object', null],
-    ['no known keys', { text: 'x' }, 'unknown-format', null],
+    ['no known keys', { words: 'x' }, 'unknown-format', null],
     ['two formats at once', { prompt: 'p', completion: 'c', messages: [] }, 'mixed-format', null],
     ['no output', { instruction: 'i' }, 'missing-field', 'output'],
     ['an empty output', { instruction: 'i', output: ' ' }, 'empty-field', 'output'],

@@ -1,11 +1,11 @@
-import type { RowIssue } from '@luthier/contracts';
+import type { RowIssue, RowKind } from '@luthier/contracts';
 import { FormatError } from '../format-error.js';
 import { readLines } from './line-reader.js';
 import type { JsonlLine, ReadLinesOptions } from './line-reader.js';
 import { rowError, rowWarning } from './row-issue.js';
 import type { TrainingRowIssue } from './row-issue.js';
-import { parseTrainingRow } from './training-row.js';
-import type { RowFormat, TrainingRow } from './training-row.js';
+import { parseTrainingRow } from './parse-training-row.js';
+import type { TrainingRow } from './training-row.js';
 
 /** A JSON array has to be in memory whole; larger ones are refused with the hint to convert. */
 export const JSON_ARRAY_BYTES_MAX = 64 * 1024 * 1024;
@@ -23,16 +23,28 @@ function withLine(line: number, unit: 'line' | 'row', issues: readonly TrainingR
   return { line, unit, issues: issues.map((issue) => ({ line, ...issue })), ...(row && { row }) };
 }
 
-/** Keeps the format of the first usable row: a file is in one format. */
+const KIND_NAMES: Readonly<Record<RowKind, string>> = {
+  examples: 'an example',
+  pairs: 'a pair',
+  ratings: 'a rating',
+  text: 'plain text',
+};
+
+/** Keeps format and kind of the first usable row: a file is in one format, and its rows serve one purpose. */
 class FileFormat {
-  private format: RowFormat | undefined;
+  private first: Pick<TrainingRow, 'format' | 'kind'> | undefined;
 
   parse(json: unknown): { row?: TrainingRow; issues: TrainingRowIssue[] } {
     const parsed = parseTrainingRow(json);
     if (!parsed.ok) return { issues: [...parsed.issues] };
-    this.format ??= parsed.row.format;
-    if (parsed.row.format !== this.format) {
-      const message = `The row is in the format ${parsed.row.format}, the rows before it in ${this.format}.`;
+    const { format, kind } = parsed.row;
+    this.first ??= { format, kind };
+    if (kind !== this.first.kind) {
+      const message = `The row is ${KIND_NAMES[kind]}, the first row of the file is ${KIND_NAMES[this.first.kind]}.`;
+      return { issues: [rowError('mixed-kind', null, message, 'Keep rows of one kind in a file, or split the file.')] };
+    }
+    if (format !== this.first.format) {
+      const message = `The row is in the format ${format}, the rows before it in ${this.first.format}.`;
       return { issues: [rowError('mixed-format', null, message, 'Keep one format in a file, or split the file.')] };
     }
     return { row: parsed.row, issues: [...parsed.warnings] };

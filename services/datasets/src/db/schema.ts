@@ -32,6 +32,7 @@ export const datasets = datasetsSchema.table(
     role: text('role').$type<DatasetRecord['role']>().notNull(),
     state: text('state').$type<DatasetRecord['state']>().notNull(),
     createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
+    kind: text('kind').$type<DatasetRecord['kind']>().notNull().default('sft'),
     /** What is to be prepared, as it was when it was asked for. */
     preparation: jsonb('preparation').$type<PreparationOrder>().notNull(),
     sources: jsonb('sources').$type<DatasetRecord['sources']>().notNull(),
@@ -39,6 +40,7 @@ export const datasets = datasetsSchema.table(
     tokens: bigint('tokens', { mode: 'number' }).notNull().default(0),
     trainedTokens: bigint('trained_tokens', { mode: 'number' }).notNull().default(0),
     longestRowTokens: integer('longest_row_tokens').notNull().default(0),
+    longestPassTokens: integer('longest_pass_tokens').notNull().default(0),
     cutoffLength: integer('cutoff_length').notNull(),
     artifact: jsonb('artifact').$type<ArtifactRef>(),
     error: jsonb('error').$type<DatasetRecord['error']>(),

@@ -49,6 +49,7 @@ export class FilesService {
         fileId,
         state: record.status === 'uploaded' ? 'validating' : 'done',
         format: null,
+        rowKind: null,
         rows: 0,
         usableRows: 0,
         errorCount: 0,

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { ROWS_PAGE_BYTES_MAX } from '@luthier/contracts';
 import type { DatasetRow, readRows, ResponseOf } from '@luthier/contracts';
-import { readTrainingRows } from '@luthier/formats';
+import { conversationOf, readTrainingRows } from '@luthier/formats';
 import type { FileRow } from '@luthier/formats';
 
 /** How long other requests wait at most while a far page of a large file is looked for. */
@@ -38,7 +38,10 @@ export async function pageOfRows(content: AsyncIterable<Uint8Array>, offset: num
 
 const toDatasetRow = (row: NonNullable<FileRow['row']>, line: number): DatasetRow => ({
   line,
-  messages: row.messages.map(({ role, content }) => ({ role, content })),
+  messages: conversationOf(row).map(({ role, content }) => ({ role, content })),
+  ...(row.kind === 'pairs' && { rejected: row.rejected }),
+  ...(row.kind === 'ratings' && { desirable: row.desirable }),
+  ...(row.kind === 'text' && { text: row.text }),
   facts: [...(row.facts ?? [])],
   suite: row.suite ?? null,
 });

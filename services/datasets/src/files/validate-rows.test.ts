@@ -12,15 +12,36 @@ const validate = (...parts: (string | Uint8Array)[]): Promise<ValidationReport> 
   validateRows(FILE_ID, stream(...parts));
 const row = (instruction: string, output = 'an answer'): string => JSON.stringify({ instruction, input: '', output });
 
+const PAIR = '{"prompt":"p","chosen":"good","rejected":"bad"}';
+const rating = (completion: string, label: boolean): string => JSON.stringify({ prompt: 'p', completion, label });
+
 describe('validation of a file', () => {
+  it.each([
+    ['examples', row('a'), 10],
+    ['pairs', PAIR, 9],
+    ['ratings', rating('yes', true), 4],
+    ['text', '{"text":"Once"}', 4],
+  ])('tells that it holds %s, and what a model reads of it', async (rowKind, line, characters) => {
+    expect(await validate(`${line}\n`)).toMatchObject({ rowKind, characters, usableRows: 1 });
+  });
+
+  it('does not take ratings of both kinds amiss', async () => {
+    const { issues } = await validate(`${rating('a', true)}\n${rating('b', false)}\n`);
+    expect(issues).toEqual([]);
+  });
+
   it.each<[string, (string | Uint8Array)[], number, string | null, string]>([
     ['a line that is not JSON', [`${row('a')}\n{oops\n`], 2, null, 'not-json'],
     ['a row that is not an object', [`${row('a')}\n[1]\n`], 2, null, 'not-object'],
     ['a missing field', [`${row('a')}\n{"instruction":"x"}\n`], 2, 'output', 'missing-field'],
     ['an empty field', [`${row('a')}\n${row('b', ' ')}\n`], 2, 'output', 'empty-field'],
     ['a field of a wrong type', [`${row('a')}\n{"instruction":"x","output":5}\n`], 2, 'output', 'wrong-type'],
-    ['an unknown format', [`${row('a')}\n{"text":"x"}\n`], 2, null, 'unknown-format'],
+    ['an unknown format', [`${row('a')}\n{"words":"x"}\n`], 2, null, 'unknown-format'],
     ['mixed formats', [`${row('a')}\n{"prompt":"x","completion":"y"}\n`], 2, null, 'mixed-format'],
+    ['a pair among examples', [`${row('a')}\n${PAIR}\n`], 2, null, 'mixed-kind'],
+    ['equal answers', ['{"prompt":"p","chosen":"a","rejected":"a"}\n'], 1, 'rejected', 'same-answers'],
+    ['a pair without question', ['{"chosen":"a","rejected":"b"}\n'], 1, 'prompt', 'missing-field'],
+    ['ratings of one kind', [`${rating('a', true)}\n${rating('b', true)}\n`], 0, null, 'one-sided-ratings'],
     ['a byte order mark', [`\uFEFF${row('a')}\n`], 1, null, 'byte-order-mark'],
     ['CR LF', [`${row('a')}\r\n${row('b')}\r\n`], 1, null, 'crlf'],
     ['invalid UTF-8', [`${row('a')}\n`, Buffer.of(0x22, 0xff, 0x22, 0x0a)], 2, null, 'invalid-utf8'],

@@ -1,12 +1,13 @@
 import type { RowIssue, ValidationReport } from '@luthier/contracts';
-import { isFormatError, readTrainingRows } from '@luthier/formats';
-import type { FileRow } from '@luthier/formats';
+import { conversationOf, isFormatError, readTrainingRows, textsOf } from '@luthier/formats';
+import type { FileRow, TrainingRow } from '@luthier/formats';
 import { DuplicateRows } from './duplicate-rows.js';
 
 const ISSUES_LISTED_MAX = 100;
 
 class ReportBuilder {
   readonly report: ValidationReport;
+  private readonly ratings = { desirable: 0, undesirable: 0 };
 
   constructor(
     fileId: string,
@@ -16,6 +17,7 @@ class ReportBuilder {
       fileId,
       state: 'done',
       format: null,
+      rowKind: null,
       rows: 0,
       usableRows: 0,
       errorCount: 0,
@@ -34,8 +36,10 @@ class ReportBuilder {
     if (!row) return;
     report.usableRows += 1;
     report.format ??= row.format;
-    for (const { content } of row.messages) report.characters += content.length;
-    const first = this.duplicates.firstLineOf(JSON.stringify(row.messages), line);
+    report.rowKind ??= row.kind;
+    report.characters += charactersRead(row);
+    if (row.kind === 'ratings') this.ratings[row.desirable ? 'desirable' : 'undesirable'] += 1;
+    const first = this.duplicates.firstLineOf(JSON.stringify(textsOf(row)), line);
     if (first !== undefined) {
       this.addIssue({
         line,
@@ -63,6 +67,19 @@ class ReportBuilder {
     this.report.issues.unshift(...this.report.issues.splice(-1));
   }
 
+  private judgeRatings(): void {
+    const { desirable, undesirable } = this.ratings;
+    if (desirable + undesirable === 0 || (desirable > 0 && undesirable > 0)) return;
+    this.addFileIssue({
+      line: 0,
+      field: null,
+      code: 'one-sided-ratings',
+      severity: 'warning',
+      message: `All ${desirable + undesirable} answers are rated ${desirable > 0 ? 'good' : 'bad'}: there is nothing to compare them with.`,
+      hint: 'Add answers that are rated the other way.',
+    });
+  }
+
   finish(): ValidationReport {
     const { report } = this;
     if (report.rows === 0 && report.errorCount === 0) {
@@ -75,6 +92,7 @@ class ReportBuilder {
         hint: 'Upload a file with one JSON object on each line.',
       });
     }
+    this.judgeRatings();
     const { notRemembered } = this.duplicates;
     if (notRemembered > 0) {
       this.addFileIssue({
@@ -88,6 +106,17 @@ class ReportBuilder {
     }
     return { ...report, finishedAt: new Date().toISOString() };
   }
+}
+
+/** Characters of what a model reads of a row: the prompt of a pair stands before either answer. */
+function charactersRead(row: TrainingRow): number {
+  const again =
+    row.kind === 'pairs'
+      ? conversationOf(row)
+          .slice(0, -1)
+          .map(({ content }) => content)
+      : [];
+  return [...textsOf(row), ...again].reduce((sum, text) => sum + text.length, 0);
 }
 
 /** Looks at every row of a file in one pass; memory does not grow with the file beyond the table of duplicates. */

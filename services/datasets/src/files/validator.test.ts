@@ -22,6 +22,7 @@ const report: ValidationReport = {
   fileId: file.id,
   state: 'done',
   format: 'alpaca',
+  rowKind: 'examples',
   rows: 1,
   usableRows: 1,
   errorCount: 0,

@@ -109,6 +109,7 @@ function unreadable(fileId: string, { message, hint }: AppError): ValidationRepo
     fileId,
     state: 'done',
     format: null,
+    rowKind: null,
     rows: 0,
     usableRows: 0,
     errorCount: 1,

@@ -33,6 +33,7 @@ export class PgDatasetStore extends DatasetStore {
         cacheKey,
         role,
         state: 'preparing',
+        kind: order.kind,
         preparation: order,
         sources: [],
         cutoffLength: order.cutoffLength,

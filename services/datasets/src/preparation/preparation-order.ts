@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { PREPARER_VERSION } from '@luthier/contracts';
-import type { ArtifactManifest, ArtifactRef } from '@luthier/contracts';
+import type { ArtifactManifest, ArtifactRef, PreparedKind } from '@luthier/contracts';
 
 export interface SourceFile {
   readonly fileId: string;
@@ -17,7 +17,7 @@ export interface PreparationOrder {
   /** Tokenizer and template files of the model folder. */
   readonly modelFiles: ArtifactManifest['files'];
   readonly cutoffLength: number;
-  readonly maskPolicy: 'assistant' | 'all';
+  readonly kind: PreparedKind;
   readonly seed: number;
 }
 
@@ -32,7 +32,7 @@ export function cacheKeyOf(order: PreparationOrder): string {
     mapping: null,
     mix: order.mix && { sha256: order.mix.file.sha256, share: order.mix.share, seed: order.seed },
     text: order.modelFiles.map(({ name, sha256 }) => `${name}:${sha256}`).toSorted(),
-    maskPolicy: order.maskPolicy,
+    kind: order.kind,
     cutoffLength: order.cutoffLength,
   };
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');

@@ -67,7 +67,7 @@ export class PreparationService {
       model: request.model,
       modelFiles: await this.textFiles(request.model),
       cutoffLength: request.cutoffLength,
-      maskPolicy: request.maskPolicy,
+      kind: request.kind,
       seed: request.seed,
     };
     const record = await this.parts.datasets.open(cacheKeyOf(order), request.role, order);

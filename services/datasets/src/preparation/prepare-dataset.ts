@@ -2,23 +2,25 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { AppError } from '@luthier/contracts';
+import { AppError, ROWS_OF_PREPARED } from '@luthier/contracts';
 import type { DatasetRecord } from '@luthier/contracts';
 import { artifactUri } from '@luthier/artifacts';
 import type { ArtifactStore } from '@luthier/artifacts';
 import { PREPARED_MANIFEST_FILE, PreparedDatasetWriter, readTrainingRows } from '@luthier/formats';
-import type { FileRow, TrainingRow } from '@luthier/formats';
-import { TextError, encodeConversation, loadChatTemplate, loadTokenizer } from '@luthier/text';
-import type { ChatTemplate, TextTokenizer } from '@luthier/text';
+import type { FileRow, RowToStore, TrainingRow } from '@luthier/formats';
+import { TextError, loadChatTemplate, loadTokenizer } from '@luthier/text';
+import { encodeRow } from './encode-row.js';
+import type { EncodedUnit, TextParts } from './encode-row.js';
 import { mixedRowCount, pickRows } from './mix-rows.js';
 import type { PreparationOrder, SourceFile } from './preparation-order.js';
+import { UnitLengths } from './unit-lengths.js';
 
 /** Rows that are rendered together; the template's thread works while tokens are counted here. */
 const BATCH_ROWS = 32;
 
 export type PreparedFields = Pick<
   DatasetRecord,
-  'sources' | 'rows' | 'tokens' | 'trainedTokens' | 'longestRowTokens' | 'artifact'
+  'sources' | 'rows' | 'tokens' | 'trainedTokens' | 'longestRowTokens' | 'longestPassTokens' | 'artifact'
 >;
 
 interface UsableRow {
@@ -26,18 +28,20 @@ interface UsableRow {
   readonly row: TrainingRow;
 }
 
+/** Rows of one file, as the file counts them. */
+type RowCounts = Omit<DatasetRecord['sources'][number], 'fileId' | 'filename'>;
+
 /** One preparation: rows in, shards and counts out. */
 class Preparation {
-  private longestRowTokens = 0;
+  private readonly lengths = new UnitLengths();
   private firstRefusal: string | undefined;
-  private readonly counts: { rows: number; used: number }[] = [];
+  private readonly counts: RowCounts[] = [];
 
   constructor(
     private readonly store: ArtifactStore,
     private readonly order: PreparationOrder,
     private readonly writer: PreparedDatasetWriter,
-    private readonly tokenizer: TextTokenizer,
-    private readonly template: ChatTemplate,
+    private readonly text: TextParts,
   ) {}
 
   async run(): Promise<Omit<PreparedFields, 'artifact'> & { manifestSha256: string; dir: string; shards: string[] }> {
@@ -57,25 +61,26 @@ class Preparation {
     }
     const { manifest, sha256, dir } = await this.writer.finish();
     const all = mix ? [...files, mix.file] : files;
-    const sources = manifest.sources.map(({ fileId, cutRows, droppedRows }, i) => ({
-      fileId,
-      filename: all[i]?.filename ?? fileId,
-      rows: this.counts[i]?.rows ?? 0,
-      usedRows: this.counts[i]?.used ?? 0,
-      droppedRows,
-      cutRows,
-    }));
-    const { rows, tokens, trainedTokens } = manifest;
+    const sources = this.counts.map((counts, i) => {
+      const { fileId = '', filename = '' } = all[i] ?? {};
+      return { fileId, filename, ...counts };
+    });
+    const { tokens, trainedTokens } = manifest;
     return {
       sources,
-      rows,
+      rows: manifest.rows / this.rowsPerUnit,
       tokens,
       trainedTokens,
-      longestRowTokens: this.longestRowTokens,
+      longestRowTokens: this.lengths.longestRow,
+      longestPassTokens: this.lengths.longestPass,
       manifestSha256: sha256,
       dir,
       shards: manifest.shards.map(({ file }) => file),
     };
+  }
+
+  private get rowsPerUnit(): 1 | 2 {
+    return this.order.kind === 'preference' ? 2 : 1;
   }
 
   private async countUsable(file: SourceFile): Promise<number> {
@@ -87,8 +92,9 @@ class Preparation {
   /** Adds the usable rows of a file that `wanted` names by position. Returns how many were stored. */
   private async addFile(file: SourceFile, wanted: (position: number) => boolean): Promise<number> {
     const content = await this.store.get(file.uri);
-    const counts = { rows: 0, used: 0 };
+    const counts: RowCounts = { rows: 0, usedRows: 0, droppedRows: 0, cutRows: 0 };
     this.counts.push(counts);
+    const wantedKind = ROWS_OF_PREPARED[this.order.kind];
     let source = -1;
     let position = 0;
     let batch: UsableRow[] = [];
@@ -99,52 +105,61 @@ class Preparation {
       declare(unit);
       counts.rows += 1;
       if (!row) {
-        this.writer.countDropped(source);
+        this.writer.countDropped(source, this.rowsPerUnit);
+        counts.droppedRows += 1;
         continue;
+      }
+      if (row.kind !== wantedKind) {
+        const message = `${file.filename} holds ${row.kind}; ${wantedKind} are wanted`;
+        throw new AppError('file.wrong-rows', message);
       }
       position += 1;
       if (!wanted(position - 1)) continue;
       batch.push({ line, row });
       if (batch.length < BATCH_ROWS) continue;
-      counts.used += await this.addBatch(batch, source);
+      await this.addBatch(batch, source, counts);
       batch = [];
     }
     declare('line');
-    counts.used += await this.addBatch(batch, source);
-    return counts.used;
+    await this.addBatch(batch, source, counts);
+    return counts.usedRows;
   }
 
-  private async addBatch(batch: readonly UsableRow[], source: number): Promise<number> {
-    const { tokenizer, template } = this;
-    const { cutoffLength, maskPolicy } = this.order;
+  private async addBatch(batch: readonly UsableRow[], source: number, counts: RowCounts): Promise<void> {
     const encoded = await Promise.all(
-      batch.map(({ row: { messages } }) =>
-        encodeConversation({ messages, tokenizer, template, cutoffLength, maskPolicy }).catch((thrown: unknown) => {
+      batch.map(({ row }) =>
+        encodeRow(row, this.text).catch((thrown: unknown) => {
           if (!(thrown instanceof TextError)) throw thrown;
           return thrown;
         }),
       ),
     );
-    let stored = 0;
-    for (const [i, row] of encoded.entries()) {
-      const sourceLine = batch[i]?.line ?? 0;
-      if (row instanceof TextError) {
-        this.firstRefusal ??= `Row ${sourceLine}: ${row.message}`;
-        this.writer.countDropped(source);
-        continue;
-      }
-      const { tokens, trained, promptLength, truncated } = row;
-      const answer = await this.writer.addRow({
-        tokens,
-        trained,
-        promptLength,
-        truncated,
-        sourceLine,
-        sourceFile: source,
-      });
+    for (const [i, units] of encoded.entries()) {
+      const line = batch[i]?.line ?? 0;
+      if (units instanceof TextError) this.firstRefusal ??= `Row ${line}: ${units.message}`;
+      const stored =
+        units instanceof TextError ? [] : await this.storeUnits(units, { sourceLine: line, sourceFile: source });
+      if (stored.length === 0) counts.droppedRows += 1;
+      else counts.usedRows += 1;
+      if (stored.flat().some(({ truncated }) => truncated)) counts.cutRows += 1;
+      if (units instanceof TextError || units.length === 0) this.writer.countDropped(source, this.rowsPerUnit);
+    }
+  }
+
+  /** Gives back what was stored: units without a trained token are left out, and counted by the writer. */
+  private async storeUnits(
+    units: readonly EncodedUnit[],
+    place: Pick<RowToStore, 'sourceLine' | 'sourceFile'>,
+  ): Promise<EncodedUnit[]> {
+    const stored: EncodedUnit[] = [];
+    for (const unit of units) {
+      const [first, second] = unit;
+      const answer = second
+        ? await this.writer.addPair({ ...first, ...place }, { ...second, ...place })
+        : await this.writer.addRow({ ...first, ...place });
       if (answer === 'dropped') continue;
-      stored += 1;
-      this.longestRowTokens = Math.max(this.longestRowTokens, tokens.length);
+      stored.push(unit);
+      this.lengths.add(unit);
     }
     return stored;
   }
@@ -176,18 +191,13 @@ export async function prepareDataset(options: {
   const template = await loadChatTemplate(modelDir);
   try {
     const writer = await PreparedDatasetWriter.create(join(tempDir, 'out'), {
-      kind: 'sft',
+      kind: order.kind,
       cutoffLength: order.cutoffLength,
       tokenizerSha256: tokenizer.sha256,
       templateSha256: template.sha256,
     });
-    const { dir, shards, manifestSha256, ...counts } = await new Preparation(
-      store,
-      order,
-      writer,
-      tokenizer,
-      template,
-    ).run();
+    const text = { tokenizer, template, cutoffLength: order.cutoffLength };
+    const { dir, shards, manifestSha256, ...counts } = await new Preparation(store, order, writer, text).run();
     const uri = artifactUri('datasets', datasetId);
     for (const name of shards) await store.put(`${uri}/${name}`, createReadStream(join(dir, name)));
     const manifest = createReadStream(join(dir, PREPARED_MANIFEST_FILE));
