@@ -1,4 +1,6 @@
-import type { Hyperparameters, ModelShape, Tuning } from '@luthier/contracts';
+import type { Hyperparameters, Method, ModelShape, Tuning } from '@luthier/contracts';
+import { adviceForMethod } from './method-advice.js';
+import type { MethodAdvice } from './method-advice.js';
 
 type Defined<T> = { [K in keyof T]?: T[K] | undefined };
 
@@ -8,6 +10,7 @@ export interface AdviceInput {
   /** Usable rows; null while they are not counted. */
   rows: number | null;
   requested: {
+    method: Pick<Method, 'type'>;
     hyperparameters: Defined<Hyperparameters> & { learningRateMultiplier?: number | undefined };
     tuning: Tuning | null;
     cutoffLength: number | null;
@@ -46,17 +49,13 @@ export function advise({ shape, rows, requested }: AdviceInput): Advice {
     defaultTuning(),
     'LoRA of rank 16 on all linear layers: small, quick, seldom worse than training all weights.',
   );
-  const rate = adviseLearningRate(shape, tuning);
-  const epochs = adviseEpochs(rows);
+  const ofMethod = adviceForMethod(requested.method.type);
+  const rate = adviseLearningRate(shape, tuning, ofMethod);
+  const epochs = adviseEpochs(rows, ofMethod);
   const hyperparameters: Hyperparameters = {
     epochs: choose(given.epochs, 'hyperparameters.n_epochs', epochs.value, epochs.note),
     maxSteps: given.maxSteps ?? null,
-    globalBatch: choose(
-      given.globalBatch,
-      'hyperparameters.batch_size',
-      8,
-      'Eight rows a step: enough to calm the gradient, small enough for little memory.',
-    ),
+    globalBatch: choose(given.globalBatch, 'hyperparameters.batch_size', ofMethod.batch, ofMethod.batchWhy),
     learningRate:
       given.learningRate ??
       Math.min(
@@ -91,13 +90,21 @@ const defaultTuning = (): Tuning => ({
   useRslora: false,
 });
 
-function adviseLearningRate(shape: ModelShape | null, tuning: Tuning): { value: number; note: string } {
+function adviseLearningRate(
+  shape: ModelShape | null,
+  tuning: Tuning,
+  { rateShare, rateWhy }: MethodAdvice,
+): { value: number; note: string } {
   const parameters = shape?.parameters ?? 0;
   const adapter = tuning.type === 'lora' || tuning.type === 'qlora';
   const scale = adapter ? 1 : 0.1;
   const of = (value: number, why: string): { value: number; note: string } => ({
-    value: value * scale,
-    note: adapter ? why : `${why} A tenth of an adapter's rate, since the weights themselves are changed.`,
+    value: Number((value * scale * rateShare).toPrecision(3)),
+    note: [
+      why,
+      ...(adapter ? [] : ["A tenth of an adapter's rate, since the weights themselves are changed."]),
+      ...(rateWhy === '' ? [] : [rateWhy]),
+    ].join(' '),
   });
   if (parameters > BILLION) return of(2e-4, 'The usual rate for adapters on models above a billion parameters.');
   if (parameters > 0.5 * BILLION) return of(5e-4, 'Models of about a billion parameters learn at a middling rate.');
@@ -106,11 +113,12 @@ function adviseLearningRate(shape: ModelShape | null, tuning: Tuning): { value: 
 }
 
 /** Few rows have to be seen more often. */
-function adviseEpochs(rows: number | null): { value: number; note: string } {
-  const note = (value: number): { value: number; note: string } => ({
-    value,
-    note: rows === null ? 'Set again when the rows are counted.' : `${rows} rows are seen ${value} times.`,
-  });
+function adviseEpochs(rows: number | null, { epochsMax }: MethodAdvice): { value: number; note: string } {
+  const note = (advised: number): { value: number; note: string } => {
+    const value = Math.min(advised, epochsMax);
+    const times = value === 1 ? 'once' : `${value} times`;
+    return { value, note: rows === null ? 'Set again when the rows are counted.' : `${rows} rows are seen ${times}.` };
+  };
   if (rows === null) return note(3);
   if (rows <= 100) return note(6);
   if (rows <= 500) return note(4);

@@ -72,6 +72,7 @@ const RULES: Readonly<Record<ErrorCode, Rule>> = {
   'file.not-found': nothing,
   'file.in-use': nothing,
   'file.unusable': nothing,
+  'file.wrong-rows': nothing,
   'dataset.not-found': nothing,
   'dataset.not-ready': nothing,
   'dataset.no-trained-tokens': nothing,

@@ -1,8 +1,11 @@
-import type { Hyperparameters, ModelShape, Obstacle, Tuning } from '@luthier/contracts';
+import { PREPARED_FOR_METHOD } from '@luthier/contracts';
+import type { Hyperparameters, Method, ModelShape, Obstacle, Tuning } from '@luthier/contracts';
 
 /** The part of an inventory's profile that a plan is made against. */
 export interface PlanProfile {
   name: string;
+  /** Decides how memory is spent. */
+  runtime: string;
   device: string;
   cpus: number;
   devices: number;
@@ -16,10 +19,14 @@ export interface PlanProfile {
 
 export interface PlanInput {
   shape: ModelShape;
+  method: Method['type'];
   tuning: Tuning;
   hyperparameters: Hyperparameters;
+  /** What batches count; a pair is one. */
   rows: number;
   longestRowTokens: number;
+  /** Of what goes through the model as a whole; @default what `longestRowTokens` lets expect at most. */
+  longestPassTokens?: number;
   /** All tokens of one pass over the rows. */
   tokensPerEpoch: number;
   cutoffLength: number;
@@ -36,3 +43,12 @@ export interface PlanInput {
 /** Tokens of the longest row after the cut. */
 export const rowTokensOf = (input: PlanInput): number =>
   Math.max(1, Math.min(input.longestRowTokens, input.cutoffLength));
+
+/** A pair goes through the model as a whole, and KTO also gives it prompts with the answers of other rows. */
+const ROWS_A_PASS = { sft: 1, pretrain: 1, preference: 2, kto: 2 } as const;
+
+/** Tokens of the largest thing that goes through the model as a whole. */
+export function passTokensOf(input: PlanInput): number {
+  const rows = ROWS_A_PASS[PREPARED_FOR_METHOD[input.method]];
+  return Math.min(input.longestPassTokens ?? rows * input.longestRowTokens, rows * input.cutoffLength);
+}

@@ -2,7 +2,7 @@ import type { Hyperparameters, Plan } from '@luthier/contracts';
 import type { PlanInput, PlanProfile } from './plan-input.js';
 import { memoryOf } from './run-memory.js';
 import { alternatives } from './smaller-runs.js';
-import { guessTokensPerSecond } from './speed.js';
+import { guessTokensPerSecond, measuringTokens } from './speed.js';
 
 /** Optimiser steps of a run; the smaller batch at the end of each epoch counts as a step. */
 export function totalSteps(rows: number, { epochs, globalBatch, maxSteps }: Hyperparameters): number {
@@ -31,7 +31,10 @@ export function planRun(input: PlanInput): Plan {
     availableMib: profile?.memoryMib ?? 0,
     steps,
     tokens,
-    estimatedSeconds: speed === undefined ? null : Math.round(tokens / speed),
+    estimatedSeconds:
+      speed === undefined
+        ? null
+        : Math.round((tokens + measuringTokens(input.method, tokens, input.tokensPerEpoch)) / speed),
     notes: [
       ...(speed === undefined
         ? []

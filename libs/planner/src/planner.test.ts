@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { ERRORS, ERROR_CODES, PLAN_COMPONENTS } from '@luthier/contracts';
-import type { ModelShape, Obstacle } from '@luthier/contracts';
+import type { Method, ModelShape, Obstacle, Plan } from '@luthier/contracts';
 import { advise } from './advise.js';
 import { diagnose } from './diagnose.js';
 import { planRun, totalSteps } from './plan-run.js';
@@ -25,11 +25,20 @@ const advised = (patch: Partial<Parameters<typeof advise>[0]['requested']> = {},
   advise({
     shape: model,
     rows: 300,
-    requested: { hyperparameters: {}, tuning: null, cutoffLength: null, ...patch },
+    requested: { method: { type: 'supervised' }, hyperparameters: {}, tuning: null, cutoffLength: null, ...patch },
   });
-const profile = { name: 'local-cpu', device: 'CPU', cpus: 2, devices: 0, memoryMib: 8192, freeMemoryMib: 8192 };
+const profile = {
+  name: 'local-cpu',
+  runtime: 'runtime-node',
+  device: 'CPU',
+  cpus: 2,
+  devices: 0,
+  memoryMib: 8192,
+  freeMemoryMib: 8192,
+};
 const input = (patch: Partial<PlanInput> = {}): PlanInput => ({
   shape,
+  method: 'supervised',
   tuning: advised().tuning,
   hyperparameters: advised().hyperparameters,
   rows: 300,
@@ -71,6 +80,16 @@ describe('advise', () => {
     expect(advice.cutoffLength).toBe(77);
     expect(advice.notes.map(({ field }) => field)).toEqual(['tuning', 'hyperparameters.batch_size']);
   });
+  it('is more careful with methods that compare, and says why', () => {
+    const rateOf = (type: Method['type']): number => advised({ method: { type } }).hyperparameters.learningRate;
+    expect(rateOf('dpo')).toBeCloseTo(rateOf('supervised') / 10, 9);
+    expect(rateOf('simpo')).toBeLessThan(rateOf('dpo'));
+    expect(rateOf('orpo')).toBeGreaterThan(rateOf('dpo'));
+    const { hyperparameters, notes } = advised({ method: { type: 'dpo' } });
+    expect(hyperparameters).toMatchObject({ epochs: 3, globalBatch: 16 });
+    expect(notes.find(({ field }) => field === 'hyperparameters.learning_rate')?.note).toMatch(/A tenth of/);
+    expect(advised({ method: { type: 'pretrain' } }).hyperparameters.epochs).toBe(1);
+  });
   it('multiplies the advised rate, which falls as models grow', () => {
     const small = advised().hyperparameters.learningRate;
     expect(advised({ hyperparameters: { learningRateMultiplier: 0.5 } }).hyperparameters.learningRate).toBe(small / 2);
@@ -94,6 +113,19 @@ describe('planRun', () => {
     expect(plan.verdict).toBe('fits');
     expect(plan.totalMib).toBe(Math.ceil(plan.components.reduce((sum, { mib }) => sum + mib, 0)));
     expect(plan.estimatedSeconds).toBeGreaterThan(0);
+  });
+  it('counts two rows a pair on the PyTorch runtime, time for the reference of DPO, and no second model', () => {
+    const torch = { ...profile, runtime: 'runtime-torch' };
+    const on = (method: Method['type'], patch: Partial<PlanInput> = {}) =>
+      planRun(input({ method, profile: torch, longestRowTokens: 600, ...patch }));
+    const [rows, pairs, odds] = [on('supervised'), on('dpo'), on('orpo')];
+    const part = (plan: Plan, name: string): number => plan.components.find((one) => one.name === name)?.mib ?? 0;
+    expect(part(pairs, 'activations')).toBeCloseTo(2 * part(rows, 'activations'), 0);
+    expect(part(pairs, 'weights')).toBe(part(rows, 'weights'));
+    expect(pairs.totalMib).toBe(odds.totalMib);
+    expect(pairs.estimatedSeconds).toBeGreaterThan(odds.estimatedSeconds ?? 0);
+    expect(on('dpo', { longestPassTokens: 700 }).totalMib).toBeLessThan(pairs.totalMib);
+    expect(on('kto').estimatedSeconds).toBeGreaterThan(pairs.estimatedSeconds ?? 0);
   });
   it('names every component with a word of the contract', () => {
     for (const devices of [0, 1]) {

@@ -1,28 +1,32 @@
 import { estimateMemory, trainableParameters } from './memory.js';
 import type { MemoryEstimate } from './memory.js';
 import { estimateNodeMemory } from './node-memory.js';
-import { rowTokensOf } from './plan-input.js';
+import { passTokensOf, rowTokensOf } from './plan-input.js';
 import type { PlanInput } from './plan-input.js';
+import { estimateTorchMemory } from './torch-memory.js';
 
 /** The TypeScript runtime fills micro-batches up to this many tokens; a longer row has one of its own. */
 const NODE_TOKEN_BUDGET = 256;
 /** Rows differ in how much of them is trained. */
 const TRAINED_SPREAD = 1.5;
 
-/** Adapters on CPUs are trained by the TypeScript runtime, whatever the batch, in micro-batches of bounded size. */
-const accumulates = ({ tuning, profile }: PlanInput): boolean =>
-  tuning.type === 'lora' && (profile?.devices ?? 0) === 0;
+const onCpus = ({ profile }: PlanInput): boolean => (profile?.devices ?? 0) === 0;
+
+/** Both runtimes fill micro-batches of bounded size on CPUs, whatever the batch. */
+const runsOnTorch = (input: PlanInput): boolean => onCpus(input) && input.profile?.runtime === 'runtime-torch';
+const runsOnNode = (input: PlanInput): boolean => onCpus(input) && input.tuning.type === 'lora';
 
 /** The estimate for the runtime that will run it, within `limitMib` where it can be. Pure. */
 export function memoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
-  if (accumulates(input)) return nodeMemoryOf(input, limitMib);
+  if (runsOnTorch(input)) return torchMemoryOf(input, limitMib);
+  if (runsOnNode(input)) return nodeMemoryOf(input, limitMib);
   const rowTokens = rowTokensOf(input);
   const rows = Math.min(input.hyperparameters.globalBatch, Math.max(1, input.rows));
   return estimateMemory({
     shape: input.shape,
     tuning: input.tuning,
     rowTokens,
-    microBatchTokens: rowTokens * Math.ceil(rows / (input.worldSize ?? 1)),
+    microBatchTokens: passTokensOf(input) * Math.ceil(rows / (input.worldSize ?? 1)),
     limitMib,
   });
 }
@@ -44,4 +48,11 @@ function nodeMemoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
   };
   const whole = estimateIn('whole-step');
   return whole.totalMib <= limitMib ? whole : estimateIn('layer-recompute');
+}
+
+function torchMemoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
+  const { shape, tuning } = input;
+  const question = { shape, tuning, passTokens: passTokensOf(input) };
+  const whole = estimateTorchMemory({ ...question, memoryMode: 'whole-step' });
+  return whole.totalMib <= limitMib ? whole : estimateTorchMemory({ ...question, memoryMode: 'layer-recompute' });
 }

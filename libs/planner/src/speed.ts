@@ -1,3 +1,5 @@
+import type { Method } from '@luthier/contracts';
+
 /** What was measured once: LoRA on 135 million parameters, single precision, two cores. */
 const MEASURED = { parameters: 135e6, tokensPerSecond: 180, cpus: 2 };
 /** Smaller models use the cores worse, so speed grows slower than size shrinks. */
@@ -13,4 +15,17 @@ export function guessTokensPerSecond(parameters: number, profile: { devices: num
   return (
     MEASURED.tokensPerSecond * (MEASURED.parameters / parameters) ** SIZE_EXPONENT * (cores / MEASURED.cpus) ** 0.8
   );
+}
+
+/** A pass without gradients beside one that trains an adapter, where the way back costs about as much as the way there. */
+const FORWARD_SHARE = 0.5;
+
+/**
+ * What a method measures beside its training, as tokens that are trained in the same time. DPO and KTO measure every row
+ * once before the first step (their reference); KTO does so, too, with prompts and the answers of other rows, before the
+ * first step and again at each.
+ */
+export function measuringTokens(method: Method['type'], trainingTokens: number, tokensPerEpoch: number): number {
+  if (method === 'dpo') return FORWARD_SHARE * tokensPerEpoch;
+  return method === 'kto' ? FORWARD_SHARE * (tokensPerEpoch + 2 * trainingTokens) : 0;
 }
