@@ -116,6 +116,7 @@ const report = (fileId: string, rows: number, issues: Schemas['RowIssue'][]): Sc
     file_id: fileId,
     state: 'done',
     format: rows > 0 ? 'alpaca' : null,
+    row_kind: rows > 0 ? 'examples' : null,
     rows: Math.max(rows, errors),
     usable_rows: fileId === BROKEN_FILE ? 0 : rows - errors,
     error_count: errors,
@@ -166,6 +167,7 @@ export const datasets: Schemas['Dataset'][] = [
     role: 'train',
     state: 'ready',
     created_at: '2026-11-22T14:10:00Z',
+    kind: 'sft',
     sources: [
       { file_id: TRAIN_FILE, filename: 'support-train.jsonl', rows: 304, used_rows: 303, dropped_rows: 1, cut_rows: 2 },
     ],
@@ -173,6 +175,7 @@ export const datasets: Schemas['Dataset'][] = [
     tokens: 21_904,
     trained_tokens: 9120,
     longest_row_tokens: 188,
+    longest_pass_tokens: 188,
     cutoff_length: 256,
     artifact: { uri: 'artifact://datasets/ds-train', sha256: SHA },
     error: null,

@@ -693,6 +693,8 @@ export interface components {
             /** @enum {string} */
             state: "preparing" | "ready" | "failed";
             created_at: string;
+            /** @enum {string} */
+            kind: "sft" | "pretrain" | "preference" | "kto";
             sources: {
                 file_id: string;
                 filename: string;
@@ -705,6 +707,7 @@ export interface components {
             tokens: number;
             trained_tokens: number;
             longest_row_tokens: number;
+            longest_pass_tokens: number;
             cutoff_length: number;
             artifact: {
                 uri: string;
@@ -712,7 +715,7 @@ export interface components {
             } | null;
             error: {
                 /** @enum {string} */
-                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
+                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
                 message: string;
                 hint: string;
             } | null;
@@ -720,12 +723,15 @@ export interface components {
         DatasetRow: {
             line: number;
             messages: components["schemas"]["ChatMessage"][];
+            rejected?: string;
+            desirable?: boolean;
+            text?: string;
             facts: string[];
             suite: string | null;
         };
         Diagnosis: {
             /** @enum {string} */
-            code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
+            code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
             message: string;
             hint: string;
             change: {
@@ -767,7 +773,7 @@ export interface components {
             verdict_reason: string | null;
             error: {
                 /** @enum {string} */
-                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
+                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
                 message: string;
                 hint: string;
             } | null;
@@ -937,7 +943,7 @@ export interface components {
             attempt: number;
             started_at: string | null;
             ended_at: string | null;
-            code: ("request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal") | null;
+            code: ("request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal") | null;
             message: string;
             resumed_from_step: number | null;
         };
@@ -1010,7 +1016,7 @@ export interface components {
             proof_reason: string | null;
             error: {
                 /** @enum {string} */
-                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
+                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
                 message: string;
                 hint: string;
             } | null;
@@ -1111,6 +1117,82 @@ export interface components {
                         batch_size: "auto" | number;
                         learning_rate_multiplier: "auto" | number;
                         learning_rate: number;
+                        beta?: number;
+                        loss_type?: string;
+                        label_smoothing?: number;
+                        simpo_gamma?: number;
+                        desirable_weight?: number;
+                        undesirable_weight?: number;
+                    };
+                };
+                pretrain?: {
+                    hyperparameters: {
+                        n_epochs: "auto" | number;
+                        batch_size: "auto" | number;
+                        learning_rate_multiplier: "auto" | number;
+                        learning_rate: number;
+                        beta?: number;
+                        loss_type?: string;
+                        label_smoothing?: number;
+                        simpo_gamma?: number;
+                        desirable_weight?: number;
+                        undesirable_weight?: number;
+                    };
+                };
+                dpo?: {
+                    hyperparameters: {
+                        n_epochs: "auto" | number;
+                        batch_size: "auto" | number;
+                        learning_rate_multiplier: "auto" | number;
+                        learning_rate: number;
+                        beta?: number;
+                        loss_type?: string;
+                        label_smoothing?: number;
+                        simpo_gamma?: number;
+                        desirable_weight?: number;
+                        undesirable_weight?: number;
+                    };
+                };
+                orpo?: {
+                    hyperparameters: {
+                        n_epochs: "auto" | number;
+                        batch_size: "auto" | number;
+                        learning_rate_multiplier: "auto" | number;
+                        learning_rate: number;
+                        beta?: number;
+                        loss_type?: string;
+                        label_smoothing?: number;
+                        simpo_gamma?: number;
+                        desirable_weight?: number;
+                        undesirable_weight?: number;
+                    };
+                };
+                simpo?: {
+                    hyperparameters: {
+                        n_epochs: "auto" | number;
+                        batch_size: "auto" | number;
+                        learning_rate_multiplier: "auto" | number;
+                        learning_rate: number;
+                        beta?: number;
+                        loss_type?: string;
+                        label_smoothing?: number;
+                        simpo_gamma?: number;
+                        desirable_weight?: number;
+                        undesirable_weight?: number;
+                    };
+                };
+                kto?: {
+                    hyperparameters: {
+                        n_epochs: "auto" | number;
+                        batch_size: "auto" | number;
+                        learning_rate_multiplier: "auto" | number;
+                        learning_rate: number;
+                        beta?: number;
+                        loss_type?: string;
+                        label_smoothing?: number;
+                        simpo_gamma?: number;
+                        desirable_weight?: number;
+                        undesirable_weight?: number;
                     };
                 };
             };
@@ -1193,7 +1275,7 @@ export interface components {
             line: number;
             field: string | null;
             /** @enum {string} */
-            code: "not-json" | "not-object" | "missing-field" | "empty-field" | "wrong-type" | "unknown-format" | "mixed-format" | "byte-order-mark" | "crlf" | "invalid-utf8" | "line-too-long" | "no-assistant-turn" | "bad-role" | "placeholder-left" | "duplicate-row" | "duplicates-not-checked" | "empty-file";
+            code: "not-json" | "not-object" | "missing-field" | "empty-field" | "wrong-type" | "unknown-format" | "mixed-format" | "mixed-kind" | "byte-order-mark" | "crlf" | "invalid-utf8" | "line-too-long" | "no-assistant-turn" | "bad-role" | "no-prompt" | "different-prompts" | "same-answers" | "placeholder-left" | "duplicate-row" | "duplicates-not-checked" | "one-sided-ratings" | "empty-file";
             /** @enum {string} */
             severity: "error" | "warning";
             message: string;
@@ -1244,7 +1326,9 @@ export interface components {
             file_id: string;
             /** @enum {string} */
             state: "validating" | "done";
-            format: ("alpaca" | "chat" | "prompt-completion" | "sharegpt") | null;
+            format: ("alpaca" | "chat" | "prompt-completion" | "sharegpt" | "openai-preference" | "chosen-rejected" | "text") | null;
+            /** @default examples */
+            row_kind: ("examples" | "pairs" | "ratings" | "text") | null;
             rows: number;
             usable_rows: number;
             error_count: number;
@@ -1973,7 +2057,7 @@ export interface operations {
                     metadata?: {
                         [key: string]: string;
                     } | null;
-                    /** @description Deprecated by OpenAI in favour of method.supervised.hyperparameters */
+                    /** @description Deprecated by OpenAI in favour of those of the method */
                     hyperparameters?: {
                         n_epochs?: "auto" | number;
                         batch_size?: "auto" | number;
@@ -1989,7 +2073,7 @@ export interface operations {
                     };
                     method?: {
                         /** @enum {string} */
-                        type: "supervised" | "dpo" | "reinforcement";
+                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "kto" | "reinforcement";
                         supervised?: {
                             hyperparameters?: {
                                 n_epochs?: "auto" | number;
@@ -2003,6 +2087,97 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                            };
+                        };
+                        pretrain?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                            };
+                        };
+                        dpo?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
+                                beta?: "auto" | number;
+                                /** @description Share of pairs that may be the wrong way round */
+                                label_smoothing?: number;
+                                /** @enum {string} */
+                                loss_type?: "sigmoid" | "ipo" | "hinge";
+                            };
+                        };
+                        orpo?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
+                                beta?: "auto" | number;
+                            };
+                        };
+                        simpo?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
+                                beta?: "auto" | number;
+                                /** @description The gap that is asked for between two answers */
+                                simpo_gamma?: number;
+                            };
+                        };
+                        kto?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
+                                beta?: "auto" | number;
+                                desirable_weight?: number;
+                                undesirable_weight?: number;
                             };
                         };
                     };
@@ -2799,7 +2974,7 @@ export interface operations {
                     metadata?: {
                         [key: string]: string;
                     } | null;
-                    /** @description Deprecated by OpenAI in favour of method.supervised.hyperparameters */
+                    /** @description Deprecated by OpenAI in favour of those of the method */
                     hyperparameters?: {
                         n_epochs?: "auto" | number;
                         batch_size?: "auto" | number;
@@ -2815,7 +2990,7 @@ export interface operations {
                     };
                     method?: {
                         /** @enum {string} */
-                        type: "supervised" | "dpo" | "reinforcement";
+                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "kto" | "reinforcement";
                         supervised?: {
                             hyperparameters?: {
                                 n_epochs?: "auto" | number;
@@ -2829,6 +3004,97 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                            };
+                        };
+                        pretrain?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                            };
+                        };
+                        dpo?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
+                                beta?: "auto" | number;
+                                /** @description Share of pairs that may be the wrong way round */
+                                label_smoothing?: number;
+                                /** @enum {string} */
+                                loss_type?: "sigmoid" | "ipo" | "hinge";
+                            };
+                        };
+                        orpo?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
+                                beta?: "auto" | number;
+                            };
+                        };
+                        simpo?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
+                                beta?: "auto" | number;
+                                /** @description The gap that is asked for between two answers */
+                                simpo_gamma?: number;
+                            };
+                        };
+                        kto?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
+                                beta?: "auto" | number;
+                                desirable_weight?: number;
+                                undesirable_weight?: number;
                             };
                         };
                     };

@@ -70,6 +70,12 @@ export const ERRORS = {
     'The file has no usable row',
     'Read the issues of the file and correct the rows they name.',
   ),
+  'file.wrong-rows': row(
+    400,
+    'invalid_request_error',
+    'The method does not learn from such rows',
+    'Choose a method that learns from the rows of the file, or another file.',
+  ),
   'dataset.not-found': row(404, 'not_found_error', 'There is no such dataset', 'Correct the id.'),
   'dataset.not-ready': row(
     409,

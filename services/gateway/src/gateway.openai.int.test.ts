@@ -207,7 +207,7 @@ describe('the official OpenAI SDK against the gateway', () => {
         { param: 'tuning.loraAlpha' },
       ],
       [
-        create({ model: 'm', training_file: file, method: { type: 'dpo' } }),
+        create({ model: 'm', training_file: file, method: { type: 'reinforcement' } }),
         OpenAI.BadRequestError,
         { param: 'method.type', code: 'request.unsupported' },
       ],

@@ -95,6 +95,8 @@ const jobRequest = (patch: Partial<JobRequest> = {}): JobRequest => ({
   autoFix: false,
   ...patch,
 });
+const DPO = { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 } as const;
+const pairs = (): string => peers.file({ rowKind: 'pairs' });
 const create = (patch: Partial<JobRequest> = {}): Promise<JobRecord> => bus.request(createJob, jobRequest(patch));
 const get = (jobId: string): Promise<JobRecord> => bus.request(getJob, { jobId });
 const until = (jobId: string, status: JobRecord['status']): Promise<JobRecord> =>
@@ -223,7 +225,44 @@ describe('a job', () => {
       code: 'model.unsupported',
       param: 'tuning.type',
     });
-    await expect(create({ method: { type: 'orpo', beta: 0.1 } })).rejects.toMatchObject({ param: 'method.type' });
+    await expect(
+      create({ method: { type: 'orpo', beta: 0.1 }, trainingFile: pairs(), validationFile: null }),
+    ).rejects.toMatchObject({ param: 'method.type', hint: expect.stringContaining('LUTHIER_LOCAL_RUNTIME=torch') });
+  });
+
+  it.each<[string, () => Partial<JobRequest>, string, RegExp]>([
+    ['examples for a method that compares', () => ({ method: DPO, validationFile: null }), 'training_file', /pairs/],
+    ['pairs for supervised training', () => ({ trainingFile: pairs() }), 'training_file', /"dpo" or "orpo" or "simpo"/],
+    ['held-out examples beside pairs', () => ({ method: DPO, trainingFile: pairs() }), 'validation_file', /pairs/],
+    [
+      'ratings mixed into examples',
+      () => ({ mix: { fileId: peers.file({ rowKind: 'ratings' }), share: 0.1 } }),
+      'mix.file_id',
+      /"kto"/,
+    ],
+    ['text as questions', () => ({ generalFile: peers.file({ rowKind: 'text' }) }), 'general_file', /questions/],
+  ])('is refused with %s, and told what would fit', async (_what, patch, param, hint) => {
+    const refused = { code: 'file.wrong-rows', param, hint: expect.stringMatching(hint) };
+    await expect(create(patch())).rejects.toMatchObject(refused);
+  });
+
+  it('fails before anything is prepared when a file turns out to hold other rows', async () => {
+    const trainingFile = peers.file({ state: 'validating', rowKind: null, usableRows: 0 });
+    const { id } = await create({ trainingFile });
+    peers.reports.set(trainingFile, { ...peers.report(trainingFile), state: 'done', rowKind: 'pairs', usableRows: 5 });
+    const job = await until(id, 'failed');
+    expect(job).toMatchObject({ phase: 'validating', trainDatasetId: null, error: { code: 'file.wrong-rows' } });
+    expect(job.error?.hint).toContain('"dpo"');
+  });
+
+  it('compares pairs where a runtime can, at a tenth of the supervised rate', async () => {
+    for (const { capabilities } of peers.inventory.profiles) capabilities.methods.push('dpo');
+    const { id } = await create({ method: DPO, trainingFile: pairs(), validationFile: pairs() });
+    const job = await until(id, 'succeeded');
+    expect(job).toMatchObject({ method: DPO, hyperparameters: { globalBatch: 16, learningRate: 2e-4 } });
+    expect(peers.prepared.map(({ role, kind }) => `${role} ${kind}`)).toEqual(
+      expect.arrayContaining(['train preference', 'held-out preference']),
+    );
   });
 
   it('succeeds without proof when its evaluation fails', async () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { JOB_METHODS } from '../method-data.js';
 import { priority } from '../priority.js';
 import { queueName } from '../services/training.js';
 
@@ -17,6 +18,42 @@ export const httpHyperparameters = z.strictObject({
   weight_decay: z.number().min(0).max(1).optional(),
   max_grad_norm: z.number().positive().optional(),
   eval_steps: z.int().positive().optional(),
+});
+
+const beta = z
+  .union([auto, z.number().positive().max(100)])
+  .optional()
+  .describe('How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2');
+
+const settingsOf = <S extends z.ZodType>(hyperparameters: S) =>
+  z.object({ hyperparameters: hyperparameters.optional() }).optional();
+
+/** OpenAI's `supervised` and `dpo`, and the others in the same form; names as TRL and LLaMA-Factory have them. */
+export const httpMethod = z.object({
+  type: z.enum([...JOB_METHODS, 'reinforcement']),
+  supervised: settingsOf(httpHyperparameters),
+  pretrain: settingsOf(httpHyperparameters),
+  dpo: settingsOf(
+    httpHyperparameters.extend({
+      beta,
+      label_smoothing: z.number().min(0).max(0.5).optional().describe('Share of pairs that may be the wrong way round'),
+      loss_type: z.enum(['sigmoid', 'ipo', 'hinge']).optional(),
+    }),
+  ),
+  orpo: settingsOf(httpHyperparameters.extend({ beta })),
+  simpo: settingsOf(
+    httpHyperparameters.extend({
+      beta,
+      simpo_gamma: z.number().min(0).max(100).optional().describe('The gap that is asked for between two answers'),
+    }),
+  ),
+  kto: settingsOf(
+    httpHyperparameters.extend({
+      beta,
+      desirable_weight: z.number().positive().max(100).optional(),
+      undesirable_weight: z.number().positive().max(100).optional(),
+    }),
+  ),
 });
 
 export const httpTuning = z.strictObject({
@@ -53,15 +90,8 @@ export const httpCreateJob = z.object({
     .record(z.string().max(64), z.string().max(512))
     .refine((m) => Object.keys(m).length <= 16, 'at most 16 pairs')
     .nullish(),
-  hyperparameters: httpHyperparameters
-    .optional()
-    .describe('Deprecated by OpenAI in favour of method.supervised.hyperparameters'),
-  method: z
-    .object({
-      type: z.enum(['supervised', 'dpo', 'reinforcement']),
-      supervised: z.object({ hyperparameters: httpHyperparameters.optional() }).optional(),
-    })
-    .optional(),
+  hyperparameters: httpHyperparameters.optional().describe('Deprecated by OpenAI in favour of those of the method'),
+  method: httpMethod.optional(),
   tuning: httpTuning.optional(),
   mix: z.strictObject({ file_id: z.string(), share: z.number().gt(0).max(0.9) }).nullish(),
   general_file: z

@@ -36,6 +36,13 @@ describe('a row as a question', () => {
     expect(suiteOf(false, { facts: ['x'] })).toBe('general');
   });
 
+  it('asks of a pair what its chosen answer is, and nothing of an answer that was rated bad or of plain text', () => {
+    expect(toQuestion('f', true, row({ rejected: 'no' }))).toMatchObject({ expected: 'two' });
+    expect(toQuestion('f', true, row({ desirable: true }))).toMatchObject({ expected: 'two' });
+    expect(toQuestion('f', true, row({ desirable: false }))).toBeUndefined();
+    expect(toQuestion('f', true, row({ messages: [], text: 'once' }))).toBeUndefined();
+  });
+
   it('is none when nobody asks or nobody answers', () => {
     expect(toQuestion('f', true, row({ messages: [{ role: 'user', content: 'q' }] }))).toBeUndefined();
     expect(toQuestion('f', true, row({ messages: [{ role: 'assistant', content: 'a' }] }))).toBeUndefined();

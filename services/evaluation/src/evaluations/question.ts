@@ -14,11 +14,12 @@ export interface Question {
   facts: string[];
 }
 
-/** Undefined for a row that has nothing to ask, or no answer to compare with. */
+/** Undefined for a row that has nothing to ask, or no answer to compare with: one that was rated bad is none. */
 export function toQuestion(fileId: string, heldOut: boolean, row: DatasetRow): Question | undefined {
   const last = row.messages.at(-1);
   const conversation = row.messages.slice(0, -1);
   const question = conversation.findLast((message) => message.role === 'user')?.content;
+  if (row.desirable === false) return undefined;
   if (last?.role !== 'assistant' || question === undefined) return undefined;
   const suite = row.suite ?? (heldOut ? (row.facts.length > 0 ? 'facts' : 'held-out') : 'general');
   return { fileId, line: row.line, suite, heldOut, conversation, question, expected: last.content, facts: row.facts };

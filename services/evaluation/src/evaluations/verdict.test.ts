@@ -114,6 +114,14 @@ describe('the verdict', () => {
     expect(unjudged).toMatchObject({ verdict: 'not-shown', verdictReason: expect.stringContaining('name no facts') });
   });
 
+  it('says of held-out rows that ask nothing that there was nothing to judge', () => {
+    const side = { perplexity: 3, tokenAccuracy: 0.5, rougeL: null, factAccuracy: null };
+    expect(judge({ base: side, tuned: side, samples: [], suites: {} })).toEqual({
+      verdict: 'not-shown',
+      verdictReason: expect.stringContaining('ask nothing'),
+    });
+  });
+
   it('proves nothing by general questions alone, and still counts what was forgotten', () => {
     expect(judged(samples(30, false, true, 'general'), { base: 10, tuned: 4, total: 30 })).toEqual({
       verdict: 'unproven',

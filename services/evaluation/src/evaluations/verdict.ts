@@ -6,6 +6,7 @@ export type Verdict = Pick<EvaluationRecord, 'verdict'> & { verdictReason: strin
 /** A difference as rare as this under pure chance counts as shown. */
 const SIGNIFICANCE = 0.05;
 const NO_HELD_OUT = 'The job has no held-out rows, so nothing shows whether the model is better than its base.';
+const NOTHING_ASKED = 'The held-out rows ask nothing that could be answered, so there are no answers to judge.';
 /** Below this share of the base's right general answers, forgetting outweighs what was learned. */
 const GENERAL_KEPT_MIN = 0.7;
 
@@ -25,6 +26,9 @@ export function judge(measures: Measures): Verdict {
 
 function judgeAnswered(measures: Measures): Verdict {
   if (measures.samples.every((s) => s.suite === 'general')) {
+    if (measures.tuned?.perplexity != null) {
+      return { verdict: 'not-shown', verdictReason: `${NOTHING_ASKED}${generalCounts(measures)}` };
+    }
     return { verdict: 'unproven', verdictReason: `${NO_HELD_OUT}${generalCounts(measures)}` };
   }
   const judged = measures.samples.filter((s) => s.suite !== 'general' && s.baseRight !== null);

@@ -55,6 +55,20 @@ const openaiHyperparameters = z.object({
   learning_rate: z.number(),
 });
 
+/** Those of one method; what a method does not have is absent. */
+const methodSettings = z
+  .object({
+    hyperparameters: openaiHyperparameters.extend({
+      beta: z.number().optional(),
+      loss_type: z.string().optional(),
+      label_smoothing: z.number().optional(),
+      simpo_gamma: z.number().optional(),
+      desirable_weight: z.number().optional(),
+      undesirable_weight: z.number().optional(),
+    }),
+  })
+  .optional();
+
 export const jobObject = z.object({
   id: z.string(),
   object: z.literal('fine_tuning.job'),
@@ -69,7 +83,12 @@ export const jobObject = z.object({
   hyperparameters: openaiHyperparameters,
   method: z.object({
     type: z.string(),
-    supervised: z.object({ hyperparameters: openaiHyperparameters }).optional(),
+    supervised: methodSettings,
+    pretrain: methodSettings,
+    dpo: methodSettings,
+    orpo: methodSettings,
+    simpo: methodSettings,
+    kto: methodSettings,
   }),
   fine_tuned_model: z.string().nullable(),
   finished_at: unixSeconds.nullable(),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { JobRecord } from '@luthier/contracts';
 import { checkpointObject, jobEventObject, jobObject } from '../http/openai-schemas.js';
 import { jobRecordOf } from '../testing/builders.js';
 import { presentCheckpoint, presentJob, presentJobEvent } from './job-presenter.js';
@@ -20,6 +21,20 @@ describe('a job as OpenAI shows it', () => {
       result_files: [],
       error: null,
     });
+  });
+
+  it('tells the settings of its method under the names that they were asked by', () => {
+    const shown = (method: JobRecord['method']) => jobObject.parse(presentJob(jobRecordOf({ method }))).method;
+    expect(shown({ type: 'dpo', loss: 'ipo', beta: 0.2, labelSmoothing: 0 })).toMatchObject({
+      type: 'dpo',
+      dpo: { hyperparameters: { beta: 0.2, loss_type: 'ipo', label_smoothing: 0, n_epochs: 3 } },
+    });
+    expect(shown({ type: 'simpo', beta: 2, gamma: 1 }).simpo?.hyperparameters).toMatchObject({ simpo_gamma: 1 });
+    expect(shown({ type: 'kto', beta: 1, desirableWeight: 1, undesirableWeight: 3 })).toMatchObject({
+      kto: { hyperparameters: { beta: 1, desirable_weight: 1, undesirable_weight: 3 } },
+    });
+    expect(shown({ type: 'orpo', beta: 0.1 }).orpo?.hyperparameters.beta).toBe(0.1);
+    expect(Object.keys(shown({ type: 'supervised' }))).toEqual(['type', 'supervised']);
   });
 
   it('estimates its end only while it runs', () => {

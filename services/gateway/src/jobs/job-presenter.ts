@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { JobRecord, jobCheckpoint, jobEvent } from '@luthier/contracts';
 import { unixSeconds } from '../http/openai-list.js';
+import { presentMethodSettings } from './job-method.js';
 import type { checkpointObject, jobEventObject, jobObject } from '../http/openai-schemas.js';
 import { snakeName } from '../http/snake-case.js';
 
@@ -30,7 +31,7 @@ export function presentJob(job: JobRecord, nowMs: number = Date.now()): z.output
     hyperparameters,
     method: {
       type: job.method.type,
-      ...(job.method.type === 'supervised' && { supervised: { hyperparameters } }),
+      [job.method.type]: { hyperparameters: { ...hyperparameters, ...presentMethodSettings(job.method) } },
     },
     fine_tuned_model: job.fineTunedModel,
     finished_at: job.finishedAt === null ? null : unixSeconds(job.finishedAt),

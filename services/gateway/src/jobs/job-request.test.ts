@@ -108,7 +108,7 @@ describe('the public body of a job', () => {
   });
 
   it.each([
-    [{ method: { type: 'dpo' } }, 'request.unsupported', 'method.type'],
+    [{ method: { type: 'dpo', supervised: { hyperparameters: {} } } }, 'request.invalid', 'method.supervised'],
     [{ method: { type: 'reinforcement' } }, 'request.unsupported', 'method.type'],
     [{ training_file: '../etc/passwd' }, 'file.not-found', 'training_file'],
     [{ mix: { file_id: 'x', share: 0.1 } }, 'file.not-found', 'mix.file_id'],
@@ -116,6 +116,43 @@ describe('the public body of a job', () => {
   ])('%j is refused with %s at %s', (body, code, param) => {
     expect(() => requestOf(body)).toThrow(expect.objectContaining({ code, param }));
   });
+
+  it.each([
+    ['dpo', { loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 }],
+    ['orpo', { beta: 0.1 }],
+    ['simpo', { beta: 2, gamma: 0.5 }],
+    ['kto', { beta: 0.1, desirableWeight: 1, undesirableWeight: 1 }],
+    ['pretrain', {}],
+  ])('fills in what the field takes for %s', (type, settings) => {
+    const request = requestOf({ method: { type } });
+    expect(planJob.request.parse(request)).toEqual(request);
+    expect(request).toMatchObject({ hyperparameters: {} });
+    expect(request.method).toEqual({ type, ...settings });
+    expect(requestOf({ method: { type, [type]: {} } }).method).toEqual(request.method);
+  });
+
+  it.each([
+    ['dpo', { beta: 0.2, loss_type: 'ipo', label_smoothing: 0.1 }, { beta: 0.2, loss: 'ipo', labelSmoothing: 0.1 }],
+    ['dpo', { beta: 'auto' }, { beta: 0.1, loss: 'sigmoid', labelSmoothing: 0 }],
+    ['orpo', { beta: 0.3 }, { beta: 0.3 }],
+    ['simpo', { beta: 2.5, simpo_gamma: 1 }, { beta: 2.5, gamma: 1 }],
+    [
+      'kto',
+      { beta: 0.2, desirable_weight: 1.3, undesirable_weight: 2 },
+      { beta: 0.2, desirableWeight: 1.3, undesirableWeight: 2 },
+    ],
+  ])('takes the settings of %s by the names that users know: %j', (type, given, settings) => {
+    const hyperparameters = { ...given, n_epochs: 2, learning_rate: 1e-5 };
+    const request = requestOf({ method: { type, [type]: { hyperparameters } } });
+    expect(request.method).toEqual({ type, ...settings });
+    expect(request.hyperparameters).toEqual({ epochs: 2, learningRate: 1e-5 });
+  });
+
+  it.each([
+    ['a setting of another method', { type: 'orpo', orpo: { hyperparameters: { simpo_gamma: 1 } } }],
+    ['a weight below nothing', { type: 'kto', kto: { hyperparameters: { desirable_weight: -1 } } }],
+    ['more noise than signal', { type: 'dpo', dpo: { hyperparameters: { label_smoothing: 0.6 } } }],
+  ])('refuses %s', (_what, method) => expect(() => requestOf({ method })).toThrow());
 
   it('gives refusals of training the public field names', () => {
     const named = (param: string, code: 'request.invalid' | 'model.not-found' = 'request.invalid') =>

@@ -1,5 +1,6 @@
 import { AppError, idOf } from '@luthier/contracts';
 import type { HttpCreateJob, RequestOf, planJob } from '@luthier/contracts';
+import { known, toMethod } from './job-method.js';
 
 /** A job request without the id that the gateway gives it. */
 export type NewJobRequest = RequestOf<typeof planJob>;
@@ -20,7 +21,6 @@ const optionalFile = (value: string | null | undefined, param: string): string |
 
 /** OpenAI's names to ours; `auto` and what is left out is decided by training. */
 function toHyperparameters(given: HttpHyperparameters): NewJobRequest['hyperparameters'] {
-  const known = <T>(value: T | 'auto' | undefined): T | undefined => (value === 'auto' ? undefined : value);
   const mapped = {
     epochs: known(given.n_epochs),
     globalBatch: known(given.batch_size),
@@ -73,13 +73,7 @@ function toResources(given: HttpResources): NonNullable<NewJobRequest['resources
  * @throws AppError `request.unsupported` (a method that is not there), `request.invalid`, `file.not-found`.
  */
 export function toJobRequest(body: HttpCreateJob): NewJobRequest {
-  const method = body.method?.type ?? 'supervised';
-  if (method !== 'supervised') {
-    throw new AppError('request.unsupported', `The method "${method}" is not supported; use "supervised"`, {
-      param: 'method.type',
-      hint: 'Set `method.type` to "supervised" or leave `method` out.',
-    });
-  }
+  const { method, hyperparameters } = toMethod(body.method);
   return {
     model: body.model,
     trainingFile: fileParam(body.training_file, 'training_file'),
@@ -89,9 +83,9 @@ export function toJobRequest(body: HttpCreateJob): NewJobRequest {
     suffix: body.suffix ?? null,
     seed: body.seed ?? null,
     metadata: body.metadata ?? {},
-    method: { type: 'supervised' },
+    method,
     tuning: body.tuning ? toTuning(body.tuning) : null,
-    hyperparameters: toHyperparameters({ ...body.hyperparameters, ...body.method?.supervised?.hyperparameters }),
+    hyperparameters: toHyperparameters({ ...body.hyperparameters, ...hyperparameters }),
     cutoffLength: body.cutoff_length ?? null,
     autoFix: body.auto_fix ?? false,
     resources: body.resources ? toResources(body.resources) : null,

@@ -28,7 +28,7 @@ function newJob(): Job {
   const { tuning, hyperparameters, cutoffLength } = advise({
     shape: null,
     rows: null,
-    requested: { hyperparameters: {}, tuning: null, cutoffLength: null },
+    requested: { method: { type: 'supervised' }, hyperparameters: {}, tuning: null, cutoffLength: null },
   });
   const id = newId('job');
   return {
@@ -90,6 +90,7 @@ const data = {
   tokens: 1,
   trainedTokens: 1,
   longestRowTokens: 1,
+  longestPassTokens: 1,
   artifact: { uri: 'artifact://datasets/x', sha256 },
 };
 const TRANSITIONS: readonly ((job: Job) => Job)[] = [

@@ -25,6 +25,7 @@ export interface PreparedData {
   readonly tokens: number;
   readonly trainedTokens: number;
   readonly longestRowTokens: number;
+  readonly longestPassTokens: number;
   readonly artifact: ArtifactRef;
 }
 

@@ -12,6 +12,8 @@ import { inventoryOf } from './advance/plan-and-queue.js';
 import type { Job } from './job.js';
 import { JobStore } from './job.store.js';
 import { JobWorker } from './job-worker.js';
+import { namedFiles, refuseWrongRows } from './wanted-rows.js';
+import type { NamedFile } from './wanted-rows.js';
 
 const MAX_SEED = 2_147_483_647;
 const CHARACTERS_PER_TOKEN = 4;
@@ -92,6 +94,7 @@ export class JobsService {
     const { model } = await this.bus.request(getModel, { model: wish.model });
     if (!model.shape) throw new AppError('model.not-ready', `The model "${wish.model}" is ${model.state}`);
     const report = await this.bus.request(getValidation, { fileId: wish.trainingFile });
+    refuseWrongRows(wish, { param: 'training_file', fileId: wish.trainingFile }, report);
     const rows = Math.max(1, report.usableRows);
     const tokens = Math.ceil(report.characters / CHARACTERS_PER_TOKEN);
     const { tuning, hyperparameters, cutoffLength, notes } = advise({
@@ -111,6 +114,7 @@ export class JobsService {
     const fit = profile && fits?.get(profile.name);
     const ofMemory = planRun({
       shape: model.shape,
+      method: wish.method.type,
       tuning,
       hyperparameters,
       rows,
@@ -129,14 +133,9 @@ export class JobsService {
 
   /** Everything named exists and a runtime can do it; undefined: the model is in the catalogue but not imported. */
   private async checkWish(wish: Wish): Promise<ModelRecord | undefined> {
-    const files: [string, string | null | undefined][] = [
-      ['training_file', wish.trainingFile],
-      ['validation_file', wish.validationFile],
-      ['general_file', wish.generalFile],
-      ['mix.file_id', wish.mix?.fileId],
-    ];
-    for (const [param, fileId] of files) {
-      if (fileId != null) await this.checkFile(param, fileId);
+    for (const file of namedFiles(wish)) {
+      await this.checkFile(file);
+      refuseWrongRows(wish, file, await this.bus.request(getValidation, { fileId: file.fileId }));
     }
     const model = await this.findModel(wish.model);
     const inventory = await inventoryOf(this.bus);
@@ -147,12 +146,15 @@ export class JobsService {
       architecture: model?.shape?.architecture ?? null,
     };
     const unsupported = whyUnsupported(inventory, kind);
-    if (unsupported) throw new AppError('model.unsupported', unsupported.message, { param: unsupported.param });
+    if (unsupported) {
+      const { message, ...details } = unsupported;
+      throw new AppError('model.unsupported', message, details);
+    }
     await refuseImpossible(this.bus, wish, ofKindAsked(capableProfiles(inventory, kind), wish));
     return model;
   }
 
-  private async checkFile(param: string, fileId: string): Promise<void> {
+  private async checkFile({ param, fileId }: NamedFile): Promise<void> {
     try {
       await this.bus.request(getFile, { fileId });
     } catch (cause) {

@@ -10,10 +10,12 @@ export function planInputOf(job: Job): Omit<PlanInput, 'profile'> | undefined {
   if (!base?.shape || !train) return undefined;
   return {
     shape: base.shape,
+    method: job.request.method.type,
     tuning: job.tuning,
     hyperparameters: job.hyperparameters,
     rows: train.rows,
     longestRowTokens: Math.max(train.longestRowTokens, heldOut?.longestRowTokens ?? 0),
+    longestPassTokens: Math.max(train.longestPassTokens, heldOut?.longestPassTokens ?? 0),
     trainedShare: Math.max(trainedShare(train), heldOut ? trainedShare(heldOut) : 0),
     tokensPerEpoch: train.tokens,
     cutoffLength: job.cutoffLength,
@@ -31,6 +33,6 @@ export function plannedRun(job: Job, run: Run | undefined): PlanInput | null {
   return {
     ...input,
     ...(devices > 0 && { worldSize: nodes * devices }),
-    profile: { name: run.profile, device, cpus, devices, memoryMib, freeMemoryMib: memoryMib },
+    profile: { name: run.profile, runtime: run.runtime, device, cpus, devices, memoryMib, freeMemoryMib: memoryMib },
   };
 }

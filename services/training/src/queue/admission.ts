@@ -16,7 +16,14 @@ export interface Unsupported {
   /** The field at fault in its public spelling. */
   param: string;
   message: string;
+  /** Says more than the code's standing hint. */
+  hint?: string;
 }
+
+/** Of the runtimes here it knows most methods. */
+const MORE_METHODS =
+  'Choose one of those, or have runs placed on the PyTorch runtime: on one machine with LUTHIER_LOCAL_RUNTIME=torch, ' +
+  'in a cluster by a profile with `runtime: runtime-torch`.';
 
 const can = (profile: Profile, { method, tuning, architecture }: Wish): boolean =>
   profile.capabilities.modes.includes('train') &&
@@ -39,6 +46,7 @@ export function whyUnsupported(inventory: Inventory, wish: Wish): Unsupported | 
     return {
       param: 'method.type',
       message: `No runtime here trains with "${wish.method}"; there is ${offered((p) => p.capabilities.methods)}.`,
+      hint: MORE_METHODS,
     };
   }
   const tunings = methods.filter((profile) => profile.capabilities.tunings.includes(wish.tuning));

@@ -31,6 +31,7 @@ import type {
   RunStatus,
   RuntimeEvent,
   ValidationReport,
+  RequestOf,
 } from '@luthier/contracts';
 import { MessageBus, RunsBucket } from '@luthier/messaging';
 import { fakeResult, fakeStep } from './fake-run.js';
@@ -85,6 +86,8 @@ export class FakePeers {
   /** Jobs whose evaluation was asked for. */
   readonly evaluations = new Set<string>();
   readonly models = new Map<string, ModelRecord>();
+  /** What was asked to be prepared. */
+  readonly prepared: RequestOf<typeof prepareDataset>[] = [];
   readonly reports = new Map<string, ValidationReport>();
   readonly script: AttemptScript[] = [];
   /** Jobs in the order in which their attempts began. */
@@ -163,9 +166,10 @@ export class FakePeers {
       };
     });
     answer(connection, getValidation, ({ fileId }) => this.report(fileId));
-    answer(connection, prepareDataset, ({ role, fileIds, cutoffLength }) =>
-      this.dataset(role, fileIds[0] ?? '', cutoffLength),
-    );
+    answer(connection, prepareDataset, (asked) => {
+      this.prepared.push(asked);
+      return this.dataset(asked);
+    });
     answer(connection, getModel, ({ model }) => {
       const found = [this.base, ...this.models.values()].find(({ id, name }) => id === model || name === model);
       if (!found) throw new AppError('model.not-found');
@@ -224,6 +228,7 @@ export class FakePeers {
       fileId,
       state: 'done',
       format: 'chat',
+      rowKind: 'examples',
       rows: this.rows,
       usableRows: this.rows,
       errorCount: 0,
@@ -249,24 +254,27 @@ export class FakePeers {
     return this.file({ usableRows: 0, errorCount: 3, issues: [issue] });
   }
 
-  private report(fileId: string): ValidationReport {
+  report(fileId: string): ValidationReport {
     const report = this.reports.get(fileId);
     if (!report) throw new AppError('file.not-found');
     return report;
   }
 
-  private dataset(role: DatasetRecord['role'], fileId: string, cutoffLength: number): DatasetRecord {
-    const id = `ds-${createHash('sha256').update(`${role}${fileId}${cutoffLength}`).digest('hex').slice(0, 20)}`;
+  private dataset({ role, fileIds, cutoffLength, kind }: RequestOf<typeof prepareDataset>): DatasetRecord {
+    const key = [role, ...fileIds, cutoffLength, kind].join(' ');
+    const id = `ds-${createHash('sha256').update(key).digest('hex').slice(0, 20)}`;
     return {
       id,
       role,
       state: this.datasetState,
       createdAt: NOW,
+      kind,
       sources: [],
       rows: this.rows,
       tokens: this.rows * 50,
       trainedTokens: this.rows * 20,
       longestRowTokens: Math.min(this.longestRowTokens, cutoffLength),
+      longestPassTokens: Math.min(this.longestRowTokens, cutoffLength),
       cutoffLength,
       artifact: { uri: `artifact://datasets/${id}`, sha256: SHA },
       error: null,

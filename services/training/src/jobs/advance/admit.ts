@@ -15,7 +15,7 @@ import type { Job } from '../job.js';
 import type { JobTransaction } from '../job.store.js';
 import { inventoryOf, placeJobRun, planJobRun, refuse } from './plan-and-queue.js';
 import type { PlacedPlan } from './plan-and-queue.js';
-import { PhaseStep, change, failJob, wait } from './step.js';
+import { PhaseStep, change, fail, wait } from './step.js';
 import type { StepOutcome } from './step.js';
 
 /** The queue: a job starts when it is its turn and its profile has a place. */
@@ -40,7 +40,10 @@ export class Admit extends PhaseStep {
       architecture: job.base?.shape?.architecture ?? null,
     };
     const unsupported = whyUnsupported(inventory, wish);
-    if (unsupported) return change((tx) => failJob(tx, { code: 'model.unsupported', message: unsupported.message }));
+    if (unsupported) {
+      const { message, hint } = unsupported;
+      return fail({ code: 'model.unsupported', message, hint });
+    }
     const placed = await placeJobRun(this.bus, job, inventory);
     const { plan, profile, fit } = placed;
     if (plan.verdict === 'can-never-fit') return change((tx) => refuse(tx, plan));

@@ -10,7 +10,7 @@ import { isNever, ofKindAsked, shareOn, withFit, worldSizeOf } from '../../queue
 import { queued } from '../job.js';
 import type { Job } from '../job.js';
 import { planInputOf } from '../plan-input.js';
-import { PhaseStep, change, failJob } from './step.js';
+import { PhaseStep, change, fail, failJob } from './step.js';
 import type { StepOutcome } from './step.js';
 
 export interface PlacedPlan {
@@ -110,7 +110,10 @@ export class PlanAndQueue extends PhaseStep {
       architecture: job.base?.shape?.architecture ?? null,
     };
     const unsupported = inventory && whyUnsupported(inventory, wish);
-    if (unsupported) return change((tx) => failJob(tx, { code: 'model.unsupported', message: unsupported.message }));
+    if (unsupported) {
+      const { message, hint } = unsupported;
+      return fail({ code: 'model.unsupported', message, hint });
+    }
     const { plan } = await placeJobRun(this.bus, job, inventory);
     if (plan.verdict === 'can-never-fit') return change((tx) => refuse(tx, plan));
     const runId = newId('run');

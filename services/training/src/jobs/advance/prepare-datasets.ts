@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { AppError, prepareDataset } from '@luthier/contracts';
+import { AppError, PREPARED_FOR_METHOD, prepareDataset } from '@luthier/contracts';
 import type { DatasetRecord } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { prepared } from '../job.js';
@@ -56,7 +56,7 @@ export class PrepareDatasets extends PhaseStep {
       ...(role === 'train' && request.mix && { mix: request.mix }),
       model: base.weights,
       cutoffLength,
-      maskPolicy: request.method.type === 'pretrain' ? 'all' : 'assistant',
+      kind: PREPARED_FOR_METHOD[request.method.type],
       seed,
     });
   }
@@ -65,6 +65,6 @@ export class PrepareDatasets extends PhaseStep {
 /** Undefined until it is ready. */
 function preparedData(record: DatasetRecord): PreparedData | undefined {
   if (record.state !== 'ready' || !record.artifact) return undefined;
-  const { id, rows, tokens, trainedTokens, longestRowTokens, artifact } = record;
-  return { id, rows, tokens, trainedTokens, longestRowTokens, artifact };
+  const { id, rows, tokens, trainedTokens, longestRowTokens, longestPassTokens, artifact } = record;
+  return { id, rows, tokens, trainedTokens, longestRowTokens, longestPassTokens, artifact };
 }

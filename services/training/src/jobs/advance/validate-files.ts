@@ -5,6 +5,7 @@ import { MessageBus } from '@luthier/messaging';
 import { advise } from '@luthier/planner';
 import { validated } from '../job.js';
 import type { BaseModel, Job } from '../job.js';
+import { namedFiles, refuseWrongRows } from '../wanted-rows.js';
 import { PhaseStep, change, fail, wait } from './step.js';
 import type { StepOutcome } from './step.js';
 
@@ -19,14 +20,13 @@ export class ValidateFiles extends PhaseStep {
 
   override async look(job: Job): Promise<StepOutcome> {
     const { request } = job;
-    const files = [request.trainingFile, request.validationFile, request.generalFile, request.mix?.fileId];
     const reports: ValidationReport[] = [];
-    for (const fileId of new Set(files)) {
-      if (fileId == null) continue;
-      const report = await this.bus.request(getValidation, { fileId });
+    for (const file of namedFiles(request)) {
+      const report = await this.bus.request(getValidation, { fileId: file.fileId });
       if (report.state === 'done' && report.usableRows === 0) {
         return fail({ code: 'file.unusable', message: whyUnusable(report), hint: hintOf(report) });
       }
+      refuseWrongRows(request, file, report);
       reports.push(report);
     }
     const model = await this.baseModel(request.model);

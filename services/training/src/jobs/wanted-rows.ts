@@ -1,0 +1,53 @@
+import { AppError, methodsForRows, rowsOfMethod } from '@luthier/contracts';
+import type { JobRequest, RowKind, ValidationReport } from '@luthier/contracts';
+
+type Wish = Pick<JobRequest, 'method' | 'trainingFile' | 'validationFile' | 'generalFile' | 'mix'>;
+
+export interface NamedFile {
+  /** The field in its public spelling. */
+  readonly param: string;
+  readonly fileId: string;
+}
+
+const ROW_NAMES: Readonly<Record<RowKind, string>> = {
+  examples: 'examples (a question and its answer)',
+  pairs: 'pairs of a chosen and a rejected answer',
+  ratings: 'answers rated as good or bad',
+  text: 'plain text',
+};
+
+/** Every file that a job names. */
+export function namedFiles({ trainingFile, validationFile, generalFile, mix }: Wish): NamedFile[] {
+  const files = [
+    { param: 'training_file', fileId: trainingFile },
+    { param: 'validation_file', fileId: validationFile },
+    { param: 'general_file', fileId: generalFile },
+    { param: 'mix.file_id', fileId: mix?.fileId },
+  ];
+  return files.flatMap(({ param, fileId }) => (fileId == null ? [] : [{ param, fileId }]));
+}
+
+/**
+ * What rows a file must hold for the job: those that its method learns from. General questions are asked, not learnt:
+ * whatever asks something will do. A file that is not validated yet is not refused. @throws AppError `file.wrong-rows`.
+ */
+export function refuseWrongRows({ method }: Pick<Wish, 'method'>, file: NamedFile, report: ValidationReport): void {
+  const { state, rowKind } = report;
+  if (state !== 'done' || rowKind === null) return;
+  const wanted = rowsOfMethod(method.type);
+  const { param, fileId } = file;
+  if (param === 'general_file') {
+    if (rowKind !== 'text') return;
+    throw new AppError('file.wrong-rows', `${param}: ${fileId} holds plain text, which asks nothing`, {
+      param,
+      hint: 'Name a file of questions and answers.',
+    });
+  }
+  if (rowKind === wanted) return;
+  const message = `${param}: ${fileId} holds ${ROW_NAMES[rowKind]}; "${method.type}" learns from ${ROW_NAMES[wanted]}`;
+  const others = methodsForRows(rowKind).map((name) => `"${name}"`);
+  throw new AppError('file.wrong-rows', message, {
+    param,
+    hint: `Set method.type to ${others.join(' or ')}, or name a file of ${ROW_NAMES[wanted]}.`,
+  });
+}
