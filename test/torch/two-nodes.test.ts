@@ -28,7 +28,7 @@ describeWithTorch('a job on two nodes', () => {
     platform = await ClusterPlatform.start({
       nodes: ['two-nodes-1', 'two-nodes-2'].map((name) => ({ name, gpus: 1 })),
       runtime: { name: 'runtime-torch', command },
-      profile: { deviceResource: GPU, deviceLabels: 'none' },
+      profile: { deviceResource: GPU, deviceLabels: 'none', environment: { LUTHIER_TORCH_DEVICE: 'cpu' } },
     });
   }, TIMEOUT_MS);
   afterAll(() => platform?.stop(), 90_000);

@@ -839,6 +839,13 @@ export interface components {
                         usable: boolean;
                         reason?: string;
                     }[];
+                    devices?: {
+                        /** @enum {string} */
+                        type: "cpu" | "cuda";
+                        name: string;
+                        memory_mib?: number;
+                        precisions: string[];
+                    }[];
                 };
             }[];
             counted_runs: string[];

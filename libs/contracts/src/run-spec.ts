@@ -10,8 +10,8 @@ export const artifactUri = z
 export const RUN_MODES = ['train', 'rehearse', 'score', 'export'] as const;
 export type RunMode = (typeof RUN_MODES)[number];
 
-/** What a model is computed in; what is trained is kept in float32 either way. */
-export const PRECISIONS = ['float32', 'bfloat16'] as const;
+/** What a model is computed in; what is trained is kept in float32 in each. float16 is for GPUs without bfloat16. */
+export const PRECISIONS = ['float32', 'bfloat16', 'float16'] as const;
 
 const probability = z.number().min(0).max(1);
 
@@ -159,5 +159,16 @@ export const capabilities = z.object({
   tunings: z.array(z.string()),
   precisions: z.array(z.string()),
   engines: z.array(z.object({ name: z.string(), usable: z.boolean(), reason: z.string().optional() })),
+  /** What it can compute on where it was asked; `precisions` above are those of any of them. */
+  devices: z
+    .array(
+      z.object({
+        type: z.enum(['cpu', 'cuda']),
+        name: z.string(),
+        memoryMib: z.int().positive().optional(),
+        precisions: z.array(z.string()),
+      }),
+    )
+    .optional(),
 });
 export type Capabilities = z.output<typeof capabilities>;

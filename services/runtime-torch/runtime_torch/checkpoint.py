@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+from .group import Group
 from .objective import Objective
+from .sharded_checkpoint import load_parts, save_parts
 from .spec import RuntimeSpec
+from .tensor_file import take
 from .trainer_state import STATE_FILE, TrainerState
 from .tuning import Tuning
 
@@ -25,12 +29,18 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
     """Puts a folder in place as a whole: written beside it, flushed, renamed. An older one is replaced."""
+    with _in_place(folder) as temporary:
+        write(temporary)
+
+
+@contextmanager
+def _in_place(folder: Path) -> Generator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f"{folder.name}.tmp")
+    temporary = _beside(folder)
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir()
-        write(temporary)
+        yield temporary
         for path in [*temporary.iterdir(), temporary]:
             _fsync(path)
         shutil.rmtree(folder, ignore_errors=True)
@@ -40,34 +50,60 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_checkpoint(
-    spec: RuntimeSpec, tuning: Tuning, objective: Objective, optimiser: torch.optim.AdamW, state: TrainerState
-) -> str:
-    """Writes `checkpoints/step-<step>` and removes the oldest beyond what is kept. Returns the relative folder."""
+def _beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.tmp")
 
-    def write(folder: Path) -> None:
-        tuning.save(folder)
+
+def write_checkpoint(
+    spec: RuntimeSpec,
+    tuning: Tuning,
+    objective: Objective,
+    optimiser: torch.optim.AdamW,
+    state: TrainerState,
+    group: Group,
+) -> str:
+    """
+    Writes `checkpoints/step-<step>` and removes the oldest beyond what is kept. Returns the relative folder. Each node
+    gets one; what is in it is what only its processes hold.
+    """
+
+    def write_common(folder: Path) -> None:
         objective.save(folder)
-        save_file(_moments(tuning, optimiser), folder / _OPTIMISER_FILE, {"step": str(state.step)})
         text = state.model_dump_json(by_alias=True, exclude_none=True, indent=2)
         (folder / STATE_FILE).write_text(f"{text}\n", encoding="utf-8")
 
-    return _keep(spec, state.step, write)
+    def write_whole(folder: Path) -> None:
+        tuning.save(folder)
+        save_file(_moments(tuning, optimiser), folder / _OPTIMISER_FILE, {"step": str(state.step)})
+        write_common(folder)
 
-
-def write_nothing(spec: RuntimeSpec, state: TrainerState) -> str:
-    """The part of a node whose processes hold nothing of their own: each node has to report one."""
-    return _keep(spec, state.step, lambda _: None)
-
-
-def _keep(spec: RuntimeSpec, step: int, write: Callable[[Path], None]) -> str:
-    parent = Path(spec.output_dir) / _CHECKPOINTS_DIR
-    name = checkpoint_dir(step)
-    write_folder(Path(spec.output_dir) / name, write)
-    kept = sorted(entry for entry in parent.iterdir() if re.fullmatch(r"step-\d+", entry.name))
-    for old in kept[: -max(_KEPT_MIN, spec.checkpointing.keep_last)]:
-        shutil.rmtree(old)
+    name = checkpoint_dir(state.step)
+    folder = Path(spec.output_dir) / name
+    if group.lockstep:
+        with _folder_of_several(folder, group) as temporary:
+            save_parts(temporary, {**tuning.trained, **_moments(tuning, optimiser)}, group)
+            if group.leads:
+                write_common(temporary)
+    elif group.place.leads_node:
+        write_folder(folder, write_whole if group.leads else _write_nothing)
+    if group.place.leads_node:
+        kept = sorted(entry for entry in folder.parent.iterdir() if re.fullmatch(r"step-\d+", entry.name))
+        for old in kept[: -max(_KEPT_MIN, spec.checkpointing.keep_last)]:
+            shutil.rmtree(old)
     return name
+
+
+def _write_nothing(_: Path) -> None:
+    """The part of a node whose processes hold nothing of their own: each node has to report one."""
+
+
+@contextmanager
+def _folder_of_several(folder: Path, group: Group) -> Generator[Path]:
+    """As `write_folder`, for all processes of a node at once."""
+    with _in_place(folder) if group.place.leads_node else nullcontext(_beside(folder)) as temporary:
+        group.any("a checkpoint", False)
+        yield temporary
+        group.any("a checkpoint", False)
 
 
 def checkpoint_dir(step: int) -> str:
@@ -75,14 +111,19 @@ def checkpoint_dir(step: int) -> str:
     return f"{_CHECKPOINTS_DIR}/step-{step:06d}"
 
 
-def restore(folder: str, tuning: Tuning, optimiser: torch.optim.AdamW, state: TrainerState) -> None:
-    tuning.load_trained(Path(folder))
-    stored = load_file(Path(folder) / _OPTIMISER_FILE)
-    for name, parameter in tuning.trained.items():
-        if state.step == 0:
-            continue  # nothing was moved yet
-        moments: dict[str, Any] = {moment: stored[f"{moment}/{name}"].clone() for moment in _MOMENTS}
-        optimiser.state[parameter] = {"step": torch.tensor(float(state.step)), **moments}
+def restore(folder: Path, tuning: Tuning, optimiser: torch.optim.AdamW, state: TrainerState) -> None:
+    """From any number of processes to any other, sharded or not."""
+    if state.step > 0:  # before the first step nothing was moved yet
+        for parameter in tuning.trained.values():
+            moments = {moment: torch.zeros_like(parameter) for moment in _MOMENTS}
+            optimiser.state[parameter] = {"step": torch.tensor(float(state.step)), **moments}
+    if not (folder / _OPTIMISER_FILE).exists():
+        load_parts(folder, {**tuning.trained, **_moments(tuning, optimiser)})
+        return
+    tuning.load_trained(folder)
+    with safe_open(folder / _OPTIMISER_FILE, framework="pt") as stored:
+        for name, moment in _moments(tuning, optimiser).items():
+            take(moment, stored.get_slice(name))
 
 
 def _moments(tuning: Tuning, optimiser: torch.optim.AdamW) -> dict[str, torch.Tensor]:

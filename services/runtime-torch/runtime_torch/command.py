@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import platform
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import NAME, VERSION
+from .device import Device, list_gpus, open_device, processor_precisions
 from .events_file import EventsFile
 from .fault import EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_SAVED_AND_LEFT, Fault, fault_of
+from .memory_plan import Room
 from .model_config import ARCHITECTURES
 from .open_run import KINDS_OF_METHOD, Inputs, open_inputs
 from .place import Place, place_of_rank, read_launch, read_patience, share_of_node
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 _USAGE = "usage: runtime-torch capabilities | (train | rehearse | score) <spec.json>"
 _SLOW_PRECISION = "This processor has no instructions for bfloat16: it computes far slower than in float32."
-_UNUSED_DEVICES = "The run has GPUs, and this version of the runtime does not use them: it trains on the CPU."
+_UNUSED_DEVICES = "The run was given GPUs, and LUTHIER_TORCH_DEVICE has it train on the processor."
 
 
 def capabilities() -> dict[str, object]:
@@ -33,6 +36,7 @@ def capabilities() -> dict[str, object]:
     engine: dict[str, object] = {"name": "torch", "usable": not missing}
     if missing:
         engine["reason"] = f"{', '.join(missing)} cannot be imported"
+    devices = _devices()
     return {
         "runtime": NAME,
         "version": VERSION,
@@ -41,9 +45,19 @@ def capabilities() -> dict[str, object]:
         "methods": list(KINDS_OF_METHOD),
         # Full and freeze are there too; they are offered when the platform keeps whole models.
         "tunings": ["lora"],
-        "precisions": ["float32", "bfloat16"] if computes_bfloat16() else ["float32"],
+        # A run whose device cannot compute in one of them is refused when it starts.
+        "precisions": list(dict.fromkeys(name for device in devices for name in device["precisions"])),
         "engines": [engine],
+        "devices": devices,
     }
+
+
+def _devices() -> list[dict[str, Any]]:
+    gpus = [
+        {"type": "cuda", "name": gpu.name, "memoryMib": gpu.memory_mib, "precisions": list(gpu.precisions)}
+        for gpu in list_gpus()
+    ]
+    return [{"type": "cpu", "name": platform.machine(), "precisions": list(processor_precisions())}, *gpus]
 
 
 def run_command(arguments: list[str]) -> int:
@@ -95,25 +109,32 @@ class _Run:
         place = self._place
         spec = share_of_node(whole, place)
         inputs = open_inputs(spec)
-        device = f"cpu, {spec.limits.cpu} threads"
-        events.write("started", resumeStep=inputs.state.step, worldSize=place.size, device=device)
+        room = Room(spec.limits.memory_mib, place.size)
+        device = open_device(os.environ, spec, place)
+        if device.type == "cpu":
+            inputs.plan(spec, room)  # too little memory is said before PyTorch is imported, which takes seconds
+        events.write("started", resumeStep=inputs.state.step, worldSize=place.size, device=device.name)
         events.write("phase", phase="loading")
-        if spec.precision == "bfloat16" and not computes_bfloat16():
-            events.write("warning", code="precision.slow", message=_SLOW_PRECISION)
-        if spec.parallelism.devices_per_node > 0 and place.rank == 0:
-            events.write("warning", code="devices.unused", message=_UNUSED_DEVICES)
-        # Importing PyTorch takes seconds; what is wrong with the inputs is known by now.
+        self._warn(spec, device, events)
         from .group import join_group
 
-        group = join_group(place, read_patience(os.environ))
+        group = join_group(place, read_patience(os.environ), device)
+        if device.type == "cuda":
+            from .device_memory import plannable_mib
+
+            # All have to plan alike.
+            room = Room(group.least("the plan", plannable_mib(device)), place.size, on_gpu=True)
+        plan = inputs.plan(spec, room)
+        if group.leads and (group.size > 1 or room.on_gpu):
+            print(plan.described(room))
         if spec.mode == "score":
             from .score import score
 
-            return score(spec, inputs, events, group)
+            return score(spec, inputs, plan, events, group)
         from .train import TrainRun
 
         def open_training(spec: RuntimeSpec, inputs: Inputs) -> TrainRun:
-            self._train = TrainRun(spec, inputs, events, group)
+            self._train = TrainRun(spec, inputs, plan, events, group)
             return self._train
 
         if spec.mode == "rehearse":
@@ -122,6 +143,14 @@ class _Run:
             return rehearse(spec, inputs, open_training)
         return open_training(spec, inputs).run()
 
+    def _warn(self, spec: RuntimeSpec, device: Device, events: EventsFile) -> None:
+        if device.type == "cuda":
+            return
+        if spec.precision == "bfloat16" and not computes_bfloat16():
+            events.write("warning", code="precision.slow", message=_SLOW_PRECISION)
+        if spec.parallelism.devices_per_node > 0:
+            events.write("warning", code="devices.unused", message=_UNUSED_DEVICES)
+
     def _report(self, thrown: Exception) -> int:
         """Says why in the log and, as far as the disk allows, in the events file."""
         traceback.print_exception(thrown)
@@ -129,6 +158,10 @@ class _Run:
         step = self._train.step if self._train else 0
         # The step that failed is the one after the last finished one.
         failed = step + 1 if fault.code == "training.diverged" else step
+        if isinstance(thrown, RuntimeError) and fault.code == "device.out-of-memory":
+            from .device_memory import exhausted_message
+
+            fault = Fault(fault.code, f"After step {step}: {exhausted_message(str(fault))}")
         message = str(fault) if self._place.size == 1 else f"Rank {self._place.rank}: {fault}"
         try:
             if self._events:

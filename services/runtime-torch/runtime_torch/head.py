@@ -73,8 +73,8 @@ class TokenScores(NamedTuple):
 @torch.no_grad()
 def score_tokens(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> TokenScores:
     """As `token_losses` without gradients, and whether the right token is the likeliest."""
-    losses = torch.empty(len(labels), dtype=torch.float64)
-    correct = torch.empty(len(labels), dtype=torch.bool)
+    losses = torch.empty(len(labels), dtype=torch.float64, device=hidden.device)
+    correct = torch.empty(len(labels), dtype=torch.bool, device=hidden.device)
     for start in range(0, len(labels), CHUNK_POSITIONS):
         part = slice(start, start + CHUNK_POSITIONS)
         logits = linear(hidden[part], weight).float()

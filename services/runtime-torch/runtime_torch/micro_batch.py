@@ -41,6 +41,16 @@ class Packed:
     row_of_label: torch.Tensor
     """Which row each label belongs to."""
 
+    def to(self, device: torch.device) -> Packed:
+        return Packed(
+            self.tokens.to(device),
+            self.positions.to(device),
+            self.segments,
+            self.predictors.to(device),
+            self.labels.to(device),
+            self.row_of_label.to(device),
+        )
+
 
 def pack(rows: Sequence[Row]) -> Packed:
     tokens = np.concatenate([row.tokens for row in rows]).astype(np.int64)

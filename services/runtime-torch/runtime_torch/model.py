@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
@@ -14,7 +15,9 @@ from .fault import Fault, blaming
 from .memory_plan import MemoryMode
 from .micro_batch import Packed
 from .segment_attention import SEGMENT_ATTENTION
-from .spec import RuntimeSpec
+from .spec import Precision
+
+Found = TypeVar("Found")
 
 # PEFT asks transformers by a name that is going away; nobody who reads the log can change that.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
@@ -47,23 +50,39 @@ def spend_memory(model: PreTrainedModel, memory_mode: MemoryMode) -> None:
         model.activation_checkpointing_enable()
 
 
-def head_weight(model: PreTrainedModel) -> torch.Tensor:
-    head = model.get_output_embeddings()
-    assert isinstance(head, torch.nn.Linear)
-    return head.weight
+class PackedModel(torch.nn.Module):
+    """
+    A language model over packed rows, on its device and in its precision. All that needs its weights happens within
+    one forward pass: where the model is sharded, weights are whole only there.
+    """
+
+    def __init__(self, language_model: PreTrainedModel, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__()
+        self.language_model = language_model
+        self.device = device
+        self._dtype = dtype
+
+    def forward(self, batch: Packed, head: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Found]) -> Found:
+        """`head` takes the hidden states [n, size] before the trained tokens, the output weights and the labels."""
+        batch = batch.to(self.device)
+        with self._autocast():
+            states = self.language_model.base_model(
+                input_ids=batch.tokens[None],
+                position_ids=batch.positions[None],
+                segments=batch.segments,
+                use_cache=False,
+            ).last_hidden_state
+            return head(states[0, batch.predictors], self._head_weight(), batch.labels)
+
+    def _head_weight(self) -> torch.Tensor:
+        head = self.language_model.get_output_embeddings()
+        assert isinstance(head, torch.nn.Linear)
+        return head.weight
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        """In halves what is trained stays in float32 and is rounded for each product."""
+        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)
 
 
-def predicting_states(model: PreTrainedModel, batch: Packed) -> torch.Tensor:
-    """Hidden states [n, size] of the positions before the trained tokens."""
-    states = model.base_model(
-        input_ids=batch.tokens[None],
-        position_ids=batch.positions[None],
-        segments=batch.segments,
-        use_cache=False,
-    ).last_hidden_state
-    return states[0, batch.predictors]
-
-
-def autocast(spec: RuntimeSpec) -> AbstractContextManager[object]:
-    """In bfloat16 what is trained stays in float32 and is rounded for each product."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=spec.precision == "bfloat16")
+def dtype_of(precision: Precision | None) -> torch.dtype:
+    return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision or "", torch.float32)

@@ -51,9 +51,13 @@ class ModelConfig(BaseModel):
         return attention + 3 * self.hidden_size * self.intermediate_size + 2 * self.hidden_size
 
     @property
+    def outer_parameters(self) -> int:
+        """Of no layer: embeddings, output weights, the last norm."""
+        return self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2) + self.hidden_size
+
+    @property
     def parameters(self) -> int:
-        embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
-        return self.num_hidden_layers * self.layer_parameters + embeddings + self.hidden_size
+        return self.num_hidden_layers * self.layer_parameters + self.outer_parameters
 
 
 def read_model_config(model_dir: str) -> ModelConfig:

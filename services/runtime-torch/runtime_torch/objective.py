@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from transformers import PreTrainedModel
-
 from .fault import Fault
 from .global_batches import Batch, rows_of
 from .group import Group
 from .head import summed_loss
 from .micro_batch import pack
-from .model import head_weight, predicting_states
+from .model import PackedModel
 from .preference_share import Share
 from .prepared_dataset import PreparedDataset, Unit
 from .scoring import score_rows
@@ -28,7 +26,7 @@ class Surroundings(NamedTuple):
     """What an objective needs of its run."""
 
     spec: RuntimeSpec
-    model: PreTrainedModel
+    model: PackedModel
     token_budget: int
     group: Group
     between: Callable[[], None]
@@ -75,12 +73,10 @@ class TokenObjective(Objective):
             raise Fault("data.bad", f"{batch.rows[0].place}: no token of its global batch is trained.")
 
         def share(micro: Sequence[Unit]) -> Share:
-            packed = pack(rows_of(micro))
-            loss = summed_loss(predicting_states(model, packed), head_weight(model), packed.labels) / trained_tokens
-            return Share(loss, {})
+            return Share(model(pack(rows_of(micro)), summed_loss) / trained_tokens, {})
 
         return share
 
     def score(self, dataset: PreparedDataset) -> Score:
-        spec, model, token_budget, group, between = self._around
-        return score_rows(spec, model, dataset, token_budget, group, between)
+        _, model, token_budget, group, between = self._around
+        return score_rows(model, dataset, token_budget, group, between)

@@ -1,4 +1,4 @@
-"""Loads the model of a run and puts on it what is trained."""
+"""Loads the model of a run, puts on it what is trained, and brings it to where it computes."""
 
 from __future__ import annotations
 
@@ -7,34 +7,52 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from .adapter_settings import AdapterSettings
 from .fault import blaming
-from .model import load_model
+from .group import Group
+from .memory_plan import MemoryPlan
+from .model import PackedModel, dtype_of, load_model
 from .open_run import Inputs
+from .sharding import empty_model, shard
 from .spec import Freeze, RuntimeSpec
 from .tuning import LoraTuning, Tuning, WeightTuning
 
 
-def open_base(spec: RuntimeSpec, *, trained: bool = False) -> PreTrainedModel:
-    """Frozen weights take half the room in bfloat16; those that are trained stay in float32."""
-    torch.set_num_threads(spec.limits.cpu)
-    small = spec.precision == "bfloat16" and not trained
-    return load_model(spec.model_dir, torch.bfloat16 if small else torch.float32)
+def open_base(spec: RuntimeSpec, plan: MemoryPlan, group: Group) -> PackedModel:
+    """Without anything that is trained."""
+    return _placed(spec, _load(spec, plan, dtype_of(spec.precision)), plan, group)
 
 
-def open_adapted(spec: RuntimeSpec, settings: AdapterSettings) -> LoraTuning:
-    """The adapter of the spec, or a fresh one."""
-    tuning = LoraTuning(open_base(spec), settings)
+def open_tuning(spec: RuntimeSpec, inputs: Inputs, plan: MemoryPlan, group: Group) -> tuple[Tuning, PackedModel]:
+    """Frozen weights take half the room in halves; those that are trained stay in float32."""
+    if inputs.adapter is None:
+        layers = spec.tuning.trainable_layers if isinstance(spec.tuning, Freeze) else None
+        tuning = WeightTuning(_load(spec, plan, torch.float32), spec.model_dir, layers)
+        model = _placed(spec, tuning.model, plan, group)
+        tuning.collect()
+        return tuning, model
+    adapted = LoraTuning(_load(spec, plan, dtype_of(spec.precision)), inputs.adapter)
+    model = _placed(spec, adapted.model, plan, group)
+    adapted.collect()
     if spec.adapter_dir:
         with blaming("model.unreadable"):
-            tuning.load_trained(Path(spec.adapter_dir))
+            adapted.load_trained(Path(spec.adapter_dir))
     else:
-        tuning.start(spec.seed)
-    return tuning
+        adapted.start(spec.seed)
+    return adapted, model
 
 
-def open_tuning(spec: RuntimeSpec, inputs: Inputs) -> Tuning:
-    if inputs.adapter:
-        return open_adapted(spec, inputs.adapter)
-    layers = spec.tuning.trainable_layers if isinstance(spec.tuning, Freeze) else None
-    return WeightTuning(open_base(spec, trained=True), spec.model_dir, layers)
+def _load(spec: RuntimeSpec, plan: MemoryPlan, dtype: torch.dtype) -> PreTrainedModel:
+    torch.set_num_threads(spec.limits.cpu)
+    if not plan.sharded:
+        return load_model(spec.model_dir, dtype)
+    with blaming("model.unreadable"):
+        return empty_model(spec.model_dir, dtype)
+
+
+def _placed(spec: RuntimeSpec, language_model: PreTrainedModel, plan: MemoryPlan, group: Group) -> PackedModel:
+    model = PackedModel(language_model, dtype_of(spec.precision), group.torch_device)
+    if not plan.sharded:
+        return model.to(group.torch_device)
+    with blaming("model.unreadable"), group.meeting("the model's parts"):
+        shard(model, spec.model_dir, group)
+    return model

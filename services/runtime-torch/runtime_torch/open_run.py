@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .adapter_settings import AdapterSettings, settings_of_folder, settings_of_request
 from .fault import Fault, blaming
-from .memory_plan import MemoryPlan, plan_memory
+from .memory_plan import MemoryPlan, Room, plan_memory
 from .model_config import ModelConfig, read_model_config
 from .prepared_dataset import Kind, PreparedDataset, open_prepared_dataset
 from .spec import Freeze, Full, Lora, RuntimeSpec
@@ -32,9 +32,13 @@ class Inputs:
     held_out: PreparedDataset | None
     adapter: AdapterSettings | None
     """None for a run that trains or scores the model itself."""
-    plan: MemoryPlan
+    longest_pass: int
+    """Tokens of the longest row, or pair, that goes through the model."""
     state: TrainerState
     """Where a run goes on, or starts."""
+
+    def plan(self, spec: RuntimeSpec, room: Room) -> MemoryPlan:
+        return plan_memory(spec, self.config, self.longest_pass, room)
 
 
 def open_inputs(spec: RuntimeSpec) -> Inputs:
@@ -53,8 +57,7 @@ def open_inputs(spec: RuntimeSpec) -> Inputs:
     longest = max((data.longest_pass for data in (train, held_out) if data), default=1)
     if isinstance(spec.tuning, Freeze) and spec.tuning.trainable_layers > config.num_hidden_layers:
         raise Fault("config.bad", f"tuning.trainableLayers: the model has {config.num_hidden_layers} layers.")
-    plan = plan_memory(spec, config, longest)
-    return Inputs(config, train, held_out, _adapter_of(spec), plan, _state_of(spec))
+    return Inputs(config, train, held_out, _adapter_of(spec), longest, _state_of(spec))
 
 
 def _state_of(spec: RuntimeSpec) -> TrainerState:

@@ -12,8 +12,7 @@ from .fault import Fault
 from .global_batches import Batch, TrainingBatches, rows_of, stored_batches
 from .head import score_tokens
 from .likelihood import log_probabilities, measure_rows, sum_by_row
-from .micro_batch import micro_batches, pack
-from .model import autocast, head_weight, predicting_states
+from .micro_batch import pack
 from .objective import LossOfMicroBatch, Objective, Surroundings
 from .preference_share import Likelihoods, Preference, Share, preference_share, totals_of
 from .prepared_dataset import PreparedDataset, Row, Unit
@@ -67,7 +66,7 @@ class PreferenceObjective(Objective):
 
         def share(micro: Sequence[Unit]) -> Share:
             policy = log_probabilities(self._around.model, pack(rows_of(micro)))
-            found = Likelihoods(policy, _of_rows(reference, micro), mismatched)
+            found = Likelihoods(policy, self._of_rows(reference, micro), mismatched)
             return preference_share(self._settings, micro, found, totals)
 
         return share
@@ -75,7 +74,7 @@ class PreferenceObjective(Objective):
     @torch.no_grad()
     def score(self, dataset: PreparedDataset) -> Score:
         """The method's loss, and how well the answers to learn are predicted."""
-        spec, model, token_budget, group, between = self._around
+        _, model, token_budget, group, between = self._around
         model.eval()
         reference = self._references.get("heldOut")
         totals = totals_of(dataset)
@@ -84,19 +83,20 @@ class PreferenceObjective(Objective):
         for batch in self._stored_batches(dataset):
             mismatched = self._mismatched(batch, reference)
             with group.together("the scores"):
-                for micro in micro_batches(group.share_of(batch.units), token_budget):
+                for micro, counts in group.turns(batch.units, token_budget):
                     packed = pack(rows_of(micro))
-                    with autocast(spec):
-                        scores = score_tokens(predicting_states(model, packed), head_weight(model), packed.labels)
+                    with group.passing("the scores"):
+                        scores = model(packed, score_tokens)
                     policy = sum_by_row(-scores.losses, packed)
-                    found = Likelihoods(policy, _of_rows(reference, micro), mismatched)
-                    share = preference_share(self._settings, micro, found, totals)
-                    loss += share.loss.item()
-                    metrics = {name: metrics.get(name, 0.0) + value for name, value in share.metrics.items()}
-                    wanted = _wanted_rows(micro)
-                    wanted_loss -= float(policy[wanted].sum())
-                    correct += float(sum_by_row(scores.correct, packed)[wanted].sum())
-                    between()
+                    found = Likelihoods(policy, self._of_rows(reference, micro), mismatched)
+                    if counts:
+                        share = preference_share(self._settings, micro, found, totals)
+                        loss += share.loss.item()
+                        metrics = {name: metrics.get(name, 0.0) + float(value) for name, value in share.metrics.items()}
+                        wanted = _wanted_rows(micro)
+                        wanted_loss -= float(policy[wanted].sum())
+                        correct += float(sum_by_row(scores.correct, packed)[wanted].sum())
+                    group.look(between)
         sums = group.add_up("the scores", {"loss": loss, "wantedLoss": wanted_loss, "correct": correct, **metrics})
         tokens = max(1, totals.wanted_tokens)
         return Score(
@@ -112,22 +112,22 @@ class PreferenceObjective(Objective):
         return stored_batches(dataset, self._around.spec.hyperparameters.global_batch)
 
     def _measure(self, rows: list[Row]) -> torch.Tensor:
-        spec, model, token_budget, group, between = self._around
-        return measure_rows(spec, model, rows, token_budget, group, between)
+        _, model, token_budget, group, between = self._around
+        return measure_rows(model, rows, token_budget, group, between)
 
     def _mismatched(self, batch: Batch, reference: Reference | None) -> torch.Tensor:
         """Log-ratios [units] of the answers that do not belong to their prompts."""
         if reference is None or not isinstance(self._settings, Kto):
             return _NONE
         before = reference.mismatched[batch.first : batch.first + len(batch.units)]
-        return self._measure(mismatched_rows(batch)) - before
+        return (self._measure(mismatched_rows(batch)) - before).to(self._around.model.device)
 
-
-def _of_rows(reference: Reference | None, units: Sequence[Unit]) -> torch.Tensor:
-    if reference is None:
-        return _NONE
-    size = len(units[0].rows)
-    return reference.rows[[unit.index * size + row for unit in units for row in range(size)]]
+    def _of_rows(self, reference: Reference | None, units: Sequence[Unit]) -> torch.Tensor:
+        if reference is None:
+            return _NONE
+        size = len(units[0].rows)
+        of_rows = reference.rows[[unit.index * size + row for unit in units for row in range(size)]]
+        return of_rows.to(self._around.model.device)
 
 
 def _wanted_rows(units: Sequence[Unit]) -> torch.Tensor:

@@ -19,7 +19,8 @@ class Share(NamedTuple):
     """What a micro-batch adds to the loss and the metrics of its global batch: shares add up."""
 
     loss: torch.Tensor
-    metrics: dict[str, float]
+    metrics: dict[str, torch.Tensor]
+    """On the device, as the loss: to look at them would wait for it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def preference_share(settings: Preference, units: Sequence[Unit], found: Likelih
     if isinstance(settings, Kto):
         return _kto_share(settings, units, found, totals)
     policy = _pairs(found.policy)
-    lengths = _pairs(torch.tensor([row.trained_count for unit in units for row in unit.rows], dtype=torch.float64))
+    counts = [row.trained_count for unit in units for row in unit.rows]
+    lengths = _pairs(torch.tensor(counts, dtype=torch.float64, device=found.policy.device))
     match settings:
         case Dpo():
             reference = _pairs(found.reference)
@@ -76,21 +78,21 @@ def preference_share(settings: Preference, units: Sequence[Unit], found: Likelih
             gains = policy.chosen / lengths.chosen, policy.rejected / lengths.rejected
     margins = settings.beta * (gains[0] - gains[1]).detach()
     metrics = {
-        "rewardAccuracy": float((margins > 0).sum()) / totals.units,
-        "rewardMargin": float(margins.sum()) / totals.units,
+        "rewardAccuracy": (margins > 0).sum().double() / totals.units,
+        "rewardMargin": margins.sum() / totals.units,
     }
     return Share(loss, metrics)
 
 
 def _kto_share(settings: Kto, units: Sequence[Unit], found: Likelihoods, totals: Totals) -> Share:
-    desirable = torch.tensor([unit.rows[0].desirable for unit in units])
+    desirable = torch.tensor([unit.rows[0].desirable for unit in units], device=found.policy.device)
     loss = kto_loss(settings, found.policy, found.reference, desirable, found.mismatched).sum() / totals.units
     undesirable = totals.units - totals.desirable
     if totals.desirable == 0 or undesirable == 0:
         return Share(loss, {})  # nothing to compare with
     rewards = settings.beta * (found.policy - found.reference).detach()
     margin = rewards[desirable].sum() / totals.desirable - rewards[~desirable].sum() / undesirable
-    return Share(loss, {"rewardMargin": float(margin)})
+    return Share(loss, {"rewardMargin": margin})
 
 
 def _pairs(rows: torch.Tensor) -> PairLogProbabilities:

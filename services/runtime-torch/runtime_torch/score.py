@@ -7,15 +7,16 @@ from typing import Any
 
 from .events_file import EventsFile
 from .group import Group
+from .memory_plan import MemoryPlan
 from .objective import Surroundings
-from .open_model import open_adapted, open_base
+from .open_model import open_base, open_tuning
 from .open_objective import objective_of
 from .open_run import Inputs
 from .run_control import raise_if_stopped
 from .spec import RuntimeSpec
 
 
-def score(spec: RuntimeSpec, inputs: Inputs, events: EventsFile, group: Group) -> dict[str, Any]:
+def score(spec: RuntimeSpec, inputs: Inputs, plan: MemoryPlan, events: EventsFile, group: Group) -> dict[str, Any]:
     held_out = inputs.held_out
     assert held_out is not None, "a spec without held-out data is refused when its inputs are opened"
 
@@ -23,9 +24,11 @@ def score(spec: RuntimeSpec, inputs: Inputs, events: EventsFile, group: Group) -
         events.heartbeat(0)
         raise_if_stopped(spec.output_dir)
 
-    tuning = open_adapted(spec, inputs.adapter) if inputs.adapter else None
-    model = tuning.model if tuning else open_base(spec)
-    objective = objective_of(Surroundings(spec, model, inputs.plan.token_budget, group, between), inputs)
+    if inputs.adapter:
+        tuning, model = open_tuning(spec, inputs, plan, group)
+    else:
+        tuning, model = None, open_base(spec, plan, group)
+    objective = objective_of(Surroundings(spec, model, plan.token_budget, group, between), inputs)
     events.write("phase", phase="scoring-base")
     with tuning.base_only() if tuning else nullcontext():
         objective.prepare()

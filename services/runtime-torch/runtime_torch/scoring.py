@@ -6,15 +6,13 @@ import math
 from collections.abc import Callable
 
 import torch
-from transformers import PreTrainedModel
 
 from .global_batches import rows_of, stored_batches
 from .group import Group
 from .head import score_tokens
-from .micro_batch import micro_batches, pack
-from .model import autocast, head_weight, predicting_states
+from .micro_batch import pack
+from .model import PackedModel
 from .prepared_dataset import PreparedDataset
-from .spec import RuntimeSpec
 from .trainer_state import Score
 
 _CHUNK_ROWS = 64
@@ -22,8 +20,7 @@ _CHUNK_ROWS = 64
 
 @torch.no_grad()
 def score_rows(
-    spec: RuntimeSpec,
-    model: PreTrainedModel,
+    model: PackedModel,
     dataset: PreparedDataset,
     token_budget: int,
     group: Group,
@@ -37,15 +34,15 @@ def score_rows(
     model.eval()
     with group.together("the scores"):
         for chunk in stored_batches(dataset, _CHUNK_ROWS):
-            mine = group.share_of([unit for unit in chunk.units if unit.trained_count > 0])
-            for micro in micro_batches(mine, token_budget):
-                batch = pack(rows_of(micro))
-                with autocast(spec):
-                    found = score_tokens(predicting_states(model, batch), head_weight(model), batch.labels)
-                loss_sum += found.losses.sum().item()
-                correct += int(found.correct.sum())
-                trained_tokens += len(batch.labels)
-                between()
+            for turn in group.turns([unit for unit in chunk.units if unit.trained_count > 0], token_budget):
+                batch = pack(rows_of(turn.units))
+                with group.passing("the scores"):
+                    found = model(batch, score_tokens)
+                if turn.counts:
+                    loss_sum += found.losses.sum().item()
+                    correct += int(found.correct.sum())
+                    trained_tokens += len(batch.labels)
+                group.look(between)
     sums = group.add_up("the scores", {"loss": loss_sum, "correct": correct, "trainedTokens": trained_tokens})
     trained_tokens = int(sums["trainedTokens"])
     loss = sums["loss"] / max(1, trained_tokens)

@@ -14,6 +14,7 @@ Count = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonEmpty = Annotated[str, Field(min_length=1)]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Strict(BaseModel):
@@ -138,7 +139,7 @@ class RuntimeSpec(Strict):
     resume_from: NonEmpty | None = None
     output_dir: NonEmpty
     memory_mode: Literal["whole-step", "layer-recompute"] | None = None
-    precision: Literal["float32", "bfloat16"] | None = None
+    precision: Precision | None = None
 
 
 def read_spec(path: str) -> RuntimeSpec:

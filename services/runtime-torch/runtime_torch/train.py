@@ -10,11 +10,14 @@ from typing import Any
 import psutil
 import torch
 
-from .checkpoint import restore, write_checkpoint, write_folder, write_nothing
+from .checkpoint import restore, write_checkpoint, write_folder
+from .device_memory import device_use
 from .events_file import EventsFile
 from .fault import blaming
 from .global_batches import TrainingBatches
 from .group import Group
+from .loss_scale import LossScale
+from .memory_plan import MemoryPlan
 from .model import spend_memory
 from .objective import Surroundings
 from .open_model import open_tuning
@@ -31,29 +34,31 @@ _MIB = 1024 * 1024
 class TrainRun:
     """`step` is the last finished optimiser step."""
 
-    def __init__(self, spec: RuntimeSpec, inputs: Inputs, events: EventsFile, group: Group) -> None:
+    def __init__(self, spec: RuntimeSpec, inputs: Inputs, plan: MemoryPlan, events: EventsFile, group: Group) -> None:
         assert inputs.train is not None, "a spec without data is refused when its inputs are opened"
         self.spec = spec
         self.events = events
         self.group = group
-        self.plan = inputs.plan
+        self.plan = plan
         self.held_out = inputs.held_out
         self.state = inputs.state
         self._saved_step = -1
-        self.tuning = open_tuning(spec, inputs)
+        self.tuning, self.model = open_tuning(spec, inputs, plan, group)
         spend_memory(self.tuning.model, self.plan.memory_mode)
         self.optimiser = _optimiser_of(spec, list(self.tuning.trained.values()))
         self.batches = TrainingBatches(spec, inputs.train)
-        around = Surroundings(spec, self.tuning.model, self.plan.token_budget, group, self._between)
+        around = Surroundings(spec, self.model, self.plan.token_budget, group, self._between)
         self.objective = objective_of(around, inputs, self.batches)
         if spec.resume_from:
             with blaming("model.unreadable"):
-                restore(spec.resume_from, self.tuning, self.optimiser, self.state)
+                restore(Path(spec.resume_from), self.tuning, self.optimiser, self.state)
                 self.objective.load(Path(spec.resume_from))
         budget = self.plan.token_budget
         self.stepper = Stepper(
             spec, self.tuning, self.optimiser, self.batches, self.objective, budget, group, self._between
         )
+        if spec.precision == "float16":
+            self.stepper.scale = self.state.loss_scale or LossScale()
 
     @property
     def step(self) -> int:
@@ -123,6 +128,7 @@ class TrainRun:
                 "training_ms": before.training_ms + step_ms,
                 "first_loss": outcome.loss if before.first_loss is None else before.first_loss,
                 "last_loss": outcome.loss,
+                "loss_scale": self.stepper.scale,
             }
         )
         self.events.write(
@@ -136,7 +142,7 @@ class TrainRun:
             tokens=outcome.tokens,
             trainedTokens=outcome.trained_tokens,
             stepMs=step_ms,
-            memory={"hostMib": psutil.Process().memory_info().rss / _MIB},
+            memory={"hostMib": psutil.Process().memory_info().rss / _MIB, **device_use(self.group.device)},
             metrics={"tokensPerSecond": outcome.tokens * 1000 / step_ms, **outcome.metrics},
         )
 
@@ -154,20 +160,22 @@ class TrainRun:
         )
 
     def _save_checkpoint(self) -> None:
-        """All processes hold the same; the first writes it, and each other node's first says that it has no part."""
+        """
+        Where all processes hold the same, the first writes it, and each other node's first says that it has no part.
+        Of a sharded model each writes what it holds.
+        """
         self._saved_step = self.step
-        if self.group.leads:
-            folder = write_checkpoint(self.spec, self.tuning, self.objective, self.optimiser, self.state)
-        elif self.group.place.leads_node:
-            folder = write_nothing(self.spec, self.state)
-        else:
-            return
-        self.events.write("checkpoint", step=self.step, dir=folder)
+        folder = write_checkpoint(self.spec, self.tuning, self.objective, self.optimiser, self.state, self.group)
+        if self.group.place.leads_node:
+            self.events.write("checkpoint", step=self.step, dir=folder)
 
     def _save_artifact(self) -> None:
         self.events.write("phase", phase="saving")
-        if self.group.leads:
-            write_folder(Path(self.spec.output_dir) / self.tuning.artifact_dir, self.tuning.save)
+        with self.group.meeting("the saving"):
+            if self.group.leads:
+                write_folder(Path(self.spec.output_dir) / self.tuning.artifact_dir, self.tuning.save)
+            elif self.group.lockstep:
+                self.tuning.save(None)
 
     def _result(self, tuned: Score | None) -> dict[str, Any]:
         state = self.state

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from .fault import Fault
 from .global_batches import Batch, TrainingBatches, rows_of
-from .group import Group
-from .micro_batch import micro_batches
-from .model import autocast
+from .group import Group, Turn
+from .loss_scale import LossScale
 from .objective import Objective
 from .portable_random import RandomStream
+from .preference_share import Share
 from .prepared_dataset import Row
 from .schedule import learning_rate_at
 from .spec import RuntimeSpec
@@ -55,18 +56,20 @@ class Stepper:
         self.token_budget = token_budget
         self.group = group
         self.between = between
+        self.scale: LossScale | None = None
+        """Of float16 alone."""
 
     def run(self, step: int) -> StepOutcome:
         """Step `step`, from 0. Raises `training.diverged` when loss or gradient is not finite."""
         batch = self.batches.at(step)
-        loss, metrics = self._accumulate(step, batch)
-        hyperparameters = self.spec.hyperparameters
-        parameters = list(self.tuning.trained.values())
-        # Scales by maxGradNorm / (norm + 1e-6) where the norm is above.
-        grad_norm = float(torch.nn.utils.clip_grad_norm_(parameters, hyperparameters.max_grad_norm))
-        if not math.isfinite(grad_norm):
-            raise _diverged(step, loss, grad_norm, batch.rows)
-        learning_rate = learning_rate_at(step, self.batches.total_steps, hyperparameters)
+        loss, metrics, grad_norm = self._gradients(step, batch)
+        while not math.isfinite(grad_norm):
+            if self.scale is None or not self.scale.can_fall:
+                raise _diverged(step, loss, grad_norm, batch.rows)
+            self.scale = self.scale.fallen()
+            loss, metrics, grad_norm = self._gradients(step, batch)
+        self.scale = self.scale and self.scale.after_step()
+        learning_rate = learning_rate_at(step, self.batches.total_steps, self.spec.hyperparameters)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
         self.optimiser.step()
@@ -74,28 +77,39 @@ class Stepper:
         trained_tokens = sum(unit.trained_count for unit in batch.units)
         return StepOutcome(loss, grad_norm, learning_rate, tokens, trained_tokens, metrics)
 
+    def _gradients(self, step: int, batch: Batch) -> tuple[float, dict[str, float], float]:
+        """Leaves the clipped gradients of the batch; loss, metrics and the gradients' norm before."""
+        loss, metrics = self._accumulate(step, batch)
+        parameters = list(self.tuning.trained.values())
+        if self.scale:
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad /= self.scale.value
+        # Scales by maxGradNorm / (norm + 1e-6) where the norm is above.
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.spec.hyperparameters.max_grad_norm)
+        return loss, metrics, float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+
     def _accumulate(self, step: int, batch: Batch) -> tuple[float, dict[str, float]]:
         """
         Adds up the gradients, losses and metrics of the batch's shares. Each process of the group takes some of its
-        units; gradients travel once a step, whatever the number of micro-batches.
+        units; gradients travel once a step, whatever the number of micro-batches, unless the model is sharded.
         """
         group, what = self.group, f"step {step + 1}"
         share_of = self.objective.open(batch)
         self.tuning.model.train()
         self.optimiser.zero_grad(set_to_none=True)
-        loss = 0.0
-        metrics: dict[str, float] = {}
+        scale = self.scale.value if self.scale else 1.0
+        found: list[tuple[Turn, Share]] = []
         with group.together(what):
-            for index, micro in enumerate(micro_batches(group.share_of(batch.units), self.token_budget)):
+            for index, turn in enumerate(group.turns(batch.units, self.token_budget)):
                 self._seed_dropout(step, index * group.size + group.rank)
-                with autocast(self.spec):
-                    share = share_of(micro)
-                share.loss.backward()
-                if not math.isfinite(share.loss.item()):
-                    raise _diverged(step, share.loss.item(), None, rows_of(micro))
-                loss += share.loss.item()
-                metrics = {name: metrics.get(name, 0.0) + value for name, value in share.metrics.items()}
-                self.between()
+                with group.passing(what):
+                    share = share_of(turn.units)
+                    (share.loss * (scale if turn.counts else 0.0)).backward()
+                if turn.counts:
+                    found.append((turn, Share(share.loss.detach(), share.metrics)))
+                group.look(self.between)
+            loss, metrics = _sum_of(step, found)
         group.add_up_gradients(what, list(self.tuning.trained.values()))
         sums = group.add_up(what, {"loss": loss, **metrics})
         return sums.pop("loss"), sums
@@ -104,6 +118,21 @@ class Stepper:
         """A step drops the same however the run came to it."""
         first, _ = RandomStream(self.spec.seed, f"dropout/{step}/{micro}").pairs(0, 1)
         torch.manual_seed(int(first[0]))
+
+
+def _sum_of(step: int, found: Sequence[tuple[Turn, Share]]) -> tuple[float, dict[str, float]]:
+    """Looks at all that was found at once, as to look at a number of a GPU is to wait for it."""
+    names = list(dict.fromkeys(name for _, share in found for name in share.metrics))
+    if not found:
+        return 0.0, {}
+    zero = torch.zeros_like(found[0][1].loss)
+    rows = [torch.stack([share.loss, *(share.metrics.get(name, zero) for name in names)]) for _, share in found]
+    numbers = torch.stack(rows).tolist()
+    for (turn, _), (loss, *_) in zip(found, numbers, strict=True):
+        if not math.isfinite(loss):
+            raise _diverged(step, loss, None, rows_of(turn.units))
+    loss, *metrics = (math.fsum(column) for column in zip(*numbers, strict=True))
+    return loss, dict(zip(names, metrics, strict=True))
 
 
 def _diverged(step: int, loss: float, grad_norm: float | None, rows: list[Row]) -> Fault:

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from .loss_scale import LossScale
+
 STATE_FILE = "trainer_state.json"
 
 
@@ -37,6 +39,8 @@ class TrainerState(BaseModel):
     first_loss: float | None = None
     last_loss: float | None = None
     base: Score | None = None
+    loss_scale: LossScale | None = None
+    """Of float16 alone."""
 
 
 def read_state(folder: str) -> TrainerState:

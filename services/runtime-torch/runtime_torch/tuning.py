@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
 from transformers import PreTrainedModel
 
 from .adapter_settings import AdapterSettings
 from .fault import Fault
 from .portable_random import lora_initial_values
+from .tensor_file import save_tensors, take
 
 _SETTINGS_OF_A_MODEL = ("*.json", "*.jinja")
 
@@ -28,8 +29,12 @@ class Tuning(ABC):
     trained: dict[str, torch.nn.Parameter]
 
     @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Writes what is needed to use the result."""
+    def collect(self) -> None:
+        """Finds what is trained: once the model is where it stays, as sharding gives it other parameters."""
+
+    @abstractmethod
+    def save(self, folder: Path | None) -> None:
+        """Writes what is needed to use the result. Who only holds a part of it takes part without a folder."""
 
     @abstractmethod
     def base_only(self) -> AbstractContextManager[None]:
@@ -37,13 +42,14 @@ class Tuning(ABC):
 
     def load_trained(self, folder: Path) -> None:
         """Takes the values that `save` wrote; another shape or a missing name is a ValueError."""
-        stored = load_file(folder / self.weights_file)
-        for name, parameter in self.trained.items():
-            found = stored.get(name)
-            if found is None or found.shape != parameter.shape:
-                shape = "missing" if found is None else list(found.shape)
-                raise ValueError(f'"{name}" should have shape {list(parameter.shape)}, not {shape}.')
-            parameter.data.copy_(found)
+        with safe_open(folder / self.weights_file, framework="pt") as stored:
+            names = set(stored.keys())
+            for name, parameter in self.trained.items():
+                found = stored.get_slice(name) if name in names else None
+                if found is None or found.get_shape() != list(parameter.shape):
+                    shape = "missing" if found is None else found.get_shape()
+                    raise ValueError(f'"{name}" should have shape {list(parameter.shape)}, not {shape}.')
+                take(parameter, found)
 
 
 class LoraTuning(Tuning):
@@ -64,6 +70,8 @@ class LoraTuning(Tuning):
         self.model = model
         self._peft = get_peft_model(model, config)
         assert isinstance(self._peft, PeftModel)
+
+    def collect(self) -> None:
         self.trained = {
             name.replace(".default.weight", ".weight"): parameter
             for name, parameter in self._peft.named_parameters()
@@ -75,12 +83,14 @@ class LoraTuning(Tuning):
         for name, parameter in self.trained.items():
             if ".lora_A." in name:
                 values = lora_initial_values(seed, name, parameter.numel(), parameter.shape[1])
-                parameter.data.copy_(torch.from_numpy(values).view_as(parameter))
+                take(parameter, torch.from_numpy(values).view(parameter.shape))
             else:
                 parameter.data.zero_()
 
-    def save(self, folder: Path) -> None:
-        save_tensors(self.trained, folder / self.weights_file)
+    def save(self, folder: Path | None) -> None:
+        save_tensors(self.trained, folder and folder / self.weights_file)
+        if folder is None:
+            return
         config = self._peft.peft_config["default"]
         config.base_model_name_or_path = None  # a path of this machine would mean nothing elsewhere
         config.inference_mode = True
@@ -105,11 +115,17 @@ class WeightTuning(Tuning):
             assert isinstance(layers, torch.nn.ModuleList)
             for layer in layers[-topmost_layers:]:
                 layer.requires_grad_(True)
-        self.trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
-    def save(self, folder: Path) -> None:
+    def collect(self) -> None:
+        # Kept, as after a pass a sharded model's outer weights lie whole in it for a while.
+        self._weights = dict(self.model.named_parameters())
+        self.trained = {name: weight for name, weight in self._weights.items() if weight.requires_grad}
+
+    def save(self, folder: Path | None) -> None:
         """A whole model, those of its weights included that were not trained."""
-        save_tensors(dict(self.model.named_parameters()), folder / self.weights_file)
+        save_tensors(self._weights, folder and folder / self.weights_file)
+        if folder is None:
+            return
         for pattern in _SETTINGS_OF_A_MODEL:
             for file in self._model_dir.glob(pattern):
                 if not file.name.endswith(".index.json"):  # of shards that are one file now
@@ -117,11 +133,6 @@ class WeightTuning(Tuning):
 
     def base_only(self) -> AbstractContextManager[None]:
         return nullcontext()
-
-
-def save_tensors(tensors: dict[str, torch.nn.Parameter], path: Path) -> None:
-    values = {name: parameter.detach().contiguous() for name, parameter in tensors.items()}
-    save_file(values, path, {"format": "pt"})
 
 
 def _target_modules(model: PreTrainedModel, wanted: str | list[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ import torch
 from safetensors.numpy import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from runtime_torch.events_file import EventsFile
+from runtime_torch.group import Group
+from runtime_torch.memory_plan import Room
+from runtime_torch.open_run import open_inputs
 from runtime_torch.spec import RuntimeSpec
+from runtime_torch.train import TrainRun
 
 VOCABULARY = 96
 SIZES = {
@@ -151,6 +157,15 @@ class Workshop:
             **changes,
             "hyperparameters": hyperparameters,
         }
+
+
+def open_run(spec: RuntimeSpec, group: Group | None = None, *, sharded: bool | None = None) -> TrainRun:
+    """As the command opens it; `sharded` where the plan is not to decide."""
+    group = group or Group()
+    inputs = open_inputs(spec)
+    plan = inputs.plan(spec, Room(spec.limits.memory_mib, group.size))
+    plan = plan if sharded is None else replace(plan, sharded=sharded)
+    return TrainRun(spec, inputs, plan, EventsFile(spec.output_dir, group.rank), group)
 
 
 @pytest.fixture

@@ -2,9 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import Workshop
 
-from runtime_torch import command
+from runtime_torch import command, device
 from runtime_torch.processor import computes_bfloat16
 
 
@@ -24,6 +25,7 @@ def test_bfloat16_is_offered_only_where_it_is_fast_and_warned_of_elsewhere(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, has_it: bool
 ):
     monkeypatch.setattr(command, "computes_bfloat16", lambda: has_it)
+    monkeypatch.setattr(device, "computes_bfloat16", lambda: has_it)
     assert ("bfloat16" in str(command.capabilities()["precisions"])) is has_it
     fields = workshop.fields(precision="bfloat16", hyperparameters={"maxSteps": 1})
     path = workshop.root / "spec.json"
@@ -33,13 +35,20 @@ def test_bfloat16_is_offered_only_where_it_is_fast_and_warned_of_elsewhere(
     assert ("warning" in [json.loads(line)["type"] for line in lines]) is not has_it
 
 
-def test_a_run_that_was_given_a_gpu_is_told_that_it_trains_on_the_cpu(workshop: Workshop):
+@pytest.mark.parametrize("choice", ["auto", "cpu"])
+def test_a_run_that_was_given_gpus_trains_on_the_processor_only_when_told_so(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, choice: str
+):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    monkeypatch.setenv("LUTHIER_TORCH_DEVICE", choice)
     fields = workshop.fields(parallelism={"nodes": 1, "devicesPerNode": 1}, hyperparameters={"maxSteps": 1})
     path = workshop.root / "spec.json"
     path.write_text(json.dumps(fields))
-    assert command.run_command(["train", str(path)]) == 0
+    assert command.run_command(["train", str(path)]) == (0 if choice == "cpu" else 41)
     events = [json.loads(line) for line in (Path(fields["outputDir"]) / "events.0.jsonl").read_text().splitlines()]
-    assert [event["code"] for event in events if event["type"] == "warning"] == ["devices.unused"]
+    said = [(event["type"], event["code"]) for event in events if event["type"] in ("warning", "failed")]
+    assert said == [("warning", "devices.unused") if choice == "cpu" else ("failed", "config.bad")]
 
 
 def test_an_unknown_command_is_a_bad_configuration(capsys: pytest.CaptureFixture[str]):

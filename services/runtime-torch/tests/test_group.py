@@ -6,25 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Workshop
+from conftest import Workshop, open_run
 from processes import in_ranks
 from test_train import losses
 
-from runtime_torch.events_file import EventsFile
 from runtime_torch.fault import Fault
 from runtime_torch.group import Group
-from runtime_torch.open_run import open_inputs
 from runtime_torch.place import Place
 from runtime_torch.prepared_dataset import Row, Unit
 from runtime_torch.run_control import StopRequested
 from runtime_torch.spec import RuntimeSpec
-from runtime_torch.train import TrainRun
 
 LONG = {"epochs": 3, "evaluationSteps": 2}
-
-
-def open_run(spec: RuntimeSpec, group: Group) -> TrainRun:
-    return TrainRun(spec, open_inputs(spec), EventsFile(spec.output_dir, group.rank), group)
 
 
 def train(spec: RuntimeSpec, group: Group) -> dict[str, Any]:
@@ -143,7 +136,7 @@ def test_a_rank_that_hangs_is_waited_for_so_long_and_named(workshop: Workshop):
 def test_units_are_dealt_out_evenly_and_completely():
     lengths = [9, 1, 5, 5, 4, 2, 8]
     units = [unit_of(index, length) for index, length in enumerate(lengths)]
-    shares = [Group(Place(rank, 3, rank, 3)).share_of(units) for rank in range(3)]
+    shares = Group(Place(0, 3, 0, 3)).shares_of(units)
     assert sorted(unit.index for share in shares for unit in share) == list(range(7))
     assert [sum(unit.length for unit in share) for share in shares] == [11, 12, 11]
 

@@ -148,8 +148,10 @@ class Started:
         ranks = {environment_of(int(pid)).get("RANK", ""): int(pid) for pid in children}
         return [ranks["0"], ranks["1"]]
 
-    def trains(self) -> bool:
-        return any(event["type"] == "step" for event in events_of(self.output_dir, 0))
+    def checkpoint(self) -> dict[str, Any] | None:
+        """The newest, which stays for a while."""
+        said = [event for event in events_of(self.output_dir, 0) if event["type"] == "checkpoint"]
+        return said[-1] if said else None
 
 
 def environment_of(pid: int) -> dict[str, str]:
@@ -185,9 +187,19 @@ def test_ranks_do_not_outlive_their_launcher(workshop: Workshop):
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
-def test_a_killed_rank_ends_the_whole_run_by_its_signal(workshop: Workshop):
-    started = Started(workshop.fields(hyperparameters={"epochs": 50, "globalBatch": 1}))
-    wait_for(started.trains)
+def test_a_killed_rank_ends_the_whole_run_by_its_signal_and_its_checkpoint_is_gone_on_from(workshop: Workshop):
+    full = {"type": "full"}
+    started = Started(workshop.fields(tuning=full, hyperparameters={"epochs": 50, "globalBatch": 1}))
+    checkpoint = wait_for(started.checkpoint)
     os.kill(started.ranks()[1], signal.SIGKILL)
     assert started.launcher.wait(60) == 128 + signal.SIGKILL
     assert json.loads((Path(started.output_dir) / "ranks.json").read_text())["1"] == "SIGKILL"
+    step = int(checkpoint["step"])
+    folder = str(Path(started.output_dir) / checkpoint["dir"])
+    changes = {"tuning": full, "resumeFrom": folder, "hyperparameters": {"globalBatch": 1, "maxSteps": step + 1}}
+    fields = workshop.fields(**changes)
+    path = workshop.root / "resumed.json"
+    path.write_text(json.dumps(fields))
+    assert command_in_ranks(["train", str(path)], 2) == [("done", 0)] * 2
+    said = events_of(fields["outputDir"], 0)
+    assert [event["step"] for event in said if event["type"] == "step"] == [step + 1]

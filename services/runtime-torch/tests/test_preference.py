@@ -7,21 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Workshop, write_data
+from conftest import Workshop, open_run, write_data
 from torch.nn.functional import logsigmoid, relu
 from transformers import AutoModelForCausalLM
 
-from runtime_torch.adapter_settings import settings_of_request
-from runtime_torch.events_file import EventsFile
 from runtime_torch.fault import Fault
 from runtime_torch.global_batches import Batch, TrainingBatches
-from runtime_torch.group import Group
-from runtime_torch.open_model import open_adapted
 from runtime_torch.open_run import open_inputs
 from runtime_torch.prepared_dataset import Row
 from runtime_torch.run_control import StopRequested
-from runtime_torch.spec import Lora, RuntimeSpec
-from runtime_torch.train import TrainRun
+from runtime_torch.spec import RuntimeSpec
 
 BETA, GAMMA, GOOD, BAD = 0.3, 0.5, 1.5, 0.7
 METHODS: dict[str, dict[str, Any]] = {
@@ -41,10 +36,6 @@ def spec_of(workshop: Workshop, method: str, **changes: Any) -> RuntimeSpec:
     return workshop.spec(method=METHODS[method], data=data, **changes)
 
 
-def open_run(spec: RuntimeSpec) -> TrainRun:
-    return TrainRun(spec, open_inputs(spec), EventsFile(spec.output_dir), Group())
-
-
 def events(spec: RuntimeSpec, type: str) -> list[dict[str, Any]]:
     lines = (Path(spec.output_dir) / "events.0.jsonl").read_text().splitlines()
     return [event for event in map(json.loads, lines) if event["type"] == type]
@@ -58,9 +49,8 @@ class Plain:
     """The methods from their papers' formulas, with nothing shared between rows and nothing kept."""
 
     def __init__(self, spec: RuntimeSpec) -> None:
-        assert isinstance(spec.tuning, Lora)
         self.spec = spec
-        self.policy: Any = open_adapted(spec, settings_of_request(spec.tuning)).model
+        self.policy: Any = open_run(spec).tuning.model
         self.policy.set_attn_implementation("eager")
         self.reference: Any = AutoModelForCausalLM.from_pretrained(spec.model_dir)
 

@@ -9,11 +9,14 @@ from runtime_torch.global_batches import rows_of
 from runtime_torch.head import summed_loss
 from runtime_torch.memory_plan import MemoryMode
 from runtime_torch.micro_batch import micro_batches, pack
-from runtime_torch.model import head_weight, load_model, predicting_states, spend_memory
+from runtime_torch.model import PackedModel, load_model, spend_memory
 from runtime_torch.model_config import ARCHITECTURES, read_model_config
 from runtime_torch.prepared_dataset import Row, Unit
 
 MODEL_TYPE_OF = {"LlamaForCausalLM": "llama", "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3"}
+
+
+CPU = torch.device("cpu")
 
 
 def row(*tokens: int) -> Row:
@@ -31,7 +34,7 @@ def test_packed_rows_give_what_transformers_gives_for_each_row_alone(tmp_path: P
     assert read_model_config(str(folder)).architectures == [architecture]
     model = load_model(str(folder), torch.float32)
     batch = pack(ROWS)
-    ours = summed_loss(predicting_states(model, batch), head_weight(model), batch.labels)
+    ours = PackedModel(model, torch.float32, CPU)(batch, summed_loss)
     model.set_attn_implementation("eager")
     alone = [torch.from_numpy(one.tokens).long()[None] for one in ROWS]
     losses = [model(input_ids=tokens, labels=tokens).loss * (tokens.shape[1] - 1) for tokens in alone]
@@ -47,7 +50,7 @@ def test_splitting_a_batch_changes_nothing_but_the_order_of_sums(tmp_path: Path,
         model.zero_grad()
         for micro in micro_batches(UNITS, budget):
             batch = pack(rows_of(micro))
-            summed_loss(predicting_states(model, batch), head_weight(model), batch.labels).backward()
+            PackedModel(model, torch.float32, CPU)(batch, summed_loss).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-5)
 

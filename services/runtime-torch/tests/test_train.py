@@ -7,20 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Workshop
+from conftest import Workshop, open_run
 from safetensors.torch import load_file, save_file
 
-from runtime_torch.events_file import EventsFile
 from runtime_torch.fault import Fault
-from runtime_torch.group import Group
 from runtime_torch.open_run import open_inputs
 from runtime_torch.run_control import StopRequested
 from runtime_torch.spec import RuntimeSpec
-from runtime_torch.train import TrainRun
-
-
-def open_run(spec: RuntimeSpec) -> TrainRun:
-    return TrainRun(spec, open_inputs(spec), EventsFile(spec.output_dir), Group())
 
 
 def train(spec: RuntimeSpec) -> dict[str, Any]:

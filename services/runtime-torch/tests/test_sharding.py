@@ -1,0 +1,146 @@
+"""FSDP2 over processes of this machine: the whole model trained, and LoRA on a model that no process holds whole."""
+
+import math
+import os
+import signal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import Workshop, open_run
+from processes import in_ranks
+from safetensors.torch import load_file
+from test_train import FULL, losses
+
+from runtime_torch.group import Group
+from runtime_torch.run_control import StopRequested
+from runtime_torch.spec import RuntimeSpec
+
+LONG = {"epochs": 3, "evaluationSteps": 4}
+SHORT = {"epochs": 2}
+# Fewer rows of some matrices than there are processes: some hold none of them.
+THIN = {"type": "lora", "r": 2, "loraAlpha": 8, "loraDropout": 0, "targetModules": "all-linear", "useRslora": False}
+
+
+def train(spec: RuntimeSpec, group: Group) -> dict[str, Any]:
+    """Sharded wherever there are several processes."""
+    return open_run(spec, group, sharded=group.size > 1).run()
+
+
+def disturbed(signal_number: int, looks: float, spec: RuntimeSpec, group: Group) -> None:
+    """Trains; this process gets a signal, or sees a stop where there is none, at so many looks between passes."""
+    run = open_run(spec, group, sharded=group.size > 1)
+    number = iter(range(1000))
+
+    def look() -> None:
+        if next(number) == looks:
+            if signal_number == 0:
+                raise StopRequested
+            os.kill(os.getpid(), signal_number)
+
+    run.stepper.between = look
+    run.run()
+
+
+def parts_in_memory(spec: RuntimeSpec, group: Group) -> float:
+    """What of the model this process holds."""
+    run = open_run(spec, group, sharded=True)
+    held = [parameter.to_local() for parameter in run.tuning.trained.values()]  # type: ignore[attr-defined]
+    whole = sum(parameter.numel() for parameter in run.tuning.trained.values())
+    return sum(part.untyped_storage().nbytes() / 4 for part in held) / whole
+
+
+@pytest.mark.parametrize(("size", "tuning"), [(2, FULL), (4, FULL), (4, THIN)])
+def test_ranks_with_parts_of_a_model_give_the_losses_and_scores_of_a_single_process(
+    workshop: Workshop, size: int, tuning: dict[str, Any]
+):
+    alone, together = (workshop.spec(hyperparameters=LONG, tuning=tuning) for _ in range(2))
+    expected = train(alone, Group())
+    ends = in_ranks([partial(train, together)] * size)
+    assert [how for how, _ in ends] == ["done"] * size
+    np.testing.assert_allclose(losses(together), losses(alone), atol=1e-4)
+    for which in ("base", "tuned"):
+        assert ends[0][1][which]["loss"] == pytest.approx(expected[which]["loss"], abs=1e-4)
+    name = "model/model.safetensors" if tuning == FULL else "adapter/adapter_model.safetensors"
+    ours, theirs = (load_file(Path(spec.output_dir) / name) for spec in (together, alone))
+    assert ours.keys() == theirs.keys()
+    for tensor in ours:
+        torch.testing.assert_close(ours[tensor], theirs[tensor], atol=1e-3, rtol=0)
+
+
+def test_a_process_holds_its_part_alone(workshop: Workshop):
+    for _, share in in_ranks([partial(parts_in_memory, workshop.spec(tuning=FULL))] * 4):
+        assert share == pytest.approx(1 / 4, abs=0.05)
+
+
+def test_comparisons_are_learnt_alike(workshop: Workshop):
+    kto = {"type": "kto", "beta": 0.1, "desirableWeight": 1, "undesirableWeight": 1}
+    alone, together = (
+        workshop.spec(method=kto, data=workshop.rated, hyperparameters=LONG, tuning=FULL) for _ in range(2)
+    )
+    train(alone, Group())
+    assert [how for how, _ in in_ranks([partial(train, together)] * 3)] == ["done"] * 3
+    np.testing.assert_allclose(losses(together), losses(alone), atol=1e-4)
+
+
+@pytest.mark.parametrize("tuning", [FULL, THIN])
+def test_four_processes_two_and_one_go_on_from_each_other_exactly(workshop: Workshop, tuning: dict[str, Any]):
+    whole = workshop.spec(hyperparameters=SHORT, tuning=tuning)
+    train(whole, Group())
+    found: list[float] = []
+    checkpoint: dict[str, str] = {}
+    for size in (4, 2, 1):
+        spec = workshop.spec(hyperparameters=SHORT, tuning=tuning, **checkpoint)
+        looks = math.inf if size == 1 else 2
+        ends = in_ranks([*[partial(train, spec)] * (size - 1), partial(disturbed, 0, looks, spec)])
+        assert ends == [("done" if size == 1 else "stopped", None)] * size
+        newest = max((Path(spec.output_dir) / "checkpoints").iterdir())
+        checkpoint = {"resumeFrom": str(newest)}
+        assert {path.suffix for path in newest.iterdir()} == {".json", ".safetensors"}  # no pickle
+        assert len(losses(spec)) > 0
+        found += losses(spec)
+    np.testing.assert_allclose(found, losses(whole), atol=1e-4)
+
+
+def test_parts_are_taken_from_what_one_process_wrote(workshop: Workshop):
+    alone = workshop.spec(hyperparameters={"maxSteps": 2}, tuning=FULL)
+    train(alone, Group())
+    checkpoint = max((Path(alone.output_dir) / "checkpoints").iterdir())
+    whole, resumed = (
+        workshop.spec(hyperparameters={"maxSteps": 3}, tuning=FULL, **changes)
+        for changes in ({}, {"resumeFrom": str(checkpoint)})
+    )
+    train(whole, Group())
+    assert [how for how, _ in in_ranks([partial(train, resumed)] * 2)] == ["done"] * 2
+    np.testing.assert_allclose(losses(resumed), losses(whole)[2:], atol=1e-4)
+
+
+def test_a_layer_that_is_computed_again_is_fetched_again(workshop: Workshop):
+    plain, again = (
+        workshop.spec(hyperparameters=LONG, tuning=FULL, **changes)
+        for changes in ({"memoryMode": "whole-step"}, {"memoryMode": "layer-recompute"})
+    )
+    for spec in (plain, again):
+        assert [how for how, _ in in_ranks([partial(train, spec)] * 2)] == ["done"] * 2
+    np.testing.assert_allclose(losses(again), losses(plain), atol=1e-5)
+
+
+def test_a_rank_that_hangs_within_a_pass_is_named(workshop: Workshop):
+    spec = workshop.spec(hyperparameters=LONG, tuning=FULL)
+    hanging = partial(disturbed, signal.SIGSTOP, 2, spec)
+    ends = in_ranks([partial(train, spec), partial(train, spec), hanging], collective_s=2)
+    for how, message in ends[:2]:
+        assert how == "collective.failed"
+        assert "rank 2" in message
+        assert "rank 0" not in message and "rank 1" not in message
+
+
+def test_a_rank_that_is_killed_is_missed_and_named(workshop: Workshop):
+    spec = workshop.spec(hyperparameters=LONG, tuning=FULL)
+    survivor, killed = in_ranks([partial(train, spec), partial(disturbed, signal.SIGKILL, 2, spec)])
+    assert killed == ("exit", -signal.SIGKILL)
+    assert survivor[0] == "collective.failed"
+    assert survivor[1].endswith("rank 1 was missing.")
