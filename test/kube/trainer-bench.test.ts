@@ -19,7 +19,7 @@ inCluster('the bench of the trainer', () => {
   it('measures at any size, and leaves a record with all of its figures', async () => {
     const record = JSON.parse(JSON.stringify(await recordTrainer(bench, SIZE))) as Record<string, unknown>;
     expect(record).toMatchObject({ bench: 'trainer', size: SIZE });
-    for (const figure of ['ratioToBareClient', 'ratioWithFinishedRuns', 'eventToStatusP99Ms'])
+    for (const figure of ['ratioToBareClient', 'ratioWithFinishedRuns', 'ratioUntilAllRun', 'eventToStatusP99Ms'])
       expect(record[figure]).toEqual(expect.any(Number));
     const cpuSeconds = { maker: expect.any(Number), 'kube-apiserver': expect.any(Number), nats: expect.any(Number) };
     expect(record['bare']).toMatchObject([{ cpuSeconds }, { cpuSeconds }]);

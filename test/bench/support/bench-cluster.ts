@@ -34,9 +34,13 @@ const PROFILE = clusterProfile.parse({
   memoryMib: 16_384,
 });
 
-/** How long it took to let all Jobs go, and which program worked how much of it. */
-export interface Released {
+/** How a cluster came from nothing to all runs running. */
+export interface Rollout {
+  /** Until every run has its objects and its Job is let go. */
   seconds: number;
+  /** Until every pod runs. Only then have the other programs done the same work, whoever made the objects. */
+  runningSeconds: number;
+  /** Which program worked how much until then. */
   cpuSeconds: CpuSeconds;
 }
 
@@ -139,11 +143,11 @@ export class BenchCluster {
     return { pid: child.pid, metrics, pssMib: () => pssMib(child.pid), stop: () => endOf(child, 'SIGTERM') };
   }
 
-  /** From `begin` until every Job of the namespace was let go. @param maker who makes them */
-  async untilReleased(
-    { namespace, count, maker }: { namespace: string; count: number; maker: number | undefined },
+  /** From `begin` until every Job of the namespace was let go, and until its pods run. @param maker who makes them */
+  async rollOut(
+    { namespace, count, maker, pods }: { namespace: string; count: number; maker: number | undefined; pods: PodTimes },
     begin: () => Promise<void>,
-  ): Promise<Released> {
+  ): Promise<Rollout> {
     const pids = { maker, ...(await this.plane.pids()), nats: this.harness.nats.pid, 'bench and nodes': process.pid };
     const before = await readCpuSeconds(pids);
     const witness = new JobWitness(this.plane.api, `/apis/batch/v1/namespaces/${namespace}/jobs`);
@@ -153,14 +157,17 @@ export class BenchCluster {
       const all = (): boolean => witness.released.size >= count;
       await waitFor(all, { timeoutMs: 15 * MINUTES, intervalMs: 5, what: `${count} Jobs to be let go` });
       const seconds = (performance.now() - began) / 1_000;
-      return { seconds, cpuSeconds: between(before, await readCpuSeconds(pids)) };
+      const run = (): boolean => pods.running.size >= count;
+      await waitFor(run, { timeoutMs: 15 * MINUTES, intervalMs: 20, what: `${count} pods to run` });
+      const runningSeconds = (performance.now() - began) / 1_000;
+      return { seconds, runningSeconds, cpuSeconds: between(before, await readCpuSeconds(pids)) };
     } finally {
       await witness.stop();
     }
   }
 
   /** The peer: a process that makes the same requests for the same number of runs. */
-  async bare(count: number): Promise<Released> {
+  async bare(count: number): Promise<Rollout> {
     const namespace = await this.plane.createNamespace();
     const target = { namespace, artifactsDir: undefined };
     const runner = { endpointUrl: 'http://127.0.0.1:1', attachToken: 'a'.repeat(64), deliveryTimeoutMs: 3_000 };
@@ -174,14 +181,14 @@ export class BenchCluster {
     const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     await once(child.stdout, 'data');
     const pods = await PodTimes.start(this.plane.api, namespace); // somebody watches them on both sides
-    const released = await this.untilReleased({ namespace, count, maker: child.pid }, () =>
+    const rollout = await this.rollOut({ namespace, count, maker: child.pid, pods }, () =>
       Promise.resolve(void child.stdin.write('go\n')),
     );
     child.stdin.end();
     await endOf(child);
     await pods.stop();
     await this.clear(namespace);
-    return released;
+    return rollout;
   }
 
   /** Removes all that was made in a namespace, so that the next measurement begins as this one did. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitFor } from '@luthier/testing';
-import type { BenchCluster, BenchTrainer, Released } from './bench-cluster.js';
+import type { BenchCluster, BenchTrainer, Rollout } from './bench-cluster.js';
 import { EventToStatus, quantileOf } from './event-to-status.js';
 import type { MetricText } from './metric-text.js';
 import { PodTimes } from './pod-times.js';
@@ -17,8 +17,8 @@ export interface Size {
   calmMs: number;
 }
 
-/** `seconds`: from the first `put` until every run has its objects and its Job is let go. */
-export interface Round extends Released {
+/** Times are from the first `put`. */
+export interface Round extends Rollout {
   finishedThere: number;
   apiCallsPerRun: number;
   /** Upper bound of the histogram's bucket. */
@@ -47,9 +47,10 @@ export async function measureTrainer(bench: BenchCluster, size: Size, finishedTh
     await untilCalm(trainer, size.calmMs);
     const idle = await trainer.pssMib();
     const before = await trainer.metrics();
-    const delays = new EventToStatus(bench.harness.runs, await PodTimes.start(bench.plane.api, namespace));
+    const pods = await PodTimes.start(bench.plane.api, namespace);
+    const delays = new EventToStatus(bench.harness.runs, pods);
     const specs = bench.specs(size.runs);
-    const placed = await bench.untilReleased({ namespace, count: size.runs, maker: trainer.pid }, () =>
+    const rollout = await bench.rollOut({ namespace, count: size.runs, maker: trainer.pid, pods }, () =>
       bench.put(specs),
     );
     const released = await trainer.metrics();
@@ -68,7 +69,7 @@ export async function measureTrainer(bench: BenchCluster, size: Size, finishedTh
     const fullRelists = (await trainer.metrics()).sum(REQUESTS, isListOfKind) - steady.sum(REQUESTS, isListOfKind);
     await delays.stop();
     return {
-      ...{ finishedThere, ...placed, reconcileP99Ms, fullRelists },
+      ...{ finishedThere, ...rollout, reconcileP99Ms, fullRelists },
       apiCallsPerRun: callsFor(released) / size.runs - callsFor(before) / size.runs,
       burstEventToStatusP99Ms: quantileOf(burst, 0.99),
       eventToStatusP50Ms: quantileOf(ends, 0.5),

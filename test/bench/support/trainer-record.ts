@@ -1,5 +1,5 @@
 import { cpus } from 'node:os';
-import type { BenchCluster, Released } from './bench-cluster.js';
+import type { BenchCluster, Rollout } from './bench-cluster.js';
 import { measureTrainer } from './measure-trainer.js';
 import type { Round, Size } from './measure-trainer.js';
 
@@ -13,9 +13,11 @@ export interface TrainerRecord {
   /** Of the time that the same requests take without a trainer. */
   ratioToBareClient: number;
   ratioWithFinishedRuns: number;
+  /** The same until every pod runs, with an empty bucket. */
+  ratioUntilAllRun: number;
   eventToStatusP99Ms: number | null;
   /** Before and after. */
-  bare: [Released, Released];
+  bare: [Rollout, Rollout];
   /** With an empty bucket, and with finished runs in it. */
   rounds: [Round, Round];
 }
@@ -27,11 +29,12 @@ export async function recordTrainer(bench: BenchCluster, size: Size): Promise<Tr
   await bench.putFinished(size.finished);
   const full = await measureTrainer(bench, size, size.finished);
   const after = await bench.bare(size.runs);
-  const bareSeconds = (before.seconds + after.seconds) / 2;
+  const bare = (what: 'seconds' | 'runningSeconds'): number => (before[what] + after[what]) / 2;
   return {
     ...{ bench: 'trainer', at: new Date().toISOString(), node: process.version, cores: cpus().length, size },
-    ratioToBareClient: bareSeconds / empty.seconds,
-    ratioWithFinishedRuns: bareSeconds / full.seconds,
+    ratioToBareClient: bare('seconds') / empty.seconds,
+    ratioWithFinishedRuns: bare('seconds') / full.seconds,
+    ratioUntilAllRun: bare('runningSeconds') / empty.runningSeconds,
     eventToStatusP99Ms: empty.eventToStatusP99Ms,
     bare: [before, after],
     rounds: [empty, full],

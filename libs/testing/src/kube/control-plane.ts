@@ -1,25 +1,13 @@
-import { createHmac, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHmac, randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { endProcess, identityOf, isAlive, withFileLock } from '@luthier/local-servers';
-import type { ProcessIdentity, ServerProcess } from '@luthier/local-servers';
+import { endProcess, identityOf, withFileLock } from '@luthier/local-servers';
 import { tempDir } from '../temp-dir.js';
 import { waitFor } from '../wait-for.js';
 import { ensureKubernetes } from './binaries.js';
-import {
-  ADMIN_TOKEN,
-  adminKubeconfigOf,
-  caFileOf,
-  kubeconfig,
-  kubeletKeyFileOf,
-  startApiServer,
-  startControllerManager,
-  startEtcd,
-  startScheduler,
-  startUserTokens,
-} from './control-plane-servers.js';
+import { ADMIN_TOKEN, adminKubeconfigOf, caFileOf, kubeconfig, kubeletKeyFileOf } from './control-plane-servers.js';
 import type { ControlPlaneSettings, Files } from './control-plane-servers.js';
 import { startCoscheduling } from './coscheduling.js';
 import type { Coscheduling } from './coscheduling.js';
@@ -31,6 +19,8 @@ import { startKueue } from './kueue.js';
 import type { Kueue } from './kueue.js';
 import { KubeApi, ifFound } from './kube-api.js';
 import type { KubeObject } from './objects.js';
+import { PROGRAMS, ensureApiServer, readNote, restartControllerManager, sharedServers } from './shared-servers.js';
+import type { ProgramName, SharedServers } from './shared-servers.js';
 
 export interface ControlPlaneOptions extends Partial<ControlPlaneSettings> {
   log?: (message: string) => void;
@@ -82,18 +72,6 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
-const PROGRAMS = ['user-tokens', 'etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const;
-const CLIENTS = ['kube-controller-manager', 'kube-scheduler'] as const;
-type ProgramName = (typeof PROGRAMS)[number];
-
-/** What the first test file leaves for the next one. */
-interface Shared {
-  files: Files;
-  secret: string;
-  ports: Record<'user-tokens' | 'etcd' | 'kube-apiserver', number>;
-  servers: Record<ProgramName, ProcessIdentity>;
-}
-
 const DEFAULTS: ControlPlaneSettings = {
   nodeMonitorGraceMs: 8_000,
   kubeApiQps: 500,
@@ -123,76 +101,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   return connect(shared);
 }
 
-async function sharedServers(files: Files): Promise<Shared> {
-  const note = join(files.dir, 'shared.json');
-  const known = await readFile(note, 'utf8').then(
-    (text) => JSON.parse(text) as Shared,
-    () => undefined,
-  );
-  if (known && (await isAlive(known.servers.etcd))) {
-    await ensureApiServer(known);
-    return known;
-  }
-  await rm(files.dir, { recursive: true, force: true });
-  await mkdir(files.dir, { recursive: true, mode: 0o711 });
-  await writeCredentials(files.dir);
-  const secret = randomBytes(32).toString('hex');
-  const [etcd, userTokens] = await Promise.all([startEtcd(files), startUserTokens(files, secret)]);
-  const apiServer = await startApiServer(files, { etcd: etcd.port, 'user-tokens': userTokens.port });
-  const admin = kubeconfig(`https://127.0.0.1:${apiServer.port}`, { caFile: caFileOf(files), token: ADMIN_TOKEN });
-  await writeFile(adminKubeconfigOf(files), admin, { mode: 0o600 });
-  const [controllers, scheduler] = await Promise.all([startControllerManager(files), startScheduler(files)]);
-  const shared: Shared = {
-    files,
-    secret,
-    ports: { 'user-tokens': userTokens.port, etcd: etcd.port, 'kube-apiserver': apiServer.port },
-    servers: {
-      'user-tokens': userTokens.identity,
-      etcd: etcd.identity,
-      'kube-apiserver': apiServer.identity,
-      'kube-controller-manager': controllers.identity,
-      'kube-scheduler': scheduler.identity,
-    },
-  };
-  await writeNote(shared);
-  return shared;
-}
-
-const writeNote = (shared: Shared): Promise<void> =>
-  writeFile(join(shared.files.dir, 'shared.json'), JSON.stringify(shared), { mode: 0o600 });
-
-/** The key that signs tokens of service accounts, and the one user that is there from the beginning. */
-async function writeCredentials(dir: string): Promise<void> {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', {
-    modulusLength: 2048,
-    privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-  });
-  await writeFile(join(dir, 'sa.key'), privateKey, { mode: 0o600 });
-  await writeFile(join(dir, 'sa.pub'), publicKey);
-  await writeFile(join(dir, 'tokens.csv'), `${ADMIN_TOKEN},admin,admin,"system:masters"\n`, { mode: 0o600 });
-}
-
-/**
- * A test may have ended between stopping the API server and starting it. Its clients here are started anew with it: after
- * some outages they wait for up to a minute before they ask again, and tests would wait with them.
- */
-async function ensureApiServer(shared: Shared): Promise<void> {
-  if (await isAlive(shared.servers['kube-apiserver'])) return;
-  for (const name of CLIENTS) await endProcess(shared.servers[name], 'SIGKILL', 0);
-  const started: ServerProcess = await startApiServer(shared.files, shared.ports);
-  if (started.port !== shared.ports['kube-apiserver']) throw new Error('the port of the API server was taken');
-  shared.servers['kube-apiserver'] = started.identity;
-  const [controllers, scheduler] = await Promise.all([
-    startControllerManager(shared.files),
-    startScheduler(shared.files),
-  ]);
-  shared.servers['kube-controller-manager'] = controllers.identity;
-  shared.servers['kube-scheduler'] = scheduler.identity;
-  await writeNote(shared);
-}
-
-async function connect(shared: Shared): Promise<ControlPlane> {
+async function connect(shared: SharedServers): Promise<ControlPlane> {
   const { files, ports, secret } = shared;
   const caFile = caFileOf(files);
   const server = `https://127.0.0.1:${ports['kube-apiserver']}`;
@@ -200,20 +109,12 @@ async function connect(shared: Shared): Promise<ControlPlane> {
   const namespaces: string[] = [];
   const volumes: string[] = [];
   const started: { stop(): Promise<void> }[] = [];
-  const note = async (): Promise<Shared> =>
-    JSON.parse(await readFile(join(files.dir, 'shared.json'), 'utf8')) as Shared;
-  const stopApiServer = async (): Promise<void> => endProcess((await note()).servers['kube-apiserver'], 'SIGKILL', 0);
-  const restartApiServer = async (): Promise<void> => ensureApiServer(await note());
-  /** Its garbage collector learns new kinds every 30 s only, or when it starts. */
-  const learnKinds = async (): Promise<void> => {
-    const shared = await note();
-    await endProcess(shared.servers['kube-controller-manager'], 'SIGKILL', 0);
-    shared.servers['kube-controller-manager'] = (await startControllerManager(files)).identity;
-    await writeNote(shared);
-  };
+  const stopApiServer = async (): Promise<void> =>
+    endProcess((await readNote(files)).servers['kube-apiserver'], 'SIGKILL', 0);
+  const restartApiServer = async (): Promise<void> => ensureApiServer(await readNote(files));
   const knownController = async (starting: Promise<Controller>): Promise<Controller> => {
     const controller = await starting;
-    await learnKinds();
+    await restartControllerManager(files);
     return controller;
   };
   const certificate = async (): Promise<{ cert: string; key: string }> => ({
@@ -234,7 +135,7 @@ async function connect(shared: Shared): Promise<ControlPlane> {
     adminToken: ADMIN_TOKEN,
     api,
     pids: async () => {
-      const { servers } = await note();
+      const { servers } = await readNote(files);
       return Object.fromEntries(PROGRAMS.map((name) => [name, servers[name].pid])) as Record<ProgramName, number>;
     },
     tokenFor: (user, groups = []) => userToken(secret, user, groups),

@@ -31,12 +31,13 @@ const LIVING = 'status.phase!=Succeeded,status.phase!=Failed';
 export class ClusterWatches {
   /** Root objects of runs, by their kind. */
   readonly carried: readonly { carrier: Carrier; roots: Reflector<Root> }[];
+  /** Of the namespace of the runs, also those that have ended. */
   readonly pods: Reflector<V1Pod>;
   readonly nodes: Reflector<V1Node>;
   /** Devices that drivers hand out by claims. */
   readonly slices: Reflector<V1ResourceSlice>;
-  /** Of all namespaces: whoever holds a device, it is taken. */
-  readonly allPods: Reflector<V1Pod>;
+  /** Of all other namespaces: whoever holds a device, it is taken. A pod of a run comes by one watch only. */
+  readonly podsElsewhere: Reflector<V1Pod>;
   /** Of the namespace of the runs. They explain: nothing waits for them. */
   readonly events: Reflector<V1Event>;
   /** Kueue's. It may come and go: a job may wish a queue that no profile names. */
@@ -71,8 +72,9 @@ export class ClusterWatches {
       carrier,
       roots: new Reflector({ ...ours, ...keptAs(carrier), absentRecheckMs }),
     }));
-    this.pods = new Reflector({ ...ours, resource: PODS, trim: withoutDetails });
-    this.allPods = new Reflector({ client, resource: PODS, fieldSelector: LIVING, logger, trim: withoutDetails });
+    const ofPods = { client, resource: PODS, logger, trim: withoutDetails };
+    this.pods = new Reflector({ ...ofPods, namespace });
+    this.podsElsewhere = new Reflector({ ...ofPods, fieldSelector: `${LIVING},metadata.namespace!=${namespace}` });
     this.nodes = new Reflector({ client, resource: NODES, logger, trim: withoutImages });
   }
 
@@ -93,14 +95,16 @@ export class ClusterWatches {
   /** Whether that was listed once. What is not installed is known not to be there. */
   knows(what: 'nodes' | 'queues'): boolean {
     const needed =
-      what === 'nodes' ? [this.nodes, this.allPods, this.quotas, this.slices] : [this.localQueues, this.clusterQueues];
+      what === 'nodes'
+        ? [this.nodes, this.pods, this.podsElsewhere, this.quotas, this.slices]
+        : [this.localQueues, this.clusterQueues];
     return needed.every((watch) => this.listed.has(watch));
   }
 
   /** Kueue's may never come: its absence holds up nothing. */
   async whenSynced(signal: AbortSignal): Promise<void> {
     const jobs = this.carried.filter(({ carrier }) => carrier === JOB).map(({ roots }) => roots);
-    await Promise.all([...jobs, this.pods, this.nodes, this.allPods].map((watch) => watch.whenSynced(signal)));
+    await Promise.all([...jobs, this.pods, this.nodes, this.podsElsewhere].map((watch) => watch.whenSynced(signal)));
     // The right to list kinds that need not be there may be missing: that must not hold up what runs as Jobs.
     const listed = Promise.all(this.roots.map((watch) => watch.whenSynced(signal)));
     await Promise.race([listed, sleep(OTHERS_LISTED_MS, undefined, { signal, ref: false })]);
@@ -123,7 +127,7 @@ export class ClusterWatches {
     return {
       namespace: this.namespace,
       nodes: this.nodes.list(),
-      pods: this.allPods.list(),
+      pods: [...this.pods.list(), ...this.podsElsewhere.list()],
       resourceQuotas: this.quotas.list(),
       limitRanges: this.limits.list(),
       resourceSlices: this.slices.list(),
@@ -139,7 +143,7 @@ export class ClusterWatches {
       ...Object.fromEntries(
         this.carried.filter(({ roots }) => !roots.absent).map(({ carrier, roots }) => [carrier.resource.plural, roots]),
       ),
-      ...{ pods: this.pods, nodes: this.nodes, 'pods of all namespaces': this.allPods },
+      ...{ pods: this.pods, nodes: this.nodes, 'pods of other namespaces': this.podsElsewhere },
       events: this.events,
       ...{ 'resource quotas': this.quotas, 'limit ranges': this.limits },
       ...(!this.workloads.absent && { workloads: this.workloads }),
@@ -155,7 +159,7 @@ export class ClusterWatches {
   private all(): { start(): void; stop(): Promise<void>; whenSynced(): Promise<void> }[] {
     const { quotas, limits, slices, claims, localQueues, clusterQueues } = this;
     return [
-      ...[...this.roots, this.pods, this.nodes, this.allPods, this.events, this.workloads],
+      ...[...this.roots, this.pods, this.nodes, this.podsElsewhere, this.events, this.workloads],
       ...[quotas, limits, slices, claims, localQueues, clusterQueues],
     ];
   }
