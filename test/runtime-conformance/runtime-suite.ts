@@ -16,9 +16,14 @@ const START_TIMEOUT_MS = 120_000;
 
 /**
  * What every runtime has to keep; to be called within a `describe`. `command` is what a profile of the trainer would name;
- * `quick` does the same and starts sooner, for guarantees that do not depend on how the process was started.
+ * `quick` does the same and starts sooner, for guarantees that do not depend on how the process was started. `always` is
+ * asked of every run.
  */
-export function describeConformance(command: readonly string[], quick = command): void {
+export function describeConformance(
+  command: readonly string[],
+  quick = command,
+  always: Pick<RuntimeSpec, 'precision'> = {},
+): void {
   jest.setTimeout(4 * START_TIMEOUT_MS);
   let root: string;
   let folders: { modelDir: string; trainDir: string; heldOutDir: string };
@@ -26,7 +31,7 @@ export function describeConformance(command: readonly string[], quick = command)
 
   const spec = (changes: Partial<RuntimeSpec> = {}): RuntimeSpec => {
     runs += 1;
-    return { ...trainSpec({ ...folders, outputDir: join(root, `out-${runs}`) }), ...changes };
+    return { ...trainSpec({ ...folders, outputDir: join(root, `out-${runs}`) }), ...always, ...changes };
   };
   const run = async (changed: RuntimeSpec): Promise<RuntimeExit> =>
     (await RuntimeProcess.startSpec(quick, changed)).ended;

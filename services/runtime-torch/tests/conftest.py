@@ -23,7 +23,8 @@ from runtime_torch.spec import RuntimeSpec
 from runtime_torch.train import TrainRun
 
 VOCABULARY = 96
-SIZES = {
+Sizes = dict[str, int | None]
+SIZES: Sizes = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -38,9 +39,11 @@ SIZES = {
 }
 
 
-def write_model(folder: Path, model_type: str = "llama", *, tied: bool = True) -> Path:
+def write_model(folder: Path, model_type: str = "llama", *, tied: bool = True, sizes: Sizes | None = None) -> Path:
     torch.manual_seed(1)
-    config = AutoConfig.for_model(model_type, **SIZES, tie_word_embeddings=tied, initializer_range=0.2)
+    config = AutoConfig.for_model(
+        model_type, **{**SIZES, **(sizes or {})}, tie_word_embeddings=tied, initializer_range=0.2
+    )
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     return folder
 

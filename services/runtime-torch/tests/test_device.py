@@ -1,12 +1,14 @@
 """Which device is chosen, and how it is said what was lacking: by shape, as this needs no GPU."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Workshop, open_run
+from device_speed import measure
 from test_train import LONG, losses
 
 from runtime_torch.device import Device, Gpu, choose_gpu, wanted_device
@@ -133,6 +135,16 @@ def test_a_scale_rises_again_after_a_long_time_without_overflow():
         scale = scale.after_step()
     assert scale == LossScale(value=16)
     assert not LossScale(value=1).can_fall
+
+
+def test_a_speed_is_measured_beside_what_was_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Tiny, and on a processor: what `scripts/check-gpu.sh` does on a GPU."""
+    monkeypatch.setenv("LUTHIER_TORCH_DEVICE", "cpu")
+    speed = measure(tmp_path, "cpu", "float32", {}, row_tokens=16)
+    assert speed.tokens_per_second > 0
+    assert speed.peak_mib > 100
+    assert speed.planned_mib > 700
+    assert re.fullmatch(r"\d+ tokens/s, \d+ MiB at most, \d+ planned", str(speed))
 
 
 def test_a_group_knows_its_device_by_pytorchs_name():
