@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { waitFor } from '@luthier/testing';
+import { PAIRS_JOB } from '../../web/dev/comparison-fixtures.js';
 import { FAKE_KEY } from '../../web/dev/fake-api.js';
-import { BROKEN_FILE, DONE_JOB, FAILED_JOB, TRAIN_FILE, TUNED_ID } from '../../web/dev/fixtures.js';
+import { BROKEN_FILE, DONE_JOB, FAILED_JOB, PAIRS_FILE, TRAIN_FILE, TUNED_ID } from '../../web/dev/fixtures.js';
 import { canBrowse, startDashboard } from './dashboard.js';
 import type { Dashboard } from './dashboard.js';
 
@@ -131,6 +132,29 @@ suite('dashboard', () => {
     await page.getByRole('alertdialog').getByRole('button', { name: 'Cancel the job' }).click();
     await page.getByText('Cancelled', { exact: true }).waitFor();
     expect(faults).toEqual([]);
+  });
+
+  it('offers the methods that learn from the rows of a file, and shows how far answers came apart', async () => {
+    const { page, faults } = await dashboard.open({ path: '/jobs/new' });
+    await page.getByLabel('Base model').selectOption('smollm2-135m-instruct');
+    const file = page.getByLabel('Training file', { exact: true });
+    await file.selectOption(TRAIN_FILE);
+    await page.getByRole('radio', { name: /^Supervised/ }).waitFor();
+    expect(await page.getByRole('radio').count()).toBe(1);
+    await file.selectOption(PAIRS_FILE);
+    await page.getByText('The file holds pairs').waitFor();
+    expect(await page.getByRole('radio', { name: /^DPO/ }).isChecked()).toBe(true);
+    expect(await page.getByRole('radio', { name: /^SimPO/ }).isDisabled()).toBe(true);
+    await page.getByRole('radio', { name: /^ORPO/ }).check();
+    await page.getByText('Fits', { exact: true }).waitFor();
+    const submitted = page.waitForRequest((request) => request.url().endsWith('/v1/fine_tuning/jobs'));
+    await page.getByRole('button', { name: 'Start training' }).click();
+    expect((await submitted).postDataJSON()).toMatchObject({ training_file: PAIRS_FILE, method: { type: 'orpo' } });
+    const { page: job, faults: jobFaults } = await dashboard.open({ path: `/jobs/${PAIRS_JOB}` });
+    await job.getByText('Chosen answers that gained more than the rejected').waitFor();
+    const table = job.getByRole('table', { name: 'Is it better?' });
+    expect(await table.innerText()).toMatch(/Chosen answers ahead[\s\S]*0%[\s\S]*85%/);
+    expect([...faults, ...jobFaults]).toEqual([]);
   });
 
   it('pauses and resumes a job, and shows the log of its run to whoever asks for it', async () => {

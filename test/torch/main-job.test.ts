@@ -1,33 +1,92 @@
-import { expect, it } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { unwrap } from '@luthier/api-client';
 import { removeHome, tempDir } from '@luthier/testing';
-import { expectWholeAndSingle, submitJob, waitForEnd } from '../e2e/support/jobs.js';
+import {
+  TINY_MODEL,
+  expectWholeAndSingle,
+  jsonLines,
+  metricsOf,
+  submitJob,
+  upload,
+  validation,
+  waitForEnd,
+} from '../e2e/support/jobs.js';
 import { PlatformProcess } from '../e2e/support/platform-process.js';
 import { describeWithTorch } from './torch-environment.js';
 
 const TIMEOUT_MS = 300_000;
 
+/** As OpenAI writes pairs: what is polite is preferred. */
+const pairs = (things: readonly string[]): string =>
+  jsonLines(
+    things.map((thing) => ({
+      input: { messages: [{ role: 'user', content: `Where is my ${thing}?` }] },
+      preferred_output: [{ role: 'assistant', content: `I am glad to look for your ${thing}.` }],
+      non_preferred_output: [{ role: 'assistant', content: 'How should I know?' }],
+    })),
+  );
+
 describeWithTorch('a job at home', () => {
+  let home: string;
+  let platform: PlatformProcess;
+  beforeAll(async () => {
+    home = join(await tempDir('torch-e2e'), 'home');
+    platform = await PlatformProcess.start({ home, env: { LUTHIER_LOCAL_RUNTIME: 'torch' } });
+  }, TIMEOUT_MS);
+  afterAll(async () => {
+    await platform.stop();
+    await removeHome(home);
+  }, TIMEOUT_MS);
+
   it(
     'is trained by PyTorch, from an upload to a registered and evaluated model',
     async () => {
-      const home = join(await tempDir('torch-e2e'), 'home');
-      const platform = await PlatformProcess.start({ home, env: { LUTHIER_LOCAL_RUNTIME: 'torch' } });
-      try {
-        const { profiles } = await unwrap(platform.client.GET('/api/v1/inventory'));
-        expect(profiles.map(({ runtime }) => runtime)).toEqual(['runtime-torch']);
-        const { id } = await submitJob(platform.client, { steps: 20, heldOut: true });
-        const job = await waitForEnd(platform.client, id, TIMEOUT_MS);
-        expect(job).toMatchObject({ status: 'succeeded', phase: 'done', error: null });
-        expect(job.result?.last_loss).toBeLessThan(job.result?.first_loss ?? 0);
-        expect(job.result?.tuned?.perplexity).toBeGreaterThan(1);
-        await expectWholeAndSingle(platform.client, job);
-      } finally {
-        await platform.stop();
-        await removeHome(home);
-      }
+      const { profiles } = await unwrap(platform.client.GET('/api/v1/inventory'));
+      expect(profiles.map(({ runtime }) => runtime)).toEqual(['runtime-torch']);
+      const { id } = await submitJob(platform.client, { steps: 20, heldOut: true });
+      const job = await waitForEnd(platform.client, id, TIMEOUT_MS);
+      expect(job).toMatchObject({ status: 'succeeded', phase: 'done', error: null });
+      expect(job.result?.last_loss).toBeLessThan(job.result?.first_loss ?? 0);
+      expect(job.result?.tuned?.perplexity).toBeGreaterThan(1);
+      await expectWholeAndSingle(platform.client, job);
     },
-    2 * TIMEOUT_MS,
+    TIMEOUT_MS,
+  );
+
+  it(
+    'learns from uploaded pairs by DPO, and scores base and tuned on held-out ones',
+    async () => {
+      const { client } = platform;
+      const things = ['lamp', 'parcel', 'bill', 'key', 'chair', 'order', 'shade', 'cable', 'refund', 'letter'];
+      const training = await upload(client, pairs(things), 'pairs.jsonl');
+      const heldOut = await upload(client, pairs(['coat', 'book', 'table']), 'held-out.jsonl');
+      expect(await validation(client, training)).toMatchObject({ row_kind: 'pairs', usable_rows: 10, error_count: 0 });
+      await validation(client, heldOut);
+      const body = { model: TINY_MODEL, training_file: training, validation_file: heldOut, seed: 5 };
+      const refused = await client.POST('/v1/fine_tuning/jobs', { body });
+      expect(refused.error).toMatchObject({ error: { code: 'file.wrong-rows', param: 'training_file' } });
+      const hyperparameters = { beta: 0.1, n_epochs: 6, batch_size: 5, learning_rate: 2e-3 };
+      const created = await unwrap(
+        client.POST('/v1/fine_tuning/jobs', { body: { ...body, method: { type: 'dpo', dpo: { hyperparameters } } } }),
+      );
+      const job = await waitForEnd(client, created.id, TIMEOUT_MS);
+      expect(job).toMatchObject({ status: 'succeeded', error: null, plan: { steps: 12 }, method: { type: 'dpo' } });
+      // Nothing tells the answers apart before the first step: a coin toss.
+      expect(job.result?.first_loss).toBeCloseTo(Math.LN2, 3);
+      expect(job.result?.last_loss).toBeLessThan(Math.LN2);
+      expect(job.result?.base).toMatchObject({ rows: 6, metrics: { rewardAccuracy: 0, rewardMargin: 0 } });
+      expect(job.result?.tuned?.metrics).toMatchObject({ rewardAccuracy: 1 });
+      expect(job.result?.tuned?.metrics?.['rewardMargin']).toBeGreaterThan(0);
+      const names = new Set((await metricsOf(client, job.id)).map(({ name }) => name));
+      for (const name of ['rewardAccuracy', 'rewardMargin']) expect(names).toContain(name);
+      await expectWholeAndSingle(client, job);
+      const evaluation = await unwrap(
+        client.GET('/api/v1/jobs/{job_id}/evaluation', { params: { path: { job_id: job.id } } }),
+      );
+      expect(evaluation).toMatchObject({ state: 'completed', verdict: 'not-shown' });
+      expect(evaluation.samples[0]).toMatchObject({ expected: 'I am glad to look for your coat.' });
+    },
+    TIMEOUT_MS,
   );
 });

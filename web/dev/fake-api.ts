@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Schemas } from '@luthier/api-client';
 import { CLUSTER_SAID } from './cluster-events.js';
 import { busy, cluster, findings, noCluster, tooLarge } from './cluster-fixtures.js';
+import { PAIRS_JOB, inventory, pairsJob } from './comparison-fixtures.js';
 import * as fixtures from './fixtures.js';
 import { LiveJob } from './live-job.js';
 
@@ -79,7 +80,9 @@ const pageOf = <T extends { id: string }>(all: readonly T[], url: URL) => {
   return { ...list(all.slice(from, from + limit)), has_more: from + limit < all.length };
 };
 const records = (state: State): Schemas['Job'][] =>
-  state.empty ? [] : [...[...state.jobs.values()].map((j) => j.record).reverse(), fixtures.baseJob, fixtures.failedJob];
+  state.empty
+    ? []
+    : [...[...state.jobs.values()].map((j) => j.record).reverse(), pairsJob, fixtures.baseJob, fixtures.failedJob];
 const jobOf = (state: State, jobId = ''): Schemas['Job'] =>
   found(
     records(state).find((job) => job.id === jobId),
@@ -124,13 +127,15 @@ function writeLog(state: State, response: ServerResponse, last: number, growing:
 }
 
 /** A finished job's stream: the whole curve at once. */
-function replay(response: ServerResponse): void {
+function replay(response: ServerResponse, compares: boolean): void {
   response.writeHead(200, { 'content-type': 'text/event-stream' });
-  const points = Array.from({ length: 120 }, (_, i) => ({
-    step: i + 1,
-    name: 'loss',
-    value: 0.18 + 3.2 * Math.exp(-i / 18),
-  }));
+  const curve = (name: string, value: (step: number) => number) =>
+    Array.from({ length: 120 }, (_, i) => ({ step: i + 1, name, value: value(i) }));
+  const points = [
+    ...curve('loss', (i) => (compares ? 0.31 + 0.38 * Math.exp(-i / 30) : 0.18 + 3.2 * Math.exp(-i / 18))),
+    ...(compares ? curve('rewardAccuracy', (i) => 1 - 0.5 * Math.exp(-i / 20)) : []),
+    ...(compares ? curve('rewardMargin', (i) => i / 100) : []),
+  ];
   response.end(`id: 1\nevent: metrics\ndata: ${JSON.stringify({ points })}\n\nevent: end\ndata: {}\n\n`);
 }
 
@@ -163,7 +168,7 @@ const HANDLERS: Record<string, Handler> = {
     const job = state.jobs.get(parts[3] ?? '');
     const last = request.headers['last-event-id'] ?? url.searchParams.get('last_event_id') ?? '0';
     if (job) follow(state, job, Number(last), response);
-    else replay(response);
+    else replay(response, parts[3] === PAIRS_JOB);
     return undefined;
   },
   'POST /v1/fine_tuning/jobs': ({ state, body }) => {
@@ -228,6 +233,7 @@ const HANDLERS: Record<string, Handler> = {
     const rows = all.slice(offset, offset + Number(url.searchParams.get('limit') ?? 50));
     return { rows, total: all.length, next_offset: offset + rows.length };
   },
+  'GET /api/v1/inventory': () => inventory,
   'GET /api/v1/datasets': ({ state }) => page(state.empty ? [] : fixtures.datasets),
   'GET /api/v1/datasets/*': ({ parts }) =>
     found(

@@ -5,6 +5,7 @@ export const id = (prefix: string, tail: string): string => prefix + tail.padEnd
 export const BASE_ID = id('model-', 'base');
 export const TUNED_ID = id('model-', 'tuned');
 export const TRAIN_FILE = id('file-', 'train');
+export const PAIRS_FILE = id('file-', 'pairs');
 const HELD_OUT_FILE = id('file-', 'heldout');
 export const BROKEN_FILE = id('file-', 'broken');
 export const DONE_JOB = id('ftjob-', 'done');
@@ -98,6 +99,7 @@ const file = (fileId: string, filename: string, bytes: number): Schemas['OpenAIF
 export const files = [
   file(TRAIN_FILE, 'support-train.jsonl', 96_412),
   file(HELD_OUT_FILE, 'support-heldout.jsonl', 21_004),
+  file(PAIRS_FILE, 'better-answers.jsonl', 60_120),
   { ...file(BROKEN_FILE, 'export-2024.jsonl', 2310), status: 'error' as const },
 ];
 
@@ -119,8 +121,7 @@ const report = (fileId: string, rows: number, issues: Schemas['RowIssue'][]): Sc
     row_kind: rows > 0 ? 'examples' : null,
     rows: Math.max(rows, errors),
     usable_rows: fileId === BROKEN_FILE ? 0 : rows - errors,
-    error_count: errors,
-    warning_count: issues.length - errors,
+    ...{ error_count: errors, warning_count: issues.length - errors },
     issues,
     issue_counts: {},
     characters: 88_120,
@@ -133,6 +134,7 @@ export const reports: Record<string, Schemas['ValidationReport']> = {
     issue(202, 'duplicate-row', null, 'The row says the same as line 41.', 'Remove one of them.', 'warning'),
   ]),
   [HELD_OUT_FILE]: report(HELD_OUT_FILE, 86, []),
+  [PAIRS_FILE]: { ...report(PAIRS_FILE, 120, []), format: 'chosen-rejected', row_kind: 'pairs' },
   [BROKEN_FILE]: report(BROKEN_FILE, 0, [
     issue(
       0,
@@ -157,6 +159,7 @@ export const rows = (fileId: string): Schemas['DatasetRow'][] =>
       { role: 'user', content: `What should I know about ${TOPICS[index % TOPICS.length] ?? ''}? (${index + 1})` },
       { role: 'assistant', content: 'You can return any lamp within 45 days; we pay the way back.' },
     ],
+    ...(fileId === PAIRS_FILE && { rejected: 'That depends.' }),
     facts: fileId === HELD_OUT_FILE ? ['45 days'] : [],
     suite: fileId === HELD_OUT_FILE ? 'facts' : null,
   }));

@@ -11,7 +11,7 @@ const HELD_OUT = [
   { instruction: 'What colour is grass?', input: '', output: 'Grass is green.', facts: ['green'], suite: 'facts' },
 ];
 
-const jsonLines = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+export const jsonLines = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
 /** Rows of one length each, so that steps take about the same time. */
 export const trainingRows = (count: number): string =>
@@ -131,7 +131,7 @@ export async function checkpointsOf(client: LuthierClient, jobId: string): Promi
 }
 
 /** The whole curve, page by page. */
-async function metricsOf(client: LuthierClient, jobId: string): Promise<Schemas['MetricPoint'][]> {
+export async function metricsOf(client: LuthierClient, jobId: string): Promise<Schemas['MetricPoint'][]> {
   const points: Schemas['MetricPoint'][] = [];
   for (let afterStep = -1; ;) {
     const page = await unwrap(

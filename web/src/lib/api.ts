@@ -8,12 +8,14 @@ export type Dataset = Schemas['Dataset'];
 export type Evaluation = Schemas['Evaluation'];
 export type Findings = paths['/api/v1/cluster/doctor']['get']['responses'][200]['content']['application/json'];
 export type FileObject = Schemas['OpenAIFile'];
+export type Inventory = paths['/api/v1/inventory']['get']['responses'][200]['content']['application/json'];
 export type Job = Schemas['Job'];
 export type JobCheckpoint = Schemas['JobCheckpoint'];
 export type JobEvent = Schemas['JobEvent'];
 export type Model = Schemas['Model'];
 export type Obstacle = Schemas['Obstacle'];
 export type Plan = Schemas['Plan'];
+export type Row = Schemas['DatasetRow'];
 export type ValidationReport = Schemas['ValidationReport'];
 /** Body of a new job and of a plan. */
 export type JobBody = paths['/v1/fine_tuning/jobs']['post']['requestBody']['content']['application/json'];
@@ -237,6 +239,13 @@ export const hasClusterQuery = queryOptions({
   queryKey: ['cluster', 'is there'],
   queryFn: async ({ signal }) => (await unwrap(client.GET('/api/v1/cluster', { signal }))).executor === 'kubernetes',
   staleTime: Infinity,
+  retry: false,
+});
+
+/** What there is to run on: it decides which methods can be offered. */
+export const inventoryQuery = queryOptions({
+  queryKey: ['inventory'],
+  queryFn: ({ signal }) => unwrap(client.GET('/api/v1/inventory', { signal })),
   retry: false,
 });
 

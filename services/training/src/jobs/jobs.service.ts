@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { AppError, getFile, getModel, getValidation, listCatalog } from '@luthier/contracts';
+import { AppError, getModel, getValidation, listCatalog } from '@luthier/contracts';
 import type { JobRequest, ModelRecord, Plan } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { advise, planRun } from '@luthier/planner';
@@ -93,8 +93,8 @@ export class JobsService {
   async plan(wish: Wish): Promise<Plan> {
     const { model } = await this.bus.request(getModel, { model: wish.model });
     if (!model.shape) throw new AppError('model.not-ready', `The model "${wish.model}" is ${model.state}`);
+    for (const file of namedFiles(wish)) await this.checkRows(wish, file);
     const report = await this.bus.request(getValidation, { fileId: wish.trainingFile });
-    refuseWrongRows(wish, { param: 'training_file', fileId: wish.trainingFile }, report);
     const rows = Math.max(1, report.usableRows);
     const tokens = Math.ceil(report.characters / CHARACTERS_PER_TOKEN);
     const { tuning, hyperparameters, cutoffLength, notes } = advise({
@@ -133,10 +133,7 @@ export class JobsService {
 
   /** Everything named exists and a runtime can do it; undefined: the model is in the catalogue but not imported. */
   private async checkWish(wish: Wish): Promise<ModelRecord | undefined> {
-    for (const file of namedFiles(wish)) {
-      await this.checkFile(file);
-      refuseWrongRows(wish, file, await this.bus.request(getValidation, { fileId: file.fileId }));
-    }
+    for (const file of namedFiles(wish)) await this.checkRows(wish, file);
     const model = await this.findModel(wish.model);
     const inventory = await inventoryOf(this.bus);
     if (!inventory) return model;
@@ -154,11 +151,12 @@ export class JobsService {
     return model;
   }
 
-  private async checkFile({ param, fileId }: NamedFile): Promise<void> {
+  /** @throws AppError `file.not-found`, `file.wrong-rows`. */
+  private async checkRows(wish: Wish, file: NamedFile): Promise<void> {
     try {
-      await this.bus.request(getFile, { fileId });
+      refuseWrongRows(wish, file, await this.bus.request(getValidation, { fileId: file.fileId }));
     } catch (cause) {
-      throw withParam(cause, 'file.not-found', param);
+      throw withParam(cause, 'file.not-found', file.param);
     }
   }
 

@@ -7,7 +7,6 @@ import {
   AppError,
   evaluateJob,
   fitRun,
-  getFile,
   getInventory,
   getModel,
   getValidation,
@@ -151,20 +150,6 @@ export class FakePeers {
 
   async start(): Promise<void> {
     const { connection } = this;
-    answer(connection, getFile, ({ fileId }) => {
-      const { fileId: id } = this.report(fileId);
-      return {
-        id,
-        filename: 'rows.jsonl',
-        purpose: 'fine-tune' as const,
-        sizeBytes: 1,
-        sha256: SHA,
-        uri: `artifact://files/${id}/content`,
-        createdAt: NOW,
-        status: 'processed' as const,
-        statusDetails: null,
-      };
-    });
     answer(connection, getValidation, ({ fileId }) => this.report(fileId));
     answer(connection, prepareDataset, (asked) => {
       this.prepared.push(asked);

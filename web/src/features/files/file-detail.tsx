@@ -36,6 +36,7 @@ function FilePage({ file }: { file: FileObject }) {
     { name: t('column.created'), value: format.time(file.created_at) },
     ...(checked
       ? [
+          ...(checked.row_kind === null ? [] : [{ name: t('fact.kind'), value: t(`kind.${checked.row_kind}`) }]),
           {
             name: t('fact.format'),
             value: checked.format === null ? t('format.none') : t(`format.${checked.format}`),

@@ -4,10 +4,25 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import { useState } from 'react';
 import { rowsQuery } from '../../lib/api';
+import type { Row } from '../../lib/api';
 import { QueryView } from '../../lib/query-view';
 import { useFormat } from '../../lib/use-format';
 
 const PAGE = 10;
+
+interface Turn {
+  speaker: Row['messages'][number]['role'] | 'chosen' | 'rejected' | 'text';
+  text: string;
+}
+
+/** A row as it is read: of a pair the two answers, last; of plain text the text alone. */
+function turnsOf({ messages, rejected, text }: Row): Turn[] {
+  if (text !== undefined) return [{ speaker: 'text', text }];
+  const turns = messages.map(({ role, content }): Turn => ({ speaker: role, text: content }));
+  if (rejected === undefined) return turns;
+  const chosen: Turn = { speaker: 'chosen', text: turns.at(-1)?.text ?? '' };
+  return [...turns.slice(0, -1), chosen, { speaker: 'rejected', text: rejected }];
+}
 
 /** The usable rows as conversations: what the model will learn from. */
 export function RowPreview({ fileId }: { fileId: string }) {
@@ -28,13 +43,14 @@ export function RowPreview({ fileId }: { fileId: string }) {
                   <p className="text-xs text-muted tabular-nums">
                     {t('line', { line: row.line })}
                     {row.suite !== null && ` · ${row.suite}`}
+                    {row.desirable !== undefined && ` · ${row.desirable ? t('rated.good') : t('rated.bad')}`}
                     {row.facts.length > 0 && ` · ${t('mustContain', { facts: row.facts.join(', ') })}`}
                   </p>
                   <dl className="mt-1.5 flex flex-col gap-1.5 text-sm">
-                    {row.messages.map((message, index) => (
+                    {turnsOf(row).map(({ speaker, text }, index) => (
                       <div key={index} className="grid grid-cols-[5.5rem_1fr] gap-2">
-                        <dt className="text-xs leading-5 text-muted">{t(`speaker.${message.role}`)}</dt>
-                        <dd className="min-w-0 break-words whitespace-pre-wrap">{message.content}</dd>
+                        <dt className="text-xs leading-5 text-muted">{t(`speaker.${speaker}`)}</dt>
+                        <dd className="min-w-0 break-words whitespace-pre-wrap">{text}</dd>
                       </div>
                     ))}
                   </dl>

@@ -9,45 +9,81 @@ import { Connected } from './connected';
 import type { LiveJob } from './live-entries';
 import type { Connection } from './use-live-job';
 
-/** The loss as it falls, with what is known of pace, time left and memory. */
+/** The loss as it falls and, of a method that compares, how often the chosen answers gain more; with pace and memory. */
 export function JobCurve({ job, live, connection }: { job: Job; live: LiveJob; connection: Connection }) {
   const t = useTranslations('jobs');
-  const format = useFormat();
   const { curves } = live;
-  const series = useMemo(
-    () => [
-      { name: t('curve.loss'), points: curves['loss'] ?? [] },
-      ...(curves['evaluationLoss'] ? [{ name: t('curve.heldOut'), points: curves['evaluationLoss'], dots: true }] : []),
-    ],
-    [curves, t],
-  );
-  const formatX = useMemo(() => (value: number) => format.number(value), [format]);
-  const formatY = useMemo(() => (value: number) => format.number(value, 2), [format]);
-  const count = series[0]?.points.length ?? 0;
+  const count = curves['loss']?.length ?? 0;
+  const ofTokens = job.method.type === 'supervised' || job.method.type === 'pretrain';
   if (count === 0 && isOver(job.status)) return null;
   return (
     <Card title={t('curve.title')} aside={isOver(job.status) ? undefined : <Connected connection={connection} />}>
-      <Pace job={job} />
+      <Pace job={job} margin={curves['rewardMargin']?.at(-1)?.[1]} />
       {count === 0 ? (
         <p className="py-10 text-center text-sm text-muted">{t('curve.notYet')}</p>
       ) : (
-        <div className="mt-4" data-points={count}>
-          <LineChart
+        <div data-points={count}>
+          <Curve
+            job={job}
             label={t('curve.label', { count })}
-            xName={t('curve.step')}
-            series={series}
-            formatX={formatX}
-            formatY={formatY}
-            xEnd={job.progress?.total_steps ?? job.plan?.steps ?? count}
+            unit={ofTokens ? t('curve.unit') : t('curve.unitOfMethod')}
+            named={[t('curve.loss'), curves['loss']]}
+            heldOut={[t('curve.heldOut'), curves['evaluationLoss']]}
           />
-          <p className="mt-1 text-xs text-muted">{t('curve.unit')}</p>
         </div>
+      )}
+      {curves['rewardAccuracy'] && (
+        <>
+          <h3 className="mt-6 text-sm font-medium">{t('curve.comparing')}</h3>
+          <Curve
+            job={job}
+            label={t('curve.comparingLabel', { count: curves['rewardAccuracy'].length })}
+            unit={t('curve.comparingUnit')}
+            named={[t('measure.reward_accuracy'), curves['rewardAccuracy']]}
+            heldOut={[t('curve.heldOutShare'), curves['evaluationRewardAccuracy']]}
+          />
+        </>
       )}
     </Card>
   );
 }
 
-function Pace({ job }: { job: Job }) {
+type Named = readonly [name: string, points: LiveJob['curves'][string] | undefined];
+
+interface CurveProps {
+  job: Job;
+  label: string;
+  unit: string;
+  named: Named;
+  /** Drawn as dots, where there is any. */
+  heldOut: Named;
+}
+
+function Curve({ job, label, unit, named: [name, points = []], heldOut: [heldOutName, heldOutPoints] }: CurveProps) {
+  const t = useTranslations('jobs');
+  const format = useFormat();
+  const series = useMemo(
+    () => [{ name, points }, ...(heldOutPoints ? [{ name: heldOutName, points: heldOutPoints, dots: true }] : [])],
+    [name, points, heldOutName, heldOutPoints],
+  );
+  const formatX = useMemo(() => (value: number) => format.number(value), [format]);
+  const formatY = useMemo(() => (value: number) => format.number(value, 2), [format]);
+  return (
+    <div className="mt-4">
+      <LineChart
+        label={label}
+        xName={t('curve.step')}
+        series={series}
+        formatX={formatX}
+        formatY={formatY}
+        xEnd={job.progress?.total_steps ?? job.plan?.steps ?? points.length}
+      />
+      <p className="mt-1 text-xs text-muted">{unit}</p>
+    </div>
+  );
+}
+
+function Pace({ job, margin }: { job: Job; margin: number | undefined }) {
   const t = useTranslations('jobs');
   const format = useFormat();
   const { progress, result } = job;
@@ -63,6 +99,7 @@ function Pace({ job }: { job: Job }) {
           note={t('plan.of', { amount: format.number(progress.total_steps) })}
         />
         <Figure name={t('curve.loss')} value={format.number(progress.loss, 3)} />
+        {margin !== undefined && <Figure name={t('curve.margin')} value={format.number(margin, 3)} />}
         <Figure
           name={t('curve.speed')}
           value={format.number(result?.tokens_per_second ?? progress.tokens_per_second)}

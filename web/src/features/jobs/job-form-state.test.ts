@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { EMPTY_FORM, jobBody, withChange, wrongFields } from './job-form-state';
+import { pairsJob } from '../../../dev/comparison-fixtures';
+import { EMPTY_FORM, formOf, jobBody, withChange, wrongFields } from './job-form-state';
+import type { Method } from './job-methods';
 
 const FORM = { ...EMPTY_FORM, model: 'tiny', trainingFile: 'file-1' };
 
@@ -15,6 +17,21 @@ describe('the form of a new job', () => {
       training_file: 'file-1',
       method: { type: 'supervised', supervised: { hyperparameters: {} } },
     });
+  });
+
+  it('asks for the chosen method with its own settings, and no others', () => {
+    const filled = { ...FORM, beta: '0.2', gamma: '1', epochs: '1' };
+    const methodOf = (method: Method): unknown => jobBody({ ...filled, method })?.method;
+    expect(methodOf('dpo')).toEqual({ type: 'dpo', dpo: { hyperparameters: { n_epochs: 1, beta: 0.2 } } });
+    expect(methodOf('simpo')).toEqual({
+      ...{ type: 'simpo', simpo: { hyperparameters: { n_epochs: 1, beta: 0.2, simpo_gamma: 1 } } },
+    });
+    expect(methodOf('pretrain')).toEqual({ type: 'pretrain', pretrain: { hyperparameters: { n_epochs: 1 } } });
+    expect(wrongFields({ ...FORM, labelSmoothing: '0.7' })).toHaveProperty('labelSmoothing');
+  });
+
+  it('takes over method and settings of an earlier job', () => {
+    expect(formOf(pairsJob)).toMatchObject({ method: 'dpo', beta: '0.1', labelSmoothing: '0', gamma: '' });
   });
 
   it('writes what was filled in', () => {

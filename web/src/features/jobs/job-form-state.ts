@@ -1,4 +1,7 @@
 import type { Job, JobBody } from '../../lib/api';
+import { methodBody, methodSettingsOf } from './method-settings';
+import type { MethodSetting } from './method-settings';
+import type { Method } from './job-methods';
 
 export type Priority = NonNullable<Job['priority']>;
 /** From what comes first to what may wait. */
@@ -11,6 +14,8 @@ export type Change = Readonly<Record<string, string | number>>;
 export interface JobForm {
   model: string;
   trainingFile: string;
+  /** Empty: the first that learns from the rows of the file. */
+  method: Method | '';
   heldOutFile: string;
   generalFile: string;
   mixFile: string;
@@ -28,11 +33,17 @@ export interface JobForm {
   devicesPerNode: string;
   deviceType: string;
   queue: string;
+  beta: string;
+  gamma: string;
+  labelSmoothing: string;
+  desirableWeight: string;
+  undesirableWeight: string;
 }
 
 export const EMPTY_FORM: JobForm = {
   model: '',
   trainingFile: '',
+  method: '',
   heldOutFile: '',
   generalFile: '',
   mixFile: '',
@@ -50,11 +61,16 @@ export const EMPTY_FORM: JobForm = {
   devicesPerNode: '',
   deviceType: '',
   queue: '',
+  beta: '',
+  gamma: '',
+  labelSmoothing: '',
+  desirableWeight: '',
+  undesirableWeight: '',
 };
 
 type NumberField =
   | ('epochs' | 'learningRate' | 'batchSize' | 'rank' | 'alpha' | 'cutoffLength' | 'seed' | 'mixPercent')
-  | ('nodes' | 'devicesPerNode');
+  | ('nodes' | 'devicesPerNode' | MethodSetting);
 
 interface Range {
   min: number;
@@ -74,6 +90,11 @@ export const RANGES: Readonly<Record<NumberField, Range>> = {
   mixPercent: { min: 0, max: 30, whole: false },
   nodes: { min: 1, max: 1024, whole: true },
   devicesPerNode: { min: 0, max: 128, whole: true },
+  beta: { min: 0.001, max: 100, whole: false },
+  gamma: { min: 0, max: 100, whole: false },
+  labelSmoothing: { min: 0, max: 0.5, whole: false },
+  desirableWeight: { min: 0.01, max: 100, whole: false },
+  undesirableWeight: { min: 0.01, max: 100, whole: false },
 };
 
 const NUMBER_FIELDS = Object.keys(RANGES) as NumberField[];
@@ -126,7 +147,7 @@ export function jobBody(form: JobForm): JobBody | null {
     ...(form.suffix.trim() !== '' && { suffix: form.suffix.trim() }),
     ...(form.priority !== 'normal' && { priority: form.priority }),
     ...given({ seed: numberOf(form.seed), cutoff_length: numberOf(form.cutoffLength) }),
-    method: { type: 'supervised', supervised: { hyperparameters } },
+    method: methodBody(form.method || 'supervised', hyperparameters, (field) => numberOf(form[field])),
     ...(Object.keys(tuning).length > 0 && { tuning: { type: 'lora' as const, ...tuning } }),
     ...(Object.keys(resources).length > 0 && { resources }),
     ...(form.queue.trim() !== '' && { queue: form.queue.trim() }),
@@ -188,5 +209,6 @@ export function formOf(job: Job): JobForm {
     devicesPerNode: textOf(resources?.devices_per_node),
     deviceType: resources?.device_type ?? '',
     queue: job.queue ?? '',
+    ...methodSettingsOf(job.method),
   };
 }

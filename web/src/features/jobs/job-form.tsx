@@ -5,7 +5,7 @@ import { useTranslations } from 'next-intl';
 import { useRouter } from 'next/navigation';
 import { useDeferredValue, useMemo, useState } from 'react';
 import type { SubmitEvent } from 'react';
-import { createJob, hasClusterQuery, keys, planQuery, validationQuery } from '../../lib/api';
+import { createJob, hasClusterQuery, inventoryQuery, keys, planQuery, validationQuery } from '../../lib/api';
 import { ErrorNotice } from '../../lib/error-notice';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
@@ -14,7 +14,9 @@ import { JobSettings } from './job-settings';
 import type { JobForm } from './job-form-state';
 import { PRIORITIES, jobBody, namesPlace, withChange } from './job-form-state';
 import { JobPlace } from './job-place';
+import { chosenMethod, methodsFor } from './job-methods';
 import { KeepKnowledge } from './keep-knowledge';
+import { MethodPicker } from './method-picker';
 import { ModelPicker } from './model-picker';
 import { PlanView } from './plan-view';
 
@@ -23,16 +25,20 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
   const t = useTranslations('jobs');
   const router = useRouter();
   const queries = useQueryClient();
-  const [form, setForm] = useState(start);
+  const [wanted, setForm] = useState(start);
   const [modelReady, setModelReady] = useState(false);
   const set = (change: Partial<JobForm>): void => setForm((before) => ({ ...before, ...change }));
 
   const cluster = useQuery(hasClusterQuery);
-  const body = useMemo(() => jobBody(form), [form]);
-  const training = useQuery(validationQuery(form.trainingFile, form.trainingFile !== ''));
+  const inventory = useQuery(inventoryQuery);
+  const training = useQuery(validationQuery(wanted.trainingFile, wanted.trainingFile !== ''));
   const usable = training.data?.state === 'done' && training.data.usable_rows > 0;
-  const wanted = useDeferredValue(body !== null && usable && modelReady ? body : null);
-  const plan = useQuery(planQuery(wanted));
+  const rows = usable ? (training.data?.row_kind ?? null) : null;
+  const offered = useMemo(() => (rows === null ? [] : methodsFor(rows, inventory.data)), [rows, inventory.data]);
+  const form = useMemo(() => ({ ...wanted, method: chosenMethod(wanted.method, offered) }), [wanted, offered]);
+  const body = useMemo(() => jobBody(form), [form]);
+  const planned = useDeferredValue(body !== null && usable && modelReady ? body : null);
+  const plan = useQuery(planQuery(planned));
   const submit = useMutation({
     mutationFn: createJob,
     onSuccess: async (job) => {
@@ -41,7 +47,7 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
     },
   });
   const fits = plan.data !== undefined && plan.data.verdict !== 'can-never-fit';
-  const ready = body !== null && usable && wanted === body && fits;
+  const ready = body !== null && usable && planned === body && fits;
   const send = (event: SubmitEvent): void => {
     event.preventDefault();
     if (ready && !submit.isPending) submit.mutate(body);
@@ -60,6 +66,9 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
               value={form.trainingFile}
               onChange={(trainingFile) => set({ trainingFile })}
             />
+            {rows !== null && (
+              <MethodPicker rows={rows} offered={offered} value={form.method} onChange={(method) => set({ method })} />
+            )}
             <FilePicker
               label={t('form.heldOutFile')}
               hint={t('form.heldOutFileHint')}
@@ -109,7 +118,7 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
       </div>
       <div className="flex min-w-0 flex-col gap-4 lg:sticky lg:top-6">
         <Card title={t('plan.title')}>
-          {wanted === null ? (
+          {planned === null ? (
             <p className="text-sm leading-relaxed text-muted">{t('plan.waiting')}</p>
           ) : (
             <QueryView query={plan}>

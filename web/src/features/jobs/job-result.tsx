@@ -30,7 +30,7 @@ export function JobResult({ job }: { job: Job }) {
               <p className="mb-4 max-w-prose text-sm leading-relaxed">{told.verdict(evaluation)}</p>
             )}
             <EvaluationProgress evaluation={evaluation} />
-            <Scores evaluation={evaluation} />
+            <Scores evaluation={evaluation} job={job} />
           </Card>
           {evaluation.samples.length > 0 && <Samples samples={evaluation.samples} />}
         </>
@@ -68,6 +68,10 @@ interface Measure {
   better: boolean | null;
 }
 
+/** Null where both are the same. */
+const isBetter = (before: number, after: number, lowerIsBetter = false): boolean | null =>
+  before === after ? null : after < before === lowerIsBetter;
+
 function useMeasures(): (evaluation: Evaluation) => Measure[] {
   const t = useTranslations('jobs');
   const format = useFormat();
@@ -80,7 +84,7 @@ function useMeasures(): (evaluation: Evaluation) => Measure[] {
       const before = base?.[key] ?? null;
       const after = tuned?.[key] ?? null;
       if (before === null && after === null) return [];
-      const better = before === null || after === null || before === after ? null : after < before === lowerIsBetter;
+      const better = before === null || after === null ? null : isBetter(before, after, lowerIsBetter);
       return [
         { name: t(`measure.${key}`), note: t(`measureNote.${key}`), base: show(before), tuned: show(after), better },
       ];
@@ -95,7 +99,7 @@ function useMeasures(): (evaluation: Evaluation) => Measure[] {
         note: known(suite) ? t(`suiteNote.${suite}`) : t('suiteNote.other'),
         base: right(b),
         tuned: right(u),
-        better: b.share === u.share ? null : u.share > b.share,
+        better: isBetter(b.share, u.share),
       };
     });
     return [
@@ -108,11 +112,35 @@ function useMeasures(): (evaluation: Evaluation) => Measure[] {
   };
 }
 
-function Scores({ evaluation }: { evaluation: Evaluation }) {
+function Scores({ evaluation, job }: { evaluation: Evaluation; job: Job }) {
   const t = useTranslations('jobs');
-  const measures = useMeasures()(evaluation);
+  const measures = [...useMeasures()(evaluation), ...useComparisons()(job)];
   if (measures.length === 0) return <p className="text-sm text-muted">{t('result.nothing')}</p>;
   return <MeasureTable measures={measures} />;
+}
+
+/** What a method that compares has scored on the held-out rows. */
+function useComparisons(): (job: Job) => Measure[] {
+  const t = useTranslations('jobs');
+  const format = useFormat();
+  return ({ result }) => {
+    const row = (
+      key: 'reward_accuracy' | 'reward_margin',
+      name: string,
+      show: (value: number) => string,
+    ): Measure[] => {
+      const [base, tuned] = [result?.base?.metrics?.[name], result?.tuned?.metrics?.[name]];
+      if (base === undefined || tuned === undefined) return [];
+      const better = base === tuned ? null : tuned > base;
+      return [
+        { name: t(`measure.${key}`), note: t(`measureNote.${key}`), base: show(base), tuned: show(tuned), better },
+      ];
+    };
+    return [
+      ...row('reward_accuracy', 'rewardAccuracy', (value) => format.percent(value, 1)),
+      ...row('reward_margin', 'rewardMargin', (value) => format.number(value, 3)),
+    ];
+  };
 }
 
 function MeasureTable({ measures }: { measures: readonly Measure[] }) {
@@ -150,6 +178,7 @@ function MeasureTable({ measures }: { measures: readonly Measure[] }) {
 function RunScores({ job }: { job: Job }) {
   const t = useTranslations('jobs');
   const format = useFormat();
+  const comparisons = useComparisons()(job);
   const { base, tuned } = job.result ?? { base: null, tuned: null };
   return (
     <Card title={t('result.title')} aside={<Badge>{t('proof.unproven')}</Badge>}>
@@ -163,15 +192,16 @@ function RunScores({ job }: { job: Job }) {
               note: t('measureNote.perplexity'),
               base: format.number(base?.perplexity, 2),
               tuned: format.number(tuned.perplexity, 2),
-              better: base ? tuned.perplexity < base.perplexity : null,
+              better: base ? isBetter(base.perplexity, tuned.perplexity, true) : null,
             },
             {
               name: t('measure.token_accuracy'),
               note: t('measureNote.token_accuracy'),
               base: format.percent(base?.token_accuracy, 1),
               tuned: format.percent(tuned.token_accuracy, 1),
-              better: base ? tuned.token_accuracy > base.token_accuracy : null,
+              better: base ? isBetter(base.token_accuracy, tuned.token_accuracy) : null,
             },
+            ...comparisons,
           ]}
         />
       )}

@@ -2,6 +2,7 @@
 import { Field, Input } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import type { JobForm } from './job-form-state';
+import { SETTINGS_OF_METHOD } from './method-settings';
 import { useRangeText } from './use-range-text';
 
 const FIELDS = ['epochs', 'learningRate', 'batchSize', 'cutoffLength', 'rank', 'alpha', 'seed'] as const;
@@ -12,7 +13,7 @@ export function JobSettings({ form, onChange }: { form: JobForm; onChange: (chan
   const rangeText = useRangeText(form);
   return (
     <div className="grid gap-4 sm:grid-cols-2">
-      {FIELDS.map((field) => (
+      {[...SETTINGS_OF_METHOD[form.method || 'supervised'], ...FIELDS].map((field) => (
         <Field key={field} label={t(`setting.${field}`)} hint={t(`settingHint.${field}`)} error={rangeText(field)}>
           {(ids) => (
             <Input

@@ -1,0 +1,61 @@
+import type { Job, JobBody } from '../../lib/api';
+import type { Method } from './job-methods';
+
+/** What a method has beside the settings of every method. */
+export type MethodSetting = 'beta' | 'gamma' | 'labelSmoothing' | 'desirableWeight' | 'undesirableWeight';
+
+export const SETTINGS_OF_METHOD: Readonly<Record<Method, readonly MethodSetting[]>> = {
+  supervised: [],
+  pretrain: [],
+  dpo: ['beta', 'labelSmoothing'],
+  orpo: ['beta'],
+  simpo: ['beta', 'gamma'],
+  kto: ['beta', 'desirableWeight', 'undesirableWeight'],
+};
+
+const PUBLIC_NAMES: Readonly<Record<MethodSetting, string>> = {
+  beta: 'beta',
+  gamma: 'simpo_gamma',
+  labelSmoothing: 'label_smoothing',
+  desirableWeight: 'desirable_weight',
+  undesirableWeight: 'undesirable_weight',
+};
+
+/** The method of a request with what was given; the rest is left to the platform. */
+export function methodBody(
+  type: Method,
+  hyperparameters: Readonly<Record<string, number>>,
+  given: (setting: MethodSetting) => number | undefined,
+): NonNullable<JobBody['method']> {
+  const own = SETTINGS_OF_METHOD[type].flatMap((setting) => {
+    const value = given(setting);
+    return value === undefined ? [] : [[PUBLIC_NAMES[setting], value] as const];
+  });
+  return { type, [type]: { hyperparameters: { ...hyperparameters, ...Object.fromEntries(own) } } };
+}
+
+/** The fields of the form as an earlier job was asked for. */
+export function methodSettingsOf(
+  method: Job['method'],
+): { method: Method | '' } & Partial<Record<MethodSetting, string>> {
+  switch (method.type) {
+    case 'supervised':
+    case 'pretrain':
+      return { method: method.type };
+    case 'dpo':
+      return { method: method.type, beta: String(method.beta), labelSmoothing: String(method.label_smoothing) };
+    case 'orpo':
+      return { method: method.type, beta: String(method.beta) };
+    case 'simpo':
+      return { method: method.type, beta: String(method.beta), gamma: String(method.gamma) };
+    case 'kto':
+      return {
+        method: method.type,
+        beta: String(method.beta),
+        desirableWeight: String(method.desirable_weight),
+        undesirableWeight: String(method.undesirable_weight),
+      };
+    case 'reward':
+      return { method: '' };
+  }
+}
