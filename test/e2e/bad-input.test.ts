@@ -77,6 +77,39 @@ describe('bad input through the API', () => {
     expect(error.type).toBe(wantedStatus === 404 ? 'not_found_error' : 'invalid_request_error');
   });
 
+  it('refuses a method that does not fit the file, or that no runtime here knows, and says what would do', async () => {
+    const dpo = { method: { type: 'dpo' } };
+    expect(await postJob(dpo)).toMatchObject({
+      status: 400,
+      error: { code: 'file.wrong-rows', param: 'training_file' },
+    });
+    const pairs = await upload(platform.client, '{"prompt":"q","chosen":"good","rejected":"bad"}\n', 'pairs.jsonl');
+    expect(await validation(platform.client, pairs)).toMatchObject({ row_kind: 'pairs', usable_rows: 1 });
+    const { status, error } = await postJob({ ...dpo, training_file: pairs });
+    expect({ status, code: error.code, param: error.param }).toEqual({
+      ...{ status: 400, code: 'model.unsupported', param: 'method.type' },
+    });
+    expect(error.message).toContain('supervised, pretrain');
+  });
+
+  it('reads on in plain text, and claims nothing of answers where none were asked for', async () => {
+    const text = (words: string): string => `${JSON.stringify({ text: words })}\n`;
+    const training = await upload(platform.client, text('The lamp is lit. '.repeat(40)), 'text.jsonl');
+    const heldOut = await upload(platform.client, text('The lamp is lit. '), 'held-out.jsonl');
+    const hyperparameters = { n_epochs: 20, batch_size: 2, learning_rate: 5e-3 };
+    const { id } = await postJob({
+      ...{ training_file: training, validation_file: heldOut, cutoff_length: 64 },
+      method: { type: 'pretrain', pretrain: { hyperparameters } },
+    });
+    const job = await waitForEnd(platform.client, id);
+    expect(job).toMatchObject({ status: 'succeeded', error: null });
+    expect(job.result?.tuned?.perplexity).toBeLessThan(job.result?.base?.perplexity ?? 0);
+    const params = { path: { job_id: id } };
+    const { data: evaluation } = await platform.client.GET('/api/v1/jobs/{job_id}/evaluation', { params });
+    expect(evaluation).toMatchObject({ state: 'completed', verdict: 'not-shown', samples: [] });
+    expect(evaluation?.verdict_reason).toContain('ask nothing');
+  }, 60_000);
+
   it('refuses a body that is no JSON, or too large', async () => {
     expect(await post('/v1/fine_tuning/jobs', '{"model":')).toMatchObject({
       status: 400,

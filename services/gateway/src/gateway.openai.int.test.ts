@@ -96,6 +96,21 @@ describe('the official OpenAI SDK against the gateway', () => {
     });
   });
 
+  it('takes pairs to be compared as the SDK asks for it, and answers in its shape', async () => {
+    const file = await upload('{}');
+    const { id, method } = await openai.fineTuning.jobs.create({
+      ...{ model: 'm', training_file: file.id },
+      method: { type: 'dpo', dpo: { hyperparameters: { beta: 0.2, n_epochs: 2, batch_size: 'auto' } } },
+    });
+    expect(platform.asked.createJob.at(-1)).toMatchObject({
+      jobId: id,
+      method: { type: 'dpo', loss: 'sigmoid', beta: 0.2, labelSmoothing: 0 },
+      hyperparameters: { epochs: 2 },
+    });
+    expect(method).toMatchObject({ type: 'dpo', dpo: { hyperparameters: { beta: 0.2 } } });
+    expect(method?.supervised).toBeUndefined();
+  });
+
   it('pages through jobs, events and checkpoints, cancels, pauses and resumes', async () => {
     const file = await upload('{}');
     const made: string[] = [];

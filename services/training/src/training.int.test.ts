@@ -246,6 +246,11 @@ describe('a job', () => {
     await expect(create(patch())).rejects.toMatchObject(refused);
   });
 
+  it('is planned with the same refusals', async () => {
+    const { jobId: _, ...wish } = jobRequest({ mix: { fileId: pairs(), share: 0.1 } });
+    await expect(bus.request(planJob, wish)).rejects.toMatchObject({ code: 'file.wrong-rows', param: 'mix.file_id' });
+  });
+
   it('fails before anything is prepared when a file turns out to hold other rows', async () => {
     const trainingFile = peers.file({ state: 'validating', rowKind: null, usableRows: 0 });
     const { id } = await create({ trainingFile });

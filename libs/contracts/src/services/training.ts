@@ -251,7 +251,14 @@ export const createJob = defineRequest({
   subject: `${s}.create-job`,
   request: jobRequest,
   response: jobRecord,
-  errors: ['model.not-found', 'file.not-found', 'request.unsupported', 'model.unsupported', 'plan.does-not-fit'],
+  errors: [
+    'model.not-found',
+    'file.not-found',
+    'file.wrong-rows',
+    'request.unsupported',
+    'model.unsupported',
+    'plan.does-not-fit',
+  ],
   timeoutMs: 15_000,
 });
 export const getJob = defineRequest({
@@ -348,7 +355,7 @@ export const planJob = defineRequest({
   subject: `${s}.plan-job`,
   request: jobRequest.omit({ jobId: true }),
   response: plan,
-  errors: ['model.not-found', 'model.not-ready', 'file.not-found'],
+  errors: ['model.not-found', 'model.not-ready', 'file.not-found', 'file.wrong-rows'],
   timeoutMs: 15_000,
 });
 

@@ -94,8 +94,9 @@ export class InMemoryPlatform {
     responders.answer(createJob, (request) => {
       asked.createJob.push(request);
       if (request.model === 'nobody') throw new AppError('model.not-found', 'There is no model "nobody"');
-      const { trainingFile, suffix, metadata, model } = request;
-      const job = jobRecordOf({ id: request.jobId, status: 'validating_files', trainingFile, suffix, metadata, model });
+      const { trainingFile, suffix, metadata, model, method } = request;
+      const wanted = { trainingFile, suffix, metadata, model, method };
+      const job = jobRecordOf({ id: request.jobId, status: 'validating_files', ...wanted });
       jobs.set(job.id, job);
       return job;
     });

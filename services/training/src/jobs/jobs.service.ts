@@ -9,6 +9,7 @@ import type { Profile } from '../queue/admission.js';
 import { askFit, refuseImpossible } from '../queue/ask-fit.js';
 import { isNever, ofKindAsked, shareOn, withFit, worldSizeOf } from '../queue/share.js';
 import { inventoryOf } from './advance/plan-and-queue.js';
+import { guessData } from './guess-data.js';
 import type { Job } from './job.js';
 import { JobStore } from './job.store.js';
 import { JobWorker } from './job-worker.js';
@@ -16,7 +17,6 @@ import { namedFiles, refuseWrongRows } from './wanted-rows.js';
 import type { NamedFile } from './wanted-rows.js';
 
 const MAX_SEED = 2_147_483_647;
-const CHARACTERS_PER_TOKEN = 4;
 
 type Wish = Omit<JobRequest, 'jobId'>;
 
@@ -95,11 +95,9 @@ export class JobsService {
     if (!model.shape) throw new AppError('model.not-ready', `The model "${wish.model}" is ${model.state}`);
     for (const file of namedFiles(wish)) await this.checkRows(wish, file);
     const report = await this.bus.request(getValidation, { fileId: wish.trainingFile });
-    const rows = Math.max(1, report.usableRows);
-    const tokens = Math.ceil(report.characters / CHARACTERS_PER_TOKEN);
     const { tuning, hyperparameters, cutoffLength, notes } = advise({
       shape: model.shape,
-      rows: report.state === 'done' ? rows : null,
+      rows: report.state === 'done' ? Math.max(1, report.usableRows) : null,
       requested: wish,
     });
     const inventory = await inventoryOf(this.bus);
@@ -117,10 +115,7 @@ export class JobsService {
       method: wish.method.type,
       tuning,
       hyperparameters,
-      rows,
-      // Rows differ in length; twice the mean is a fair guess of the longest.
-      longestRowTokens: Math.min(cutoffLength, Math.max(16, Math.ceil((2 * tokens) / rows))),
-      tokensPerEpoch: tokens,
+      ...guessData(report, cutoffLength),
       cutoffLength,
       profile,
       ...(profile && profile.devices > 0 && { worldSize: worldSizeOf(shareOn(wish, profile)) }),
