@@ -30,6 +30,13 @@ const PAIR_SPELLINGS: readonly [string, (prompt: string, chosen: string, rejecte
   ['chosen-rejected', (p, c, r) => ({ chosen: [user(p), assistant(c)], rejected: [user(p), assistant(r)] })],
   ['chosen-rejected', (p, c, r) => ({ prompt: p, chosen: [user(p), assistant(c)], rejected: [user(p), assistant(r)] })],
   [
+    'chosen-rejected', // as published tables have it
+    (p, c, r) => ({
+      ...{ prompt: p, prompt_id: 'x', messages: [user(p), assistant(c)], score_chosen: 8, score_rejected: 2 },
+      ...{ chosen: [user(p), assistant(c)], rejected: [user(p), assistant(r)] },
+    }),
+  ],
+  [
     'sharegpt',
     (p, c, r) => ({
       conversations: [{ from: 'human', value: p }],

@@ -7,7 +7,7 @@ import { rowError, rowWarning } from './row-issue.js';
 import type { TrainingRowIssue } from './row-issue.js';
 import { alpaca } from './rows/alpaca.js';
 import { chat } from './rows/chat.js';
-import { chosenRejected } from './rows/chosen-rejected.js';
+import { chosenRejected, holdsConversations } from './rows/chosen-rejected.js';
 import { openAiPreference } from './rows/openai-preference.js';
 import { plainText } from './rows/plain-text.js';
 import { promptCompletion } from './rows/prompt-completion.js';
@@ -18,16 +18,18 @@ import type { ParsedRow, TrainingRow } from './training-row.js';
 const FORMATS: readonly RowFormatReader[] = [chat, shareGpt, alpaca, promptCompletion, openAiPreference];
 const PAIR_FIELDS = { chosen: ['chosen'], rejected: ['rejected'] } as const;
 
-const isPair = (row: JsonObject): boolean => [...chosenRejected.fields].some((field) => isGiven(row[field]));
+const isPair = (row: JsonObject): boolean => chosenRejected.fields.some((field) => isGiven(row[field]));
 
 /** The formats whose fields a row has; several when it mixes them. */
 function formatsOf(row: JsonObject): readonly RowFormatReader[] {
+  // Published tables of pairs often repeat the chosen conversation as `messages`.
+  if (holdsConversations(row)) return [chosenRejected];
   const found = FORMATS.filter(({ fields }) => fields.some((field) => row[field] !== undefined));
   // TRL's pairs share `prompt` with prompt and completion.
   const [only, ...others] = found;
   if (isPair(row) && others.length === 0 && (!only || (only === promptCompletion && !isGiven(row['completion']))))
     return [chosenRejected];
-  // Published tables often have a column `text` beside the fields that it was made of.
+  // Published tables often have a column `text` beside the fields that it was made of, too.
   if (found.length === 0 && row['text'] !== undefined) return [plainText];
   return found;
 }

@@ -5,7 +5,14 @@ import type { TrainingMessage } from '../training-row.js';
 import { readMessages } from '../turns.js';
 import { readPrompt } from './prompt-completion.js';
 
+/** Of a row that is refused. */
+const NO_ANSWERS: Answers = { chosen: '', rejected: '' };
+
 const isConversation = (value: unknown): value is unknown[] => Array.isArray(value) && value.length > 1;
+
+/** Whether both answers stand with everything before them: then no other field is needed. */
+export const holdsConversations = ({ chosen, rejected }: JsonObject): boolean =>
+  isConversation(chosen) && isConversation(rejected);
 
 const same = (a: readonly TrainingMessage[], b: readonly TrainingMessage[]): boolean =>
   a.length === b.length && a.every(({ role, content }, i) => role === b[i]?.role && content === b[i].content);
@@ -15,44 +22,39 @@ function agrees(prompt: readonly TrainingMessage[], beginning: readonly Training
   return same(prompt, beginning.slice(-prompt.length));
 }
 
-/** Both answers with everything before them: the common beginning is the prompt. */
-function readConversations(row: JsonObject, build: RowBuilder): Answers {
-  const [chosen, rejected] = (['chosen', 'rejected'] as const).map((field) => {
-    const conversation = new RowBuilder(build);
-    readMessages(
-      build.list(row[field], field, 'message', `"${field}": [{"role": "user", "content": "..."}, ...]`),
-      field,
-      conversation,
-    );
-    return conversation.messages;
-  });
+function readConversation(row: JsonObject, field: 'chosen' | 'rejected', build: RowBuilder): TrainingMessage[] {
+  const conversation = new RowBuilder(build);
+  const example = `"${field}": [{"role": "user", "content": "..."}, ...]`;
+  readMessages(build.list(row[field], field, 'message', example), field, conversation);
+  const last = conversation.messages.at(-1);
+  if (last && last.role !== 'assistant')
+    build.refuse('no-assistant-turn', field, `"${field}" does not end with an answer.`, 'End it with the assistant.');
+  return conversation.messages;
+}
+
+function readPromptBeside(row: JsonObject, build: RowBuilder): TrainingMessage[] {
   const prompt = new RowBuilder(build);
   if (isGiven(row['prompt'])) readPrompt(row, prompt);
-  const answers = { chosen: chosen?.at(-1)?.content ?? '', rejected: rejected?.at(-1)?.content ?? '' };
-  if (build.issues.length > 0 || !chosen || !rejected) return answers;
+  return prompt.messages;
+}
+
+/** Both answers with everything before them: what the two conversations have in common is the prompt. */
+function readConversations(row: JsonObject, build: RowBuilder): Answers {
+  const chosen = readConversation(row, 'chosen', build);
+  const rejected = readConversation(row, 'rejected', build);
+  const prompt = readPromptBeside(row, build);
   const beginning = chosen.slice(0, -1);
+  if (build.issues.length > 0) return NO_ANSWERS;
   if (!same(beginning, rejected.slice(0, -1))) {
-    build.refuse(
-      'different-prompts',
-      'rejected',
-      'The two conversations differ before their last message.',
-      'Keep the same messages before the two answers; only the last message may differ.',
-    );
-  } else if (prompt.messages.length > 0 && !agrees(prompt.messages, beginning)) {
-    build.refuse(
-      'different-prompts',
-      'prompt',
-      '"prompt" is not what the two conversations begin with.',
-      'Take "prompt" out, or correct it.',
-    );
-  }
-  const silent = [chosen, rejected].findIndex((conversation) => conversation.at(-1)?.role !== 'assistant');
-  if (silent >= 0) {
-    const field = silent === 0 ? 'chosen' : 'rejected';
-    build.refuse('no-assistant-turn', field, `"${field}" does not end with an answer.`, 'End it with the assistant.');
+    const hint = 'Keep the same messages before the two answers; only the last message may differ.';
+    const said = 'The two conversations differ before their last message.';
+    build.refuse('different-prompts', 'rejected', said, hint);
+  } else if (prompt.length > 0 && !agrees(prompt, beginning)) {
+    const said = '"prompt" is not what the two conversations begin with.';
+    build.refuse('different-prompts', 'prompt', said, 'Take "prompt" out, or correct it.');
   }
   build.messages.push(...beginning);
-  return answers;
+  return { chosen: chosen.at(-1)?.content ?? '', rejected: rejected.at(-1)?.content ?? '' };
 }
 
 /** TRL's pairs: `prompt`, `chosen`, `rejected`, or two whole conversations. */
