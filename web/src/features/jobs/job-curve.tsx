@@ -32,19 +32,29 @@ export function JobCurve({ job, live, connection }: { job: Job; live: LiveJob; c
           />
         </div>
       )}
-      {curves['rewardAccuracy'] && (
-        <>
-          <h3 className="mt-6 text-sm font-medium">{t('curve.comparing')}</h3>
-          <Curve
-            job={job}
-            label={t('curve.comparingLabel', { count: curves['rewardAccuracy'].length })}
-            unit={t('curve.comparingUnit')}
-            named={[t('measure.reward_accuracy'), curves['rewardAccuracy']]}
-            heldOut={[t('curve.heldOutShare'), curves['evaluationRewardAccuracy']]}
-          />
-        </>
-      )}
+      <Comparison job={job} curves={curves} />
     </Card>
+  );
+}
+
+/** Of a method that compares: how often the chosen answer of a pair gains more, or how far rated answers come apart. */
+function Comparison({ job, curves }: { job: Job; curves: LiveJob['curves'] }) {
+  const t = useTranslations('jobs');
+  const { rewardAccuracy, evaluationRewardAccuracy, rewardMargin, evaluationRewardMargin } = curves;
+  const points = rewardAccuracy ?? rewardMargin;
+  if (!points) return null;
+  const what = rewardAccuracy ? 'share' : 'margin';
+  return (
+    <>
+      <h3 className="mt-6 text-sm font-medium">{t(`comparison.${what}.title`)}</h3>
+      <Curve
+        job={job}
+        label={t(`comparison.${what}.label`, { count: points.length })}
+        unit={t(`comparison.${what}.unit`)}
+        named={[t(`comparison.${what}.name`), points]}
+        heldOut={[t('comparison.heldOut'), rewardAccuracy ? evaluationRewardAccuracy : evaluationRewardMargin]}
+      />
+    </>
   );
 }
 
