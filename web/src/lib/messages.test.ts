@@ -54,6 +54,7 @@ function asked(): { whole: Set<string>; starts: Set<string> } {
         'cluster.',
         'proof.',
         'amount.',
+        'change.',
         'fit.',
         'advice.',
         'topic.',

@@ -1,8 +1,8 @@
 'use client';
 import { useLocale, useTranslations } from 'next-intl';
 import { useMemo } from 'react';
-import { shapeTold } from './amount-told';
 import type { Evaluation, Job, JobEvent, Obstacle, Plan, ValidationReport } from './api';
+import { changeTold } from './change-told';
 import { findingTold } from './finding-told';
 import type { Finding } from './finding-told';
 import { obstacleOf, obstacleTold, waitsFor } from './obstacle-told';
@@ -94,9 +94,8 @@ export function useTold() {
       plan: (plan: Plan): string => (plan.obstacle ? obstacle(plan.obstacle, plan.message) : text(planTold(plan))),
       /** Of a plan; what it says of the place is in its numbers. */
       alternative: ({ title, change }: Plan['alternatives'][number]): string => {
-        const { 'resources.nodes': nodes, 'resources.devices_per_node': devices } = change;
-        if (nodes === undefined || devices === undefined) return title;
-        return text(devices === 0 ? { key: 'advice.cpu' } : shapeTold(nodes, devices));
+        const pieces = english && !('resources.nodes' in change) ? [] : changeTold(change);
+        return pieces.length > 0 && known(...pieces) ? pieces.map(text).join(locale === 'zh' ? '，' : ', ') : title;
       },
       finding: (finding: Finding): { title: string; message: string; fix: string | null } => {
         const { title, message, fixes } = findingTold(finding);
