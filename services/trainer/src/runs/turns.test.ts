@@ -1,4 +1,5 @@
 import { expect, it } from '@jest/globals';
+import { setImmediate } from 'node:timers/promises';
 import { Turns } from './turns.js';
 
 it('never lets more go on at once than allowed, loses none, and goes on after one that failed', async () => {
@@ -18,4 +19,18 @@ it('never lets more go on at once than allowed, loses none, and goes on after on
   expect(most).toBe(3);
   expect(order).toEqual(Array.from({ length: 20 }, (_, index) => index));
   expect(ends.filter(({ status }) => status === 'rejected')).toHaveLength(5);
+});
+
+it('lets through what comes from outside while thousands of quick pieces wait', async () => {
+  const turns = new Turns(10);
+  let done = 0;
+  const all = Promise.all(Array.from({ length: 1_000 }, () => turns.take(() => Promise.resolve(done++))));
+  const seen: number[] = [];
+  while (done < 1_000) {
+    await setImmediate();
+    seen.push(done);
+  }
+  await all;
+  const steps = seen.map((count, index) => count - (seen[index - 1] ?? 0));
+  expect(Math.max(...steps)).toBeLessThanOrEqual(20);
 });

@@ -1,4 +1,7 @@
-/** Lets so many pieces of work go on at once; the others wait in the order in which they came. */
+/**
+ * Lets so many pieces of work go on at once; the others wait in the order in which they came. A turn is handed over by way
+ * of the event loop, so that thousands of quick pieces do not hold up what comes from outside.
+ */
 export class Turns {
   private free: number;
   private readonly waiting: (() => void)[] = [];
@@ -14,7 +17,7 @@ export class Turns {
       return await work();
     } finally {
       const next = this.waiting.shift();
-      if (next) next();
+      if (next) setImmediate(next);
       else this.free += 1;
     }
   }
