@@ -5,11 +5,11 @@ import { createTranslator } from 'next-intl';
 import { changeTold } from './change-told';
 
 const zh = JSON.parse(readFileSync(join(import.meta.dirname, '../../messages/zh.json'), 'utf8')) as {
-  told: Record<string, unknown>;
+  told: { done: string };
 };
 const t = createTranslator({ locale: 'zh', messages: zh, namespace: 'told' });
 const inChinese = (change: Record<string, string | number>): string[] =>
-  changeTold(change).map(({ key, values }) => t(key as 'job.done', values));
+  changeTold(change).map(({ key, values }) => t(key as 'done', values));
 
 describe('what an alternative of a plan changes', () => {
   it.each([

@@ -139,7 +139,7 @@ export class TrainerHarness {
 
   waitForCheckpoint(runId: string): Promise<RunLine> {
     return waitFor(async () => (await this.messages(runId)).find(({ event }) => event.type === 'checkpoint-stored'), {
-      timeoutMs: 15_000,
+      timeoutMs: 60_000,
       intervalMs: 30,
       what: `a checkpoint of ${runId}`,
     });
