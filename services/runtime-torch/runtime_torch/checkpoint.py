@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from safetensors.torch import save_file
 
 from .group import Group
 from .objective import Objective
+from .run_folders import beside, checkpoint_dir, in_place, remove_old_checkpoints, write_folder
 from .sharded_checkpoint import load_parts, save_parts
 from .spec import RuntimeSpec
 from .tensor_file import take
@@ -22,36 +20,7 @@ from .trainer_state import STATE_FILE, TrainerState
 from .tuning import Tuning
 
 _OPTIMISER_FILE = "optimizer.safetensors"
-_CHECKPOINTS_DIR = "checkpoints"
-_KEPT_MIN = 2
 _MOMENTS = ("exp_avg", "exp_avg_sq")
-
-
-def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Puts a folder in place as a whole: written beside it, flushed, renamed. An older one is replaced."""
-    with _in_place(folder) as temporary:
-        write(temporary)
-
-
-@contextmanager
-def _in_place(folder: Path) -> Generator[Path]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(folder)
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir()
-        yield temporary
-        for path in [*temporary.iterdir(), temporary]:
-            _fsync(path)
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-        _fsync(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _beside(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.tmp")
 
 
 def write_checkpoint(
@@ -87,9 +56,7 @@ def write_checkpoint(
     elif group.place.leads_node:
         write_folder(folder, write_whole if group.leads else _write_nothing)
     if group.place.leads_node:
-        kept = sorted(entry for entry in folder.parent.iterdir() if re.fullmatch(r"step-\d+", entry.name))
-        for old in kept[: -max(_KEPT_MIN, spec.checkpointing.keep_last)]:
-            shutil.rmtree(old)
+        remove_old_checkpoints(spec)
     return name
 
 
@@ -100,15 +67,10 @@ def _write_nothing(_: Path) -> None:
 @contextmanager
 def _folder_of_several(folder: Path, group: Group) -> Generator[Path]:
     """As `write_folder`, for all processes of a node at once."""
-    with _in_place(folder) if group.place.leads_node else nullcontext(_beside(folder)) as temporary:
+    with in_place(folder) if group.place.leads_node else nullcontext(beside(folder)) as temporary:
         group.any("a checkpoint", False)
         yield temporary
         group.any("a checkpoint", False)
-
-
-def checkpoint_dir(step: int) -> str:
-    """Relative to the output folder."""
-    return f"{_CHECKPOINTS_DIR}/step-{step:06d}"
 
 
 def restore(folder: Path, tuning: Tuning, optimiser: torch.optim.AdamW, state: TrainerState) -> None:
@@ -133,11 +95,3 @@ def _moments(tuning: Tuning, optimiser: torch.optim.AdamW) -> dict[str, torch.Te
         if parameter in optimiser.state
         for moment in _MOMENTS
     }
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -158,10 +158,6 @@ class _Run:
         step = self._train.step if self._train else 0
         # The step that failed is the one after the last finished one.
         failed = step + 1 if fault.code == "training.diverged" else step
-        if isinstance(thrown, RuntimeError) and fault.code == "device.out-of-memory":
-            from .device_memory import exhausted_message
-
-            fault = Fault(fault.code, f"After step {step}: {exhausted_message(str(fault))}")
         message = str(fault) if self._place.size == 1 else f"Rank {self._place.rank}: {fault}"
         try:
             if self._events:

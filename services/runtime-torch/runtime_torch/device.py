@@ -123,3 +123,5 @@ def _use(device: Device) -> None:
     torch.cuda.set_device(device.index)
     # Where an operation has no way of giving the same bits each time it is taken all the same, with a word in the log.
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Nothing is read here before it is written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]

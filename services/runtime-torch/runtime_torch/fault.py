@@ -42,6 +42,10 @@ _TELLING_LEAST = (EXIT_OF_CODE["collective.failed"], EXIT_SAVED_AND_LEFT, 128 + 
 
 # On CPU PyTorch says exhausted memory by a plain RuntimeError.
 _OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory|bad_alloc|not enough memory", re.IGNORECASE)
+_AMOUNT = r"(\d+(?:\.\d+)? (?:bytes|KiB|MiB|GiB))"
+_TRIED = re.compile(rf"Tried to allocate {_AMOUNT}")
+_CAPACITY = re.compile(rf"total capacity of {_AMOUNT} of which {_AMOUNT} is free")
+_ALLOCATED = re.compile(rf"{_AMOUNT} is allocated by PyTorch")
 _DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
 
 
@@ -69,8 +73,17 @@ def fault_of(thrown: BaseException, fallback: str) -> Fault:
         return Fault("disk.full", message)
     # torch.OutOfMemoryError is a RuntimeError too.
     if isinstance(thrown, MemoryError) or (isinstance(thrown, RuntimeError) and _OUT_OF_MEMORY.search(message)):
-        return Fault("device.out-of-memory", message)
+        return Fault("device.out-of-memory", _in_short(message))
     return Fault(fallback, message)
+
+
+def _in_short(said: str) -> str:
+    """Of PyTorch's words on a GPU's exhausted memory: what was needed, what is allocated, what there is."""
+    tried, capacity, allocated = _TRIED.search(said), _CAPACITY.search(said), _ALLOCATED.search(said)
+    if not (tried and capacity and allocated):
+        return said
+    free = f"of {capacity[1]} are {capacity[2]} free"
+    return f"The GPU has no room for {tried[1]} more: the run has {allocated[1]} allocated, {free}."
 
 
 def most_telling_status(statuses: Iterable[int]) -> int:

