@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Workshop, open_run
+from conftest import Workshop, open_run, write_model
 from processes import in_ranks
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_train import FULL, losses
+from transformers import AutoModelForCausalLM
 
+from runtime_torch.events_file import EventsFile
 from runtime_torch.group import Group
+from runtime_torch.memory_plan import Room
+from runtime_torch.open_run import open_inputs
 from runtime_torch.run_control import StopRequested
+from runtime_torch.score import score
 from runtime_torch.spec import RuntimeSpec
 
 LONG = {"epochs": 3, "evaluationSteps": 4}
@@ -43,6 +49,12 @@ def disturbed(signal_number: int, looks: float, spec: RuntimeSpec, group: Group)
 
     run.stepper.between = look
     run.run()
+
+
+def scored(spec: RuntimeSpec, group: Group) -> dict[str, Any]:
+    inputs = open_inputs(spec)
+    plan = replace(inputs.plan(spec, Room(spec.limits.memory_mib, group.size)), sharded=True)
+    return score(spec, inputs, plan, EventsFile(spec.output_dir, group.rank), group)
 
 
 def parts_in_memory(spec: RuntimeSpec, group: Group) -> float:
@@ -81,7 +93,11 @@ def test_a_process_holds_its_part_alone(workshop: Workshop):
         assert share == pytest.approx(1 / 4, abs=0.05)
 
 
-def test_comparisons_are_learnt_alike(workshop: Workshop):
+def test_comparisons_are_learnt_alike_by_a_model_in_several_files_with_output_weights_of_its_own(workshop: Workshop):
+    model = write_model(workshop.root / "untied", "qwen3", tied=False)
+    AutoModelForCausalLM.from_pretrained(model).save_pretrained(workshop.root / "files", max_shard_size="30KB")
+    workshop.model = workshop.root / "files"
+    assert len(list(workshop.model.glob("*.safetensors"))) > 1
     kto = {"type": "kto", "beta": 0.1, "desirableWeight": 1, "undesirableWeight": 1}
     alone, together = (
         workshop.spec(method=kto, data=workshop.rated, hyperparameters=LONG, tuning=FULL) for _ in range(2)
@@ -123,6 +139,23 @@ def test_parts_are_taken_from_what_one_process_wrote(workshop: Workshop):
     train(whole, Group())
     assert [how for how, _ in in_ranks([partial(train, resumed)] * 2)] == ["done"] * 2
     np.testing.assert_allclose(losses(resumed), losses(whole)[2:], atol=1e-4)
+
+
+def test_an_adapter_is_scored_on_a_model_that_no_process_holds_whole(workshop: Workshop):
+    trained = workshop.spec(tuning=THIN)
+    result = train(trained, Group())
+    adapter = Path(trained.output_dir) / "adapter"
+    ends = in_ranks([partial(scored, workshop.spec(mode="score", tuning=THIN, adapterDir=str(adapter)))] * 2)
+    for which in ("base", "tuned"):
+        for _, found in ends:
+            assert found[which]["loss"] == pytest.approx(result[which]["loss"], abs=1e-4)
+
+
+def test_weights_that_are_missing_are_not_made_up(workshop: Workshop):
+    path = workshop.model / "model.safetensors"
+    save_file({name: one for name, one in load_file(path).items() if "layers.1.mlp.up" not in name}, path)
+    for end in in_ranks([partial(train, workshop.spec(tuning=FULL))] * 2):
+        assert end == ("model.unreadable", "The weights lack model.layers.1.mlp.up_proj.weight.")
 
 
 def test_a_rank_that_hangs_within_a_pass_is_named(workshop: Workshop):
