@@ -19,6 +19,9 @@ export interface ControlPlaneSettings {
   runtimeConfig: Readonly<Record<string, boolean>>;
 }
 
+/** Collecting garbage as seldom as this saves the API server a fifth of its work, for a few hundred MiB. */
+const COLLECTING = { GOGC: '400', GOMEMLIMIT: '2GiB' };
+
 /** Where everything of one control plane lies. */
 export interface Files {
   dir: string;
@@ -196,9 +199,13 @@ function common({ dir, settings }: Files, name: string): Omit<ServerKind, 'comma
   };
 }
 
-const place = ({ dir }: Files, name: string): { cwd: string; logFile: string } => ({
+const place = (
+  { dir }: Files,
+  name: string,
+): { cwd: string; logFile: string; env: Readonly<Record<string, string>> } => ({
   cwd: join(dir, name),
   logFile: join(dir, name, `${name}.log`),
+  env: COLLECTING,
 });
 
 function switches(flag: string, values: Readonly<Record<string, boolean>>): string[] {
