@@ -16,6 +16,7 @@ from runtime_torch.group import Group, join_group
 from runtime_torch.place import Patience, Place
 from runtime_torch.roll_call import open_store
 from runtime_torch.run_control import StopRequested
+from runtime_torch.train import TrainRun
 
 _TIMEOUT_S = 120
 # What the last to end may take longer than the one before: one that was stopped never ends.
@@ -63,6 +64,19 @@ def command_in_ranks(arguments: list[str], size: int) -> list[End]:
     """Runs a command of the runtime in each process of a group: `done` with its exit status."""
     store = open_store("127.0.0.1", 0, keeps=True, patience_s=1)
     return each_alone([partial(_command, arguments, store.port, Place(rank, size, rank, size)) for rank in range(size)])
+
+
+def disturb(run: TrainRun, signal_number: int, looks: float) -> None:
+    """This process gets a signal, or sees a stop where there is none, at so many looks between passes."""
+    number = iter(range(1000))
+
+    def look() -> None:
+        if next(number) == looks:
+            if signal_number == 0:
+                raise StopRequested
+            os.kill(os.getpid(), signal_number)
+
+    run.stepper.between = look
 
 
 def _end_of(receiver: Connection, process: BaseProcess) -> End:

@@ -1,4 +1,3 @@
-import os
 import signal
 from functools import partial
 from pathlib import Path
@@ -7,14 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Workshop, open_run
-from processes import in_ranks
+from processes import disturb, in_ranks
 from test_train import losses
 
 from runtime_torch.fault import Fault
 from runtime_torch.group import Group
 from runtime_torch.place import Place
 from runtime_torch.prepared_dataset import Row, Unit
-from runtime_torch.run_control import StopRequested
 from runtime_torch.spec import RuntimeSpec
 
 LONG = {"epochs": 3, "evaluationSteps": 2}
@@ -25,17 +23,8 @@ def train(spec: RuntimeSpec, group: Group) -> dict[str, Any]:
 
 
 def meet_after(signal_number: int, looks: int, spec: RuntimeSpec, group: Group) -> None:
-    """Trains; this process gets a signal, or leaves where there is none, at so many looks between micro-batches."""
     run = open_run(spec, group)
-    number = iter(range(1000))
-
-    def look() -> None:
-        if next(number) == looks:
-            if signal_number == 0:
-                raise StopRequested
-            os.kill(os.getpid(), signal_number)
-
-    run.stepper.between = look
+    disturb(run, signal_number, looks)
     run.run()
 
 

@@ -1,7 +1,6 @@
 """FSDP2 over processes of this machine: the whole model trained, and LoRA on a model that no process holds whole."""
 
 import math
-import os
 import signal
 from dataclasses import replace
 from functools import partial
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Workshop, open_run, write_model
-from processes import in_ranks
+from processes import disturb, in_ranks
 from safetensors.torch import load_file, save_file
 from test_train import FULL, losses
 from transformers import AutoModelForCausalLM
@@ -21,7 +20,6 @@ from runtime_torch.events_file import EventsFile
 from runtime_torch.group import Group
 from runtime_torch.memory_plan import Room
 from runtime_torch.open_run import open_inputs
-from runtime_torch.run_control import StopRequested
 from runtime_torch.score import score
 from runtime_torch.spec import RuntimeSpec
 
@@ -37,17 +35,8 @@ def train(spec: RuntimeSpec, group: Group) -> dict[str, Any]:
 
 
 def disturbed(signal_number: int, looks: float, spec: RuntimeSpec, group: Group) -> None:
-    """Trains; this process gets a signal, or sees a stop where there is none, at so many looks between passes."""
     run = open_run(spec, group, sharded=group.size > 1)
-    number = iter(range(1000))
-
-    def look() -> None:
-        if next(number) == looks:
-            if signal_number == 0:
-                raise StopRequested
-            os.kill(os.getpid(), signal_number)
-
-    run.stepper.between = look
+    disturb(run, signal_number, looks)
     run.run()
 
 
