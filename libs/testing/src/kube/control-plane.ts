@@ -81,7 +81,7 @@ const DEFAULTS: ControlPlaneSettings = {
 
 /**
  * A real API server, controller manager, scheduler and etcd: one of each for a test process and its settings, ready in
- * about 6 s, half a GB. They end, and their files go, when the process ends, even by kill -9.
+ * about 6 s, 0.7 GB. They end, and their files go, when the process ends, even by kill -9.
  * @throws Error when the programs are not there and cannot be built.
  */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
