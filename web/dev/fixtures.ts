@@ -208,7 +208,16 @@ export const plan = (fits: boolean): Schemas['Plan'] => ({
   alternatives: fits
     ? []
     : [{ title: 'Batch of 8 rows', change: { 'hyperparameters.batch_size': 8 }, total_mib: 2210 }],
-  notes: ['Rows of at most 188 tokens, 8 a step.', 'Speed as measured on this machine in an earlier run.'],
+  notes: [
+    {
+      ...{ id: 'batch-of-rows', field: 'hyperparameters.batch_size', params: { batch: 8 } },
+      message: '8 rows a step: enough to calm the gradient, small enough for little memory.',
+    },
+    {
+      ...{ id: 'time-guessed', field: null, params: { tokensPerSecond: 180 } },
+      message: 'The time is a guess (180 tokens/s) until the first steps are measured.',
+    },
+  ],
 });
 
 export const baseJob: Schemas['Job'] = {

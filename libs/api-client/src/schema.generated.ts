@@ -1265,7 +1265,15 @@ export interface components {
                 };
                 total_mib: number;
             }[];
-            notes: string[];
+            notes: {
+                /** @enum {string} */
+                id: "tokens-guessed" | "file-validating" | "time-guessed" | "layers-recomputed" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "cutoff-advised";
+                field: string | null;
+                params: {
+                    [key: string]: string | number;
+                };
+                message: string;
+            }[];
         };
         Problem: {
             type: string;

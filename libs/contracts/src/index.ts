@@ -32,6 +32,7 @@ export * from './run-endpoint.js';
 export * from './cluster.js';
 export * from './doctor.js';
 export * from './fit.js';
+export * from './plan-notes.js';
 export * from './prepared-dataset.js';
 export * from './artifact-manifest.js';
 export * from './paging.js';

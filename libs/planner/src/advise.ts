@@ -1,6 +1,15 @@
-import type { Hyperparameters, Method, ModelShape, Tuning } from '@luthier/contracts';
+import type {
+  Hyperparameters,
+  Method,
+  ModelShape,
+  PlanNote,
+  PlanNoteId,
+  PlanNoteParams,
+  Tuning,
+} from '@luthier/contracts';
 import { adviceForMethod } from './method-advice.js';
 import type { MethodAdvice } from './method-advice.js';
+import { planNote } from './notes.js';
 
 type Defined<T> = { [K in keyof T]?: T[K] | undefined };
 
@@ -17,18 +26,12 @@ export interface AdviceInput {
   };
 }
 
-export interface AdviceNote {
-  /** The job's field in its public spelling. */
-  field: string;
-  note: string;
-}
-
 export interface Advice {
   tuning: Tuning;
   hyperparameters: Hyperparameters;
   cutoffLength: number;
   /** Why each value that was not asked for is what it is. */
-  notes: AdviceNote[];
+  notes: PlanNote[];
 }
 
 const DEFAULT_CUTOFF = 1024;
@@ -36,31 +39,30 @@ const BILLION = 1e9;
 
 /** Values for everything that the user left open. What the user says is never changed. Pure. */
 export function advise({ shape, rows, requested }: AdviceInput): Advice {
-  const notes: AdviceNote[] = [];
-  const choose = <T>(asked: T | null | undefined, field: string, advised: T, note: string): T => {
+  const notes: PlanNote[] = [];
+  const choose = <T>(asked: T | null | undefined, field: string, advised: T, why: readonly Why[]): T => {
     if (asked !== undefined && asked !== null) return asked;
-    notes.push({ field, note });
+    notes.push(...why.map(({ id, params }) => planNote(id, params, field)));
     return advised;
   };
   const given = requested.hyperparameters;
-  const tuning = choose(
-    requested.tuning,
-    'tuning',
-    defaultTuning(),
-    'LoRA of rank 16 on all linear layers: small, quick, seldom worse than training all weights.',
-  );
+  const tuning = choose<Tuning>(requested.tuning, 'tuning', ADVISED_TUNING, [
+    because('tuning-advised', { rank: ADVISED_TUNING.r }),
+  ]);
   const ofMethod = adviceForMethod(requested.method.type);
   const rate = adviseLearningRate(shape, tuning, ofMethod);
   const epochs = adviseEpochs(rows, ofMethod);
   const hyperparameters: Hyperparameters = {
-    epochs: choose(given.epochs, 'hyperparameters.n_epochs', epochs.value, epochs.note),
+    epochs: choose(given.epochs, 'hyperparameters.n_epochs', epochs.value, [epochs.why]),
     maxSteps: given.maxSteps ?? null,
-    globalBatch: choose(given.globalBatch, 'hyperparameters.batch_size', ofMethod.batch, ofMethod.batchWhy),
+    globalBatch: choose(given.globalBatch, 'hyperparameters.batch_size', ofMethod.batch, [
+      because(ofMethod.batchWhy, { batch: ofMethod.batch }),
+    ]),
     learningRate:
       given.learningRate ??
       Math.min(
         1,
-        choose(undefined, 'hyperparameters.learning_rate', rate.value, rate.note) * (given.learningRateMultiplier ?? 1),
+        choose(undefined, 'hyperparameters.learning_rate', rate.value, rate.why) * (given.learningRateMultiplier ?? 1),
       ),
     schedule: given.schedule ?? 'cosine',
     warmupRatio: given.warmupRatio ?? 0.05,
@@ -72,56 +74,63 @@ export function advise({ shape, rows, requested }: AdviceInput): Advice {
     evaluationSteps: given.evaluationSteps ?? null,
   };
   const longest = shape?.contextLength ?? DEFAULT_CUTOFF;
-  const cutoffLength = choose(
-    requested.cutoffLength,
-    'cutoff_length',
-    Math.min(longest, DEFAULT_CUTOFF),
-    `Rows longer than this many tokens are cut; the model reads at most ${longest}.`,
-  );
+  const cutoff = Math.min(longest, DEFAULT_CUTOFF);
+  const cutoffLength = choose(requested.cutoffLength, 'cutoff_length', cutoff, [
+    because('cutoff-advised', { cutoff, longest }),
+  ]);
   return { tuning, hyperparameters, cutoffLength: Math.min(cutoffLength, longest), notes };
 }
 
-const defaultTuning = (): Tuning => ({
+interface Why {
+  readonly id: PlanNoteId;
+  readonly params: PlanNoteParams;
+}
+const because = <Id extends PlanNoteId>(id: Id, params: PlanNoteParams<Id>): Why => ({ id, params });
+
+const ADVISED_TUNING = {
   type: 'lora',
   r: 16,
   loraAlpha: 32,
   loraDropout: 0,
   targetModules: 'all-linear',
   useRslora: false,
-});
+} as const satisfies Tuning;
 
 function adviseLearningRate(
   shape: ModelShape | null,
   tuning: Tuning,
   { rateShare, rateWhy }: MethodAdvice,
-): { value: number; note: string } {
+): { value: number; why: Why[] } {
   const parameters = shape?.parameters ?? 0;
   const adapter = tuning.type === 'lora' || tuning.type === 'qlora';
   const scale = adapter ? 1 : 0.1;
-  const of = (value: number, why: string): { value: number; note: string } => ({
+  const of = (value: number, bySize: Why): { value: number; why: Why[] } => ({
     value: Number((value * scale * rateShare).toPrecision(3)),
-    note: [
-      why,
-      ...(adapter ? [] : ["A tenth of an adapter's rate, since the weights themselves are changed."]),
-      ...(rateWhy === '' ? [] : [rateWhy]),
-    ].join(' '),
+    why: [
+      bySize,
+      ...(adapter ? [] : [because('rate-of-weights', {})]),
+      ...(rateWhy === null ? [] : [because(rateWhy, {})]),
+    ],
   });
-  if (parameters > BILLION) return of(2e-4, 'The usual rate for adapters on models above a billion parameters.');
-  if (parameters > 0.5 * BILLION) return of(5e-4, 'Models of about a billion parameters learn at a middling rate.');
-  if (parameters > 0.2 * BILLION) return of(1e-3, 'Small models need a higher rate than large ones.');
-  return of(2e-3, 'Very small models learn facts only at a high rate.');
+  if (parameters > BILLION) return of(2e-4, because('rate-above-billion', {}));
+  if (parameters > 0.5 * BILLION) return of(5e-4, because('rate-about-billion', {}));
+  if (parameters > 0.2 * BILLION) return of(1e-3, because('rate-small', {}));
+  return of(2e-3, because('rate-very-small', {}));
 }
 
 /** Few rows have to be seen more often. */
-function adviseEpochs(rows: number | null, { epochsMax }: MethodAdvice): { value: number; note: string } {
-  const note = (advised: number): { value: number; note: string } => {
-    const value = Math.min(advised, epochsMax);
-    const times = value === 1 ? 'once' : `${value} times`;
-    return { value, note: rows === null ? 'Set again when the rows are counted.' : `${rows} rows are seen ${times}.` };
+function adviseEpochs(rows: number | null, { epochsMax }: MethodAdvice): { value: number; why: Why } {
+  const value = Math.min(epochsFor(rows), epochsMax);
+  return {
+    value,
+    why: rows === null ? because('epochs-later', {}) : because('epochs-by-rows', { rows, epochs: value }),
   };
-  if (rows === null) return note(3);
-  if (rows <= 100) return note(6);
-  if (rows <= 500) return note(4);
-  if (rows <= 5_000) return note(3);
-  return note(rows <= 50_000 ? 2 : 1);
+}
+
+function epochsFor(rows: number | null): number {
+  if (rows === null) return 3;
+  if (rows <= 100) return 6;
+  if (rows <= 500) return 4;
+  if (rows <= 5_000) return 3;
+  return rows <= 50_000 ? 2 : 1;
 }

@@ -1,5 +1,6 @@
 export { advise } from './advise.js';
-export type { Advice, AdviceInput, AdviceNote } from './advise.js';
+export type { Advice, AdviceInput } from './advise.js';
+export { noteSentence, planNote } from './notes.js';
 export { diagnose } from './diagnose.js';
 export type { DiagnosedJob, Diagnosis, Fault } from './diagnose.js';
 export { estimateMemory, trainableParameters } from './memory.js';

@@ -1,16 +1,21 @@
-import type { Method } from '@luthier/contracts';
+import type { Method, PLAN_NOTES, PlanNoteId } from '@luthier/contracts';
 
 /** How the advice for a method differs from that for supervised training. */
 export interface MethodAdvice {
   /** Of the supervised learning rate. */
   readonly rateShare: number;
-  readonly rateWhy: string;
+  /** Null: nothing is to be said of it. */
+  readonly rateWhy: PlanNoteWithoutValues | null;
   /** Rows or pairs a step. */
   readonly batch: number;
-  readonly batchWhy: string;
+  readonly batchWhy: 'batch-of-rows' | 'batch-of-pairs' | 'batch-of-answers';
   /** Most passes over the rows, however few they are. */
   readonly epochsMax: number;
 }
+
+type PlanNoteWithoutValues = {
+  [Id in PlanNoteId]: (typeof PLAN_NOTES)[Id] extends readonly [] ? Id : never;
+}[PlanNoteId];
 
 /**
  * What is compared is relative: nothing but the rate holds the model to what it could do before, so methods that compare
@@ -20,34 +25,34 @@ export interface MethodAdvice {
 const OF_METHOD: Readonly<Record<Method['type'], MethodAdvice>> = {
   supervised: {
     rateShare: 1,
-    rateWhy: '',
+    rateWhy: null,
     batch: 8,
-    batchWhy: 'Eight rows a step: enough to calm the gradient, small enough for little memory.',
+    batchWhy: 'batch-of-rows',
     epochsMax: 6,
   },
   pretrain: {
     rateShare: 0.25,
-    rateWhy: 'A quarter of the supervised rate: every token is learnt, and what the model knew shall stay.',
+    rateWhy: 'rate-pretrain',
     batch: 8,
-    batchWhy: 'Eight rows a step: enough to calm the gradient, small enough for little memory.',
+    batchWhy: 'batch-of-rows',
     epochsMax: 1,
   },
-  dpo: comparing(0.1, 'A tenth of the supervised rate: a comparison pushes much harder than an example.'),
-  orpo: comparing(0.3, 'A third of the supervised rate: the chosen answers are imitated as well as compared.'),
-  simpo: comparing(0.05, 'Half of the rate for DPO: no reference holds the model back.'),
-  reward: comparing(0.1, 'A tenth of the supervised rate: a comparison pushes much harder than an example.'),
+  dpo: comparing(0.1, 'rate-comparing'),
+  orpo: comparing(0.3, 'rate-orpo'),
+  simpo: comparing(0.05, 'rate-simpo'),
+  reward: comparing(0.1, 'rate-comparing'),
   kto: {
-    ...comparing(0.1, 'A tenth of the supervised rate, as for DPO.'),
-    batchWhy: 'Sixteen answers a step: how far the model has moved is estimated from them.',
+    ...comparing(0.1, 'rate-kto'),
+    batchWhy: 'batch-of-answers',
   },
 };
 
-function comparing(rateShare: number, rateWhy: string): MethodAdvice {
+function comparing(rateShare: number, rateWhy: MethodAdvice['rateWhy']): MethodAdvice {
   return {
     rateShare,
     rateWhy,
     batch: 16,
-    batchWhy: 'Sixteen pairs a step: one pair alone says little.',
+    batchWhy: 'batch-of-pairs',
     epochsMax: 3,
   };
 }

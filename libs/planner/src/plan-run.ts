@@ -1,4 +1,5 @@
 import type { Hyperparameters, Plan } from '@luthier/contracts';
+import { planNote } from './notes.js';
 import type { PlanInput, PlanProfile } from './plan-input.js';
 import { memoryOf } from './run-memory.js';
 import { alternatives } from './smaller-runs.js';
@@ -36,12 +37,8 @@ export function planRun(input: PlanInput): Plan {
         ? null
         : Math.round((tokens + measuringTokens(input.method, tokens, input.tokensPerEpoch)) / speed),
     notes: [
-      ...(speed === undefined
-        ? []
-        : [`The time is a guess (${Math.round(speed)} tokens/s) until the first steps are measured.`]),
-      ...(memory.memoryMode === 'layer-recompute'
-        ? ['Activations are computed twice, layer by layer, so that the run fits: slower, with less memory.']
-        : []),
+      ...(speed === undefined ? [] : [planNote('time-guessed', { tokensPerSecond: Math.round(speed) })]),
+      ...(memory.memoryMode === 'layer-recompute' ? [planNote('layers-recomputed', {})] : []),
     ],
   };
   const judged = judge(memory.totalMib, profile);

@@ -87,7 +87,7 @@ describe('advise', () => {
     expect(rateOf('orpo')).toBeGreaterThan(rateOf('dpo'));
     const { hyperparameters, notes } = advised({ method: { type: 'dpo' } });
     expect(hyperparameters).toMatchObject({ epochs: 3, globalBatch: 16 });
-    expect(notes.find(({ field }) => field === 'hyperparameters.learning_rate')?.note).toMatch(/A tenth of/);
+    expect(notes.find(({ id }) => id === 'rate-comparing')?.message).toMatch(/A tenth of/);
     expect(advised({ method: { type: 'pretrain' } }).hyperparameters.epochs).toBe(1);
   });
   it('multiplies the advised rate, which falls as models grow', () => {

@@ -1,3 +1,5 @@
+export { dashboardModule, dashboardTexts } from './dashboard-texts.js';
+export type { Locale, Told } from './dashboard-texts.js';
 export { startNats } from './nats.js';
 export type { TestNats } from './nats.js';
 export { startPostgres } from './postgres.js';

@@ -55,6 +55,7 @@ function asked(): { whole: Set<string>; starts: Set<string> } {
         'proof.',
         'amount.',
         'change.',
+        'note.',
         'fit.',
         'advice.',
         'topic.',

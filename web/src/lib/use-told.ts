@@ -5,6 +5,8 @@ import type { Evaluation, Job, JobEvent, Obstacle, Plan, ValidationReport } from
 import { changeTold } from './change-told';
 import { findingTold } from './finding-told';
 import type { Finding } from './finding-told';
+import { noteTold } from './note-told';
+import type { PlanNote } from './note-told';
 import { obstacleOf, obstacleTold, waitsFor } from './obstacle-told';
 import type { ClusterWord, Told } from './told';
 import {
@@ -96,6 +98,10 @@ export function useTold() {
       alternative: ({ title, change }: Plan['alternatives'][number]): string => {
         const pieces = english && !('resources.nodes' in change) ? [] : changeTold(change);
         return pieces.length > 0 && known(...pieces) ? pieces.map(text).join(locale === 'zh' ? '，' : ', ') : title;
+      },
+      note: (note: PlanNote): string => {
+        const told = noteTold(note);
+        return known(told) ? text(told) : note.message;
       },
       finding: (finding: Finding): { title: string; message: string; fix: string | null } => {
         const { title, message, fixes } = findingTold(finding);

@@ -4,6 +4,7 @@ import { errorCode } from '../errors.js';
 import { obstacle } from '../fit.js';
 import { idOf } from '../ids.js';
 import { page, pageQuery } from '../paging.js';
+import { planNote } from '../plan-notes.js';
 import { priority } from '../priority.js';
 import { score } from '../run-events.js';
 import { RUN_REASONS, runParams } from '../run-reasons.js';
@@ -118,7 +119,8 @@ export const plan = z.object({
   /** A guess until the first steps are measured. */
   estimatedSeconds: z.number().nullable(),
   alternatives: z.array(planAlternative),
-  notes: z.array(z.string()),
+  /** Why it is so. */
+  notes: z.array(planNote),
 });
 export type Plan = z.output<typeof plan>;
 

@@ -10,9 +10,10 @@ import type {
   JobStatus,
   ModelShape,
   Plan,
+  PlanNote,
   Tuning,
 } from '@luthier/contracts';
-import type { AdviceNote, AutomaticChange, Diagnosis } from '@luthier/planner';
+import type { AutomaticChange, Diagnosis } from '@luthier/planner';
 
 export type JobAttempt = JobRecord['attempts'][number];
 export type JobProgress = NonNullable<JobRecord['progress']>;
@@ -52,7 +53,7 @@ export interface Job {
   readonly tuning: Tuning;
   readonly hyperparameters: Hyperparameters;
   readonly cutoffLength: number;
-  readonly advice: readonly AdviceNote[];
+  readonly advice: readonly PlanNote[];
   readonly base: BaseModel | null;
   readonly trainDatasetId: string | null;
   readonly heldOutDatasetId: string | null;

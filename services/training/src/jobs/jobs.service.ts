@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { AppError, getModel, getValidation, listCatalog } from '@luthier/contracts';
 import type { JobRequest, ModelRecord, Plan } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
-import { advise, planRun } from '@luthier/planner';
+import { advise, planNote, planRun } from '@luthier/planner';
 import { capableProfiles, whyUnsupported } from '../queue/admission.js';
 import type { Profile } from '../queue/admission.js';
 import { askFit, refuseImpossible } from '../queue/ask-fit.js';
@@ -121,9 +121,8 @@ export class JobsService {
       ...(profile && profile.devices > 0 && { worldSize: worldSizeOf(shareOn(wish, profile)) }),
     });
     const plan = fit ? withFit(ofMemory, fit, wish) : ofMemory;
-    const guess =
-      report.state === 'done' ? 'Tokens are guessed from the size of the file.' : 'The file is still being validated.';
-    return { ...plan, notes: [guess, ...plan.notes, ...notes.map(({ field, note }) => `${field}: ${note}`)] };
+    const guess = planNote(report.state === 'done' ? 'tokens-guessed' : 'file-validating', {});
+    return { ...plan, notes: [guess, ...plan.notes, ...notes] };
   }
 
   /** Everything named exists and a runtime can do it; undefined: the model is in the catalogue but not imported. */

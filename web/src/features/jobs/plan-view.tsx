@@ -53,7 +53,7 @@ export function PlanView({ plan, onApply }: PlanViewProps) {
         <Disclosure title={t('plan.notes')}>
           <ul className="list-disc space-y-1 pl-5 text-sm text-muted">
             {plan.notes.map((note) => (
-              <li key={note}>{note}</li>
+              <li key={note.id}>{told.note(note)}</li>
             ))}
           </ul>
         </Disclosure>

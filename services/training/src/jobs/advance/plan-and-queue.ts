@@ -28,12 +28,11 @@ export function planJobRun(job: Job, inventory: Inventory | undefined): PlacedPl
     throw new AppError('internal', undefined, { cause: new Error(`${job.id} is not prepared`) });
   }
   const profiles = inventory ? profilesFor(job, inventory) : [];
-  const notes = job.advice.map(({ field, note }) => `${field}: ${note}`);
   const candidates = (profiles.length > 0 ? profiles : [undefined]).map((profile) => {
     const onDevices = profile !== undefined && profile.devices > 0;
     const worldSize = onDevices ? worldSizeOf(shareOn(job.request, profile)) : 1;
     const plan = planRun({ ...input, profile, worldSize });
-    return { profile, plan: { ...plan, notes: [...plan.notes, ...notes] } };
+    return { profile, plan: { ...plan, notes: [...plan.notes, ...job.advice] } };
   });
   const best = ['fits', 'waits', 'can-never-fit', 'unknown'].flatMap((verdict) =>
     candidates.filter(({ plan }) => plan.verdict === verdict),
