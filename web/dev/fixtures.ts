@@ -208,16 +208,7 @@ export const plan = (fits: boolean): Schemas['Plan'] => ({
   alternatives: fits
     ? []
     : [{ title: 'Batch of 8 rows', change: { 'hyperparameters.batch_size': 8 }, total_mib: 2210 }],
-  notes: [
-    {
-      ...{ id: 'batch-of-rows', field: 'hyperparameters.batch_size', params: { batch: 8 } },
-      message: '8 rows a step: enough to calm the gradient, small enough for little memory.',
-    },
-    {
-      ...{ id: 'time-guessed', field: null, params: { tokensPerSecond: 180 } },
-      message: 'The time is a guess (180 tokens/s) until the first steps are measured.',
-    },
-  ],
+  notes: [{ id: 'time-guessed', field: null, params: { tokensPerSecond: 180 }, message: 'The time is a guess.' }],
 });
 
 export const baseJob: Schemas['Job'] = {
