@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { capabilities, rehearseResult, trainResult } from '@luthier/contracts';
-import type { RuntimeSpec } from '@luthier/contracts';
+import { RUN_FEATURES, capabilities, featuresAsked, rehearseResult, trainResult } from '@luthier/contracts';
+import type { RunFeature, RuntimeSpec } from '@luthier/contracts';
 import { openPeftAdapter } from '@luthier/formats';
 import { waitFor } from '@luthier/testing';
 import { trainSpec, writeTinyData, writeTinyModel } from './fixtures.js';
@@ -259,6 +259,30 @@ export function describeConformance(
       const dir = join(root, 'foreign');
       await writeTinyData(dir, 9, 1, 5000);
       expect(await failure(spec({ data: { trainDir: dir } }))).toMatchObject({ exit: 40, code: 'data.bad' });
+    });
+
+    it('what its capabilities do not list: 41, by the field that asks for it', async () => {
+      const { log } = await RuntimeProcess.start(quick, ['capabilities']).ended;
+      const listed = capabilities.parse(JSON.parse(log)).features ?? [];
+      const { tuning, hyperparameters } = spec();
+      const asked: Record<RunFeature, Partial<RuntimeSpec>> = {
+        dora: { tuning: { ...tuning, useDora: true } as RuntimeSpec['tuning'] },
+        pissa: { tuning: { ...tuning, initLoraWeights: 'pissa' } as RuntimeSpec['tuning'] },
+        loraplus: { tuning: { ...tuning, loraplusLrRatio: 16 } as RuntimeSpec['tuning'] },
+        neftune: { hyperparameters: { ...hyperparameters, neftuneNoiseAlpha: 5 } },
+        'label-smoothing': { hyperparameters: { ...hyperparameters, labelSmoothingFactor: 0.1 } },
+        adamw8bit: { hyperparameters: { ...hyperparameters, optimizer: 'adamw8bit' } },
+        adafactor: { hyperparameters: { ...hyperparameters, optimizer: 'adafactor' } },
+        // Of no adapter, whatever is listed.
+        muon: { hyperparameters: { ...hyperparameters, optimizer: 'muon' } },
+      };
+      for (const feature of RUN_FEATURES.filter((name) => name === 'muon' || !listed.includes(name))) {
+        const changed = { ...spec(), ...asked[feature] };
+        const [field] = featuresAsked(changed).map((one) => one.field);
+        const refused = { exit: 41, code: 'config.bad', message: expect.stringContaining(`${field}: `) };
+        expect(await failure(changed)).toEqual(refused);
+        expect(await eventsOfType(changed.outputDir, 'phase')).toEqual([]);
+      }
     });
 
     it('a target module that does not exist: 41', async () => {

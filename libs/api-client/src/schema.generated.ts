@@ -805,6 +805,10 @@ export interface components {
             adam_epsilon: number;
             max_grad_norm: number;
             evaluation_steps: number | null;
+            /** @enum {string} */
+            optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+            neftune_noise_alpha?: number;
+            label_smoothing_factor?: number;
         };
         Inventory: {
             observed_at: string;
@@ -833,6 +837,7 @@ export interface components {
                     architectures: string[];
                     methods: string[];
                     tunings: string[];
+                    features?: string[];
                     precisions: string[];
                     engines: {
                         name: string;
@@ -1320,6 +1325,10 @@ export interface components {
             lora_dropout: number;
             target_modules: "all-linear" | string[];
             use_rslora: boolean;
+            use_dora?: boolean;
+            /** @enum {string} */
+            init_lora_weights?: "default" | "pissa";
+            loraplus_lr_ratio?: number;
         } | {
             /** @constant */
             type: "qlora";
@@ -1328,6 +1337,10 @@ export interface components {
             lora_dropout: number;
             target_modules: "all-linear" | string[];
             use_rslora: boolean;
+            use_dora?: boolean;
+            /** @enum {string} */
+            init_lora_weights?: "default" | "pissa";
+            loraplus_lr_ratio?: number;
             bits: 4 | 8;
         } | {
             /** @constant */
@@ -2085,6 +2098,15 @@ export interface operations {
                         weight_decay?: number;
                         max_grad_norm?: number;
                         eval_steps?: number;
+                        /**
+                         * @description adamw; what is not adamw needs the PyTorch runtime
+                         * @enum {string}
+                         */
+                        optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                        /** @description Noise on the embeddings while training; 5 */
+                        neftune_noise_alpha?: number;
+                        /** @description Of supervised and pretrain */
+                        label_smoothing_factor?: number;
                     };
                     method?: {
                         /** @enum {string} */
@@ -2102,6 +2124,15 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
                             };
                         };
                         pretrain?: {
@@ -2117,6 +2148,15 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
                             };
                         };
                         dpo?: {
@@ -2132,6 +2172,15 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                                 /** @description Share of pairs that may be the wrong way round */
@@ -2153,6 +2202,15 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                             };
@@ -2170,6 +2228,15 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                                 /** @description The gap that is asked for between two answers */
@@ -2189,6 +2256,15 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                                 desirable_weight?: number;
@@ -2204,6 +2280,11 @@ export interface operations {
                         lora_dropout?: number;
                         target_modules?: "all-linear" | string[];
                         use_rslora?: boolean;
+                        use_dora?: boolean;
+                        /** @enum {string} */
+                        init_lora_weights?: "default" | "pissa";
+                        /** @description How much faster B learns than A; 16 */
+                        loraplus_lr_ratio?: number;
                         bits?: 4 | 8;
                         trainable_layers?: number;
                     };
@@ -3002,6 +3083,15 @@ export interface operations {
                         weight_decay?: number;
                         max_grad_norm?: number;
                         eval_steps?: number;
+                        /**
+                         * @description adamw; what is not adamw needs the PyTorch runtime
+                         * @enum {string}
+                         */
+                        optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                        /** @description Noise on the embeddings while training; 5 */
+                        neftune_noise_alpha?: number;
+                        /** @description Of supervised and pretrain */
+                        label_smoothing_factor?: number;
                     };
                     method?: {
                         /** @enum {string} */
@@ -3019,6 +3109,15 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
                             };
                         };
                         pretrain?: {
@@ -3034,6 +3133,15 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
                             };
                         };
                         dpo?: {
@@ -3049,6 +3157,15 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                                 /** @description Share of pairs that may be the wrong way round */
@@ -3070,6 +3187,15 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                             };
@@ -3087,6 +3213,15 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                                 /** @description The gap that is asked for between two answers */
@@ -3106,6 +3241,15 @@ export interface operations {
                                 weight_decay?: number;
                                 max_grad_norm?: number;
                                 eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                                 desirable_weight?: number;
@@ -3121,6 +3265,11 @@ export interface operations {
                         lora_dropout?: number;
                         target_modules?: "all-linear" | string[];
                         use_rslora?: boolean;
+                        use_dora?: boolean;
+                        /** @enum {string} */
+                        init_lora_weights?: "default" | "pissa";
+                        /** @description How much faster B learns than A; 16 */
+                        loraplus_lr_ratio?: number;
                         bits?: 4 | 8;
                         trainable_layers?: number;
                     };

@@ -20,6 +20,7 @@ export {
 export type { ConsumerSpec, StreamSpec } from './streams.js';
 export * from './priority.js';
 export * from './run-spec.js';
+export * from './run-features.js';
 export * from './method-data.js';
 export * from './cluster-events.js';
 export * from './run-events.js';

@@ -45,15 +45,25 @@ const loraFields = {
   /** Names of linear layers as in PEFT, or `all-linear`. */
   targetModules: z.union([z.literal('all-linear'), z.array(z.string().min(1)).min(1)]),
   useRslora: z.boolean(),
+  /** Magnitudes and directions of the weights apart (DoRA). @default false */
+  useDora: z.boolean().optional(),
+  /** How A and B start; `pissa`: from the principal parts of the weights. @default 'default' */
+  initLoraWeights: z.enum(['default', 'pissa']).optional(),
+  /** How much faster B learns than A (LoRA+). @default 1 */
+  loraplusLrRatio: z.number().min(1).max(1000).optional(),
 };
 /** What is trained. Names of settings follow PEFT. */
 export const tuning = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('lora'), ...loraFields }),
+  /** A frozen model of 8 bits, or of 4: NF4 with double quantisation. */
   z.strictObject({ type: z.literal('qlora'), ...loraFields, bits: z.union([z.literal(4), z.literal(8)]) }),
   z.strictObject({ type: z.literal('full') }),
   z.strictObject({ type: z.literal('freeze'), trainableLayers: z.int().positive() }),
 ]);
 export type Tuning = z.output<typeof tuning>;
+
+export const OPTIMIZERS = ['adamw', 'adamw8bit', 'adafactor', 'muon'] as const;
+export type Optimizer = (typeof OPTIMIZERS)[number];
 
 export const hyperparameters = z.strictObject({
   epochs: z.number().positive().max(50),
@@ -71,6 +81,12 @@ export const hyperparameters = z.strictObject({
   maxGradNorm: z.number().positive(),
   /** Steps between evaluations on the held-out rows; null: only at the end. */
   evaluationSteps: z.int().positive().nullable(),
+  /** @default 'adamw' */
+  optimizer: z.enum(OPTIMIZERS).optional(),
+  /** Noise on the embeddings while training (NEFTune); left out: none. */
+  neftuneNoiseAlpha: z.number().positive().max(1000).optional(),
+  /** Share of each trained token's weight that goes to all tokens alike; of supervised and pretrain. @default 0 */
+  labelSmoothingFactor: z.number().min(0).max(0.9).optional(),
 });
 export type Hyperparameters = z.output<typeof hyperparameters>;
 
@@ -157,6 +173,8 @@ export const capabilities = z.object({
   architectures: z.array(z.string()),
   methods: z.array(z.string()),
   tunings: z.array(z.string()),
+  /** What it has of `RUN_FEATURES`; left out: nothing. */
+  features: z.array(z.string()).optional(),
   precisions: z.array(z.string()),
   engines: z.array(z.object({ name: z.string(), usable: z.boolean(), reason: z.string().optional() })),
   /** What it can compute on where it was asked; `precisions` above are those of any of them. */

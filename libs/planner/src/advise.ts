@@ -72,6 +72,9 @@ export function advise({ shape, rows, requested }: AdviceInput): Advice {
     adamEpsilon: given.adamEpsilon ?? 1e-8,
     maxGradNorm: given.maxGradNorm ?? 1,
     evaluationSteps: given.evaluationSteps ?? null,
+    ...(given.optimizer && { optimizer: given.optimizer }),
+    ...(given.neftuneNoiseAlpha && { neftuneNoiseAlpha: given.neftuneNoiseAlpha }),
+    ...(given.labelSmoothingFactor && { labelSmoothingFactor: given.labelSmoothingFactor }),
   };
   const longest = shape?.contextLength ?? DEFAULT_CUTOFF;
   const cutoff = Math.min(longest, DEFAULT_CUTOFF);

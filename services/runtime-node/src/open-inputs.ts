@@ -1,4 +1,4 @@
-import { AppError } from '@luthier/contracts';
+import { AppError, featuresAsked } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import { openPreparedDataset, openSafetensorsModel, readModelConfig } from '@luthier/formats';
 import type { LlamaConfig, PreparedDataset } from '@luthier/formats';
@@ -39,7 +39,7 @@ export async function openWeights(spec: RuntimeSpec, config: LlamaConfig): Promi
   return blaming('model.unreadable', async () => loadWeights(await openSafetensorsModel(spec.modelDir), config));
 }
 
-/** LoRA settings of the request; other tunings, methods and precisions are refused. */
+/** LoRA settings of the request; other tunings, methods, precisions and features are refused. */
 export function loraSettings(spec: RuntimeSpec): LoraSettings {
   if (spec.precision !== undefined && spec.precision !== 'float32')
     throw new AppError('config.bad', `This runtime computes in float32, not "${spec.precision}".`, {
@@ -52,6 +52,12 @@ export function loraSettings(spec: RuntimeSpec): LoraSettings {
   if (!SUPPORTED_METHODS.some((name) => name === spec.method.type)) {
     throw new AppError('config.bad', `This runtime does not know the method "${spec.method.type}".`, {
       param: 'method',
+    });
+  }
+  const [lacking] = featuresAsked(spec);
+  if (lacking) {
+    throw new AppError('config.bad', `${lacking.field}: this runtime does not have "${lacking.feature}".`, {
+      param: lacking.field,
     });
   }
   return spec.tuning;

@@ -17,6 +17,7 @@ export const CAPABILITIES: Capabilities = {
   architectures: ['LlamaForCausalLM'],
   methods: [...SUPPORTED_METHODS],
   tunings: ['lora'],
+  features: [],
   precisions: ['float32'],
   engines: [{ name: 'onnxruntime', usable: true }],
 };

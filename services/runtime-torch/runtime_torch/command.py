@@ -21,6 +21,7 @@ from .open_run import KINDS_OF_METHOD, Inputs, open_inputs
 from .place import Place, place_of_rank, read_launch, read_patience, share_of_node
 from .processor import computes_bfloat16
 from .run_control import StopRequested
+from .run_features import FEATURES
 from .spec import RuntimeSpec, read_spec
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def capabilities() -> dict[str, object]:
         "methods": list(KINDS_OF_METHOD),
         # Full and freeze are there too; they are offered when the platform keeps whole models.
         "tunings": ["lora"],
+        "features": list(FEATURES),
         # A run whose device cannot compute in one of them is refused when it starts.
         "precisions": list(dict.fromkeys(name for device in devices for name in device["precisions"])),
         "engines": [engine],

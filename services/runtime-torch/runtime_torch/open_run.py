@@ -9,6 +9,7 @@ from .fault import Fault, blaming
 from .memory_plan import MemoryPlan, Room, plan_memory
 from .model_config import ModelConfig, read_model_config
 from .prepared_dataset import Kind, PreparedDataset, open_prepared_dataset
+from .run_features import check_features
 from .spec import Freeze, Full, Lora, RuntimeSpec
 from .trainer_state import TrainerState, read_state
 
@@ -49,6 +50,7 @@ def open_inputs(spec: RuntimeSpec) -> Inputs:
         raise Fault("config.bad", "data.trainDir: a training run needs data.")
     if spec.mode == "score" and spec.data.held_out_dir is None:
         raise Fault("config.bad", "data.heldOutDir: a scoring run needs held-out data.")
+    check_features(spec)
     config = read_model_config(spec.model_dir)
     train, held_out = (
         open_prepared_dataset(folder, config.vocab_size, kinds) if folder else None

@@ -14,6 +14,7 @@ Count = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonEmpty = Annotated[str, Field(min_length=1)]
+Optimizer = Literal["adamw", "adamw8bit", "adafactor", "muon"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
@@ -64,6 +65,9 @@ class LoraFields(Strict):
     lora_dropout: Probability
     target_modules: Literal["all-linear"] | Annotated[list[NonEmpty], Field(min_length=1)]
     use_rslora: bool
+    use_dora: bool | None = None
+    init_lora_weights: Literal["default", "pissa"] | None = None
+    loraplus_lr_ratio: Annotated[float, Field(ge=1, le=1000)] | None = None
 
 
 class Lora(LoraFields):
@@ -97,6 +101,9 @@ class Hyperparameters(Strict):
     adam_epsilon: Positive
     max_grad_norm: Positive
     evaluation_steps: Count | None
+    optimizer: Optimizer | None = None
+    neftune_noise_alpha: Annotated[float, Field(gt=0, le=1000)] | None = None
+    label_smoothing_factor: Annotated[float, Field(ge=0, le=0.9)] | None = None
 
 
 class Parallelism(Strict):

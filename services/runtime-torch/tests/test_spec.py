@@ -54,6 +54,8 @@ def without_null_for_optional(schema: dict[str, Any]) -> None:
             if len(rest) == 1:
                 schema["properties"][name] = rest[0]
         without_null_for_optional(schema["properties"][name])
+    for choice in schema.get("anyOf", []):
+        without_null_for_optional(choice)
 
 
 def test_the_specification_is_the_contracts():

@@ -225,6 +225,15 @@ describe('a job', () => {
       code: 'model.unsupported',
       param: 'tuning.type',
     });
+    await expect(create({ hyperparameters: { neftuneNoiseAlpha: 5 } })).rejects.toMatchObject({
+      code: 'model.unsupported',
+      param: 'hyperparameters.neftuneNoiseAlpha',
+      hint: expect.stringContaining('LUTHIER_LOCAL_RUNTIME=torch'),
+    });
+    await expect(create({ hyperparameters: { optimizer: 'muon' } })).rejects.toMatchObject({
+      code: 'request.invalid',
+      param: 'hyperparameters.optimizer',
+    });
     await expect(
       create({ method: { type: 'orpo', beta: 0.1 }, trainingFile: pairs(), validationFile: null }),
     ).rejects.toMatchObject({ param: 'method.type', hint: expect.stringContaining('LUTHIER_LOCAL_RUNTIME=torch') });

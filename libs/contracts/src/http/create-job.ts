@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { JOB_METHODS } from '../method-data.js';
 import { priority } from '../priority.js';
+import { hyperparameters, OPTIMIZERS } from '../run-spec.js';
 import { queueName } from '../services/training.js';
 
 const auto = z.literal('auto');
@@ -18,6 +19,9 @@ export const httpHyperparameters = z.strictObject({
   weight_decay: z.number().min(0).max(1).optional(),
   max_grad_norm: z.number().positive().optional(),
   eval_steps: z.int().positive().optional(),
+  optimizer: z.enum(OPTIMIZERS).optional().describe('adamw; what is not adamw needs the PyTorch runtime'),
+  neftune_noise_alpha: hyperparameters.shape.neftuneNoiseAlpha.describe('Noise on the embeddings while training; 5'),
+  label_smoothing_factor: hyperparameters.shape.labelSmoothingFactor.describe('Of supervised and pretrain'),
 });
 
 const beta = z
@@ -63,6 +67,9 @@ export const httpTuning = z.strictObject({
   lora_dropout: z.number().min(0).max(1).optional(),
   target_modules: z.union([z.literal('all-linear'), z.array(z.string().min(1)).min(1)]).optional(),
   use_rslora: z.boolean().optional(),
+  use_dora: z.boolean().optional(),
+  init_lora_weights: z.enum(['default', 'pissa']).optional(),
+  loraplus_lr_ratio: z.number().min(1).max(1000).optional().describe('How much faster B learns than A; 16'),
   /** Of qlora. */
   bits: z.union([z.literal(4), z.literal(8)]).optional(),
   /** Of freeze: the topmost layers that are trained. */

@@ -257,6 +257,7 @@ export const createJob = defineRequest({
     'model.not-found',
     'file.not-found',
     'file.wrong-rows',
+    'request.invalid',
     'request.unsupported',
     'model.unsupported',
     'plan.does-not-fit',
@@ -357,7 +358,7 @@ export const planJob = defineRequest({
   subject: `${s}.plan-job`,
   request: jobRequest.omit({ jobId: true }),
   response: plan,
-  errors: ['model.not-found', 'model.not-ready', 'file.not-found', 'file.wrong-rows'],
+  errors: ['model.not-found', 'model.not-ready', 'file.not-found', 'file.wrong-rows', 'request.invalid'],
   timeoutMs: 15_000,
 });
 

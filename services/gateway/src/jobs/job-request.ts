@@ -32,6 +32,9 @@ function toHyperparameters(given: HttpHyperparameters): NewJobRequest['hyperpara
     weightDecay: given.weight_decay,
     maxGradNorm: given.max_grad_norm,
     evaluationSteps: given.eval_steps,
+    optimizer: given.optimizer,
+    neftuneNoiseAlpha: given.neftune_noise_alpha,
+    labelSmoothingFactor: given.label_smoothing_factor,
   };
   return Object.fromEntries(Object.entries(mapped).filter(([, value]) => value !== undefined));
 }
@@ -54,6 +57,9 @@ function toTuning(given: HttpTuning): NonNullable<NewJobRequest['tuning']> {
     loraDropout: given.lora_dropout ?? 0,
     targetModules: given.target_modules ?? ('all-linear' as const),
     useRslora: given.use_rslora ?? false,
+    ...(given.use_dora !== undefined && { useDora: given.use_dora }),
+    ...(given.init_lora_weights !== undefined && { initLoraWeights: given.init_lora_weights }),
+    ...(given.loraplus_lr_ratio !== undefined && { loraplusLrRatio: given.loraplus_lr_ratio }),
   };
   return type === 'lora' ? { type, ...lora } : { type, ...lora, bits: given.bits ?? 4 };
 }
@@ -99,6 +105,11 @@ const PUBLIC_NAMES: Readonly<Record<string, string>> = {
   'hyperparameters.globalBatch': 'hyperparameters.batch_size',
   'hyperparameters.schedule': 'hyperparameters.lr_scheduler_type',
   'hyperparameters.evaluationSteps': 'hyperparameters.eval_steps',
+  'hyperparameters.neftuneNoiseAlpha': 'hyperparameters.neftune_noise_alpha',
+  'hyperparameters.labelSmoothingFactor': 'hyperparameters.label_smoothing_factor',
+  'tuning.useDora': 'tuning.use_dora',
+  'tuning.initLoraWeights': 'tuning.init_lora_weights',
+  'tuning.loraplusLrRatio': 'tuning.loraplus_lr_ratio',
 };
 
 /** A refusal of training in the caller's own field names. */

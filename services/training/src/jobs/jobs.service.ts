@@ -1,10 +1,10 @@
 import { randomInt } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { AppError, getModel, getValidation, listCatalog } from '@luthier/contracts';
-import type { JobRequest, ModelRecord, Plan } from '@luthier/contracts';
+import { AppError, contradictionIn, getModel, getValidation, listCatalog } from '@luthier/contracts';
+import type { JobRequest, ModelRecord, Plan, RunSettings } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { advise, planNote, planRun } from '@luthier/planner';
-import { capableProfiles, whyUnsupported } from '../queue/admission.js';
+import { capableProfiles, whyUnsupported, wishOf } from '../queue/admission.js';
 import type { Profile } from '../queue/admission.js';
 import { askFit, refuseImpossible } from '../queue/ask-fit.js';
 import { isNever, ofKindAsked, shareOn, withFit, worldSizeOf } from '../queue/share.js';
@@ -29,16 +29,17 @@ export class JobsService {
     private readonly worker: JobWorker,
   ) {}
 
-  /** Idempotent by job id. @throws AppError for unknown files and models, and for what no runtime here can do. */
+  /** Idempotent by job id. @throws AppError for unknown files and models, and for what no runtime, or none here, can do. */
   async create(request: JobRequest): Promise<Job> {
     const known = await this.jobs.get(request.jobId);
     if (known) return known;
-    const model = await this.checkWish(request);
+    const model = await this.checkNames(request);
     const { tuning, hyperparameters, cutoffLength, notes } = advise({
       shape: model?.shape ?? null,
       rows: null,
       requested: request,
     });
+    await this.checkSettings(request, { method: request.method.type, tuning, hyperparameters }, model);
     const job: Job = {
       id: request.jobId,
       status: 'validating_files',
@@ -100,8 +101,10 @@ export class JobsService {
       rows: report.state === 'done' ? Math.max(1, report.usableRows) : null,
       requested: wish,
     });
+    const settings = { method: wish.method.type, tuning, hyperparameters };
+    refuseContradiction(settings);
     const inventory = await inventoryOf(this.bus);
-    const kind = { method: wish.method.type, tuning: tuning.type, architecture: model.shape.architecture };
+    const kind = wishOf(settings, model.shape.architecture);
     const capable = ofKindAsked(inventory ? capableProfiles(inventory, kind) : [], wish);
     const fits = await askFit(this.bus, wish, { profiles: capable });
     const isPossible = ({ name }: Profile): boolean => {
@@ -125,24 +128,24 @@ export class JobsService {
     return { ...plan, notes: [guess, ...plan.notes, ...notes] };
   }
 
-  /** Everything named exists and a runtime can do it; undefined: the model is in the catalogue but not imported. */
-  private async checkWish(wish: Wish): Promise<ModelRecord | undefined> {
+  /** Everything named exists; undefined: the model is in the catalogue but not imported. */
+  private async checkNames(wish: Wish): Promise<ModelRecord | undefined> {
     for (const file of namedFiles(wish)) await this.checkRows(wish, file);
-    const model = await this.findModel(wish.model);
+    return this.findModel(wish.model);
+  }
+
+  /** The settings go together and a runtime has them. */
+  private async checkSettings(wish: Wish, settings: RunSettings, model: ModelRecord | undefined): Promise<void> {
+    refuseContradiction(settings);
     const inventory = await inventoryOf(this.bus);
-    if (!inventory) return model;
-    const kind = {
-      method: wish.method.type,
-      tuning: wish.tuning?.type ?? 'lora',
-      architecture: model?.shape?.architecture ?? null,
-    };
+    if (!inventory) return;
+    const kind = wishOf(settings, model?.shape?.architecture ?? null);
     const unsupported = whyUnsupported(inventory, kind);
     if (unsupported) {
       const { message, ...details } = unsupported;
       throw new AppError('model.unsupported', message, details);
     }
     await refuseImpossible(this.bus, wish, ofKindAsked(capableProfiles(inventory, kind), wish));
-    return model;
   }
 
   /** @throws AppError `file.not-found`, `file.wrong-rows`. */
@@ -168,6 +171,12 @@ export class JobsService {
       param: 'model',
     });
   }
+}
+
+/** @throws AppError `request.invalid`. */
+function refuseContradiction(settings: RunSettings): void {
+  const found = contradictionIn(settings);
+  if (found) throw new AppError('request.invalid', found.message, { param: found.field, hint: found.hint });
 }
 
 function withParam(cause: unknown, code: AppError['code'], param: string): unknown {

@@ -1,5 +1,5 @@
-import type { FitAnswer, Inventory, Plan, Tuning } from '@luthier/contracts';
-import type { Method } from '@luthier/contracts';
+import { featuresAsked } from '@luthier/contracts';
+import type { AskedFeature, FitAnswer, Inventory, Method, Plan, RunSettings, Tuning } from '@luthier/contracts';
 import type { Run } from '../runs/run.js';
 import type { Share } from './share.js';
 
@@ -10,7 +10,17 @@ export interface Wish {
   tuning: Tuning['type'];
   /** Null while it is not known: then it does not exclude a profile. */
   architecture: string | null;
+  /** What else the settings ask for. */
+  features: readonly AskedFeature[];
 }
+
+/** What a job with these settings asks of a runtime. */
+export const wishOf = (settings: RunSettings, architecture: string | null): Wish => ({
+  method: settings.method,
+  tuning: settings.tuning.type,
+  architecture,
+  features: featuresAsked(settings),
+});
 
 export interface Unsupported {
   /** The field at fault in its public spelling. */
@@ -20,12 +30,18 @@ export interface Unsupported {
   hint?: string;
 }
 
-/** Of the runtimes here it knows most methods. */
-const MORE_METHODS =
-  'Choose one of those, or have runs placed on the PyTorch runtime: on one machine with LUTHIER_LOCAL_RUNTIME=torch, ' +
+/** Of the runtimes here it knows most. */
+const ON_TORCH =
+  'have runs placed on the PyTorch runtime: on one machine with LUTHIER_LOCAL_RUNTIME=torch, ' +
   'in a cluster by a profile with `runtime: runtime-torch`.';
+const MORE_METHODS = `Choose one of those, or ${ON_TORCH}`;
 
-const can = (profile: Profile, { method, tuning, architecture }: Wish): boolean =>
+const lacksOf = ({ capabilities }: Profile, { features }: Wish): AskedFeature[] =>
+  features.filter(({ feature }) => !capabilities.features?.includes(feature));
+
+const can = (profile: Profile, wish: Wish): boolean => knows(profile, wish) && lacksOf(profile, wish).length === 0;
+
+const knows = (profile: Profile, { method, tuning, architecture }: Wish): boolean =>
   profile.capabilities.modes.includes('train') &&
   profile.capabilities.methods.includes(method) &&
   profile.capabilities.tunings.includes(tuning) &&
@@ -54,6 +70,15 @@ export function whyUnsupported(inventory: Inventory, wish: Wish): Unsupported | 
     return {
       param: 'tuning.type',
       message: `No runtime here trains with "${wish.tuning}"; there is ${offered((p) => p.capabilities.tunings)}.`,
+      ...(wish.tuning === 'qlora' && { hint: MORE_METHODS }),
+    };
+  }
+  const [lacking] = tunings.filter((profile) => knows(profile, wish)).flatMap((profile) => lacksOf(profile, wish));
+  if (lacking) {
+    return {
+      param: lacking.field,
+      message: `No runtime here that could train this has "${lacking.feature}".`,
+      hint: `Leave it out, or ${ON_TORCH}`,
     };
   }
   return {

@@ -13,7 +13,7 @@ import { TrainingMetrics } from '../../training.metrics.js';
 import { admitted, priorityOf } from '../job.js';
 import type { Job } from '../job.js';
 import type { JobTransaction } from '../job.store.js';
-import { inventoryOf, placeJobRun, planJobRun, refuse } from './plan-and-queue.js';
+import { inventoryOf, placeJobRun, planJobRun, refuse, wishOfJob } from './plan-and-queue.js';
 import type { PlacedPlan } from './plan-and-queue.js';
 import { PhaseStep, change, fail, wait } from './step.js';
 import type { StepOutcome } from './step.js';
@@ -34,11 +34,7 @@ export class Admit extends PhaseStep {
     if (job.status !== 'queued') return wait(); // paused
     const inventory = await inventoryOf(this.bus);
     if (!inventory) return wait('Waiting for the trainer to say what there is to run on');
-    const wish = {
-      method: job.request.method.type,
-      tuning: job.tuning.type,
-      architecture: job.base?.shape?.architecture ?? null,
-    };
+    const wish = wishOfJob(job);
     const unsupported = whyUnsupported(inventory, wish);
     if (unsupported) {
       const { message, hint } = unsupported;

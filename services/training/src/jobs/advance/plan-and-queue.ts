@@ -3,8 +3,8 @@ import { AppError, getInventory, newId } from '@luthier/contracts';
 import type { FitAnswer, Inventory, Plan } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { planRun } from '@luthier/planner';
-import { capableProfiles, whyUnsupported } from '../../queue/admission.js';
-import type { Profile } from '../../queue/admission.js';
+import { capableProfiles, whyUnsupported, wishOf } from '../../queue/admission.js';
+import type { Profile, Wish } from '../../queue/admission.js';
 import { askFit, whyNowhere } from '../../queue/ask-fit.js';
 import { isNever, ofKindAsked, shareOn, withFit, worldSizeOf } from '../../queue/share.js';
 import { queued } from '../job.js';
@@ -41,16 +41,13 @@ export function planJobRun(job: Job, inventory: Inventory | undefined): PlacedPl
   return best;
 }
 
+/** What the job asks of a runtime. */
+export const wishOfJob = ({ request, tuning, hyperparameters, base }: Job): Wish =>
+  wishOf({ method: request.method.type, tuning, hyperparameters }, base?.shape?.architecture ?? null);
+
 /** Those that can do the job and are of the kind it asks for. */
 const profilesFor = (job: Job, inventory: Inventory): readonly Profile[] =>
-  ofKindAsked(
-    capableProfiles(inventory, {
-      method: job.request.method.type,
-      tuning: job.tuning.type,
-      architecture: job.base?.shape?.architecture ?? null,
-    }),
-    job.request,
-  );
+  ofKindAsked(capableProfiles(inventory, wishOfJob(job)), job.request);
 
 /** The same with what the place itself says: devices, queues and quotas. Its plan tells what can never be placed. */
 export async function placeJobRun(bus: MessageBus, job: Job, inventory: Inventory | undefined): Promise<PlacedPlan> {
@@ -103,11 +100,7 @@ export class PlanAndQueue extends PhaseStep {
 
   override async look(job: Job): Promise<StepOutcome> {
     const inventory = await inventoryOf(this.bus);
-    const wish = {
-      method: job.request.method.type,
-      tuning: job.tuning.type,
-      architecture: job.base?.shape?.architecture ?? null,
-    };
+    const wish = wishOfJob(job);
     const unsupported = inventory && whyUnsupported(inventory, wish);
     if (unsupported) {
       const { message, hint } = unsupported;

@@ -1,0 +1,56 @@
+import { describe, expect, it } from '@jest/globals';
+import { contradictionIn, featuresAsked } from './run-features.js';
+import type { RunSettings } from './run-features.js';
+import type { Tuning } from './run-spec.js';
+
+const LORA: Extract<Tuning, { type: 'lora' }> = {
+  type: 'lora',
+  ...{ r: 8, loraAlpha: 16, loraDropout: 0, targetModules: 'all-linear' as const, useRslora: false },
+};
+const run = (change: Partial<RunSettings>): RunSettings => ({
+  ...{ method: 'supervised', tuning: LORA, hyperparameters: {}, ...change },
+});
+
+describe('what a run asks of a runtime', () => {
+  it('is named with the field that asks it', () => {
+    const tuning = { ...LORA, useDora: true, loraplusLrRatio: 16 };
+    const hyperparameters = { optimizer: 'adafactor', neftuneNoiseAlpha: 5, labelSmoothingFactor: 0.1 } as const;
+    expect(featuresAsked({ tuning, hyperparameters })).toEqual([
+      { feature: 'dora', field: 'tuning.useDora' },
+      { feature: 'loraplus', field: 'tuning.loraplusLrRatio' },
+      { feature: 'adafactor', field: 'hyperparameters.optimizer' },
+      { feature: 'neftune', field: 'hyperparameters.neftuneNoiseAlpha' },
+      { feature: 'label-smoothing', field: 'hyperparameters.labelSmoothingFactor' },
+    ]);
+    expect(featuresAsked({ tuning: { ...LORA, initLoraWeights: 'pissa' }, hyperparameters: {} })).toEqual([
+      { feature: 'pissa', field: 'tuning.initLoraWeights' },
+    ]);
+  });
+
+  it('is nothing where the settings say what would be done anyway', () => {
+    const tuning: Tuning = { ...LORA, useDora: false, initLoraWeights: 'default', loraplusLrRatio: 1 };
+    expect(featuresAsked({ tuning, hyperparameters: { optimizer: 'adamw', labelSmoothingFactor: 0 } })).toEqual([]);
+  });
+});
+
+describe('settings that no runtime can have together', () => {
+  it.each<[string, Partial<RunSettings>, string]>([
+    ['Muon for an adapter', { hyperparameters: { optimizer: 'muon' } }, 'hyperparameters.optimizer'],
+    ['DoRA and PiSSA', { tuning: { ...LORA, useDora: true, initLoraWeights: 'pissa' } }, 'tuning.initLoraWeights'],
+    [
+      'label smoothing of answers that are compared',
+      { method: 'kto', hyperparameters: { labelSmoothingFactor: 0.1 } },
+      'hyperparameters.labelSmoothingFactor',
+    ],
+  ])('are named by their field: %s', (_, change, field) => {
+    expect(contradictionIn(run(change))).toMatchObject({ field });
+  });
+
+  it.each<[string, Partial<RunSettings>]>([
+    ['Muon for weights', { tuning: { type: 'full' }, hyperparameters: { optimizer: 'muon' } }],
+    ['8-bit AdamW for an adapter', { hyperparameters: { optimizer: 'adamw8bit' } }],
+    ['label smoothing of text', { method: 'pretrain', hyperparameters: { labelSmoothingFactor: 0.1 } }],
+  ])('are not among: %s', (_, change) => {
+    expect(contradictionIn(run(change))).toBeUndefined();
+  });
+});

@@ -1,0 +1,81 @@
+import type { Hyperparameters, Method, Tuning } from './run-spec.js';
+
+/** What a run can ask for beyond its method and kind of tuning. Not every runtime has each. */
+export const RUN_FEATURES = [
+  'dora',
+  'pissa',
+  'loraplus',
+  'neftune',
+  'label-smoothing',
+  'adamw8bit',
+  'adafactor',
+  'muon',
+] as const;
+export type RunFeature = (typeof RUN_FEATURES)[number];
+
+export interface AskedFeature {
+  readonly feature: RunFeature;
+  /** The field of a run's spec that asks for it. */
+  readonly field: string;
+}
+
+export interface RunSettings {
+  readonly method: Method['type'];
+  readonly tuning: Tuning;
+  readonly hyperparameters: { [K in 'optimizer' | 'neftuneNoiseAlpha' | 'labelSmoothingFactor']?: Hyperparameters[K] };
+}
+
+const isAdapter = (tuning: Tuning): tuning is Extract<Tuning, { type: 'lora' | 'qlora' }> =>
+  tuning.type === 'lora' || tuning.type === 'qlora';
+
+/** What a runtime must have for these settings. Values that change nothing ask for nothing. */
+export function featuresAsked({ tuning, hyperparameters }: Omit<RunSettings, 'method'>): AskedFeature[] {
+  const { optimizer = 'adamw', neftuneNoiseAlpha, labelSmoothingFactor = 0 } = hyperparameters;
+  const asked: AskedFeature[] = [];
+  if (isAdapter(tuning)) {
+    if (tuning.useDora) asked.push({ feature: 'dora', field: 'tuning.useDora' });
+    if (tuning.initLoraWeights === 'pissa') asked.push({ feature: 'pissa', field: 'tuning.initLoraWeights' });
+    if ((tuning.loraplusLrRatio ?? 1) !== 1) asked.push({ feature: 'loraplus', field: 'tuning.loraplusLrRatio' });
+  }
+  if (optimizer !== 'adamw') asked.push({ feature: optimizer, field: 'hyperparameters.optimizer' });
+  if (neftuneNoiseAlpha !== undefined) asked.push({ feature: 'neftune', field: 'hyperparameters.neftuneNoiseAlpha' });
+  if (labelSmoothingFactor > 0)
+    asked.push({ feature: 'label-smoothing', field: 'hyperparameters.labelSmoothingFactor' });
+  return asked;
+}
+
+export interface Contradiction {
+  /** The field to change. */
+  readonly field: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** Settings that no runtime can have together; undefined: there are none. The PyTorch runtime refuses the same. */
+export function contradictionIn({ method, tuning, hyperparameters }: RunSettings): Contradiction | undefined {
+  if (isAdapter(tuning)) {
+    if (hyperparameters.optimizer === 'muon') {
+      return {
+        field: 'hyperparameters.optimizer',
+        message:
+          'Muon makes the directions of a whole weight matrix alike; the thin matrices of an adapter have no use of it.',
+        hint: 'Take "adamw" with lora or qlora, or train the weights themselves ("full", "freeze").',
+      };
+    }
+    if (tuning.useDora && tuning.initLoraWeights === 'pissa') {
+      return {
+        field: 'tuning.initLoraWeights',
+        message: 'DoRA and PiSSA both begin by splitting the weights, each in its own way.',
+        hint: 'Take one of them: leave out `useDora`, or `initLoraWeights`.',
+      };
+    }
+  }
+  if ((hyperparameters.labelSmoothingFactor ?? 0) > 0 && method !== 'supervised' && method !== 'pretrain') {
+    return {
+      field: 'hyperparameters.labelSmoothingFactor',
+      message: `Label smoothing is for learning single tokens; "${method}" compares answers.`,
+      hint: 'Leave it out; DPO has a `labelSmoothing` of its own, for pairs that may be the wrong way round.',
+    };
+  }
+  return undefined;
+}

@@ -1,0 +1,49 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Inventory, RunSettings, Tuning } from '@luthier/contracts';
+import { capableProfiles, whyUnsupported, wishOf } from './admission.js';
+
+const LORA: Extract<Tuning, { type: 'lora' }> = {
+  type: 'lora',
+  ...{ r: 8, loraAlpha: 16, loraDropout: 0, targetModules: 'all-linear' as const, useRslora: false },
+};
+const settings = (change: Partial<RunSettings> = {}): RunSettings => ({
+  ...{ method: 'supervised', tuning: LORA, hyperparameters: {}, ...change },
+});
+
+function inventory(...features: (readonly string[] | undefined)[]): Inventory {
+  return {
+    observedAt: '2026-01-01T00:00:00Z',
+    countedRuns: [],
+    profiles: features.map((listed, i) => ({
+      ...{ name: `profile-${i}`, runtime: 'r', device: 'd', devices: 0, cpus: 1, slots: 1 },
+      ...{ memoryMib: 1000, freeMemoryMib: 1000 },
+      capabilities: {
+        ...{ runtime: 'r', version: '1', modes: ['train' as const], architectures: ['LlamaForCausalLM'] },
+        ...{ methods: ['supervised'], tunings: ['lora'], precisions: ['float32'], engines: [] },
+        ...(listed && { features: [...listed] }),
+      },
+    })),
+  };
+}
+
+describe('what the settings ask of a runtime', () => {
+  const dora = wishOf(settings({ tuning: { ...LORA, useDora: true } }), 'LlamaForCausalLM');
+
+  it('goes to the profile whose runtime has it', () => {
+    const profiles = capableProfiles(inventory(undefined, ['neftune'], ['neftune', 'dora']), dora);
+    expect(profiles.map(({ name }) => name)).toEqual(['profile-2']);
+    expect(whyUnsupported(inventory(undefined, ['dora']), dora)).toBeUndefined();
+  });
+
+  it('is refused by its field where no runtime has it, with where to get it', () => {
+    expect(whyUnsupported(inventory(undefined, ['neftune']), dora)).toMatchObject({
+      param: 'tuning.useDora',
+      message: expect.stringContaining('"dora"'),
+      hint: expect.stringContaining('LUTHIER_LOCAL_RUNTIME=torch'),
+    });
+  });
+
+  it('is nothing for the settings that every runtime has', () => {
+    expect(whyUnsupported(inventory(undefined), wishOf(settings(), null))).toBeUndefined();
+  });
+});
