@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { unwrap } from '@luthier/api-client';
+import { openSafetensors } from '@luthier/formats';
 import { removeHome, tempDir } from '@luthier/testing';
 import {
   TINY_MODEL,
@@ -89,4 +91,49 @@ describeWithTorch('a job at home', () => {
     },
     TIMEOUT_MS,
   );
+
+  it(
+    'trains all weights into a whole model, whose own answers are served',
+    async () => {
+      const { client } = platform;
+      const tuning = { type: 'full' } as const;
+      const { id } = await submitJob(client, { steps: 30, heldOut: true, tuning });
+      const job = await waitForEnd(client, id, TIMEOUT_MS);
+      expect(job).toMatchObject({ status: 'succeeded', phase: 'done', error: null, tuning });
+      expect(job.result?.last_loss).toBeLessThan(job.result?.first_loss ?? 0);
+      await expectWholeAndSingle(client, job);
+      const path = { model: job.tuned_model_id ?? '' };
+      const { model, base } = await unwrap(client.GET('/api/v1/models/{model}', { params: { path } }));
+      if (model.files?.form !== 'whole' || base?.files?.form !== 'whole') throw new Error('both are whole');
+      expect(model).toMatchObject({ kind: 'tuned', state: 'ready', base_model_id: base.id });
+      expect(model.size_bytes).toBeGreaterThan(model.shape?.parameters ?? Infinity);
+
+      // Everything has moved, and what was registered is what answers.
+      const [before, after] = await Promise.all([base.files, model.files].map(weightsOf));
+      expect([...(after?.keys() ?? [])].toSorted()).toEqual([...(before?.keys() ?? [])].toSorted());
+      for (const [name, weight] of after ?? [])
+        expect({ name, same: before?.get(name)?.equals(weight) }).toEqual({ name, same: false });
+      const messages = [{ role: 'user' as const, content: 'What is the number after 3?' }];
+      const answerOf = async (name: string): Promise<string | null | undefined> => {
+        const body = { model: name, messages, temperature: 0, max_tokens: 24 };
+        return (await unwrap(client.POST('/v1/chat/completions', { body }))).choices[0]?.message.content;
+      };
+      const tuned = await answerOf(job.fine_tuned_model ?? '');
+      expect(tuned).not.toBe(await answerOf(TINY_MODEL));
+      expect(await answerOf(job.fine_tuned_model ?? '')).toBe(tuned);
+      const served = await readdir(join(home, 'work/inference/gguf'));
+      expect(served).toContainEqual(expect.stringContaining(model.files.weights.sha256));
+    },
+    TIMEOUT_MS,
+  );
+
+  /** The bytes of each tensor in float32, by name. */
+  async function weightsOf({ weights }: { weights: { uri: string } }): Promise<Map<string, Buffer>> {
+    const folder = weights.uri.replace('artifact://', '');
+    const file = await openSafetensors(join(home, 'artifacts', folder, 'model.safetensors'));
+    const read = [...file.tensors.keys()].map(
+      async (name) => [name, Buffer.from((await file.readFloat32(name)).buffer)] as const,
+    );
+    return new Map(await Promise.all(read));
+  }
 });

@@ -1007,14 +1007,22 @@ export interface components {
             license: string | null;
             languages: string[];
             shape: components["schemas"]["ModelShape"] | null;
-            weights: {
-                uri: string;
-                sha256: string;
-            } | null;
-            adapter: {
-                uri: string;
-                sha256: string;
-            } | null;
+            files: ({
+                /** @constant */
+                form: "whole";
+                weights: {
+                    uri: string;
+                    sha256: string;
+                };
+            } | {
+                /** @constant */
+                form: "adapter";
+                adapter: {
+                    uri: string;
+                    sha256: string;
+                };
+            }) | null;
+            size_bytes: number | null;
             base_model_id: string | null;
             job_id: string | null;
             source: string | null;

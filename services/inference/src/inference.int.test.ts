@@ -32,8 +32,8 @@ const record = (name: string, change: Partial<ModelRecord>): ModelRecord => ({
   license: null,
   languages: [],
   shape: null,
-  weights: null,
-  adapter: null,
+  files: null,
+  sizeBytes: null,
   baseModelId: null,
   jobId: null,
   source: null,
@@ -98,12 +98,14 @@ beforeAll(async () => {
     },
   });
   await connection.flush();
-  const base = record('tiny', { weights: await stored('a', (dir) => writeTinyChatModel(dir)) });
+  const weights = await stored('a', (dir) => writeTinyChatModel(dir));
+  const base = record('tiny', { files: { form: 'whole', weights } });
   models.set('tiny', { model: base, base: null });
-  const modelDir = new FileArtifactStore(join(home, 'artifacts')).localPath(base.weights?.uri ?? '');
+  const modelDir = new FileArtifactStore(join(home, 'artifacts')).localPath(weights.uri);
   expect(await readdir(modelDir)).toContain('config.json');
   const adapter = await stored('b', async (dir) => writeTinyAdapter(dir, await writeTinyChatModel(`${dir}-unused`)));
-  models.set('ft:tiny', { model: record('ft:tiny', { kind: 'tuned', adapter, baseModelId: base.id }), base });
+  const files = { form: 'adapter' as const, adapter };
+  models.set('ft:tiny', { model: record('ft:tiny', { kind: 'tuned', files, baseModelId: base.id }), base });
 }, 60_000);
 
 afterEach(async () => {
@@ -130,6 +132,22 @@ describe('answers', () => {
       expect.stringMatching(/^adapter-.*b{64}\.gguf$/),
       expect.stringMatching(/^base-.*a{64}\.gguf$/),
     ]);
+  });
+
+  it('come from a whole model by its own weights, with the base there or gone', async () => {
+    await start();
+    const questions = ['hello', 'help'];
+    const base = await ask('tiny', questions);
+    const weights = await stored('d', (dir) => writeTinyChatModel(dir, {}, 7));
+    const whole = record('ft:whole', { kind: 'tuned', files: { form: 'whole', weights }, baseModelId: 'model-gone' });
+    models.set('ft:whole', { model: whole, base: null });
+    const tuned = await ask('ft:whole', questions);
+    expect(tuned.modelId).toBe(whole.id);
+    expect(tuned.answers.map(({ text }) => text)).not.toEqual(base.answers.map(({ text }) => text));
+    expect((await ask('tiny', questions)).answers).toEqual(base.answers);
+    expect((await ask('ft:whole', questions)).answers).toEqual(tuned.answers);
+    expect(await ggufFiles()).toContainEqual(expect.stringMatching(/^base-.*d{64}\.gguf$/));
+    expect(await mapped()).toHaveLength(1); // never two models in memory
   });
 
   it('say why they ended, and stop before a stop sequence', async () => {
@@ -161,7 +179,7 @@ describe('answers', () => {
     models.set('orphan', {
       model: record('orphan', {
         kind: 'tuned',
-        adapter: { uri: 'artifact://models/x/adapter', sha256: 'c'.repeat(64) },
+        files: { form: 'adapter', adapter: { uri: 'artifact://models/x/adapter', sha256: 'c'.repeat(64) } },
       }),
       base: null,
     });
@@ -228,9 +246,11 @@ describe('converted files', () => {
       const path = join(dir, 'model.safetensors');
       await writeFile(path, (await readFile(path)).subarray(0, -100));
     });
-    models.set('broken', { model: record('broken', { weights: broken }), base: null });
+    models.set('broken', { model: record('broken', { files: { form: 'whole', weights: broken } }), base: null });
     models.set('gone', {
-      model: record('gone', { weights: { uri: 'artifact://models/gone/weights', sha256: 'f'.repeat(64) } }),
+      model: record('gone', {
+        files: { form: 'whole', weights: { uri: 'artifact://models/gone/weights', sha256: 'f'.repeat(64) } },
+      }),
       base: null,
     });
     await expect(ask('broken', ['hi'])).rejects.toMatchObject({ code: 'model.unreadable' });

@@ -16,7 +16,7 @@ import {
   newId,
   registerModel,
 } from '@luthier/contracts';
-import type { ArtifactRef, ModelRecord } from '@luthier/contracts';
+import type { ArtifactRef, ModelFiles, ModelRecord } from '@luthier/contracts';
 import { FileArtifactStore } from '@luthier/artifacts';
 import { writeSafetensors } from '@luthier/formats';
 import { MessageBus, provision } from '@luthier/messaging';
@@ -124,10 +124,15 @@ async function importFolder(name: string, localDir: string): Promise<ModelRecord
   await bus.request(importModel, { model: name, localDir });
   return ended(name);
 }
-async function putAdapter(runId: string): Promise<ArtifactRef> {
+const ADAPTER = ['adapter_config.json', 'adapter_model.safetensors'];
+const WHOLE = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+
+/** What a run leaves. */
+async function putArtifact(runId: string, names: readonly string[]): Promise<ArtifactRef> {
   const uri = `artifact://runs/${runId}/1/1/artifact`;
-  const { sizeBytes, sha256 } = await store.put(`${uri}/adapter_config.json`, '{}');
-  const manifest = JSON.stringify({ version: 1, files: [{ name: 'adapter_config.json', sizeBytes, sha256 }] });
+  const files = [];
+  for (const name of names) files.push({ name, ...(await store.put(`${uri}/${name}`, '{}')) });
+  const manifest = JSON.stringify({ version: 1, files });
   await store.put(`${uri}/${ARTIFACT_MANIFEST_FILE}`, manifest);
   return { uri, sha256: createHash('sha256').update(manifest).digest('hex') };
 }
@@ -142,7 +147,10 @@ describe('importing a base model', () => {
       source: expect.stringContaining(dir),
       shape: { layers: 1, heads: 2, kvHeads: 1 },
     });
-    expect(await store.stat(`${model.weights?.uri}/model.safetensors`)).toBeDefined();
+    const { files, sizeBytes } = model;
+    if (files?.form !== 'whole') throw new Error('a base is whole');
+    const weights = await store.stat(`${files.weights.uri}/model.safetensors`);
+    expect(sizeBytes).toBeGreaterThan(weights?.sizeBytes ?? Infinity);
     expect((await bus.request(importModel, { model: 'mine', localDir: dir })).id).toBe(model.id);
   });
 
@@ -183,7 +191,7 @@ describe('importing a base model', () => {
     const model = await importFolder(name, await make());
     expect(model).toMatchObject({
       state: 'failed',
-      weights: null,
+      files: null,
       error: { code: 'model.import-failed', message: expect.stringMatching(why) },
     });
   });
@@ -236,7 +244,8 @@ describe('tuned models', () => {
     const base = await importFolder('base-of-tuned', await modelFolder());
     const runId = newId('run');
     const jobId = newId('job');
-    const request = { jobId, baseModelId: base.id, suffix: 'support', adapter: await putAdapter(runId) };
+    const files: ModelFiles = { form: 'adapter', adapter: await putArtifact(runId, ADAPTER) };
+    const request = { jobId, baseModelId: base.id, suffix: 'support', files };
     const [first, second] = await Promise.all([
       bus.request(registerModel, request),
       bus.request(registerModel, request),
@@ -244,7 +253,8 @@ describe('tuned models', () => {
     expect(second.id).toBe(first.id);
     expect(first.name).toBe(`ft:base-of-tuned:luthier:support:${idTail(jobId).slice(-8)}`);
     await store.remove(`artifact://runs/${runId}`);
-    expect(await store.stat(`${first.adapter?.uri}/adapter_config.json`)).toBeDefined();
+    expect(first).toMatchObject({ state: 'ready', sizeBytes: 4, files: { form: 'adapter' } });
+    expect(await store.stat(`artifact://models/${first.id}/adapter/adapter_config.json`)).toBeDefined();
     expect((await bus.request(getModel, { model: first.name })).base?.id).toBe(base.id);
     expect((await bus.request(listModels, { kind: 'tuned' })).items).toHaveLength(1);
     await expect(bus.request(getModel, { model: 'ft:base-of-tuned:luthier:other:00000000' })).rejects.toMatchObject({
@@ -277,9 +287,47 @@ describe('tuned models', () => {
 
   it('refuses an adapter whose manifest is not the announced one', async () => {
     const base = await importFolder('base-of-wrong', await modelFolder());
-    const adapter = { ...(await putAdapter(newId('run'))), sha256: '0'.repeat(64) };
+    const adapter = { ...(await putArtifact(newId('run'), ADAPTER)), sha256: '0'.repeat(64) };
+    const files: ModelFiles = { form: 'adapter', adapter };
     await expect(
-      bus.request(registerModel, { jobId: newId('job'), baseModelId: base.id, suffix: null, adapter }),
+      bus.request(registerModel, { jobId: newId('job'), baseModelId: base.id, suffix: null, files }),
     ).rejects.toMatchObject({ code: 'model.unreadable' });
+  });
+
+  it('keeps a whole model that stands without its base', async () => {
+    const base = await importFolder('base-of-whole', await modelFolder());
+    const runId = newId('run');
+    const files: ModelFiles = { form: 'whole', weights: await putArtifact(runId, WHOLE) };
+    const request = { jobId: newId('job'), baseModelId: base.id, suffix: null, files };
+    const tuned = await bus.request(registerModel, request);
+    const uri = `artifact://models/${tuned.id}/weights`;
+    expect(tuned).toMatchObject({
+      ...{ state: 'ready', sizeBytes: 8, baseModelId: base.id },
+      ...{ files: { form: 'whole', weights: { uri, sha256: files.weights.sha256 } }, shape: { weightBytes: 2 } },
+    });
+    await store.remove(`artifact://runs/${runId}`);
+    expect(await store.stat(`${uri}/model.safetensors`)).toBeDefined();
+    expect((await bus.request(getModel, { model: tuned.id })).base?.id).toBe(base.id);
+    await bus.request(deleteModel, { model: base.id });
+    expect(await bus.request(getModel, { model: tuned.id })).toMatchObject({ model: { id: tuned.id }, base: null });
+    await bus.request(deleteModel, { model: tuned.id });
+    expect((await store.list(`artifact://models/${tuned.id}`)).items).toEqual([]);
+  });
+
+  it.each([
+    ['an adapter', 'whole', ADAPTER],
+    ['a folder of both', 'whole', [...WHOLE, ...ADAPTER]],
+    ['a model without a tokenizer', 'whole', WHOLE.filter((name) => name !== 'tokenizer.json')],
+    ['a whole model', 'adapter', WHOLE],
+    ['a folder of both', 'adapter', [...WHOLE, ...ADAPTER]],
+  ] as const)('never takes %s for what a run of form %s is to leave', async (_what, form, names) => {
+    const base = await importFolder('base-of-forms', await modelFolder());
+    const ref = await putArtifact(newId('run'), names);
+    const files: ModelFiles = form === 'whole' ? { form, weights: ref } : { form, adapter: ref };
+    const jobId = newId('job');
+    await expect(
+      bus.request(registerModel, { jobId, baseModelId: base.id, suffix: null, files }),
+    ).rejects.toMatchObject({ code: 'model.unreadable' });
+    expect((await store.list(`artifact://models/model-${idTail(jobId)}`)).items).toEqual([]);
   });
 });

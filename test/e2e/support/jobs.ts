@@ -48,6 +48,8 @@ export interface JobWish {
   suffix?: string;
   /** Rank of the adapter. */
   rank?: number;
+  /** In place of an adapter. */
+  tuning?: { type: 'full' } | { type: 'freeze'; trainable_layers: number };
   /** Without held-out rows there is no evaluation to wait for. */
   heldOut?: boolean;
   resources?: { nodes: number };
@@ -56,6 +58,13 @@ export interface JobWish {
 /** Submits a job over a model that learns in milliseconds. */
 export async function submitJob(client: LuthierClient, wish: JobWish): Promise<Job> {
   const { steps, batchSize = 4, rows = 64, suffix = 'e2e', rank = 4, heldOut = false, resources } = wish;
+  const adapter = {
+    type: 'lora' as const,
+    r: rank,
+    lora_alpha: 8,
+    lora_dropout: 0,
+    target_modules: 'all-linear' as const,
+  };
   const training = await upload(client, trainingRows(rows));
   const validationFile = heldOut ? await upload(client, jsonLines(HELD_OUT), 'held-out.jsonl') : null;
   const job = await unwrap(
@@ -67,7 +76,7 @@ export async function submitJob(client: LuthierClient, wish: JobWish): Promise<J
         suffix,
         seed: 5,
         ...(resources && { resources }),
-        tuning: { type: 'lora', r: rank, lora_alpha: 8, lora_dropout: 0, target_modules: 'all-linear' },
+        tuning: wish.tuning ?? adapter,
         method: {
           type: 'supervised',
           supervised: {

@@ -22,6 +22,16 @@ export const modelShape = z.object({
 });
 export type ModelShape = z.output<typeof modelShape>;
 
+/**
+ * The files of a model: all of its weights (a Hugging Face folder: safetensors, config, tokenizer, chat template), or an
+ * adapter (a PEFT folder) that is nothing without the weights of its base. There is no third thing, and none that is both.
+ */
+export const modelFiles = z.discriminatedUnion('form', [
+  z.object({ form: z.literal('whole'), weights: artifactRef }),
+  z.object({ form: z.literal('adapter'), adapter: artifactRef }),
+]);
+export type ModelFiles = z.output<typeof modelFiles>;
+
 export const PROOFS = ['unproven', 'better', 'not-shown', 'worse'] as const;
 
 export const modelRecord = z.object({
@@ -35,10 +45,11 @@ export const modelRecord = z.object({
   license: z.string().nullable(),
   languages: z.array(z.string()),
   shape: modelShape.nullable(),
-  /** Hugging Face folder of a base model (safetensors, config, tokenizer, chat template). Null for adapters. */
-  weights: artifactRef.nullable(),
-  /** PEFT folder of a tuned model. */
-  adapter: artifactRef.nullable(),
+  /** Null until they are there. A base is always whole. */
+  files: modelFiles.nullable(),
+  /** Of the files in the artifact store; null: not known. */
+  sizeBytes: z.int().nonnegative().nullable(),
+  /** What a tuned model was made of. It may be gone where the tuned one is whole. */
   baseModelId: z.string().nullable(),
   jobId: z.string().nullable(),
   /** Which source the base came from, in words for the user; and all that were tried. */
@@ -69,7 +80,7 @@ export const importModel = defineRequest({
   response: modelRecord,
   errors: ['model.not-found', 'model.import-failed'],
 });
-/** The model and, for a tuned one, its base. Never the base in place of an unknown tuned model. */
+/** The model and, for a tuned one, its base (null also where that is gone and not needed). Never the base in place of an unknown tuned model. */
 export const getModel = defineRequest({
   subject: `${s}.get-model`,
   request: byModel,
@@ -86,17 +97,20 @@ export const listCatalog = defineRequest({
   request: z.object({}),
   response: z.object({ entries: z.array(catalogEntry) }),
 });
-/** Idempotent by job. */
+/**
+ * Idempotent by job. The files are copied: `state` is `importing` where that takes longer than an answer may, and asking
+ * again joins it.
+ */
 export const registerModel = defineRequest({
   subject: `${s}.register-model`,
   request: z.object({
     jobId: idOf('job'),
     baseModelId: idOf('model'),
     suffix: z.string().nullable(),
-    adapter: artifactRef,
+    files: modelFiles,
   }),
   response: modelRecord,
-  errors: ['model.not-found'],
+  errors: ['model.not-found', 'model.unreadable', 'disk.full'],
   timeoutMs: 15_000,
 });
 export const deleteModel = defineRequest({

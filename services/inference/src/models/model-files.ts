@@ -1,6 +1,6 @@
 import { LocalFolders } from '@luthier/artifacts';
 import { AppError, getModel } from '@luthier/contracts';
-import type { ArtifactRef, ModelRecord } from '@luthier/contracts';
+import type { ArtifactRef, ModelRecord, ModelFiles as StoredFiles } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { Injectable } from '@nestjs/common';
 import type { GgufModel } from '../engine/llama-engine.js';
@@ -13,13 +13,11 @@ export interface ServableModel {
   gguf: GgufModel;
 }
 
-/** A model that can be answered with, as the registry knows it. */
-export interface FoundModel {
-  modelId: string;
-  weights: ArtifactRef;
-  /** Absent for a base model. */
-  adapter?: ArtifactRef;
-}
+/** A model that can be answered with, as the registry knows it: by weights of its own, or by those of its base. */
+export type FoundModel = { readonly modelId: string } & (
+  | { readonly form: 'whole'; readonly weights: ArtifactRef }
+  | { readonly form: 'adapter'; readonly adapter: ArtifactRef; readonly baseWeights: ArtifactRef }
+);
 
 /** From a model's name to files that the engine can load. */
 @Injectable()
@@ -33,10 +31,13 @@ export class ModelFiles {
   /** Never the base in place of an unknown tuned model. @throws AppError `model.not-found`, `model.not-ready`. */
   async find(name: string): Promise<FoundModel> {
     const { model, base } = await this.bus.request(getModel, { model: name });
-    if (model.kind === 'base') return { modelId: model.id, weights: ready(model, model.weights) };
-    const adapter = ready(model, model.adapter);
-    if (!base) throw new AppError('model.not-found', `The base of ${model.name} is not there.`, { param: 'model' });
-    return { modelId: model.id, weights: ready(base, base.weights), adapter };
+    const files = ready(model);
+    if (files.form === 'whole') return { modelId: model.id, ...files };
+    const ofBase = base && ready(base);
+    if (ofBase?.form !== 'whole') {
+      throw new AppError('model.not-found', `The base of ${model.name} is not there.`, { param: 'model' });
+    }
+    return { modelId: model.id, ...files, baseWeights: ofBase.weights };
   }
 
   /**
@@ -44,19 +45,20 @@ export class ModelFiles {
    * converted is converted.
    * @throws AppError `model.unreadable`, `disk.full`, `storage.unreachable`.
    */
-  async use<T>({ modelId, weights, adapter }: FoundModel, work: (model: ServableModel) => Promise<T>): Promise<T> {
+  async use<T>(found: FoundModel, work: (model: ServableModel) => Promise<T>): Promise<T> {
+    const { modelId } = found;
+    const weights = found.form === 'whole' ? found.weights : found.baseWeights;
     return this.folders.use(weights, async (baseDir) => {
       const basePath = await this.cache.base(baseDir, weights.sha256);
-      if (!adapter) return work({ modelId, baseDir, gguf: { basePath } });
+      if (found.form === 'whole') return work({ modelId, baseDir, gguf: { basePath } });
+      const { adapter } = found;
       const adapterPath = await this.folders.use(adapter, (dir) => this.cache.adapter(dir, adapter.sha256, baseDir));
       return work({ modelId, baseDir, gguf: { basePath, adapterPath } });
     });
   }
 }
 
-function ready(model: ModelRecord, ref: ArtifactRef | null): ArtifactRef {
-  if (model.state !== 'ready' || ref === null) {
-    throw new AppError('model.not-ready', `The model ${model.name} is ${model.state}.`, { param: 'model' });
-  }
-  return ref;
+function ready({ state, files, name }: ModelRecord): StoredFiles {
+  if (state === 'ready' && files !== null) return files;
+  throw new AppError('model.not-ready', `The model ${name} is ${state}.`, { param: 'model' });
 }

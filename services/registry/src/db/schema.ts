@@ -1,5 +1,5 @@
-import { index, jsonb, pgSchema, text, timestamp } from 'drizzle-orm/pg-core';
-import type { ArtifactRef, ModelRecord, ModelShape } from '@luthier/contracts';
+import { bigint, index, jsonb, pgSchema, text, timestamp } from 'drizzle-orm/pg-core';
+import type { ModelFiles, ModelRecord, ModelShape } from '@luthier/contracts';
 import { inboxTable, outboxTable } from '@luthier/messaging';
 
 export const registrySchema = pgSchema('registry');
@@ -16,8 +16,8 @@ export const models = registrySchema.table(
     license: text('license'),
     languages: jsonb('languages').$type<string[]>().notNull(),
     shape: jsonb('shape').$type<ModelShape>(),
-    weights: jsonb('weights').$type<ArtifactRef>(),
-    adapter: jsonb('adapter').$type<ArtifactRef>(),
+    files: jsonb('files').$type<ModelFiles>(),
+    sizeBytes: bigint('size_bytes', { mode: 'number' }),
     baseModelId: text('base_model_id'),
     jobId: text('job_id').unique(),
     /** Folder named by the user at import. */

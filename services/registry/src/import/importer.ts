@@ -8,7 +8,7 @@ import type { Logger, ServiceMetrics } from '@luthier/service-kit';
 import { Histogram } from 'prom-client';
 import { CATALOGUE, describeSource } from '../catalogue/catalogue.js';
 import type { CatalogueModel, ModelSource } from '../catalogue/catalogue.js';
-import { putModelFolder } from '../models/model-folder.js';
+import { putModelFolder, sizeOf } from '../models/model-folder.js';
 import type { ModelStore } from '../models/model.store.js';
 import { checkModelFolder } from './check-model-folder.js';
 import type { SourceFetcher } from './source-fetcher.js';
@@ -110,10 +110,13 @@ export class Importer {
     const { signal } = this.stopping;
     await fetcher.fetch(source, id, draft, signal);
     const shape = await checkModelFolder(draft);
-    const weights = await putModelFolder(artifacts, draft, artifactUri('models', id, 'weights'), signal);
+    const uri = artifactUri('models', id, 'weights');
+    const { files: stored, ...weights } = await putModelFolder(artifacts, draft, uri, signal);
+    const files = { form: 'whole' as const, weights };
     const label = describeSource(source);
     const sourcesTried = [...tried, { source: label, ok: true, message: 'used' }];
-    const fields = { state: 'ready' as const, shape, weights, source: label, sourcesTried, error: null };
+    const ready = { state: 'ready' as const, shape, files, sizeBytes: sizeOf(stored) };
+    const fields = { ...ready, source: label, sourcesTried, error: null };
     await store.change(id, 'importing', fields, {
       definition: modelImported,
       payload: { modelId: id, name, ok: true },

@@ -9,11 +9,18 @@ import type { ArtifactStore } from '@luthier/artifacts';
 
 const byName = (a: { name: string }, b: { name: string }): number => (a.name < b.name ? -1 : 1);
 
+export const sizeOf = (files: ArtifactManifest['files']): number =>
+  files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+
+export interface StoredFolder extends ArtifactRef {
+  readonly files: ArtifactManifest['files'];
+}
+
 /** Writes the manifest of a folder whose files are stored, last: a folder without one is not there yet. */
-async function putManifest(store: ArtifactStore, uri: string, files: ArtifactManifest['files']): Promise<ArtifactRef> {
+async function putManifest(store: ArtifactStore, uri: string, files: ArtifactManifest['files']): Promise<StoredFolder> {
   const manifest: ArtifactManifest = { version: 1, files: files.toSorted(byName) };
   const { sha256 } = await store.put(`${uri}/${ARTIFACT_MANIFEST_FILE}`, `${JSON.stringify(manifest, null, 2)}\n`);
-  return { uri, sha256 };
+  return { uri, sha256, files: manifest.files };
 }
 
 /** Stores the plain files of a local folder. */
@@ -22,7 +29,7 @@ export async function putModelFolder(
   dir: string,
   uri: string,
   signal: AbortSignal,
-): Promise<ArtifactRef> {
+): Promise<StoredFolder> {
   const files: ArtifactManifest['files'] = [];
   for (const name of await readdir(dir)) {
     signal.throwIfAborted();
@@ -32,17 +39,31 @@ export async function putModelFolder(
   return putManifest(store, uri, files);
 }
 
+/** @throws AppError `model.unreadable` when the folder is not what the reference names. */
+async function manifestOf(
+  store: ArtifactStore,
+  { uri, sha256 }: ArtifactRef,
+): Promise<{ bytes: Buffer; files: StoredFolder['files'] }> {
+  const bytes = await readArtifact(store, `${uri}/${ARTIFACT_MANIFEST_FILE}`);
+  if (createHash('sha256').update(bytes).digest('hex') !== sha256) {
+    throw new AppError('model.unreadable', `The manifest of ${uri} is not the one that was announced`);
+  }
+  return { bytes, files: artifactManifest.parse(JSON.parse(bytes.toString('utf8'))).files };
+}
+
 /**
  * Copies a stored folder, every file checked against its manifest; the copy has the same manifest, hence the same
- * sha256.
+ * sha256. Nothing is copied when `check` throws.
  * @throws AppError `model.unreadable` when the folder is not what the reference names.
  */
-export async function copyModelFolder(store: ArtifactStore, from: ArtifactRef, uri: string): Promise<ArtifactRef> {
-  const bytes = await readArtifact(store, `${from.uri}/${ARTIFACT_MANIFEST_FILE}`);
-  if (createHash('sha256').update(bytes).digest('hex') !== from.sha256) {
-    throw new AppError('model.unreadable', `The manifest of ${from.uri} is not the one that was announced`);
-  }
-  const { files } = artifactManifest.parse(JSON.parse(bytes.toString('utf8')));
+export async function copyModelFolder(
+  store: ArtifactStore,
+  from: ArtifactRef,
+  uri: string,
+  check: (files: StoredFolder['files']) => void,
+): Promise<StoredFolder> {
+  const { bytes, files } = await manifestOf(store, from);
+  check(files);
   for (const { name, sizeBytes, sha256 } of files) {
     const known = await store.stat(`${uri}/${name}`);
     if (known?.sizeBytes === sizeBytes && (await store.stat(`${uri}/${ARTIFACT_MANIFEST_FILE}`))) continue;
@@ -52,5 +73,5 @@ export async function copyModelFolder(store: ArtifactStore, from: ArtifactRef, u
     });
   }
   await store.put(`${uri}/${ARTIFACT_MANIFEST_FILE}`, bytes, { expectedSha256: from.sha256 });
-  return { uri, sha256: from.sha256 };
+  return { uri, sha256: from.sha256, files };
 }

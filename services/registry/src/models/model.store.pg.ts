@@ -105,11 +105,11 @@ export class PgModelStore extends ModelStore {
     });
   }
 
-  override async namesOfTuned(baseModelId: string): Promise<string[]> {
+  override async namesOfAdapters(baseModelId: string): Promise<string[]> {
     const rows = await this.database
       .select({ name: models.name })
       .from(models)
-      .where(eq(models.baseModelId, baseModelId))
+      .where(and(eq(models.baseModelId, baseModelId), sql`${models.files}->>'form' = 'adapter'`))
       .limit(10);
     return rows.map((row) => row.name);
   }

@@ -31,7 +31,8 @@ export abstract class ModelStore {
   abstract explainUnproven(eventId: string, modelId: string, reason: string): Promise<void>;
   /** Removes the row and announces it. */
   abstract remove(id: string, announcement: Announcement): Promise<void>;
-  abstract namesOfTuned(baseModelId: string): Promise<string[]>;
+  /** Adapters that are nothing without this model. */
+  abstract namesOfAdapters(baseModelId: string): Promise<string[]>;
   abstract importing(): Promise<{ id: string; name: string; localDir: string | null }[]>;
   abstract list(query: {
     after?: string | undefined;

@@ -1,11 +1,12 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { AppError, idTail, modelDeleted, modelRegistered, newId } from '@luthier/contracts';
-import type { ModelRecord, Page, RequestOf, registerModel } from '@luthier/contracts';
+import type { ModelFiles, ModelRecord, Page, RequestOf, registerModel } from '@luthier/contracts';
 import { artifactUri } from '@luthier/artifacts';
 import type { ArtifactStore } from '@luthier/artifacts';
 import { CATALOGUE } from '../catalogue/catalogue.js';
 import type { Importer } from '../import/importer.js';
-import { copyModelFolder } from './model-folder.js';
 import type { ModelStore } from './model.store.js';
+import { copyTunedFiles } from './tuned-files.js';
 
 /** Names lead into paths and URLs of users: no separator, no leading dot. */
 const BASE_NAME = /^[a-z0-9][a-z0-9._-]{0,99}$/i;
@@ -15,8 +16,8 @@ const empty = {
   license: null,
   languages: [],
   shape: null,
-  weights: null,
-  adapter: null,
+  files: null,
+  sizeBytes: null,
   baseModelId: null,
   jobId: null,
   source: null,
@@ -26,8 +27,30 @@ const empty = {
   error: null,
 };
 
+/** Well within the time-out of the request. */
+const REGISTRATION_ANSWER_MS = 5_000;
+
+/** A tuned model before its files are there. Its id is made from the job's; its name lacks the ending yet. */
+const tunedDraft = ({ jobId, suffix }: RequestOf<typeof registerModel>, base: ModelRecord): ModelRecord => ({
+  ...empty,
+  id: `model-${idTail(jobId)}`,
+  name: `ft:${base.name}:luthier:${suffix ?? ''}:`,
+  kind: 'tuned',
+  state: 'importing',
+  createdAt: new Date().toISOString(),
+  title: suffix ? `${base.title}, ${suffix}` : `${base.title}, tuned`,
+  license: base.license,
+  languages: base.languages,
+  shape: base.shape,
+  baseModelId: base.id,
+  jobId,
+});
+
 /** Base models, tuned models and what may be done with them. */
 export class ModelsService {
+  /** Under way, by the id of the model. */
+  private readonly registrations = new Map<string, Promise<ModelRecord>>();
+
   constructor(
     private readonly store: ModelStore,
     private readonly artifacts: ArtifactStore,
@@ -89,52 +112,62 @@ export class ModelsService {
 
   async getWithBase(idOrName: string): Promise<{ model: ModelRecord; base: ModelRecord | null }> {
     const model = await this.get(idOrName);
-    return { model, base: model.baseModelId === null ? null : await this.get(model.baseModelId) };
+    if (model.baseModelId === null) return { model, base: null };
+    // A whole model answers without its base, which may be gone; an adapter does not.
+    if (model.files?.form === 'whole') return { model, base: (await this.store.find(model.baseModelId)) ?? null };
+    return { model, base: await this.get(model.baseModelId) };
   }
 
   list(query: Parameters<ModelStore['list']>[0]): Promise<Page<ModelRecord>> {
     return this.store.list(query);
   }
 
-  /** Idempotent by job: the model's id is made from the job's. The adapter is copied, so that runs may be deleted. */
+  /** Idempotent by job. What takes longer than an answer may goes on, and the next request joins it. */
   async register(request: RequestOf<typeof registerModel>): Promise<ModelRecord> {
     const known = await this.store.findByJob(request.jobId);
     if (known) return known;
-    const base = await this.get(request.baseModelId);
-    const tail = idTail(request.jobId);
-    const id = `model-${tail}`;
-    const adapter = await copyModelFolder(this.artifacts, request.adapter, artifactUri('models', id, 'adapter'));
-    for (const ending of [tail.slice(-8), tail]) {
-      const name = `ft:${base.name}:luthier:${request.suffix ?? ''}:${ending}`;
-      const record: ModelRecord = {
-        ...empty,
-        id,
-        name,
-        kind: 'tuned',
-        state: 'ready',
-        createdAt: new Date().toISOString(),
-        title: request.suffix ? `${base.title}, ${request.suffix}` : `${base.title}, tuned`,
-        license: base.license,
-        languages: base.languages,
-        shape: base.shape,
-        adapter,
-        baseModelId: base.id,
-        jobId: request.jobId,
-      };
-      const payload = { modelId: id, name, jobId: request.jobId };
-      await this.store.add({ record, localDir: null }, { definition: modelRegistered, payload });
-      const stored = await this.store.findByJob(request.jobId);
-      if (stored) return stored; // ours, or that of a request at the same time
+    const draft = tunedDraft(request, await this.get(request.baseModelId));
+    const done = this.registrations.get(draft.id) ?? this.beginRegistration(draft, request.files);
+    const waiting = new AbortController();
+    try {
+      return await Promise.race([done, pause(REGISTRATION_ANSWER_MS, draft, { signal: waiting.signal })]);
+    } finally {
+      waiting.abort();
     }
-    throw new AppError('internal', `No name is free for the model of ${request.jobId}`);
   }
 
-  /** @throws AppError `model.in-use` for a base that tuned models need or that is being imported. */
+  private beginRegistration(draft: ModelRecord, made: ModelFiles): Promise<ModelRecord> {
+    const done = this.addTuned(draft, made).finally(() => this.registrations.delete(draft.id));
+    done.catch(() => undefined); // told to whoever waits for it, or asks again
+    this.registrations.set(draft.id, done);
+    return done;
+  }
+
+  private async addTuned(draft: ModelRecord, made: ModelFiles): Promise<ModelRecord> {
+    const { id, shape, jobId } = draft;
+    const { files, sizeBytes, weightBytes } = await copyTunedFiles(this.artifacts, id, made);
+    const ready: ModelRecord = {
+      ...draft,
+      ...{ state: 'ready', files, sizeBytes },
+      shape: shape && weightBytes !== null ? { ...shape, weightBytes } : shape,
+    };
+    const tail = idTail(id);
+    for (const ending of [tail.slice(-8), tail]) {
+      const name = `${draft.name}${ending}`;
+      const payload = { modelId: id, name, jobId: jobId ?? '' };
+      await this.store.add({ record: { ...ready, name }, localDir: null }, { definition: modelRegistered, payload });
+      const stored = await this.store.find(id);
+      if (stored) return stored; // ours, or that of a request at the same time
+    }
+    throw new AppError('internal', `No name is free for the model of ${jobId}`);
+  }
+
+  /** @throws AppError `model.in-use` for a base that adapters need or that is being imported. */
   async delete(idOrName: string): Promise<{ modelId: string }> {
     const model = await this.get(idOrName);
     if (model.state === 'importing') throw new AppError('model.in-use', `${model.name} is being imported`);
-    const tuned = await this.store.namesOfTuned(model.id);
-    if (tuned.length > 0) throw new AppError('model.in-use', `${model.name} is the base of ${tuned.join(', ')}`);
+    const adapters = await this.store.namesOfAdapters(model.id);
+    if (adapters.length > 0) throw new AppError('model.in-use', `${model.name} is the base of ${adapters.join(', ')}`);
     await this.store.remove(model.id, { definition: modelDeleted, payload: { modelId: model.id } });
     await this.artifacts.remove(artifactUri('models', model.id));
     return { modelId: model.id };

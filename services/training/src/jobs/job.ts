@@ -8,6 +8,7 @@ import type {
   JobRecord,
   JobRequest,
   JobStatus,
+  ModelRecord,
   ModelShape,
   Plan,
   PlanNote,
@@ -37,6 +38,13 @@ export interface BaseModel {
   readonly weights: ArtifactRef | null;
   readonly shape: ModelShape | null;
 }
+
+export const baseModelOf = ({ id, name, files, shape }: ModelRecord): BaseModel => ({
+  id,
+  name,
+  weights: files?.form === 'whole' ? files.weights : null,
+  shape,
+});
 
 /** A fine-tuning job. Plain immutable data; only the functions of this file make new versions of it. */
 export interface Job {

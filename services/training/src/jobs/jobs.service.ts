@@ -10,6 +10,7 @@ import { askFit, refuseImpossible } from '../queue/ask-fit.js';
 import { isNever, ofKindAsked, shareOn, withFit, worldSizeOf } from '../queue/share.js';
 import { inventoryOf } from './advance/plan-and-queue.js';
 import { guessData } from './guess-data.js';
+import { baseModelOf } from './job.js';
 import type { Job } from './job.js';
 import { JobStore } from './job.store.js';
 import { JobWorker } from './job-worker.js';
@@ -54,7 +55,7 @@ export class JobsService {
       hyperparameters,
       cutoffLength,
       advice: notes,
-      base: model ? { id: model.id, name: model.name, weights: model.weights, shape: model.shape } : null,
+      base: model ? baseModelOf(model) : null,
       trainDatasetId: null,
       heldOutDatasetId: null,
       train: null,

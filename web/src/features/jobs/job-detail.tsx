@@ -118,7 +118,7 @@ function Configuration({ job }: { job: Job }) {
       value:
         tuning.type === 'lora' || tuning.type === 'qlora'
           ? `${tuning.type === 'lora' ? 'LoRA' : 'QLoRA'} · r ${format.number(tuning.r)} · α ${format.number(tuning.lora_alpha, 2)}`
-          : tuning.type,
+          : t(`tuning.name.${tuning.type}`),
     },
     { name: t('config.epochs'), value: format.number(h.epochs, 2) },
     { name: t('config.batch'), value: t('config.rows', { count: h.global_batch }) },

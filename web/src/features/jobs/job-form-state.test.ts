@@ -58,6 +58,17 @@ describe('the form of a new job', () => {
     });
   });
 
+  it('asks for all weights or for layers, and then for no adapter', () => {
+    const filled = { ...FORM, rank: '8', trainableLayers: '3' };
+    expect(jobBody({ ...filled, tuning: 'full' })?.tuning).toEqual({ type: 'full' });
+    expect(jobBody({ ...filled, tuning: 'freeze' })?.tuning).toEqual({ type: 'freeze', trainable_layers: 3 });
+    expect(jobBody({ ...FORM, tuning: 'freeze', trainableLayers: '' })).toBeNull();
+    expect(withChange({ ...FORM, tuning: 'full' }, { 'tuning.type': 'lora' }).tuning).toBe('lora');
+    expect(formOf({ ...pairsJob, tuning: { type: 'freeze', trainable_layers: 5 } })).toMatchObject({
+      ...{ tuning: 'freeze', trainableLayers: '5', rank: '' },
+    });
+  });
+
   it('names the fields that are no number or out of range, and makes no body of them', () => {
     const wrong = { ...FORM, epochs: 'many', batchSize: '2.5', learningRate: '0', mixFile: 'file-3', mixPercent: '' };
     expect(Object.keys(wrongFields(wrong)).sort()).toEqual(['batchSize', 'epochs', 'learningRate', 'mixPercent']);

@@ -2,6 +2,8 @@ import type { Job, JobBody } from '../../lib/api';
 import { methodBody, methodSettingsOf } from './method-settings';
 import type { MethodSetting } from './method-settings';
 import type { Method } from './job-methods';
+import { TUNING_KINDS, tuningBody } from './tuning-kinds';
+import type { TuningKind } from './tuning-kinds';
 
 export type Priority = NonNullable<Job['priority']>;
 /** From what comes first to what may wait. */
@@ -25,6 +27,8 @@ export interface JobForm {
   epochs: string;
   learningRate: string;
   batchSize: string;
+  tuning: TuningKind;
+  trainableLayers: string;
   rank: string;
   alpha: string;
   cutoffLength: string;
@@ -53,6 +57,8 @@ export const EMPTY_FORM: JobForm = {
   epochs: '',
   learningRate: '',
   batchSize: '',
+  tuning: 'lora',
+  trainableLayers: '2',
   rank: '',
   alpha: '',
   cutoffLength: '',
@@ -69,7 +75,17 @@ export const EMPTY_FORM: JobForm = {
 };
 
 type NumberField =
-  | ('epochs' | 'learningRate' | 'batchSize' | 'rank' | 'alpha' | 'cutoffLength' | 'seed' | 'mixPercent')
+  | (
+      | 'epochs'
+      | 'learningRate'
+      | 'batchSize'
+      | 'rank'
+      | 'alpha'
+      | 'cutoffLength'
+      | 'seed'
+      | 'mixPercent'
+      | 'trainableLayers'
+    )
   | ('nodes' | 'devicesPerNode' | MethodSetting);
 
 interface Range {
@@ -83,6 +99,7 @@ export const RANGES: Readonly<Record<NumberField, Range>> = {
   epochs: { min: 1, max: 50, whole: false },
   learningRate: { min: 1e-8, max: 1, whole: false },
   batchSize: { min: 1, max: 256, whole: true },
+  trainableLayers: { min: 1, max: 1000, whole: true },
   rank: { min: 1, max: 1024, whole: true },
   alpha: { min: 0.01, max: 4096, whole: false },
   cutoffLength: { min: 16, max: 131_072, whole: true },
@@ -99,11 +116,17 @@ export const RANGES: Readonly<Record<NumberField, Range>> = {
 
 const NUMBER_FIELDS = Object.keys(RANGES) as NumberField[];
 
+/** Only these two must be filled in, where they are asked for. */
+function isLeftOut(form: JobForm, field: NumberField, text: string): boolean {
+  if (field === 'mixPercent') return form.mixFile === '';
+  return field === 'trainableLayers' ? form.tuning !== 'freeze' : text === '';
+}
+
 /** Fields whose text is no number or out of its range. */
 export function wrongFields(form: JobForm): Partial<Record<NumberField, Range>> {
   const wrong = NUMBER_FIELDS.filter((field) => {
     const text = form[field].trim();
-    if (field === 'mixPercent' ? form.mixFile === '' : text === '') return false;
+    if (isLeftOut(form, field, text)) return false;
     const value = Number(text);
     const { min, max, whole } = RANGES[field];
     return text === '' || !Number.isFinite(value) || value < min || value > max || (whole && !Number.isInteger(value));
@@ -131,7 +154,13 @@ export function jobBody(form: JobForm): JobBody | null {
     batch_size: numberOf(form.batchSize),
     learning_rate: numberOf(form.learningRate),
   });
-  const tuning = given({ r: numberOf(form.rank), lora_alpha: numberOf(form.alpha) });
+  const tuning = tuningBody(
+    form.tuning,
+    given({
+      ...{ r: numberOf(form.rank), lora_alpha: numberOf(form.alpha) },
+      trainable_layers: numberOf(form.trainableLayers),
+    }),
+  );
   const resources = given({
     nodes: numberOf(form.nodes),
     devices_per_node: numberOf(form.devicesPerNode),
@@ -148,7 +177,7 @@ export function jobBody(form: JobForm): JobBody | null {
     ...(form.priority !== 'normal' && { priority: form.priority }),
     ...given({ seed: numberOf(form.seed), cutoff_length: numberOf(form.cutoffLength) }),
     method: methodBody(form.method || 'supervised', hyperparameters, (field) => numberOf(form[field])),
-    ...(Object.keys(tuning).length > 0 && { tuning: { type: 'lora' as const, ...tuning } }),
+    ...(tuning && { tuning }),
     ...(Object.keys(resources).length > 0 && { resources }),
     ...(form.queue.trim() !== '' && { queue: form.queue.trim() }),
   };
@@ -163,6 +192,7 @@ const CHANGED_FIELDS: Readonly<Record<string, keyof JobForm>> = {
   batch_size: 'batchSize',
   learningrate: 'learningRate',
   learning_rate: 'learningRate',
+  type: 'tuning',
   r: 'rank',
   loraalpha: 'alpha',
   lora_alpha: 'alpha',
@@ -201,6 +231,8 @@ export function formOf(job: Job): JobForm {
     epochs: String(hyperparameters.epochs),
     learningRate: String(hyperparameters.learning_rate),
     batchSize: String(hyperparameters.global_batch),
+    tuning: TUNING_KINDS.find((kind) => kind === tuning.type) ?? 'lora',
+    ...(tuning.type === 'freeze' && { trainableLayers: String(tuning.trainable_layers) }),
     rank: lora ? String(lora.r) : '',
     alpha: lora ? String(lora.lora_alpha) : '',
     cutoffLength: String(job.cutoff_length),

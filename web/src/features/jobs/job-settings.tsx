@@ -3,29 +3,35 @@ import { Field, Input } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import type { JobForm } from './job-form-state';
 import { SETTINGS_OF_METHOD } from './method-settings';
+import { TuningPicker } from './tuning-picker';
 import { useRangeText } from './use-range-text';
 
-const FIELDS = ['epochs', 'learningRate', 'batchSize', 'cutoffLength', 'rank', 'alpha', 'seed'] as const;
+const FIELDS = ['epochs', 'learningRate', 'batchSize', 'cutoffLength', 'seed'] as const;
+const FIELDS_OF_TUNING = { lora: ['rank', 'alpha'], full: [], freeze: ['trainableLayers'] } as const;
 
 /** Settings that are advised; whoever knows better writes a number. */
 export function JobSettings({ form, onChange }: { form: JobForm; onChange: (change: Partial<JobForm>) => void }) {
   const t = useTranslations('jobs');
   const rangeText = useRangeText(form);
+  const fields = [...SETTINGS_OF_METHOD[form.method || 'supervised'], ...FIELDS_OF_TUNING[form.tuning], ...FIELDS];
   return (
-    <div className="grid gap-4 sm:grid-cols-2">
-      {[...SETTINGS_OF_METHOD[form.method || 'supervised'], ...FIELDS].map((field) => (
-        <Field key={field} label={t(`setting.${field}`)} hint={t(`settingHint.${field}`)} error={rangeText(field)}>
-          {(ids) => (
-            <Input
-              {...ids}
-              inputMode="decimal"
-              placeholder={t('form.advised')}
-              value={form[field]}
-              onChange={(event) => onChange({ [field]: event.target.value })}
-            />
-          )}
-        </Field>
-      ))}
+    <div className="flex flex-col gap-5">
+      <TuningPicker value={form.tuning} onChange={(tuning) => onChange({ tuning })} />
+      <div className="grid gap-4 sm:grid-cols-2">
+        {fields.map((field) => (
+          <Field key={field} label={t(`setting.${field}`)} hint={t(`settingHint.${field}`)} error={rangeText(field)}>
+            {(ids) => (
+              <Input
+                {...ids}
+                inputMode="decimal"
+                placeholder={t('form.advised')}
+                value={form[field]}
+                onChange={(event) => onChange({ [field]: event.target.value })}
+              />
+            )}
+          </Field>
+        ))}
+      </div>
     </div>
   );
 }

@@ -108,9 +108,13 @@ function About({ model, base }: { model: Model; base: Model | null }) {
           { name: t('column.parameters'), value: format.number(shape.parameters) },
           { name: t('fact.layers'), value: format.number(shape.layers) },
           { name: t('fact.context'), value: t('tokens', { count: shape.context_length }) },
-          { name: t('fact.weights'), value: format.bytes(shape.weight_bytes) },
+          ...(model.files?.form === 'adapter'
+            ? []
+            : [{ name: t('fact.weights'), value: format.bytes(shape.weight_bytes) }]),
         ]
       : []),
+    ...(model.kind === 'tuned' && model.files ? [{ name: t('fact.form'), value: t(`form.${model.files.form}`) }] : []),
+    ...(model.size_bytes === null ? [] : [{ name: t('fact.size'), value: format.bytes(model.size_bytes) }]),
     { name: t('column.created'), value: format.time(model.created_at) },
   ];
   return (

@@ -3,8 +3,8 @@ import { AppError, getModel, getValidation, importModel } from '@luthier/contrac
 import type { ModelRecord, ValidationReport } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { advise } from '@luthier/planner';
-import { validated } from '../job.js';
-import type { BaseModel, Job } from '../job.js';
+import { baseModelOf, validated } from '../job.js';
+import type { Job } from '../job.js';
 import { namedFiles, refuseWrongRows } from '../wanted-rows.js';
 import { PhaseStep, change, fail, wait } from './step.js';
 import type { StepOutcome } from './step.js';
@@ -36,7 +36,7 @@ export class ValidateFiles extends PhaseStep {
     }
     const open = reports.find(({ state }) => state === 'validating');
     if (open) return wait(`Validating file ${open.fileId}`);
-    if (model.state === 'importing' || !model.shape || !model.weights) {
+    if (model.state === 'importing' || !model.shape || !model.files) {
       return wait(`Importing the base model ${request.model}`);
     }
     return this.finish(
@@ -50,7 +50,7 @@ export class ValidateFiles extends PhaseStep {
     const { request } = job;
     const rows = report?.usableRows ?? null;
     const { tuning, hyperparameters, cutoffLength, notes } = advise({ shape: model.shape, rows, requested: request });
-    const base: BaseModel = { id: model.id, name: model.name, weights: model.weights, shape: model.shape };
+    const base = baseModelOf(model);
     return change(async (tx) => {
       if (report) {
         const { usableRows, errorCount, warningCount } = report;
