@@ -10,8 +10,9 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from .fault import Fault
+from .first_bad import bad_gradient, bad_output, bad_weight
 from .global_batches import Batch, TrainingBatches, rows_of
-from .group import Group, Turn
+from .group import Group
 from .loss_scale import LossScale
 from .objective import Objective
 from .portable_random import RandomStream
@@ -65,7 +66,8 @@ class Stepper:
         loss, metrics, grad_norm = self._gradients(step, batch)
         while not math.isfinite(grad_norm):
             if self.scale is None or not self.scale.can_fall:
-                raise _diverged(step, loss, grad_norm, batch.rows)
+                bad = bad_gradient(self.tuning.model)
+                raise _diverged(step, f"loss {loss}, gradient norm {grad_norm}", bad, batch.rows)
             self.scale = self.scale.fallen()
             loss, metrics, grad_norm = self._gradients(step, batch)
         self.scale = self.scale and self.scale.after_step()
@@ -99,45 +101,58 @@ class Stepper:
         self.tuning.model.train()
         self.optimiser.zero_grad(set_to_none=True)
         scale = self.scale.value if self.scale else 1.0
-        found: list[tuple[Turn, Share]] = []
+        turns = group.turns(batch.units, self.token_budget)
+        found: list[Share] = []
         with group.together(what):
-            for index, turn in enumerate(group.turns(batch.units, self.token_budget)):
-                self._seed_dropout(step, index * group.size + group.rank)
+            for index, turn in enumerate(turns):
+                self._seed_dropout(step, index)
                 with group.passing(what):
                     share = share_of(turn.units)
                     (share.loss * (scale if turn.counts else 0.0)).backward()
-                if turn.counts:
-                    found.append((turn, Share(share.loss.detach(), share.metrics)))
+                if turn.counts:  # these come first
+                    found.append(Share(share.loss.detach(), share.metrics))
                 group.look(self.between)
-            loss, metrics = _sum_of(step, found)
+            names, rows = _numbers_of(found)
+            for index, (loss, *_) in enumerate(rows):
+                if not math.isfinite(loss):
+                    bad = self._first_bad(step, index, lambda micro=turns[index].units: share_of(micro))
+                    raise _diverged(step, f"loss {loss}", bad, rows_of(turns[index].units))
+        loss, *metrics = (math.fsum(column) for column in zip(*rows, strict=True))
         group.add_up_gradients(what, list(self.tuning.trained.values()))
-        sums = group.add_up(what, {"loss": loss, **metrics})
+        sums = group.add_up(what, {"loss": loss, **dict(zip(names, metrics, strict=True))})
         return sums.pop("loss"), sums
 
-    def _seed_dropout(self, step: int, micro: int) -> None:
+    def _seed_dropout(self, step: int, index: int) -> None:
         """A step drops the same however the run came to it."""
-        first, _ = RandomStream(self.spec.seed, f"dropout/{step}/{micro}").pairs(0, 1)
+        stream = f"dropout/{step}/{index * self.group.size + self.group.rank}"
+        first, _ = RandomStream(self.spec.seed, stream).pairs(0, 1)
         torch.manual_seed(int(first[0]))
 
+    def _first_bad(self, step: int, index: int, again: Callable[[], object]) -> str | None:
+        model = self.tuning.model
+        found = bad_weight(model)
+        if found or self.group.lockstep:  # there a pass takes all processes, of which some have seen nothing
+            return found
+        self._seed_dropout(step, index)
+        return bad_output(model, again)
 
-def _sum_of(step: int, found: Sequence[tuple[Turn, Share]]) -> tuple[float, dict[str, float]]:
-    """Looks at all that was found at once, as to look at a number of a GPU is to wait for it."""
-    names = list(dict.fromkeys(name for _, share in found for name in share.metrics))
+
+def _numbers_of(found: Sequence[Share]) -> tuple[list[str], list[list[float]]]:
+    """
+    The names of the metrics; and of each share its loss and them. Looks at all of them at once, as to look at a number
+    of a GPU is to wait for it.
+    """
+    names = list(dict.fromkeys(name for share in found for name in share.metrics))
     if not found:
-        return 0.0, {}
-    zero = torch.zeros_like(found[0][1].loss)
-    rows = [torch.stack([share.loss, *(share.metrics.get(name, zero) for name in names)]) for _, share in found]
-    numbers = torch.stack(rows).tolist()
-    for (turn, _), (loss, *_) in zip(found, numbers, strict=True):
-        if not math.isfinite(loss):
-            raise _diverged(step, loss, None, rows_of(turn.units))
-    loss, *metrics = (math.fsum(column) for column in zip(*numbers, strict=True))
-    return loss, dict(zip(names, metrics, strict=True))
+        return names, [[0.0]]
+    zero = torch.zeros_like(found[0].loss)
+    rows = [torch.stack([share.loss, *(share.metrics.get(name, zero) for name in names)]) for share in found]
+    return names, torch.stack(rows).tolist()
 
 
-def _diverged(step: int, loss: float, grad_norm: float | None, rows: list[Row]) -> Fault:
-    """Names the step and where its rows came from: a broken row shows there first."""
+def _diverged(step: int, seen: str, bad: str | None, rows: list[Row]) -> Fault:
+    """Names the step, the first tensor that went bad, and where the rows came from: a broken row shows there first."""
     named = ", ".join(row.place for row in rows[:_PLACES_NAMED])
     more = f" and {len(rows) - _PLACES_NAMED} more" if len(rows) > _PLACES_NAMED else ""
-    gradient = "" if grad_norm is None else f", gradient norm {grad_norm}"
-    return Fault("training.diverged", f"Step {step + 1}: loss {loss}{gradient}; its rows: {named}{more}.")
+    first = f"; first of all {bad} is not finite" if bad else ""
+    return Fault("training.diverged", f"Step {step + 1}: {seen}{first}; its rows: {named}{more}.")

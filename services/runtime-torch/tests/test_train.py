@@ -103,6 +103,18 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_rows(workshop: Worksho
         train(spec)
     assert raised.value.exit_status == 43
     assert "learning rate" in raised.value.hint
+    assert "first of all the weight model.embed_tokens.weight is not finite" in str(raised.value)
+
+
+def test_a_loss_that_is_not_finite_names_the_first_layer_that_went_bad(workshop: Workshop):
+    path = workshop.model / "model.safetensors"
+    tensors = load_file(path)
+    name = "model.layers.1.mlp.down_proj"
+    tensors[f"{name}.weight"] = torch.full_like(tensors[f"{name}.weight"], 3e38)  # finite, and its products are not
+    save_file(tensors, path, {"format": "pt"})
+    spec = workshop.spec(data={"trainDir": str(workshop.train)})
+    with pytest.raises(Fault, match=f"first of all the output of {name} is not finite"):
+        train(spec)
 
 
 def test_weights_that_are_missing_are_not_made_up(workshop: Workshop):
