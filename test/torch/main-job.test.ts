@@ -136,4 +136,27 @@ describeWithTorch('a job at home', () => {
     );
     return new Map(await Promise.all(read));
   }
+
+  it(
+    'makes a reward model of uploaded pairs, which ranks held-out ones and does not chat',
+    async () => {
+      const { client } = platform;
+      const training = await upload(client, pairs(['lamp', 'parcel', 'bill', 'key', 'chair', 'order']), 'judge.jsonl');
+      const heldOut = await upload(client, pairs(['coat', 'book', 'table']), 'judge-held-out.jsonl');
+      for (const file of [training, heldOut]) await validation(client, file);
+      const method = { type: 'reward' as const, reward: { hyperparameters: { n_epochs: 3, learning_rate: 2e-3 } } };
+      const files = { training_file: training, validation_file: heldOut };
+      const body = { model: TINY_MODEL, ...files, seed: 5, method };
+      const created = await unwrap(client.POST('/v1/fine_tuning/jobs', { body }));
+      const job = await waitForEnd(client, created.id, TIMEOUT_MS);
+      expect(job).toMatchObject({ status: 'succeeded', error: null, method: { type: 'reward' } });
+      expect(job.result?.tuned?.metrics).toMatchObject({ rewardAccuracy: 1 });
+      expect(job.result?.tuned).not.toHaveProperty('perplexity');
+      const model = job.fine_tuned_model ?? '';
+      const asked = { model, messages: [{ role: 'user' as const, content: 'Where is my lamp?' }] };
+      const { error } = await client.POST('/v1/chat/completions', { body: asked });
+      expect(error).toMatchObject({ error: { code: 'model.unsupported', message: /gives points/ } });
+    },
+    TIMEOUT_MS,
+  );
 });

@@ -23,6 +23,7 @@ const SHAPE: ModelShape = {
 };
 const SUPERVISED: Method = { type: 'supervised' };
 const DPO: Method = { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 };
+const REWARD: Method = { type: 'reward', centerRewardsCoefficient: 0.01 };
 const HASH = 'a'.repeat(64);
 
 const row = (length: number): RowToStore => {
@@ -45,8 +46,9 @@ describeWithTorch('the memory of a run on PyTorch', () => {
     { kind: 'sft', method: SUPERVISED, passTokens: 700, memoryMode: 'whole-step' },
     { kind: 'preference', method: DPO, passTokens: 1500, memoryMode: 'whole-step' },
     { kind: 'preference', method: DPO, passTokens: 1500, memoryMode: 'layer-recompute' },
+    { kind: 'preference', method: REWARD, passTokens: 1500, memoryMode: 'whole-step' },
   ] as const)(
-    'is planned for $kind in the mode $memoryMode as the runtime itself does',
+    'is planned for $method.type in the mode $memoryMode as the runtime itself does',
     async ({ kind, method, passTokens, memoryMode }) => {
       const root = await tempDir('memory-plan');
       const [modelDir, trainDir] = [join(root, 'model'), join(root, 'data')];
@@ -60,7 +62,8 @@ describeWithTorch('the memory of a run on PyTorch', () => {
       const { code } = await (await RuntimeProcess.startSpec(command, spec)).ended;
       const message = (await eventsOfType(spec.outputDir, 'failed'))[0]?.message ?? '';
       await removeHome(root);
-      const { components } = estimateTorchMemory({ shape: SHAPE, tuning: spec.tuning, passTokens, memoryMode });
+      const question = { shape: SHAPE, method: method.type, tuning: spec.tuning, passTokens, memoryMode };
+      const { components } = estimateTorchMemory(question);
       const planned = components.map(({ name, mib }) => `${name} ${mib.toFixed(0)}`).join(', ');
       expect({ code, message }).toEqual({ code: 42, message: expect.stringContaining(`(${planned})`) });
     },

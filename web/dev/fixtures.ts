@@ -38,7 +38,7 @@ const baseModel: Schemas['Model'] = {
   },
   files: { form: 'whole', weights: { uri: `artifact://models/${BASE_ID}/weights`, sha256: SHA } },
   size_bytes: 272_000_000,
-  base_model_id: null,
+  ...{ gives: 'answers' as const, base_model_id: null },
   job_id: null,
   source: 'GGUF file of a Python package',
   sources_tried: [

@@ -911,6 +911,7 @@ export interface components {
             } | {
                 /** @constant */
                 type: "reward";
+                center_rewards_coefficient: number;
             };
             tuning: components["schemas"]["Tuning"];
             hyperparameters: components["schemas"]["Hyperparameters"];
@@ -1023,6 +1024,11 @@ export interface components {
                 };
             }) | null;
             size_bytes: number | null;
+            /**
+             * @default answers
+             * @enum {string}
+             */
+            gives: "answers" | "points";
             base_model_id: string | null;
             job_id: string | null;
             source: string | null;
@@ -1141,6 +1147,7 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1155,6 +1162,7 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1169,6 +1177,7 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1183,6 +1192,7 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1197,6 +1207,22 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
+                        desirable_weight?: number;
+                        undesirable_weight?: number;
+                    };
+                };
+                reward?: {
+                    hyperparameters: {
+                        n_epochs: "auto" | number;
+                        batch_size: "auto" | number;
+                        learning_rate_multiplier: "auto" | number;
+                        learning_rate: number;
+                        beta?: number;
+                        loss_type?: string;
+                        label_smoothing?: number;
+                        simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1211,6 +1237,7 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1280,7 +1307,7 @@ export interface components {
             }[];
             notes: {
                 /** @enum {string} */
-                id: "tokens-guessed" | "file-validating" | "time-guessed" | "layers-recomputed" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "cutoff-advised";
+                id: "tokens-guessed" | "file-validating" | "time-guessed" | "layers-recomputed" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-reward" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "cutoff-advised";
                 field: string | null;
                 params: {
                     [key: string]: string | number;
@@ -1313,8 +1340,8 @@ export interface components {
             rows: number;
             trained_tokens: number;
             loss: number;
-            perplexity: number;
-            token_accuracy: number;
+            perplexity?: number;
+            token_accuracy?: number;
             metrics?: {
                 [key: string]: number;
             };
@@ -2118,7 +2145,7 @@ export interface operations {
                     };
                     method?: {
                         /** @enum {string} */
-                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "kto" | "reinforcement";
+                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "reward" | "kto" | "reinforcement";
                         supervised?: {
                             hyperparameters?: {
                                 n_epochs?: "auto" | number;
@@ -2249,6 +2276,32 @@ export interface operations {
                                 beta?: "auto" | number;
                                 /** @description The gap that is asked for between two answers */
                                 simpo_gamma?: number;
+                            };
+                        };
+                        reward?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
+                                /** @description How strongly the points of a pair are kept near 0; 0: not at all. 0.01 */
+                                center_rewards_coefficient?: number;
                             };
                         };
                         kto?: {
@@ -3103,7 +3156,7 @@ export interface operations {
                     };
                     method?: {
                         /** @enum {string} */
-                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "kto" | "reinforcement";
+                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "reward" | "kto" | "reinforcement";
                         supervised?: {
                             hyperparameters?: {
                                 n_epochs?: "auto" | number;
@@ -3234,6 +3287,32 @@ export interface operations {
                                 beta?: "auto" | number;
                                 /** @description The gap that is asked for between two answers */
                                 simpo_gamma?: number;
+                            };
+                        };
+                        reward?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
+                                /** @description How strongly the points of a pair are kept near 0; 0: not at all. 0.01 */
+                                center_rewards_coefficient?: number;
                             };
                         };
                         kto?: {
@@ -4609,7 +4688,7 @@ export interface operations {
                     "application/json": components["schemas"]["ChatCompletion"];
                 };
             };
-            /** @description `request.unsupported`: This parameter is not supported; `model.unreadable`: The model files cannot be read; `request.invalid`: The request is not valid */
+            /** @description `request.unsupported`: This parameter is not supported; `model.unreadable`: The model files cannot be read; `model.unsupported`: No runtime here can do this; `request.invalid`: The request is not valid */
             400: {
                 headers: {
                     [name: string]: unknown;

@@ -31,8 +31,11 @@ export const PREPARED_FOR_METHOD: Readonly<Record<Method['type'], PreparedKind>>
 export const rowsOfMethod = (method: Method['type']): RowKind => ROWS_OF_PREPARED[PREPARED_FOR_METHOD[method]];
 
 /** What a job can be asked to do. */
-export const JOB_METHODS = ['supervised', 'pretrain', 'dpo', 'orpo', 'simpo', 'kto'] as const;
+export const JOB_METHODS = ['supervised', 'pretrain', 'dpo', 'orpo', 'simpo', 'reward', 'kto'] as const;
 export type JobMethod = (typeof JOB_METHODS)[number];
+
+/** Whether what comes of it gives points to answers instead of answering. */
+export const givesPoints = (method: Method['type']): boolean => method === 'reward';
 
 /** The methods that learn from such rows, the usual one first. */
 export const methodsForRows = (rows: RowKind): JobMethod[] =>

@@ -22,6 +22,7 @@ export const PLAN_NOTES = {
   'rate-comparing': [],
   'rate-orpo': [],
   'rate-simpo': [],
+  'rate-reward': [],
   'rate-kto': [],
   'epochs-later': [],
   'epochs-by-rows': ['rows', 'epochs'],

@@ -15,7 +15,7 @@ export const METRICS = {
   evaluationLoss: { unit: 'nats/token', better: 'lower' },
   evaluationTokenAccuracy: { unit: 'share', better: 'higher' },
   evaluationPerplexity: { unit: '1', better: 'lower' },
-  /** Of preference methods: how often the chosen answer gains more than the rejected one, and by how much. */
+  /** Of methods that compare: how often the chosen answer gains more than the rejected one, and by how much. */
   rewardAccuracy: { unit: 'share', better: 'higher' },
   rewardMargin: { unit: 'nats', better: 'higher' },
   evaluationRewardAccuracy: { unit: 'share', better: 'higher' },
@@ -39,8 +39,9 @@ export const score = z.object({
   rows: z.int().nonnegative(),
   trainedTokens: z.int().nonnegative(),
   loss: z.number(),
-  perplexity: z.number(),
-  tokenAccuracy: z.number(),
+  /** Absent, with the next one, where no tokens are predicted: a reward model gives points. */
+  perplexity: z.number().optional(),
+  tokenAccuracy: z.number().optional(),
   /** What else the method knows of them, as in steps. */
   metrics: metricMap.optional(),
 });
@@ -119,8 +120,8 @@ export const runtimeEvent = z.discriminatedUnion('type', [
   event('evaluation', {
     step: z.int().nonnegative(),
     loss: z.number(),
-    tokenAccuracy: z.number(),
-    perplexity: z.number(),
+    tokenAccuracy: z.number().optional(),
+    perplexity: z.number().optional(),
     metrics: metricMap,
   }),
   /** `dir` is relative to the output folder; its files are complete (fsynced, renamed). */

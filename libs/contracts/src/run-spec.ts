@@ -33,7 +33,8 @@ export const method = z.discriminatedUnion('type', [
     desirableWeight: z.number().positive(),
     undesirableWeight: z.number().positive(),
   }),
-  z.strictObject({ type: z.literal('reward') }),
+  /** A reward model: it gives points to answers instead of answering. The coefficient keeps points near 0. */
+  z.strictObject({ type: z.literal('reward'), centerRewardsCoefficient: z.number().nonnegative() }),
 ]);
 export type Method = z.output<typeof method>;
 

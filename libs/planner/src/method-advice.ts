@@ -40,7 +40,7 @@ const OF_METHOD: Readonly<Record<Method['type'], MethodAdvice>> = {
   dpo: comparing(0.1, 'rate-comparing'),
   orpo: comparing(0.3, 'rate-orpo'),
   simpo: comparing(0.05, 'rate-simpo'),
-  reward: comparing(0.1, 'rate-comparing'),
+  reward: comparing(0.5, 'rate-reward'),
   kto: {
     ...comparing(0.1, 'rate-kto'),
     batchWhy: 'batch-of-answers',

@@ -25,6 +25,9 @@ const SENTENCES: { readonly [Id in PlanNoteId]: Say<Id> } = {
   ),
   'rate-comparing': always('A tenth of the supervised rate: a comparison pushes much harder than an example.'),
   'rate-orpo': always('A third of the supervised rate: the chosen answers are imitated as well as compared.'),
+  'rate-reward': always(
+    'Half of the supervised rate: the score head is new, and nothing that the model says is at risk.',
+  ),
   'rate-simpo': always('Half of the rate for DPO: no reference holds the model back.'),
   'rate-kto': always('A tenth of the supervised rate, as for DPO.'),
   'epochs-later': always('The epochs are set again when the rows are counted.'),

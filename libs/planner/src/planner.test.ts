@@ -89,6 +89,7 @@ describe('advise', () => {
     expect(hyperparameters).toMatchObject({ epochs: 3, globalBatch: 16 });
     expect(notes.find(({ id }) => id === 'rate-comparing')?.message).toMatch(/A tenth of/);
     expect(advised({ method: { type: 'pretrain' } }).hyperparameters.epochs).toBe(1);
+    expect(rateOf('reward')).toBeCloseTo(rateOf('supervised') / 2, 9);
   });
   it('multiplies the advised rate, which falls as models grow', () => {
     const small = advised().hyperparameters.learningRate;
@@ -125,6 +126,7 @@ describe('planRun', () => {
     expect(pairs.totalMib).toBe(odds.totalMib);
     expect(pairs.estimatedSeconds).toBeGreaterThan(odds.estimatedSeconds ?? 0);
     expect(on('dpo', { longestPassTokens: 700 }).totalMib).toBeLessThan(pairs.totalMib);
+    expect(part(on('reward'), 'head')).toBe(0);
     expect(on('kto').estimatedSeconds).toBeGreaterThan(pairs.estimatedSeconds ?? 0);
   });
   it('names every component with a word of the contract', () => {

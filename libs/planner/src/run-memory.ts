@@ -51,8 +51,8 @@ function nodeMemoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
 }
 
 function torchMemoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
-  const { shape, tuning } = input;
-  const question = { shape, tuning, passTokens: passTokensOf(input) };
+  const { shape, method, tuning } = input;
+  const question = { shape, method, tuning, passTokens: passTokensOf(input) };
   const whole = estimateTorchMemory({ ...question, memoryMode: 'whole-step' });
   return whole.totalMib <= limitMib ? whole : estimateTorchMemory({ ...question, memoryMode: 'layer-recompute' });
 }

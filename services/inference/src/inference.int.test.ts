@@ -34,6 +34,7 @@ const record = (name: string, change: Partial<ModelRecord>): ModelRecord => ({
   shape: null,
   files: null,
   sizeBytes: null,
+  gives: 'answers',
   baseModelId: null,
   jobId: null,
   source: null,
@@ -173,7 +174,7 @@ describe('answers', () => {
     expect((await ask('tiny', ['hi'])).answers).toEqual([short]); // a context that had to grow answers the same
   });
 
-  it('are refused for a model that is not there, never given by the base instead', async () => {
+  it('are refused for a model that is not there or gives points, never given by the base instead', async () => {
     await start();
     await expect(ask('ft:tiny:unknown', ['hi'])).rejects.toMatchObject({ code: 'model.not-found' });
     models.set('orphan', {
@@ -184,6 +185,8 @@ describe('answers', () => {
       base: null,
     });
     await expect(ask('orphan', ['hi'])).rejects.toMatchObject({ code: 'model.not-found' });
+    models.set('judge', { model: record('judge', { kind: 'tuned', gives: 'points' }), base: null });
+    await expect(ask('judge', ['hi'])).rejects.toMatchObject({ code: 'model.unsupported', param: 'model' });
     models.set('new', { model: record('new', { state: 'importing' }), base: null });
     await expect(ask('new', ['hi'])).rejects.toMatchObject({ code: 'model.not-ready', param: 'model' });
     expect(service?.app.get(LlamaEngine).isLoaded).toBe(false);

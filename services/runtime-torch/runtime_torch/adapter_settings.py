@@ -11,11 +11,14 @@ from .fault import Fault
 from .spec import Lora, NonEmpty
 
 _CONFIG_BYTES_MAX = 1_000_000
+# The module of transformers' sequence classifiers that gives a row its points.
+SCORE_HEAD = "score"
+# PEFT names all names that such a module has in one architecture or another.
+_SCORE_HEADS = {SCORE_HEAD, "classifier"}
 # What would change the result and is not understood here.
 _REFUSED = (
     "fan_in_fan_out",
     "use_dora",
-    "modules_to_save",
     "rank_pattern",
     "alpha_pattern",
     "layers_to_transform",
@@ -37,16 +40,24 @@ class AdapterSettings(BaseModel):
     target_modules: Literal["all-linear"] | Annotated[list[NonEmpty], Field(min_length=1)]
     use_rslora: bool = False
     bias: Literal["none"] = "none"
+    modules_to_save: list[str] | None = None
+
+    @property
+    def gives_points(self) -> bool:
+        """Whether it makes a reward model: one whose score head is trained beside the adapter."""
+        return bool(self.modules_to_save)
 
     @model_validator(mode="after")
     def _refuse_unknown_ways(self) -> Self:
         for name in _REFUSED:
             if (self.model_extra or {}).get(name):
                 raise ValueError(f"{name} is not supported")
+        if self.modules_to_save and not {SCORE_HEAD} <= set(self.modules_to_save) <= _SCORE_HEADS:
+            raise ValueError(f'modules_to_save other than "{SCORE_HEAD}" are not supported')
         return self
 
 
-def settings_of_request(lora: Lora) -> AdapterSettings:
+def settings_of_request(lora: Lora, *, gives_points: bool = False) -> AdapterSettings:
     return AdapterSettings(
         peft_type="LORA",
         r=lora.r,
@@ -54,6 +65,7 @@ def settings_of_request(lora: Lora) -> AdapterSettings:
         lora_dropout=lora.lora_dropout,
         target_modules=lora.target_modules,
         use_rslora=lora.use_rslora,
+        modules_to_save=[SCORE_HEAD] if gives_points else None,
     )
 
 

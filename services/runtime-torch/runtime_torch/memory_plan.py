@@ -8,7 +8,7 @@ from typing import Literal
 
 from .fault import Fault
 from .model_config import ModelConfig
-from .spec import Freeze, Full, Lora, LoraFields, Qlora, RuntimeSpec
+from .spec import Freeze, Full, Lora, LoraFields, Qlora, Reward, RuntimeSpec
 
 MemoryMode = Literal["whole-step", "layer-recompute"]
 
@@ -85,11 +85,13 @@ def _components(spec: RuntimeSpec, config: ModelConfig, room: Room, way: MemoryP
     whole = _WHOLE_LAYERS * config.layer_parameters + config.outer_parameters if way.sharded else 0
     # The whole weights of the layer that is computed, and their gradients before they are dealt out.
     whole_bytes = weight_bytes + (_FLOAT_BYTES if isinstance(spec.tuning, Full) else 0)
+    # A reward model gives a row one number, no score for each word.
+    words = 0 if isinstance(spec.method, Reward) else config.vocab_size
     return {
         "weights": config.parameters * weight_bytes / parts / _MIB,
         "adapterAndOptimiser": _TRAINED_COPIES * trained * _FLOAT_BYTES / parts / _MIB,
         "activations": kept / _MIB,
-        "head": _LOGIT_COPIES * CHUNK_POSITIONS * config.vocab_size * _FLOAT_BYTES / _MIB,
+        "head": _LOGIT_COPIES * CHUNK_POSITIONS * words * _FLOAT_BYTES / _MIB,
         # On a GPU what is free was measured with the libraries loaded.
         "runtime": 0 if room.on_gpu else _RUNTIME_MIB,
         **({"wholeLayers": whole * whole_bytes / _MIB} if way.sharded else {}),

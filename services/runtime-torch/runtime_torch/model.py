@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
 from .fault import Fault, blaming
@@ -25,11 +25,16 @@ logging.set_verbosity_error()
 logging.disable_progress_bar()
 
 
-def load_model(model_dir: str, dtype: torch.dtype) -> PreTrainedModel:
-    """Weights come from safetensors alone; no code of the folder is run."""
+def load_model(model_dir: str, dtype: torch.dtype, *, gives_points: bool = False) -> PreTrainedModel:
+    """
+    Weights come from safetensors alone; no code of the folder is run. A model that gives points has a score head, which
+    no base has, in place of its output layer.
+    """
+    kind: Any = AutoModelForSequenceClassification if gives_points else AutoModelForCausalLM
     with blaming("model.unreadable"):
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = kind.from_pretrained(
             model_dir,
+            **({"num_labels": 1} if gives_points else {}),
             dtype=dtype,
             attn_implementation=SEGMENT_ATTENTION,
             local_files_only=True,
@@ -39,7 +44,8 @@ def load_model(model_dir: str, dtype: torch.dtype) -> PreTrainedModel:
         )
         model, report = loaded
         # transformers fills what it does not find with random numbers.
-        missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+        absent = set(report["missing_keys"]) - {"score.weight"}
+        missing = sorted(absent) + sorted(str(key) for key in report["mismatched_keys"])
         if missing:
             raise Fault("model.unreadable", f"The weights lack {', '.join(missing[:3])}.")
         return model
@@ -74,10 +80,15 @@ class PackedModel(torch.nn.Module):
             ).last_hidden_state
             return head(states[0, batch.predictors], self._head_weight(), batch.labels)
 
+    @property
+    def pad_token(self) -> int | None:
+        return self.language_model.config.pad_token_id
+
     def _head_weight(self) -> torch.Tensor:
-        head = self.language_model.get_output_embeddings()
-        assert isinstance(head, torch.nn.Linear)
-        return head.weight
+        """Of the output layer, or of the score head of a model that gives points."""
+        model: Any = self.language_model
+        head = model.get_output_embeddings()
+        return (model.score if head is None else head).weight
 
     def _autocast(self) -> AbstractContextManager[object]:
         """In halves what is trained stays in float32 and is rounded for each product."""

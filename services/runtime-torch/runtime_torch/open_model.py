@@ -13,7 +13,7 @@ from .memory_plan import MemoryPlan
 from .model import PackedModel, dtype_of, load_model
 from .open_run import Inputs
 from .sharding import empty_model, shard
-from .spec import Freeze, RuntimeSpec
+from .spec import Freeze, Reward, RuntimeSpec
 from .tuning import LoraTuning, Tuning, WeightTuning
 
 
@@ -33,20 +33,20 @@ def open_tuning(spec: RuntimeSpec, inputs: Inputs, plan: MemoryPlan, group: Grou
     adapted = LoraTuning(_load(spec, plan, dtype_of(spec.precision)), inputs.adapter)
     model = _placed(spec, adapted.model, plan, group)
     adapted.collect()
+    adapted.start(spec.seed)
     if spec.adapter_dir:
         with blaming("model.unreadable"):
             adapted.load_trained(Path(spec.adapter_dir))
-    else:
-        adapted.start(spec.seed)
     return adapted, model
 
 
 def _load(spec: RuntimeSpec, plan: MemoryPlan, dtype: torch.dtype) -> PreTrainedModel:
     torch.set_num_threads(spec.limits.cpu)
+    gives_points = isinstance(spec.method, Reward)
     if not plan.sharded:
-        return load_model(spec.model_dir, dtype)
+        return load_model(spec.model_dir, dtype, gives_points=gives_points)
     with blaming("model.unreadable"):
-        return empty_model(spec.model_dir, dtype)
+        return empty_model(spec.model_dir, dtype, gives_points=gives_points)
 
 
 def _placed(spec: RuntimeSpec, language_model: PreTrainedModel, plan: MemoryPlan, group: Group) -> PackedModel:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .fault import Fault
 from .global_batches import TrainingBatches
 from .objective import Objective, Surroundings, TokenObjective
 from .open_run import Inputs
 from .preference_objective import PreferenceObjective
-from .spec import Dpo, Kto, Orpo, Pretrain, Simpo, Supervised
+from .reward_objective import RewardObjective
+from .spec import Dpo, Kto, Orpo, Pretrain, Reward, Simpo, Supervised
 
 
 def objective_of(around: Surroundings, inputs: Inputs, batches: TrainingBatches | None = None) -> Objective:
@@ -18,5 +18,5 @@ def objective_of(around: Surroundings, inputs: Inputs, batches: TrainingBatches 
         case Dpo() | Orpo() | Simpo() | Kto() as settings:
             train = (inputs.train, batches) if inputs.train and batches else None
             return PreferenceObjective(around, settings, train, inputs.held_out)
-        case unknown:
-            raise Fault("config.bad", f'method: this runtime does not know "{unknown.type}".')
+        case Reward() as settings:
+            return RewardObjective(around, settings)

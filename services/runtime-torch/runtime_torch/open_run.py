@@ -10,7 +10,7 @@ from .memory_plan import MemoryPlan, Room, plan_memory
 from .model_config import ModelConfig, read_model_config
 from .prepared_dataset import Kind, PreparedDataset, open_prepared_dataset
 from .run_features import check_features
-from .spec import Freeze, Full, Lora, RuntimeSpec
+from .spec import Freeze, Full, Lora, Reward, RuntimeSpec
 from .trainer_state import TrainerState, read_state
 
 _ROWS: tuple[Kind, ...] = ("sft", "pretrain")
@@ -22,6 +22,7 @@ KINDS_OF_METHOD = {
     "dpo": _PAIRS,
     "orpo": _PAIRS,
     "simpo": _PAIRS,
+    "reward": _PAIRS,
     "kto": _RATED,
 }
 
@@ -51,6 +52,8 @@ def open_inputs(spec: RuntimeSpec) -> Inputs:
     if spec.mode == "score" and spec.data.held_out_dir is None:
         raise Fault("config.bad", "data.heldOutDir: a scoring run needs held-out data.")
     check_features(spec)
+    if isinstance(spec.method, Reward) and isinstance(spec.tuning, Full | Freeze):
+        raise Fault("config.bad", f"tuning: a reward model is trained as an adapter, not by {spec.tuning.type} tuning.")
     config = read_model_config(spec.model_dir)
     train, held_out = (
         open_prepared_dataset(folder, config.vocab_size, kinds) if folder else None
@@ -74,9 +77,20 @@ def _adapter_of(spec: RuntimeSpec) -> AdapterSettings | None:
         if isinstance(spec.tuning, Full | Freeze):
             raise Fault("config.bad", f"adapterDir: {spec.tuning.type} tuning does not go on from an adapter.")
         with blaming("model.unreadable"):
-            return settings_of_folder(spec.adapter_dir)
+            settings = settings_of_folder(spec.adapter_dir)
+        _check_head(spec, settings)
+        return settings
+    if spec.mode == "score" and isinstance(spec.method, Reward):
+        raise Fault("config.bad", "adapterDir: only a trained adapter gives points; a base model alone has none.")
     if spec.mode == "score" or isinstance(spec.tuning, Full | Freeze):
         return None
     if isinstance(spec.tuning, Lora):
-        return settings_of_request(spec.tuning)
+        return settings_of_request(spec.tuning, gives_points=isinstance(spec.method, Reward))
     raise Fault("config.bad", f'tuning: this runtime does not know "{spec.tuning.type}".')
+
+
+def _check_head(spec: RuntimeSpec, settings: AdapterSettings) -> None:
+    if settings.gives_points == isinstance(spec.method, Reward):
+        return
+    does = "gives points instead of answers" if settings.gives_points else "gives answers instead of points"
+    raise Fault("config.bad", f'adapterDir: the adapter {does}, so "{spec.method.type}" cannot go on from it.')

@@ -34,7 +34,11 @@ def score(spec: RuntimeSpec, inputs: Inputs, plan: MemoryPlan, events: EventsFil
         objective.prepare()
         base = objective.score(held_out)
     if tuning is None:
-        return {"mode": "score", "base": base.model_dump(by_alias=True)}
+        return {"mode": "score", "base": base.as_json()}
     events.write("phase", phase="scoring-tuned")
     tuned = objective.score(held_out)
-    return {"mode": "score", "base": base.model_dump(by_alias=True), "tuned": tuned.model_dump(by_alias=True)}
+    return {
+        "mode": "score",
+        "base": base.as_json(),
+        "tuned": tuned.as_json(),
+    }

@@ -8,7 +8,12 @@ from typing import Any
 import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
 
 from .fault import Fault
 from .group import Group
@@ -17,17 +22,19 @@ from .segment_attention import SEGMENT_ATTENTION
 from .tensor_file import StoredWeights
 
 
-def empty_model(model_dir: str, dtype: torch.dtype) -> PreTrainedModel:
-    """Shapes without memory; `shard` fills them."""
-    config = AutoConfig.from_pretrained(model_dir, local_files_only=True, trust_remote_code=False)
+def empty_model(model_dir: str, dtype: torch.dtype, *, gives_points: bool = False) -> PreTrainedModel:
+    """Shapes without memory; `shard` fills them. See `load_model`."""
+    kind: Any = AutoModelForSequenceClassification if gives_points else AutoModelForCausalLM
+    labels = {"num_labels": 1} if gives_points else {}
+    config = AutoConfig.from_pretrained(model_dir, local_files_only=True, trust_remote_code=False, **labels)
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=SEGMENT_ATTENTION)
+        return kind.from_config(config, dtype=dtype, attn_implementation=SEGMENT_ATTENTION)
 
 
 def shard(model: PackedModel, model_dir: str, group: Group) -> None:
     """
     What was empty is read and dealt out: each layer, then the rest. What lies on layers beside the model's weights
-    (an adapter) gets memory, and no values yet.
+    (an adapter), and a score head, get memory, and no values yet.
     """
     mesh = init_device_mesh(group.device.type, (group.size,))
     stored = StoredWeights(Path(model_dir))
@@ -39,7 +46,9 @@ def shard(model: PackedModel, model_dir: str, group: Group) -> None:
     for name in ("embed_tokens", "norm"):
         _fill(getattr(inner, name), f"model.{name}.", stored)
     head: Any = model.language_model.get_output_embeddings()
-    if tied:
+    if head is None:
+        model.language_model.score.to_empty(device="cpu")  # type: ignore[operator]
+    elif tied:
         head.weight = inner.embed_tokens.weight
     else:
         _fill(head, "lm_head.", stored)

@@ -57,6 +57,7 @@ class Kto(Strict):
 
 class Reward(Strict):
     type: Literal["reward"]
+    center_rewards_coefficient: Annotated[float, Field(ge=0)]
 
 
 class LoraFields(Strict):

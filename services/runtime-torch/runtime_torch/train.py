@@ -30,6 +30,8 @@ from .train_step import StepOutcome, Stepper
 from .trainer_state import Score
 
 _MIB = 1024 * 1024
+# Of a score, what an evaluation says beside the method's own metrics.
+_MEASURES = ("loss", "tokenAccuracy", "perplexity")
 
 
 class TrainRun:
@@ -154,9 +156,7 @@ class TrainRun:
         self.events.write(
             "evaluation",
             step=self.step,
-            loss=score.loss,
-            tokenAccuracy=score.token_accuracy,
-            perplexity=score.perplexity,
+            **{name: found for name, found in score.as_json().items() if name in _MEASURES},
             metrics={f"evaluation{name[0].upper()}{name[1:]}": value for name, value in score.metrics.items()},
         )
 
@@ -192,7 +192,7 @@ class TrainRun:
             "peakMemoryMib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "memoryMode": self.plan.memory_mode,
             "artifactDir": self.tuning.artifact_dir,
-            **{name: found.model_dump(by_alias=True) for name, found in scores.items() if found},
+            **{name: found.as_json() for name, found in scores.items() if found},
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -20,10 +21,14 @@ class Score(BaseModel):
     rows: int
     trained_tokens: int
     loss: float
-    perplexity: float
-    token_accuracy: float
+    perplexity: float | None = None
+    token_accuracy: float | None = None
+    """None where no tokens are predicted: a reward model gives points."""
     metrics: dict[str, float] = {}
     """What else the method knows of them."""
+
+    def as_json(self) -> dict[str, Any]:
+        return self.model_dump(by_alias=True, exclude_none=True)
 
 
 class TrainerState(BaseModel):

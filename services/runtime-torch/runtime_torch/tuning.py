@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
 from transformers import PreTrainedModel
 
-from .adapter_settings import AdapterSettings
+from .adapter_settings import SCORE_HEAD, AdapterSettings
 from .fault import Fault
 from .portable_random import lora_initial_values
 from .tensor_file import save_tensors, take
@@ -59,33 +61,43 @@ class LoraTuning(Tuning):
     weights_file = "adapter_model.safetensors"
 
     def __init__(self, model: PreTrainedModel, settings: AdapterSettings) -> None:
+        if settings.gives_points:
+            _score_head(model).float()  # it is trained, whatever the frozen weights are kept in
         config = LoraConfig(
-            task_type="CAUSAL_LM",
+            task_type="SEQ_CLS" if settings.gives_points else "CAUSAL_LM",
             r=settings.r,
             lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # a fraction scales as well
             lora_dropout=settings.lora_dropout,
             target_modules=_target_modules(model, settings.target_modules),
             use_rslora=settings.use_rslora,
+            modules_to_save=settings.modules_to_save,
         )
         self.model = model
+        self._gives_points = settings.gives_points
         self._peft = get_peft_model(model, config)
         assert isinstance(self._peft, PeftModel)
 
     def collect(self) -> None:
         self.trained = {
-            name.replace(".default.weight", ".weight"): parameter
+            name.replace(".modules_to_save", "").replace(".default.weight", ".weight"): parameter
             for name, parameter in self._peft.named_parameters()
             if parameter.requires_grad
         }
 
     def start(self, seed: int) -> None:
-        """As PEFT starts, from the generator that all runtimes share: A Kaiming-uniform, B zero."""
+        """
+        As PEFT starts, from the generator that all runtimes share: A Kaiming-uniform, B zero. A score head starts as A
+        does, also the one that the model keeps without its adapter: it is the base of a reward model.
+        """
         for name, parameter in self.trained.items():
-            if ".lora_A." in name:
-                values = lora_initial_values(seed, name, parameter.numel(), parameter.shape[1])
-                take(parameter, torch.from_numpy(values).view(parameter.shape))
-            else:
+            if ".lora_B." in name:
                 parameter.data.zero_()
+                continue
+            values = lora_initial_values(seed, name, parameter.numel(), parameter.shape[1])
+            whole = torch.from_numpy(values).view(parameter.shape)
+            take(parameter, whole)
+            if self._gives_points and ".lora_A." not in name:
+                take(_score_head(self.model).original_module.weight, whole)
 
     def save(self, folder: Path | None) -> None:
         save_tensors(self.trained, folder and folder / self.weights_file)
@@ -96,8 +108,13 @@ class LoraTuning(Tuning):
         config.inference_mode = True
         config.save_pretrained(str(folder))
 
-    def base_only(self) -> AbstractContextManager[None]:
-        return self._peft.disable_adapter()
+    @contextmanager
+    def base_only(self) -> Generator[None]:
+        with self._peft.disable_adapter():
+            yield
+        # PEFT freezes and thaws what lies in the model at the time: of a sharded one's outer weights another tensor.
+        for parameter in self.trained.values():
+            parameter.requires_grad_(True)
 
 
 class WeightTuning(Tuning):
@@ -135,9 +152,13 @@ class WeightTuning(Tuning):
         return nullcontext()
 
 
+def _score_head(model: PreTrainedModel) -> Any:
+    return getattr(model, SCORE_HEAD)
+
+
 def _target_modules(model: PreTrainedModel, wanted: str | list[str]) -> list[str]:
     """Last names of the linear layers to adapt; `all-linear` leaves out the output layer, as PEFT does."""
-    head = model.get_output_embeddings()
+    head = model.get_output_embeddings() or getattr(model, SCORE_HEAD)
     linear = {
         name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
     }

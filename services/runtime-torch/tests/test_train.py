@@ -130,7 +130,6 @@ def test_weights_that_are_missing_are_not_made_up(workshop: Workshop):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"method": {"type": "reward"}}, "method"),
         ({"tuning": {"type": "freeze", "trainableLayers": 3}}, "trainableLayers: the model has 2 layers"),
         ({"tuning": {**QLORA, "bits": 4}}, "tuning"),
         ({"data": {}}, "trainDir"),

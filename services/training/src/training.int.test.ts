@@ -95,6 +95,7 @@ const jobRequest = (patch: Partial<JobRequest> = {}): JobRequest => ({
   autoFix: false,
   ...patch,
 });
+const REWARD = { type: 'reward', centerRewardsCoefficient: 0.01 } as const;
 const DPO = { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 } as const;
 const pairs = (): string => peers.file({ rowKind: 'pairs' });
 const create = (patch: Partial<JobRequest> = {}): Promise<JobRecord> => bus.request(createJob, jobRequest(patch));
@@ -235,13 +236,30 @@ describe('a job', () => {
       param: 'hyperparameters.optimizer',
     });
     await expect(
+      create({
+        method: REWARD,
+        trainingFile: pairs(),
+        validationFile: null,
+        generalFile: null,
+        tuning: { type: 'full' },
+      }),
+    ).rejects.toMatchObject({ param: 'tuning.type', hint: expect.stringContaining('"lora"') });
+    await expect(
+      create({ method: REWARD, trainingFile: pairs(), validationFile: null, generalFile: peers.file() }),
+    ).rejects.toMatchObject({ code: 'request.invalid', param: 'general_file' });
+    await expect(
       create({ method: { type: 'orpo', beta: 0.1 }, trainingFile: pairs(), validationFile: null }),
     ).rejects.toMatchObject({ param: 'method.type', hint: expect.stringContaining('LUTHIER_LOCAL_RUNTIME=torch') });
   });
 
   it.each<[string, () => Partial<JobRequest>, string, RegExp]>([
     ['examples for a method that compares', () => ({ method: DPO, validationFile: null }), 'training_file', /pairs/],
-    ['pairs for supervised training', () => ({ trainingFile: pairs() }), 'training_file', /"dpo" or "orpo" or "simpo"/],
+    [
+      'pairs for supervised training',
+      () => ({ trainingFile: pairs() }),
+      'training_file',
+      /"dpo" or "orpo" or "simpo" or "reward"/,
+    ],
     ['held-out examples beside pairs', () => ({ method: DPO, trainingFile: pairs() }), 'validation_file', /pairs/],
     [
       'ratings mixed into examples',
@@ -277,6 +295,15 @@ describe('a job', () => {
     expect(peers.prepared.map(({ role, kind }) => `${role} ${kind}`)).toEqual(
       expect.arrayContaining(['train preference', 'held-out preference']),
     );
+  });
+
+  it('makes a reward model that is registered as one, and asks it nothing', async () => {
+    for (const { capabilities } of peers.inventory.profiles) capabilities.methods.push('reward');
+    const { id } = await create({ method: REWARD, trainingFile: pairs(), validationFile: pairs(), generalFile: null });
+    const job = await until(id, 'succeeded');
+    expect(peers.evaluations.has(id)).toBe(false);
+    expect(job.message).toMatch(/unproven: A reward model gives points instead of answers/);
+    expect(peers.models.get(id)).toMatchObject({ gives: 'points' });
   });
 
   it('succeeds without proof when its evaluation fails', async () => {

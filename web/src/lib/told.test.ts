@@ -100,6 +100,7 @@ describe('what the platform says, in the reader’s language', () => {
     ['The training process was killed. Attempt 2 goes on from step 20.', 'retry'],
     ['The job has successfully completed', 'completed'],
     ['The job has succeeded, but the model is unproven: The job has no held-out rows, so nothing', 'noHeldOut'],
+    ['The job has succeeded, but the model is unproven: A reward model gives points instead of', 'rewardModel'],
     ['The job has succeeded, but the model is unproven: The evaluation took too long.', 'unproven'],
     ['The run ran out of memory; trying again: activations computed layer by layer, about 860 MiB', 'again.recompute'],
     ['The run ran out of memory; trying again: batch of 4, about 860 MiB', 'again.batch'],
@@ -123,8 +124,9 @@ describe('what the platform says, in the reader’s language', () => {
     const message = 'The job has succeeded, but the model is unproven: The evaluation took too long.';
     const told = job({ status: 'succeeded', phase: 'done', message });
     expect(told.key).toBe('job.succeededUnproven');
-    expect(missing([told.key, 'verdict.noHeldOut'])).toEqual([]);
+    expect(missing([told.key, 'verdict.noHeldOut', 'verdict.rewardModel'])).toEqual([]);
     expect(proofTold('The job has no held-out rows, so nothing shows …')).toEqual({ key: 'verdict.noHeldOut' });
+    expect(proofTold('A reward model gives points instead of answers …')).toEqual({ key: 'verdict.rewardModel' });
     expect(proofTold('The evaluation failed: no answers')).toBeNull();
   });
 

@@ -86,6 +86,7 @@ const EVENTS: readonly Rule[] = [
   [/^New fine-tuned model created: (.+)$/, ([, model = '']) => ({ key: 'event.model', values: { model } })],
   [/^The job has successfully completed/, () => ({ key: 'event.completed' })],
   [/^The job has succeeded, but the model is unproven: The job has no held-out/, () => ({ key: 'event.noHeldOut' })],
+  [/^The job has succeeded, but the model is unproven: A reward model/, () => ({ key: 'event.rewardModel' })],
   [
     /^The job has succeeded, but the model is unproven: (.+)$/,
     ([, reason = '']) => ({ key: 'event.unproven', values: { reason } }),
@@ -137,7 +138,13 @@ export const clusterTold = ({ what, reason, node }: ClusterWord): Told =>
 
 /** Why a model is unproven without an evaluation. Null: the platform's sentence stands. */
 export const proofTold = (reason: string): Told | null =>
-  /^The job has no held-out rows/.test(reason) ? { key: 'verdict.noHeldOut' } : null;
+  first(
+    [
+      [/^The job has no held-out rows/, () => ({ key: 'verdict.noHeldOut' })],
+      [/^A reward model gives points/, () => ({ key: 'verdict.rewardModel' })],
+    ],
+    reason,
+  );
 
 /** Why a queued job waits, and what a running one was asked: these stand in the sentence alone. */
 const REASONS: readonly Rule[] = [

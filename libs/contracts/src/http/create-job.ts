@@ -51,6 +51,16 @@ export const httpMethod = z.object({
       simpo_gamma: z.number().min(0).max(100).optional().describe('The gap that is asked for between two answers'),
     }),
   ),
+  reward: settingsOf(
+    httpHyperparameters.extend({
+      center_rewards_coefficient: z
+        .number()
+        .min(0)
+        .max(100)
+        .optional()
+        .describe('How strongly the points of a pair are kept near 0; 0: not at all. 0.01'),
+    }),
+  ),
   kto: settingsOf(
     httpHyperparameters.extend({
       beta,

@@ -34,6 +34,7 @@ export const generateAnswers = defineRequest({
     'model.not-found',
     'model.not-ready',
     'model.unreadable',
+    'model.unsupported',
     'request.invalid',
     'request.rate-limited',
     'host.out-of-memory',

@@ -49,6 +49,8 @@ export const modelRecord = z.object({
   files: modelFiles.nullable(),
   /** Of the files in the artifact store; null: not known. */
   sizeBytes: z.int().nonnegative().nullable(),
+  /** What a tuned model was made to give: a reward model gives points to answers. Absent: answers. */
+  gives: z.enum(['answers', 'points']).default('answers'),
   /** What a tuned model was made of. It may be gone where the tuned one is whole. */
   baseModelId: z.string().nullable(),
   jobId: z.string().nullable(),
@@ -108,6 +110,7 @@ export const registerModel = defineRequest({
     baseModelId: idOf('model'),
     suffix: z.string().nullable(),
     files: modelFiles,
+    gives: z.enum(['answers', 'points']).default('answers'),
   }),
   response: modelRecord,
   errors: ['model.not-found', 'model.unreadable', 'disk.full'],

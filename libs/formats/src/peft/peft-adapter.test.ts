@@ -78,6 +78,11 @@ describe('PEFT adapter', () => {
     );
   });
 
+  it('says plainly that a reward model does not answer', () => {
+    const change = { task_type: 'SEQ_CLS', modules_to_save: ['score'] };
+    expect(() => parseAdapterConfig({ ...formatAdapterConfig(config), ...change })).toThrow(/points and no answers/);
+  });
+
   it('does not take another tensor for a LoRA tensor', () => {
     expect(parseLoraTensorName('base_model.model.model.layers.0.mlp.q_proj.lora_A.weight')).toBeUndefined();
     expect(parseLoraTensorName(loraTensorName(12, 'up_proj', 'B'))).toEqual({

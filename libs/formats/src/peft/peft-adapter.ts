@@ -53,8 +53,15 @@ const adapterConfigSchema = z.object({
   trainable_token_indices: absent,
 });
 
+/** A sequence classifier: nothing that answers can be made of it, no GGUF either. */
+const givesPoints = z.object({ task_type: z.literal('SEQ_CLS') });
+
 /** Checks a parsed `adapter_config.json`. Refuses what would change the result and is not understood. */
 export function parseAdapterConfig(value: unknown): LoraConfig {
+  if (givesPoints.safeParse(value).success) {
+    const message = `${ADAPTER_CONFIG_FILE}: the adapter makes a reward model, which gives points and no answers.`;
+    throw new FormatError('format.unsupported', message, { field: 'task_type' });
+  }
   const parsed = adapterConfigSchema.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];

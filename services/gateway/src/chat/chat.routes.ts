@@ -9,7 +9,7 @@ export const createChatCompletionRoute = defineRoute({
   summary: 'Answer a conversation with a base or tuned model',
   body: chatBody,
   answer: { status: 200, description: 'The answer', schema: chatCompletion },
-  errors: ['request.unsupported', 'model.not-found', 'model.not-ready', 'model.unreadable'],
+  errors: ['request.unsupported', 'model.not-found', 'model.not-ready', 'model.unreadable', 'model.unsupported'],
 });
 
 export const CHAT_ROUTES = [createChatCompletionRoute] as const;

@@ -9,6 +9,8 @@ export const known = <T>(value: T | 'auto' | undefined): T | undefined => (value
 /** What TRL and LLaMA-Factory take; SimPO's are those of its paper, since 0.1 would hardly compare mean tokens. */
 const DEFAULT_BETA = 0.1;
 const SIMPO = { beta: 2, gamma: 0.5 };
+/** As TRL advises: points keep their place, and the comparison hardly notices. */
+const CENTER_REWARDS = 0.01;
 
 /** @throws AppError `request.unsupported` for a method that is not there. */
 function methodName(given: HttpMethod | undefined): JobMethod {
@@ -50,6 +52,10 @@ export function toMethod(given: HttpMethod | undefined): { method: Method; hyper
       const settings = { beta: known(beta) ?? SIMPO.beta, gamma: gamma ?? SIMPO.gamma };
       return { method: { type, ...settings }, hyperparameters: rest };
     }
+    case 'reward': {
+      const { center_rewards_coefficient: coefficient, ...rest } = given?.reward?.hyperparameters ?? {};
+      return { method: { type, centerRewardsCoefficient: coefficient ?? CENTER_REWARDS }, hyperparameters: rest };
+    }
     case 'kto': {
       const { beta, desirable_weight, undesirable_weight, ...rest } = given?.kto?.hyperparameters ?? {};
       const weights = { desirableWeight: desirable_weight ?? 1, undesirableWeight: undesirable_weight ?? 1 };
@@ -63,7 +69,6 @@ export function presentMethodSettings(method: JobRecord['method']): Record<strin
   switch (method.type) {
     case 'supervised':
     case 'pretrain':
-    case 'reward':
       return {};
     case 'dpo':
       return { beta: method.beta, loss_type: method.loss, label_smoothing: method.labelSmoothing };
@@ -71,6 +76,8 @@ export function presentMethodSettings(method: JobRecord['method']): Record<strin
       return { beta: method.beta };
     case 'simpo':
       return { beta: method.beta, simpo_gamma: method.gamma };
+    case 'reward':
+      return { center_rewards_coefficient: method.centerRewardsCoefficient };
     case 'kto':
       return {
         beta: method.beta,

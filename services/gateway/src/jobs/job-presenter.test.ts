@@ -33,6 +33,8 @@ describe('a job as OpenAI shows it', () => {
     expect(shown({ type: 'kto', beta: 1, desirableWeight: 1, undesirableWeight: 3 })).toMatchObject({
       kto: { hyperparameters: { beta: 1, desirable_weight: 1, undesirable_weight: 3 } },
     });
+    const { reward } = shown({ type: 'reward', centerRewardsCoefficient: 0.02 });
+    expect(reward?.hyperparameters.center_rewards_coefficient).toBe(0.02);
     expect(shown({ type: 'orpo', beta: 0.1 }).orpo?.hyperparameters.beta).toBe(0.1);
     expect(Object.keys(shown({ type: 'supervised' }))).toEqual(['type', 'supervised']);
   });

@@ -122,6 +122,7 @@ describe('the public body of a job', () => {
     ['orpo', { beta: 0.1 }],
     ['simpo', { beta: 2, gamma: 0.5 }],
     ['kto', { beta: 0.1, desirableWeight: 1, undesirableWeight: 1 }],
+    ['reward', { centerRewardsCoefficient: 0.01 }],
     ['pretrain', {}],
   ])('fills in what the field takes for %s', (type, settings) => {
     const request = requestOf({ method: { type } });
@@ -136,6 +137,7 @@ describe('the public body of a job', () => {
     ['dpo', { beta: 'auto' }, { beta: 0.1, loss: 'sigmoid', labelSmoothing: 0 }],
     ['orpo', { beta: 0.3 }, { beta: 0.3 }],
     ['simpo', { beta: 2.5, simpo_gamma: 1 }, { beta: 2.5, gamma: 1 }],
+    ['reward', { center_rewards_coefficient: 0 }, { centerRewardsCoefficient: 0 }],
     [
       'kto',
       { beta: 0.2, desirable_weight: 1.3, undesirable_weight: 2 },

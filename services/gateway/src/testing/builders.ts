@@ -63,6 +63,7 @@ export const modelRecordOf = (given: Partial<ModelRecord> = {}): ModelRecord => 
   shape: null,
   files: null,
   sizeBytes: null,
+  gives: 'answers',
   baseModelId: null,
   jobId: null,
   source: null,

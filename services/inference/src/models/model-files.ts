@@ -28,9 +28,18 @@ export class ModelFiles {
     private readonly cache: GgufCache,
   ) {}
 
-  /** Never the base in place of an unknown tuned model. @throws AppError `model.not-found`, `model.not-ready`. */
+  /**
+   * Never the base in place of an unknown tuned model.
+   * @throws AppError `model.not-found`, `model.not-ready`, `model.unsupported` for one that gives no answers.
+   */
   async find(name: string): Promise<FoundModel> {
     const { model, base } = await this.bus.request(getModel, { model: name });
+    if (model.gives === 'points') {
+      throw new AppError('model.unsupported', `${model.name} is a reward model: it gives points and does not answer.`, {
+        param: 'model',
+        hint: 'Load its adapter as a sequence classifier to have answers judged, or ask another model.',
+      });
+    }
     const files = ready(model);
     if (files.form === 'whole') return { modelId: model.id, ...files };
     const ofBase = base && ready(base);

@@ -18,6 +18,7 @@ export const models = registrySchema.table(
     shape: jsonb('shape').$type<ModelShape>(),
     files: jsonb('files').$type<ModelFiles>(),
     sizeBytes: bigint('size_bytes', { mode: 'number' }),
+    gives: text('gives').$type<ModelRecord['gives']>().notNull().default('answers'),
     baseModelId: text('base_model_id'),
     jobId: text('job_id').unique(),
     /** Folder named by the user at import. */

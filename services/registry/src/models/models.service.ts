@@ -18,6 +18,7 @@ const empty = {
   shape: null,
   files: null,
   sizeBytes: null,
+  gives: 'answers' as const,
   baseModelId: null,
   jobId: null,
   source: null,
@@ -31,8 +32,9 @@ const empty = {
 const REGISTRATION_ANSWER_MS = 5_000;
 
 /** A tuned model before its files are there. Its id is made from the job's; its name lacks the ending yet. */
-const tunedDraft = ({ jobId, suffix }: RequestOf<typeof registerModel>, base: ModelRecord): ModelRecord => ({
+const tunedDraft = ({ jobId, suffix, gives }: RequestOf<typeof registerModel>, base: ModelRecord): ModelRecord => ({
   ...empty,
+  ...(gives && { gives }),
   id: `model-${idTail(jobId)}`,
   name: `ft:${base.name}:luthier:${suffix ?? ''}:`,
   kind: 'tuned',

@@ -1,9 +1,16 @@
+import { givesPoints } from '@luthier/contracts';
 import type { Job } from './job.js';
 
 const SUCCESS = 'The job has successfully completed';
 
 /** Why there is nothing to compare the model with its base on, in a sentence; null: there is. Pure. */
 export function nothingToCompare({ request }: Pick<Job, 'request'>): string | null {
+  if (givesPoints(request.method.type)) {
+    return (
+      'A reward model gives points instead of answers, so there are no answers to compare; ' +
+      'how often it has ranked held-out pairs rightly stands in the result.'
+    );
+  }
   if (request.validationFile !== null || request.generalFile !== null) return null;
   return (
     'The job has no held-out rows, so nothing shows whether the model is better than its base; ' +

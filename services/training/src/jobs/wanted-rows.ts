@@ -1,4 +1,4 @@
-import { AppError, methodsForRows, rowsOfMethod } from '@luthier/contracts';
+import { AppError, givesPoints, methodsForRows, rowsOfMethod } from '@luthier/contracts';
 import type { JobRequest, RowKind, ValidationReport } from '@luthier/contracts';
 
 type Wish = Pick<JobRequest, 'method' | 'trainingFile' | 'validationFile' | 'generalFile' | 'mix'>;
@@ -29,13 +29,20 @@ export function namedFiles({ trainingFile, validationFile, generalFile, mix }: W
 
 /**
  * What rows a file must hold for the job: those that its method learns from. General questions are asked, not learnt:
- * whatever asks something will do. A file that is not validated yet is not refused. @throws AppError `file.wrong-rows`.
+ * whatever asks something will do. A file that is not validated yet is not refused.
+ * @throws AppError `file.wrong-rows`; `request.invalid` for questions to a model that gives no answers.
  */
 export function refuseWrongRows({ method }: Pick<Wish, 'method'>, file: NamedFile, report: ValidationReport): void {
   const { state, rowKind } = report;
+  const { param, fileId } = file;
+  if (param === 'general_file' && givesPoints(method.type)) {
+    throw new AppError('request.invalid', `${param}: a reward model gives points and cannot be asked questions`, {
+      param,
+      hint: `Leave ${param} out.`,
+    });
+  }
   if (state !== 'done' || rowKind === null) return;
   const wanted = rowsOfMethod(method.type);
-  const { param, fileId } = file;
   if (param === 'general_file') {
     if (rowKind !== 'text') return;
     throw new AppError('file.wrong-rows', `${param}: ${fileId} holds plain text, which asks nothing`, {

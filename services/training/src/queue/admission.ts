@@ -36,6 +36,10 @@ const ON_TORCH =
   'in a cluster by a profile with `runtime: runtime-torch`.';
 const MORE_METHODS = `Choose one of those, or ${ON_TORCH}`;
 
+/** What they keep of the base, a score head or a reference to stay near, lies beside an adapter. */
+const ADAPTERS_ONLY: readonly Method['type'][] = ['reward'];
+const ADAPTER_TUNINGS: readonly Tuning['type'][] = ['lora', 'qlora'];
+
 const lacksOf = ({ capabilities }: Profile, { features }: Wish): AskedFeature[] =>
   features.filter(({ feature }) => !capabilities.features?.includes(feature));
 
@@ -53,6 +57,13 @@ export const capableProfiles = (inventory: Inventory, wish: Wish): Profile[] =>
 
 /** Why no profile can do it, or undefined when one can, or when nothing is known of any. */
 export function whyUnsupported(inventory: Inventory, wish: Wish): Unsupported | undefined {
+  if (ADAPTERS_ONLY.includes(wish.method) && !ADAPTER_TUNINGS.includes(wish.tuning)) {
+    return {
+      param: 'tuning.type',
+      message: `"${wish.method}" trains an adapter; "${wish.tuning}" changes the model's own weights.`,
+      hint: 'Leave `tuning` out, or set `tuning.type` to "lora".',
+    };
+  }
   const { profiles } = inventory;
   if (profiles.length === 0 || profiles.some((profile) => can(profile, wish))) return undefined;
   const offered = (list: (profile: Profile) => readonly string[]): string =>

@@ -36,11 +36,12 @@ function pointsOf(event: RuntimeEvent): MetricPoint[] {
     });
   }
   if (event.type === 'evaluation') {
-    return named(event.step, {
-      ...event.metrics,
-      evaluationLoss: event.loss,
-      evaluationTokenAccuracy: event.tokenAccuracy,
-      evaluationPerplexity: event.perplexity,
+    const { step, loss, tokenAccuracy, perplexity, metrics } = event;
+    return named(step, {
+      ...metrics,
+      evaluationLoss: loss,
+      ...(tokenAccuracy !== undefined && { evaluationTokenAccuracy: tokenAccuracy }),
+      ...(perplexity !== undefined && { evaluationPerplexity: perplexity }),
     });
   }
   return [];
@@ -199,6 +200,9 @@ async function evaluation(tx: JobTransaction, runId: string, pair: Incarnation, 
     level: 'info',
     type: 'metrics',
     message: `Step ${event.step}: validation loss=${event.loss.toFixed(2)}`,
-    data: { step: event.step, valid_loss: event.loss, valid_mean_token_accuracy: event.tokenAccuracy },
+    data: {
+      ...{ step: event.step, valid_loss: event.loss },
+      ...(event.tokenAccuracy !== undefined && { valid_mean_token_accuracy: event.tokenAccuracy }),
+    },
   });
 }

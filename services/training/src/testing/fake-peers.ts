@@ -162,10 +162,10 @@ export class FakePeers {
     });
     answer(connection, importModel, () => this.base);
     answer(connection, listCatalog, () => ({ entries: [] }));
-    answer(connection, registerModel, ({ jobId, suffix }) => {
+    answer(connection, registerModel, ({ jobId, suffix, gives = 'answers' }) => {
       this.registrations.push(jobId);
-      const made =
-        this.models.get(jobId) ?? this.model('tuned', `ft:tiny-chat:luthier:${suffix ?? ''}:${jobId.slice(-8)}`);
+      const name = `ft:tiny-chat:luthier:${suffix ?? ''}:${jobId.slice(-8)}`;
+      const made = this.models.get(jobId) ?? { ...this.model('tuned', name), gives };
       this.models.set(jobId, made);
       return made;
     });
@@ -293,6 +293,7 @@ export class FakePeers {
       },
       files: { form: 'whole', weights: { uri: `artifact://models/${id}/weights`, sha256: SHA } },
       sizeBytes: 1,
+      gives: 'answers',
       baseModelId: null,
       jobId: null,
       source: null,

@@ -112,7 +112,7 @@ function Configuration({ job }: { job: Job }) {
           },
         ]),
     ...(job.train_dataset_id === null ? [] : [{ name: t('config.dataset'), value: dataset(job.train_dataset_id) }]),
-    ...(job.method.type === 'reward' ? [] : [{ name: t('config.method'), value: t(`method.name.${job.method.type}`) }]),
+    { name: t('config.method'), value: t(`method.name.${job.method.type}`) },
     {
       name: t('config.tuning'),
       value:

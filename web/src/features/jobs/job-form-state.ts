@@ -40,6 +40,7 @@ export interface JobForm {
   beta: string;
   gamma: string;
   labelSmoothing: string;
+  centring: string;
   desirableWeight: string;
   undesirableWeight: string;
 }
@@ -70,6 +71,7 @@ export const EMPTY_FORM: JobForm = {
   beta: '',
   gamma: '',
   labelSmoothing: '',
+  centring: '',
   desirableWeight: '',
   undesirableWeight: '',
 };
@@ -110,6 +112,7 @@ export const RANGES: Readonly<Record<NumberField, Range>> = {
   beta: { min: 0.001, max: 100, whole: false },
   gamma: { min: 0, max: 100, whole: false },
   labelSmoothing: { min: 0, max: 0.5, whole: false },
+  centring: { min: 0, max: 100, whole: false },
   desirableWeight: { min: 0.01, max: 100, whole: false },
   undesirableWeight: { min: 0.01, max: 100, whole: false },
 };

@@ -6,7 +6,7 @@ export type RowKind = NonNullable<ValidationReport['row_kind']>;
 /** The usual one first. The platform refuses what does not fit; this offers nothing that it would refuse. */
 const METHODS_FOR_ROWS: Readonly<Record<RowKind, readonly [Method, ...Method[]]>> = {
   examples: ['supervised'],
-  pairs: ['dpo', 'orpo', 'simpo'],
+  pairs: ['dpo', 'orpo', 'simpo', 'reward'],
   ratings: ['kto'],
   text: ['pretrain'],
 };

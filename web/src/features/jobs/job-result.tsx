@@ -174,36 +174,42 @@ function MeasureTable({ measures }: { measures: readonly Measure[] }) {
   return <Table label={t('result.title')} columns={columns} rows={measures} rowKey={({ name }) => name} />;
 }
 
+/** How well the run's models predict the held-out answers; nothing of a model that gives points. */
+function usePredictions(): (job: Job) => Measure[] {
+  const t = useTranslations('jobs');
+  const format = useFormat();
+  return ({ result }) => {
+    const row = (
+      key: 'perplexity' | 'token_accuracy',
+      show: (value: number | undefined) => string,
+      lowerIsBetter: boolean,
+    ): Measure[] => {
+      const [base, tuned] = [result?.base?.[key], result?.tuned?.[key]];
+      if (tuned === undefined) return [];
+      const better = base === undefined ? null : isBetter(base, tuned, lowerIsBetter);
+      return [
+        { name: t(`measure.${key}`), note: t(`measureNote.${key}`), base: show(base), tuned: show(tuned), better },
+      ];
+    };
+    return [
+      ...row('perplexity', (value) => format.number(value, 2), true),
+      ...row('token_accuracy', (value) => format.percent(value, 1), false),
+    ];
+  };
+}
+
 /** Without an evaluation there is still what the run itself scored on the held-out rows. */
 function RunScores({ job }: { job: Job }) {
   const t = useTranslations('jobs');
-  const format = useFormat();
   const comparisons = useComparisons()(job);
-  const { base, tuned } = job.result ?? { base: null, tuned: null };
+  const predictions = usePredictions()(job);
+  const tuned = job.result?.tuned ?? null;
   return (
     <Card title={t('result.title')} aside={<Badge>{t('proof.unproven')}</Badge>}>
       {tuned === null ? (
         <p className="text-sm text-muted">{t('result.nothing')}</p>
       ) : (
-        <MeasureTable
-          measures={[
-            {
-              name: t('measure.perplexity'),
-              note: t('measureNote.perplexity'),
-              base: format.number(base?.perplexity, 2),
-              tuned: format.number(tuned.perplexity, 2),
-              better: base ? isBetter(base.perplexity, tuned.perplexity, true) : null,
-            },
-            {
-              name: t('measure.token_accuracy'),
-              note: t('measureNote.token_accuracy'),
-              base: format.percent(base?.token_accuracy, 1),
-              tuned: format.percent(tuned.token_accuracy, 1),
-              better: base ? isBetter(base.token_accuracy, tuned.token_accuracy) : null,
-            },
-            ...comparisons,
-          ]}
-        />
+        <MeasureTable measures={[...predictions, ...comparisons]} />
       )}
     </Card>
   );

@@ -2,7 +2,7 @@ import type { Job, JobBody } from '../../lib/api';
 import type { Method } from './job-methods';
 
 /** What a method has beside the settings of every method. */
-export type MethodSetting = 'beta' | 'gamma' | 'labelSmoothing' | 'desirableWeight' | 'undesirableWeight';
+export type MethodSetting = 'beta' | 'gamma' | 'labelSmoothing' | 'centring' | 'desirableWeight' | 'undesirableWeight';
 
 export const SETTINGS_OF_METHOD: Readonly<Record<Method, readonly MethodSetting[]>> = {
   supervised: [],
@@ -10,6 +10,7 @@ export const SETTINGS_OF_METHOD: Readonly<Record<Method, readonly MethodSetting[
   dpo: ['beta', 'labelSmoothing'],
   orpo: ['beta'],
   simpo: ['beta', 'gamma'],
+  reward: ['centring'],
   kto: ['beta', 'desirableWeight', 'undesirableWeight'],
 };
 
@@ -17,6 +18,7 @@ const PUBLIC_NAMES: Readonly<Record<MethodSetting, string>> = {
   beta: 'beta',
   gamma: 'simpo_gamma',
   labelSmoothing: 'label_smoothing',
+  centring: 'center_rewards_coefficient',
   desirableWeight: 'desirable_weight',
   undesirableWeight: 'undesirable_weight',
 };
@@ -56,6 +58,6 @@ export function methodSettingsOf(
         undesirableWeight: String(method.undesirable_weight),
       };
     case 'reward':
-      return { method: '' };
+      return { method: method.type, centring: String(method.center_rewards_coefficient) };
   }
 }

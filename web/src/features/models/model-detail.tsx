@@ -28,7 +28,7 @@ function ModelPage({ model, base }: { model: Model; base: Model | null }) {
   const told = useTold();
   const error = model.error && told.error(model.error.code, model.error.message, model.error.hint);
   const action =
-    model.kind === 'tuned' ? (
+    model.gives === 'points' ? undefined : model.kind === 'tuned' ? (
       <Link href={routes.playground({ model: model.id })} className={buttonClass('primary')}>
         {t('try')}
       </Link>
@@ -43,7 +43,7 @@ function ModelPage({ model, base }: { model: Model; base: Model | null }) {
         title={model.title}
         mark={<ModelBadge model={model} />}
         back={{ href: routes.models(), name: t('title') }}
-        {...(model.state === 'ready' && { actions: action })}
+        {...(model.state === 'ready' && action && { actions: action })}
       />
       <div className="grid gap-5 lg:grid-cols-2 lg:items-start">
         {error && (

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { AppError, registerModel } from '@luthier/contracts';
+import { AppError, givesPoints, registerModel } from '@luthier/contracts';
 import type { ArtifactRef, ModelFiles, Tuning } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { registered } from '../job.js';
@@ -24,6 +24,7 @@ export class RegisterModel extends PhaseStep {
       baseModelId: base.id,
       suffix: request.suffix,
       files: tunedFiles(job.tuning, artifact),
+      gives: givesPoints(request.method.type) ? 'points' : 'answers',
     });
     if (model.state !== 'ready') return wait('Copying the model into the registry');
     return change(async (tx) => {

@@ -1,0 +1,1 @@
+ALTER TABLE "registry"."models" ADD COLUMN "gives" text DEFAULT 'answers' NOT NULL;
