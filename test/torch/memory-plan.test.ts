@@ -1,14 +1,16 @@
 import { expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Method, ModelShape, RuntimeSpec } from '@luthier/contracts';
+import { promisify } from 'node:util';
+import type { Method, ModelShape, RuntimeSpec, Tuning } from '@luthier/contracts';
 import { PreparedDatasetWriter, formatModelConfig } from '@luthier/formats';
 import type { LlamaConfig, RowToStore } from '@luthier/formats';
-import { estimateTorchMemory } from '@luthier/planner';
+import { estimateTorchMemory, planTorchMemory } from '@luthier/planner';
 import { removeHome, tempDir } from '@luthier/testing';
 import { trainSpec } from '../runtime-conformance/fixtures.js';
 import { RuntimeProcess, eventsOfType } from '../runtime-conformance/runtime-process.js';
-import { command, describeWithTorch } from './torch-environment.js';
+import { PROJECT, command, describeWithTorch, python } from './torch-environment.js';
 
 const CONFIG: LlamaConfig = {
   ...{ architecture: 'LlamaForCausalLM', modelType: 'llama', vocabSize: 32_000, hiddenSize: 1024 },
@@ -21,6 +23,7 @@ const SHAPE: ModelShape = {
   ...{ headDim: 64, vocabularySize: 32_000, tiedEmbeddings: true, contextLength: 4096 },
   ...{ parameters: 12 * LAYER + 32_000 * 1024 + 1024, weightBytes: 0 },
 };
+const ONE_CPU = { shape: SHAPE, precision: 'float32', processes: 1, onGpu: false } as const;
 const SUPERVISED: Method = { type: 'supervised' };
 const DPO: Method = { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 };
 const REWARD: Method = { type: 'reward', centerRewardsCoefficient: 0.01 };
@@ -48,7 +51,7 @@ describeWithTorch('the memory of a run on PyTorch', () => {
     { kind: 'preference', method: DPO, passTokens: 1500, memoryMode: 'layer-recompute' },
     { kind: 'preference', method: REWARD, passTokens: 1500, memoryMode: 'whole-step' },
   ] as const)(
-    'is planned for $method.type in the mode $memoryMode as the runtime itself does',
+    'is planned for $kind in the mode $memoryMode as the runtime itself does',
     async ({ kind, method, passTokens, memoryMode }) => {
       const root = await tempDir('memory-plan');
       const [modelDir, trainDir] = [join(root, 'model'), join(root, 'data')];
@@ -62,11 +65,94 @@ describeWithTorch('the memory of a run on PyTorch', () => {
       const { code } = await (await RuntimeProcess.startSpec(command, spec)).ended;
       const message = (await eventsOfType(spec.outputDir, 'failed'))[0]?.message ?? '';
       await removeHome(root);
-      const question = { shape: SHAPE, method: method.type, tuning: spec.tuning, passTokens, memoryMode };
-      const { components } = estimateTorchMemory(question);
+      const run = { ...ONE_CPU, method: method.type, tuning: spec.tuning, passTokens };
+      const { components } = estimateTorchMemory(run, { memoryMode, tokenBudget: 512, sharded: false });
       const planned = components.map(({ name, mib }) => `${name} ${mib.toFixed(0)}`).join(', ');
       expect({ code, message }).toEqual({ code: 42, message: expect.stringContaining(`(${planned})`) });
     },
     60_000,
   );
+
+  it('is planned alike for every tuning, precision, device and number of processes, also where nothing fits', async () => {
+    const root = await tempDir('memory-plan');
+    const spec = trainSpec({ modelDir: root, trainDir: root, heldOutDir: root, outputDir: root });
+    const tunings: Tuning[] = [spec.tuning, { type: 'full' }, { type: 'freeze', trainableLayers: 2 }];
+    const cases = tunings.flatMap((tuning) =>
+      (['float32', 'bfloat16'] as const).flatMap((precision) =>
+        [1, 2, 8].flatMap((processes) =>
+          [true, false].flatMap((onGpu) =>
+            [950, 2_500, 6_000, 64_000].map((mib) => ({ tuning, precision, processes, onGpu, mib, passTokens: 700 })),
+          ),
+        ),
+      ),
+    );
+    const config = formatModelConfig(CONFIG);
+    const script = join(root, 'plan.py');
+    await writeFile(script, PLAN_IN_PYTHON);
+    const asked = cases.map(({ mib, passTokens, processes, onGpu, ...changes }) => ({
+      spec: { ...spec, ...changes, limits: { ...spec.limits, memoryMib: 1_000_000 } },
+      ...{ room: { mib, processes, on_gpu: onGpu }, passTokens },
+    }));
+    await writeFile(join(root, 'cases.json'), JSON.stringify({ config, cases: asked }));
+    const { stdout } = await promisify(execFile)(python ?? '', [script, join(root, 'cases.json')], {
+      env: { PYTHONPATH: PROJECT },
+      timeout: 60_000,
+    });
+    await removeHome(root);
+    const theirs = JSON.parse(stdout) as (PythonPlan | null)[];
+    const ours = cases.map(({ mib, ...run }): PythonPlan | null => {
+      // What a GPU keeps free is already taken from the room that the runtime measures.
+      const limitMib = run.onGpu ? mib / 0.92 : mib;
+      const {
+        components,
+        totalMib,
+        memoryMode,
+        sharded = false,
+      } = planTorchMemory({ ...run, method: 'supervised', shape: SHAPE }, limitMib);
+      if (totalMib > limitMib) return null;
+      const needed = components.filter(({ name }) => name !== 'reserve').reduce((sum, one) => sum + one.mib, 0);
+      return { memoryMode, sharded, neededMib: Math.round(needed) };
+    });
+    expect(ours.filter((plan) => plan === null).length).toBeGreaterThan(10);
+    expect(ours.filter((plan) => plan?.sharded === true).length).toBeGreaterThan(10);
+    const differing = cases.flatMap((one, i) =>
+      isSame(ours[i], theirs[i]) ? [] : [{ ...one, ours: ours[i], theirs: theirs[i] }],
+    );
+    expect(differing).toEqual([]);
+  }, 60_000);
 });
+
+interface PythonPlan {
+  readonly memoryMode: string;
+  readonly sharded: boolean;
+  readonly neededMib: number;
+}
+
+/** Components are rounded to tenths here. */
+const isSame = (a: PythonPlan | null | undefined, b: PythonPlan | null | undefined): boolean =>
+  !a || !b
+    ? a === b
+    : a.memoryMode === b.memoryMode && a.sharded === b.sharded && Math.abs(a.neededMib - b.neededMib) <= 1;
+
+/** The runtime's own decision for each case; null: it refuses. */
+const PLAN_IN_PYTHON = `
+import json, sys
+from runtime_torch.fault import Fault
+from runtime_torch.memory_plan import Room, plan_memory
+from runtime_torch.model_config import ModelConfig
+from runtime_torch.spec import RuntimeSpec
+
+with open(sys.argv[1]) as file:
+    asked = json.load(file)
+config = ModelConfig.model_validate(asked["config"])
+
+def plan(case):
+    try:
+        spec = RuntimeSpec.model_validate_json(json.dumps(case["spec"]))
+        found = plan_memory(spec, config, case["passTokens"], Room(**case["room"]))
+    except Fault:
+        return None
+    return {"memoryMode": found.memory_mode, "sharded": found.sharded, "neededMib": round(found.needed_mib)}
+
+print(json.dumps([plan(case) for case in asked["cases"]]))
+`;

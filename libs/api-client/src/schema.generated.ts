@@ -824,6 +824,7 @@ export interface components {
                 scratch_mib?: number;
                 free_devices?: number;
                 max_devices_per_node?: number;
+                precisions?: string[];
                 nodes?: number;
                 queue?: string;
                 autoscaled?: boolean;
@@ -911,7 +912,6 @@ export interface components {
             } | {
                 /** @constant */
                 type: "reward";
-                center_rewards_coefficient: number;
             };
             tuning: components["schemas"]["Tuning"];
             hyperparameters: components["schemas"]["Hyperparameters"];
@@ -1024,11 +1024,6 @@ export interface components {
                 };
             }) | null;
             size_bytes: number | null;
-            /**
-             * @default answers
-             * @enum {string}
-             */
-            gives: "answers" | "points";
             base_model_id: string | null;
             job_id: string | null;
             source: string | null;
@@ -1147,7 +1142,6 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
-                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1162,7 +1156,6 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
-                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1177,7 +1170,6 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
-                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1192,7 +1184,6 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
-                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1207,22 +1198,6 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
-                        center_rewards_coefficient?: number;
-                        desirable_weight?: number;
-                        undesirable_weight?: number;
-                    };
-                };
-                reward?: {
-                    hyperparameters: {
-                        n_epochs: "auto" | number;
-                        batch_size: "auto" | number;
-                        learning_rate_multiplier: "auto" | number;
-                        learning_rate: number;
-                        beta?: number;
-                        loss_type?: string;
-                        label_smoothing?: number;
-                        simpo_gamma?: number;
-                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1237,7 +1212,6 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
-                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1288,12 +1262,15 @@ export interface components {
             obstacle?: components["schemas"]["Obstacle"] | null;
             device: string;
             memory_mode: string | null;
+            /** @enum {string} */
+            precision?: "float32" | "bfloat16" | "float16";
             components: {
                 /** @enum {string} */
-                name: "weights" | "adapter" | "gradients" | "optimiser" | "adapterAndOptimiser" | "activations" | "logits" | "head" | "runtime";
+                name: "weights" | "adapter" | "gradients" | "optimiser" | "adapterAndOptimiser" | "activations" | "logits" | "head" | "runtime" | "wholeLayers" | "reserve";
                 mib: number;
             }[];
             total_mib: number;
+            least_mib?: number;
             available_mib: number;
             steps: number;
             tokens: number;
@@ -1307,7 +1284,7 @@ export interface components {
             }[];
             notes: {
                 /** @enum {string} */
-                id: "tokens-guessed" | "file-validating" | "time-guessed" | "layers-recomputed" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-reward" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "cutoff-advised";
+                id: "tokens-guessed" | "file-validating" | "time-guessed" | "layers-recomputed" | "model-dealt-out" | "precision-asked" | "precision-bfloat16" | "precision-float16" | "precision-float32" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "cutoff-advised";
                 field: string | null;
                 params: {
                     [key: string]: string | number;
@@ -1340,8 +1317,8 @@ export interface components {
             rows: number;
             trained_tokens: number;
             loss: number;
-            perplexity?: number;
-            token_accuracy?: number;
+            perplexity: number;
+            token_accuracy: number;
             metrics?: {
                 [key: string]: number;
             };
@@ -2145,7 +2122,7 @@ export interface operations {
                     };
                     method?: {
                         /** @enum {string} */
-                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "reward" | "kto" | "reinforcement";
+                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "kto" | "reinforcement";
                         supervised?: {
                             hyperparameters?: {
                                 n_epochs?: "auto" | number;
@@ -2278,32 +2255,6 @@ export interface operations {
                                 simpo_gamma?: number;
                             };
                         };
-                        reward?: {
-                            hyperparameters?: {
-                                n_epochs?: "auto" | number;
-                                batch_size?: "auto" | number;
-                                learning_rate_multiplier?: "auto" | number;
-                                learning_rate?: number;
-                                max_steps?: number;
-                                /** @enum {string} */
-                                lr_scheduler_type?: "cosine" | "linear" | "constant";
-                                warmup_ratio?: number;
-                                weight_decay?: number;
-                                max_grad_norm?: number;
-                                eval_steps?: number;
-                                /**
-                                 * @description adamw; what is not adamw needs the PyTorch runtime
-                                 * @enum {string}
-                                 */
-                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
-                                /** @description Noise on the embeddings while training; 5 */
-                                neftune_noise_alpha?: number;
-                                /** @description Of supervised and pretrain */
-                                label_smoothing_factor?: number;
-                                /** @description How strongly the points of a pair are kept near 0; 0: not at all. 0.01 */
-                                center_rewards_coefficient?: number;
-                            };
-                        };
                         kto?: {
                             hyperparameters?: {
                                 n_epochs?: "auto" | number;
@@ -2367,6 +2318,8 @@ export interface operations {
                     } | null;
                     /** @description A queue of the cluster that decides when the run starts */
                     queue?: string | null;
+                    /** @description What it is computed in; left out: what the device is fastest in. What is trained stays in float32 */
+                    precision?: ("float32" | "bfloat16" | "float16") | null;
                     /** @description Before which other waiting jobs it starts; left out: normal */
                     priority?: ("low" | "normal" | "high") | null;
                 };
@@ -3156,7 +3109,7 @@ export interface operations {
                     };
                     method?: {
                         /** @enum {string} */
-                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "reward" | "kto" | "reinforcement";
+                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "kto" | "reinforcement";
                         supervised?: {
                             hyperparameters?: {
                                 n_epochs?: "auto" | number;
@@ -3289,32 +3242,6 @@ export interface operations {
                                 simpo_gamma?: number;
                             };
                         };
-                        reward?: {
-                            hyperparameters?: {
-                                n_epochs?: "auto" | number;
-                                batch_size?: "auto" | number;
-                                learning_rate_multiplier?: "auto" | number;
-                                learning_rate?: number;
-                                max_steps?: number;
-                                /** @enum {string} */
-                                lr_scheduler_type?: "cosine" | "linear" | "constant";
-                                warmup_ratio?: number;
-                                weight_decay?: number;
-                                max_grad_norm?: number;
-                                eval_steps?: number;
-                                /**
-                                 * @description adamw; what is not adamw needs the PyTorch runtime
-                                 * @enum {string}
-                                 */
-                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
-                                /** @description Noise on the embeddings while training; 5 */
-                                neftune_noise_alpha?: number;
-                                /** @description Of supervised and pretrain */
-                                label_smoothing_factor?: number;
-                                /** @description How strongly the points of a pair are kept near 0; 0: not at all. 0.01 */
-                                center_rewards_coefficient?: number;
-                            };
-                        };
                         kto?: {
                             hyperparameters?: {
                                 n_epochs?: "auto" | number;
@@ -3378,6 +3305,8 @@ export interface operations {
                     } | null;
                     /** @description A queue of the cluster that decides when the run starts */
                     queue?: string | null;
+                    /** @description What it is computed in; left out: what the device is fastest in. What is trained stays in float32 */
+                    precision?: ("float32" | "bfloat16" | "float16") | null;
                     /** @description Before which other waiting jobs it starts; left out: normal */
                     priority?: ("low" | "normal" | "high") | null;
                 };
@@ -4688,7 +4617,7 @@ export interface operations {
                     "application/json": components["schemas"]["ChatCompletion"];
                 };
             };
-            /** @description `request.unsupported`: This parameter is not supported; `model.unreadable`: The model files cannot be read; `model.unsupported`: No runtime here can do this; `request.invalid`: The request is not valid */
+            /** @description `request.unsupported`: This parameter is not supported; `model.unreadable`: The model files cannot be read; `request.invalid`: The request is not valid */
             400: {
                 headers: {
                     [name: string]: unknown;

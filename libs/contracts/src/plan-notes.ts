@@ -11,6 +11,11 @@ export const PLAN_NOTES = {
   'file-validating': [],
   'time-guessed': ['tokensPerSecond'],
   'layers-recomputed': [],
+  'model-dealt-out': ['processes'],
+  'precision-asked': ['precision'],
+  'precision-bfloat16': [],
+  'precision-float16': [],
+  'precision-float32': [],
   // why values that were left open are what they are
   'tuning-advised': ['rank'],
   'rate-above-billion': [],

@@ -12,6 +12,7 @@ export type RunMode = (typeof RUN_MODES)[number];
 
 /** What a model is computed in; what is trained is kept in float32 in each. float16 is for GPUs without bfloat16. */
 export const PRECISIONS = ['float32', 'bfloat16', 'float16'] as const;
+export type Precision = (typeof PRECISIONS)[number];
 
 const probability = z.number().min(0).max(1);
 

@@ -11,6 +11,6 @@ export { lessMemory } from './smaller-runs.js';
 export type { AutomaticChange, LessMemory } from './smaller-runs.js';
 export { guessTokensPerSecond } from './speed.js';
 export { estimateNodeMemory } from './node-memory.js';
-export { estimateTorchMemory } from './torch-memory.js';
-export type { TorchMemoryQuestion } from './torch-memory.js';
+export { estimateTorchMemory, planTorchMemory } from './torch-memory.js';
+export type { TorchRun, TorchWay } from './torch-memory.js';
 export type { NodeMemoryEstimate, NodeMemoryQuestion } from './node-memory.js';

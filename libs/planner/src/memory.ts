@@ -16,6 +16,10 @@ export interface MemoryEstimate {
   totalMib: number;
   /** `whole-step` keeps every activation, `layer-recompute` one layer's at a time. */
   memoryMode: 'whole-step' | 'layer-recompute';
+  /** Whether each process holds a part of the model in place of all of it. @default false */
+  sharded?: boolean;
+  /** Of a device that it could still run on, more slowly. @default totalMib */
+  leastMib?: number;
 }
 
 const MIB = 1024 * 1024;
@@ -41,6 +45,10 @@ function linearShapes(shape: ModelShape): [number, number][] {
   ];
 }
 
+/** Numbers of one block, with those of its two norms. */
+export const layerParameters = (shape: ModelShape): number =>
+  linearShapes(shape).reduce((sum, [i, o]) => sum + i * o, 0) + 2 * shape.hiddenSize;
+
 /** Numbers that are trained. A named subset of layers counts as all of them: an upper bound. */
 export function trainableParameters(shape: ModelShape, tuning: Tuning): number {
   switch (tuning.type) {
@@ -50,9 +58,7 @@ export function trainableParameters(shape: ModelShape, tuning: Tuning): number {
     case 'full':
       return shape.parameters;
     case 'freeze':
-      return (
-        Math.min(tuning.trainableLayers, shape.layers) * linearShapes(shape).reduce((sum, [i, o]) => sum + i * o, 0)
-      );
+      return Math.min(tuning.trainableLayers, shape.layers) * layerParameters(shape);
   }
 }
 

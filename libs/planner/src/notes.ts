@@ -13,6 +13,16 @@ const SENTENCES: { readonly [Id in PlanNoteId]: Say<Id> } = {
   'layers-recomputed': always(
     'Activations are computed twice, layer by layer, so that the run fits: slower, with less memory.',
   ),
+  'model-dealt-out': ({ processes }) =>
+    `The model is dealt out over ${processes} processes: each holds a part of it, and they fetch layers from each other.`,
+  'precision-asked': ({ precision }) => `Computed in ${precision}, as asked for.`,
+  'precision-bfloat16': always(
+    'Computed in bfloat16, for which the device has instructions: faster, in less memory. What is trained stays in float32.',
+  ),
+  'precision-float16': always(
+    'Computed in float16 with scaled losses, as this GPU has no bfloat16. What is trained stays in float32.',
+  ),
+  'precision-float32': always('Computed in float32: nothing shorter is known to be faster there.'),
   'tuning-advised': ({ rank }) =>
     `LoRA of rank ${rank} on all linear layers: small, quick, seldom worse than training all weights.`,
   'rate-above-billion': always('The usual rate for adapters on models above a billion parameters.'),

@@ -1,5 +1,5 @@
 import { PREPARED_FOR_METHOD } from '@luthier/contracts';
-import type { Hyperparameters, Method, ModelShape, Obstacle, Tuning } from '@luthier/contracts';
+import type { Hyperparameters, Method, ModelShape, Obstacle, Precision, Tuning } from '@luthier/contracts';
 
 /** The part of an inventory's profile that a plan is made against. */
 export interface PlanProfile {
@@ -12,6 +12,11 @@ export interface PlanProfile {
   /** What one run may take at most. */
   memoryMib: number;
   freeMemoryMib: number;
+  /** What its devices compute in; undefined: not known. */
+  precisions?: readonly string[] | undefined;
+  /** Most devices on one node, and nodes with devices; undefined: not known. */
+  maxDevicesPerNode?: number | undefined;
+  nodes?: number | undefined;
   /** Why not even the smallest run could start now. */
   why?: string | undefined;
   obstacle?: Obstacle | undefined;
@@ -32,8 +37,10 @@ export interface PlanInput {
   cutoffLength: number;
   /** Less than the profile gives, after more has proved too much: chooses the way of spending memory. */
   memoryCapMib?: number | null;
-  /** Devices that share each batch, each with all weights. @default 1 */
+  /** Processes that share each batch, each on a device of its own, or each on a node without devices. @default 1 */
   worldSize?: number;
+  /** Of the job; null: what the device is fastest in. */
+  precision?: Precision | null;
   /** Trained tokens by all tokens; 1 where it is not known. */
   trainedShare?: number;
   /** Undefined: nobody knows yet what there is to run on. */

@@ -1,7 +1,7 @@
 import type { Hyperparameters, Plan } from '@luthier/contracts';
 import { planNote } from './notes.js';
 import type { PlanInput, PlanProfile } from './plan-input.js';
-import { memoryOf } from './run-memory.js';
+import { memoryOf, precisionOf } from './run-memory.js';
 import { alternatives } from './smaller-runs.js';
 import { guessTokensPerSecond, measuringTokens } from './speed.js';
 
@@ -24,11 +24,14 @@ export function planRun(input: PlanInput): Plan {
   );
   const devices = (profile?.devices ?? 0) > 0 ? (input.worldSize ?? 1) : 0;
   const speed = profile && guessTokensPerSecond(input.shape.parameters, { ...profile, devices });
+  const { precision, why: whyPrecision } = precisionOf(input);
   const common = {
     device: profile?.device ?? 'unknown',
     memoryMode: memory.memoryMode,
+    precision,
     components: memory.components,
     totalMib: memory.totalMib,
+    ...(memory.leastMib !== undefined && { leastMib: memory.leastMib }),
     availableMib: profile?.memoryMib ?? 0,
     steps,
     tokens,
@@ -39,6 +42,8 @@ export function planRun(input: PlanInput): Plan {
     notes: [
       ...(speed === undefined ? [] : [planNote('time-guessed', { tokensPerSecond: Math.round(speed) })]),
       ...(memory.memoryMode === 'layer-recompute' ? [planNote('layers-recomputed', {})] : []),
+      ...(memory.sharded ? [planNote('model-dealt-out', { processes: input.worldSize ?? 1 })] : []),
+      ...(profile ? [whyPrecision] : []),
     ],
   };
   const judged = judge(memory.totalMib, profile);

@@ -73,6 +73,59 @@ describe('planRun on devices', () => {
   });
 });
 
+describe('planRun of the PyTorch runtime on GPUs', () => {
+  const card = { ...profile, name: 'gpu', runtime: 'runtime-torch', device: 'A10', devices: 1 };
+  const gpu = { ...card, memoryMib: 24_000, freeMemoryMib: 24_000, maxDevicesPerNode: 4, nodes: 2 };
+  const billions: ModelShape = { ...shape, layers: 32, hiddenSize: 2048, intermediateSize: 8192, parameters: 1.9e9 };
+  const full = { type: 'full' } as const;
+  const on = (worldSize: number, patch: Partial<PlanInput> = {}) =>
+    planRun(input({ tuning: full, shape: billions, profile: gpu, worldSize, ...patch }));
+  const part = (plan: Plan, name: string): number => plan.components.find((one) => one.name === name)?.mib ?? 0;
+
+  it('divides weights, gradients and optimiser state of a whole model, and not what a layer keeps', () => {
+    const [two, four] = [on(2), on(4)];
+    for (const name of ['weights', 'adapterAndOptimiser']) expect(part(four, name)).toBeCloseTo(part(two, name) / 2, 0);
+    expect(part(four, 'head')).toBe(part(two, 'head'));
+    expect(part(four, 'wholeLayers')).toBe(part(two, 'wholeLayers'));
+    expect(four.notes.map(({ id }) => id)).toContain('model-dealt-out');
+  });
+  it('refuses what one device cannot hold, and offers the least devices that can', () => {
+    const refused = on(1);
+    expect(refused.verdict).toBe('can-never-fit');
+    const devices = refused.alternatives.find(({ change }) => 'resources.nodes' in change);
+    expect(devices?.change).toEqual({ 'resources.nodes': 1, 'resources.devices_per_node': 2 });
+    expect(on(2)).toMatchObject({ verdict: 'fits', totalMib: devices?.totalMib });
+    expect(on(1, { profile: { ...gpu, maxDevicesPerNode: 1, nodes: 1 } }).alternatives).not.toContainEqual(
+      expect.objectContaining({ change: expect.objectContaining({ 'resources.nodes': expect.anything() }) }),
+    );
+  });
+  it('fills a device with rows as far as it fits, and asks no more of other devices than the least', () => {
+    const plan = on(4);
+    expect(plan.totalMib).toBeLessThanOrEqual(24_000);
+    expect(plan.leastMib).toBeLessThan(plan.totalMib);
+    expect(part(plan, 'reserve')).toBeCloseTo(0.08 * plan.totalMib, -1);
+  });
+  it.each([
+    ['bfloat16', ['float32', 'bfloat16', 'float16'], null, 'precision-bfloat16'],
+    ['float16', ['float32', 'float16'], null, 'precision-float16'],
+    ['float32', undefined, null, 'precision-float32'],
+    ['float32', ['float32', 'bfloat16'], 'float32', 'precision-asked'],
+  ] as const)(
+    'computes in %s where the device offers %j and the job asks for %j',
+    (precision, precisions, asked, id) => {
+      const plan = on(4, { profile: { ...gpu, precisions }, precision: asked, tuning: advised().tuning });
+      expect(plan.precision).toBe(precision);
+      expect(plan.notes.map((note) => note.id)).toContain(id);
+      const floats = on(4, { tuning: advised().tuning, precision: 'float32' });
+      expect(part(plan, 'weights')).toBeCloseTo(part(floats, 'weights') / (precision === 'float32' ? 1 : 2), 0);
+    },
+  );
+  it('takes no float16 on a processor', () => {
+    const cpu = { ...profile, runtime: 'runtime-torch', precisions: ['float32', 'float16'] };
+    expect(planRun(input({ profile: cpu })).precision).toBe('float32');
+  });
+});
+
 describe('advise', () => {
   it('keeps what the user says and gives a reason for the rest', () => {
     const advice = advised({ hyperparameters: { epochs: 9, learningRate: 0.1 }, cutoffLength: 77 });

@@ -3,7 +3,8 @@ import type { MemoryEstimate } from './memory.js';
 import { estimateNodeMemory } from './node-memory.js';
 import { passTokensOf, rowTokensOf } from './plan-input.js';
 import type { PlanInput } from './plan-input.js';
-import { estimateTorchMemory } from './torch-memory.js';
+import { choosePrecision } from './precision.js';
+import { planTorchMemory } from './torch-memory.js';
 
 /** The TypeScript runtime fills micro-batches up to this many tokens; a longer row has one of its own. */
 const NODE_TOKEN_BUDGET = 256;
@@ -12,8 +13,8 @@ const TRAINED_SPREAD = 1.5;
 
 const onCpus = ({ profile }: PlanInput): boolean => (profile?.devices ?? 0) === 0;
 
-/** Both runtimes fill micro-batches of bounded size on CPUs, whatever the batch. */
-const runsOnTorch = (input: PlanInput): boolean => onCpus(input) && input.profile?.runtime === 'runtime-torch';
+/** It fills micro-batches of bounded size, whatever the batch; so does the TypeScript runtime. */
+const runsOnTorch = ({ profile }: PlanInput): boolean => profile?.runtime === 'runtime-torch';
 const runsOnNode = (input: PlanInput): boolean => onCpus(input) && input.tuning.type === 'lora';
 
 /** The estimate for the runtime that will run it, within `limitMib` where it can be. Pure. */
@@ -50,9 +51,17 @@ function nodeMemoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
   return whole.totalMib <= limitMib ? whole : estimateIn('layer-recompute');
 }
 
-function torchMemoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
-  const { shape, method, tuning } = input;
-  const question = { shape, method, tuning, passTokens: passTokensOf(input) };
-  const whole = estimateTorchMemory({ ...question, memoryMode: 'whole-step' });
-  return whole.totalMib <= limitMib ? whole : estimateTorchMemory({ ...question, memoryMode: 'layer-recompute' });
-}
+const torchMemoryOf = (input: PlanInput, limitMib: number): MemoryEstimate =>
+  planTorchMemory(
+    {
+      ...{ shape: input.shape, method: input.method, tuning: input.tuning, passTokens: passTokensOf(input) },
+      ...{ precision: precisionOf(input).precision, processes: input.worldSize ?? 1, onGpu: !onCpus(input) },
+    },
+    limitMib,
+  );
+
+/** What the run is computed in, and why. */
+export const precisionOf = (input: PlanInput): ReturnType<typeof choosePrecision> =>
+  choosePrecision({
+    ...{ asked: input.precision ?? null, offered: input.profile?.precisions, onDevices: !onCpus(input) },
+  });

@@ -32,14 +32,16 @@ const asAlternative = ({ title, change, totalMib }: SmallerRun): Plan['alternati
   totalMib,
 });
 
-/** Each kind's least change that is enough, in the order batch, row length, rank. */
+/** Each kind's least change that is enough, in the order batch, row length, rank, devices. */
 function smallerRuns(input: PlanInput, goal: Goal): SmallerRun[] {
   const { totalMib } = memoryOf(input, goal.limitMib);
   // What does not lower the estimate is never proposed: the batch where a runtime accumulates, rows that are short.
-  const kinds = [smallerBatches(input), shorterRows(input), smallerRanks(input)].filter((candidates) => {
-    const most = candidates.at(-1);
-    return most !== undefined && memoryOf(most.input, goal.limitMib).totalMib < totalMib;
-  });
+  const kinds = [smallerBatches(input), shorterRows(input), smallerRanks(input), moreDevices(input)].filter(
+    (candidates) => {
+      const most = candidates.at(-1);
+      return most !== undefined && memoryOf(most.input, goal.limitMib).totalMib < totalMib;
+    },
+  );
   const single = kinds.flatMap((candidates) => firstEnough(candidates, goal));
   if (single.length > 0 || kinds.length < 2) return single;
   return firstEnough([together(input, kinds)], goal);
@@ -59,6 +61,7 @@ function together(input: PlanInput, kinds: readonly (readonly Candidate[])[]): C
           ...(last.input.cutoffLength !== input.cutoffLength && { cutoffLength: last.input.cutoffLength }),
           ...(last.input.tuning !== input.tuning && { tuning: last.input.tuning }),
           ...(last.input.hyperparameters !== input.hyperparameters && { hyperparameters: last.input.hyperparameters }),
+          ...(last.input.worldSize !== input.worldSize && { worldSize: last.input.worldSize ?? 1 }),
         },
       };
     },
@@ -104,7 +107,7 @@ export function lessMemory(input: PlanInput): LessMemory {
   const capped = { limitMib: targetMib, targetMib };
   const recomputing = firstEnough([{ title: 'Activations computed layer by layer', change: {}, input }], capped);
   const [automatic] = [...recomputing, ...smallerRuns(input, capped)].filter(
-    ({ change }) => !('tuning.type' in change),
+    ({ change }) => !('tuning.type' in change) && !('resources.nodes' in change),
   );
   return {
     wasMib,
@@ -138,6 +141,31 @@ const shorterRows = (input: PlanInput): Candidate[] =>
     change: { cutoff_length: cutoff },
     input: { ...input, cutoffLength: cutoff },
   }));
+
+/** Processes of the PyTorch runtime deal out what one of them cannot hold. */
+const moreDevices = (input: PlanInput): Candidate[] => {
+  const { profile, worldSize = 1 } = input;
+  if (profile?.runtime !== 'runtime-torch' || profile.devices === 0) return [];
+  const onNode = profile.maxDevicesPerNode ?? profile.devices;
+  const shapes = [
+    ...doublings(onNode).map((devices) => ({ nodes: 1, devices })),
+    ...doublings(profile.nodes ?? 1).map((nodes) => ({ nodes, devices: onNode })),
+  ];
+  return shapes
+    .filter(({ nodes, devices }) => nodes * devices > worldSize)
+    .map(({ nodes, devices }) => ({
+      title: `${nodes === 1 ? '' : `${nodes} nodes x `}${devices} GPU${devices === 1 ? '' : 's'}`,
+      change: { 'resources.nodes': nodes, 'resources.devices_per_node': devices },
+      input: { ...input, worldSize: nodes * devices },
+    }));
+};
+
+/** 2, 4, 8, ... and the most itself. */
+const doublings = (most: number): number[] => {
+  const values: number[] = [];
+  for (let value = 2; value < most; value *= 2) values.push(value);
+  return most > 1 ? [...values, most] : [];
+};
 
 const smallerRanks = (input: PlanInput): Candidate[] => {
   const { tuning } = input;

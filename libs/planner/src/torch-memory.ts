@@ -1,22 +1,35 @@
 import { givesPoints } from '@luthier/contracts';
-import type { Method, ModelShape, PlanComponent, Tuning } from '@luthier/contracts';
-import { trainableParameters } from './memory.js';
+import type { Method, ModelShape, PlanComponent, Precision, Tuning } from '@luthier/contracts';
+import { layerParameters, trainableParameters } from './memory.js';
 import type { MemoryEstimate } from './memory.js';
 
-/** What decides the memory of one run of the PyTorch runtime on CPUs, in single precision. */
-export interface TorchMemoryQuestion {
+/** What decides the memory of each process of a run of the PyTorch runtime, whatever way it takes. */
+export interface TorchRun {
   readonly shape: ModelShape;
   readonly method: Method['type'];
   readonly tuning: Tuning;
   /** The most that goes through the model as a whole: a row, or both rows of a pair. */
   readonly passTokens: number;
+  readonly precision: Precision;
+  /** Of the run, over all nodes. */
+  readonly processes: number;
+  readonly onGpu: boolean;
+}
+
+/** One way of spending memory. */
+export interface TorchWay {
   readonly memoryMode: MemoryEstimate['memoryMode'];
+  /** Micro-batches are filled up to this many tokens; a longer row has one of its own. */
+  readonly tokenBudget: number;
+  /** Whether each process holds a part of the model in place of all of it. */
+  readonly sharded: boolean;
 }
 
 const MIB = 1024 * 1024;
 const FLOAT_BYTES = 4;
-/** Micro-batches are filled up to this many tokens. */
-const TOKEN_BUDGET = 512;
+const HALF_BYTES = 2;
+const CPU_TOKEN_BUDGETS = [512];
+const GPU_TOKEN_BUDGETS = [16_384, 8_192, 4_096, 2_048, 1_024, 512];
 /** Values, gradients and two moments. */
 const TRAINED_COPIES = 4;
 /** Positions whose scores are in memory at a time, and in how many copies. */
@@ -24,28 +37,78 @@ const HEAD_POSITIONS = 256;
 const LOGIT_COPIES = 3;
 /** Python, PyTorch, transformers and PEFT once imported; measured. */
 const RUNTIME_MIB = 720;
+/** What of a sharded model is whole at a time: a layer, and the next one that is fetched meanwhile. */
+const WHOLE_LAYERS = 2;
+/** Of a GPU's free memory, what a run is planned to take; the rest is for the libraries and lost between blocks. */
+const PLANNED_SHARE = 0.92;
 
 /**
  * The same numbers as `runtime_torch/memory_plan.py`, by which that runtime decides (a test compares). The reference of
  * DPO and KTO is not among them: its log-probabilities are measured before the first step by the model that is trained
  * afterwards, so there is never a second model, and what is kept of them is a number for each row.
  */
-export function estimateTorchMemory(question: TorchMemoryQuestion): MemoryEstimate {
-  const { shape, method, tuning, passTokens, memoryMode } = question;
-  const { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim } = shape;
-  const tokens = Math.max(TOKEN_BUDGET, passTokens);
-  const keptPerToken = 14 * hiddenSize + 6 * (heads + kvHeads) * headDim + 8 * intermediateSize;
-  const layer = tokens * keptPerToken;
-  const kept = memoryMode === 'whole-step' ? layers * layer : layers * tokens * hiddenSize + layer;
+export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimate {
+  const { shape, method, tuning, precision, processes, onGpu } = run;
+  const trainsWeights = tuning.type === 'full' || tuning.type === 'freeze';
+  const half = precision !== 'float32';
+  const weightBytes = half && !trainsWeights ? HALF_BYTES : FLOAT_BYTES;
+  const parts = way.sharded ? processes : 1;
   // A reward model gives a row one number, no score for each word.
   const words = givesPoints(method) ? 0 : shape.vocabularySize;
-  const mib = (floats: number): number => Math.round((floats * FLOAT_BYTES * 10) / MIB) / 10;
   const components: { name: PlanComponent; mib: number }[] = [
-    { name: 'weights', mib: mib(shape.parameters) },
-    { name: 'adapterAndOptimiser', mib: mib(TRAINED_COPIES * trainableParameters(shape, tuning)) },
-    { name: 'activations', mib: mib(kept) },
-    { name: 'head', mib: mib(LOGIT_COPIES * HEAD_POSITIONS * words) },
-    { name: 'runtime', mib: RUNTIME_MIB },
+    { name: 'weights', mib: (shape.parameters * weightBytes) / parts / MIB },
+    {
+      name: 'adapterAndOptimiser',
+      mib: (TRAINED_COPIES * trainableParameters(shape, tuning) * FLOAT_BYTES) / parts / MIB,
+    },
+    { name: 'activations', mib: (keptFloats(run, way) * (half ? HALF_BYTES : FLOAT_BYTES)) / MIB },
+    { name: 'head', mib: (LOGIT_COPIES * HEAD_POSITIONS * words * FLOAT_BYTES) / MIB },
+    // On a GPU what is free is measured with the libraries loaded.
+    { name: 'runtime', mib: onGpu ? 0 : RUNTIME_MIB },
+    ...(way.sharded ? [{ name: 'wholeLayers' as const, mib: wholeLayersMib(run, weightBytes) }] : []),
   ];
-  return { components, totalMib: Math.ceil(components.reduce((sum, part) => sum + part.mib, 0)), memoryMode };
+  const neededMib = components.reduce((sum, { mib }) => sum + mib, 0);
+  const all = onGpu
+    ? [...components, { name: 'reserve' as const, mib: neededMib / PLANNED_SHARE - neededMib }]
+    : components;
+  return {
+    components: all.map(({ name, mib }) => ({ name, mib: Math.round(mib * 10) / 10 })),
+    totalMib: Math.ceil(all.reduce((sum, { mib }) => sum + mib, 0)),
+    memoryMode: way.memoryMode,
+    sharded: way.sharded,
+  };
+}
+
+/** What autograd keeps. */
+function keptFloats({ shape, passTokens }: TorchRun, { memoryMode, tokenBudget }: TorchWay): number {
+  const { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim } = shape;
+  const tokens = Math.max(tokenBudget, passTokens);
+  const layer = tokens * (14 * hiddenSize + 6 * (heads + kvHeads) * headDim + 8 * intermediateSize);
+  return memoryMode === 'whole-step' ? layers * layer : layers * tokens * hiddenSize + layer;
+}
+
+/** The whole weights of what is computed, and their gradients before they are dealt out. */
+function wholeLayersMib({ shape, tuning }: TorchRun, weightBytes: number): number {
+  const layer = layerParameters(shape);
+  const outer = shape.parameters - shape.layers * layer;
+  return ((WHOLE_LAYERS * layer + outer) * (weightBytes + (tuning.type === 'full' ? FLOAT_BYTES : 0))) / MIB;
+}
+
+/** From the fastest. A model is sharded where the whole of it is trained, and where it does not fit otherwise. */
+function waysOf({ tuning, processes, onGpu }: TorchRun): TorchWay[] {
+  const several = processes > 1;
+  const whole = several && tuning.type === 'full' ? [] : [false];
+  return [...whole, ...(several ? [true] : [])].flatMap((sharded) =>
+    (['whole-step', 'layer-recompute'] as const).flatMap((memoryMode) =>
+      (onGpu ? GPU_TOKEN_BUDGETS : CPU_TOKEN_BUDGETS).map((tokenBudget) => ({ memoryMode, tokenBudget, sharded })),
+    ),
+  );
+}
+
+/** The way that the runtime takes within `limitMib` for each process; where none fits, what the last one would need. */
+export function planTorchMemory(run: TorchRun, limitMib: number): MemoryEstimate {
+  const ways = waysOf(run).map((way) => estimateTorchMemory(run, way));
+  const found = ways.find(({ totalMib }) => totalMib <= limitMib) ?? ways.at(-1);
+  if (!found) throw new Error('there is always a way');
+  return { ...found, leastMib: Math.min(...ways.map(({ totalMib }) => totalMib)) };
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 import { JOB_METHODS } from '../method-data.js';
 import { priority } from '../priority.js';
-import { hyperparameters, OPTIMIZERS } from '../run-spec.js';
+import { hyperparameters, OPTIMIZERS, PRECISIONS } from '../run-spec.js';
 import { queueName } from '../services/training.js';
 
 const auto = z.literal('auto');
@@ -121,6 +121,10 @@ export const httpCreateJob = z.object({
     .nullish()
     .describe('Devices for the run; left out: one device where there are devices. Refused when it can never fit.'),
   queue: queueName.nullish().describe('A queue of the cluster that decides when the run starts'),
+  precision: z
+    .enum(PRECISIONS)
+    .nullish()
+    .describe('What it is computed in; left out: what the device is fastest in. What is trained stays in float32'),
   priority: priority.nullish().describe('Before which other waiting jobs it starts; left out: normal'),
 });
 export type HttpCreateJob = z.output<typeof httpCreateJob>;

@@ -27,6 +27,8 @@ export const inventory = z.object({
       freeDevices: z.int().nonnegative().optional(),
       /** Most devices on one node. */
       maxDevicesPerNode: z.int().nonnegative().optional(),
+      /** What its devices compute in; absent: not known. */
+      precisions: z.array(z.string()).optional(),
       /** Nodes with such devices. */
       nodes: z.int().nonnegative().optional(),
       /** A queue outside decides when runs start; they are handed over at once. */

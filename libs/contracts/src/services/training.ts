@@ -8,7 +8,7 @@ import { planNote } from '../plan-notes.js';
 import { priority } from '../priority.js';
 import { score } from '../run-events.js';
 import { RUN_REASONS, runParams } from '../run-reasons.js';
-import { hyperparameters, method, tuning } from '../run-spec.js';
+import { PRECISIONS, hyperparameters, method, tuning } from '../run-spec.js';
 import { mixSpec } from './datasets.js';
 
 export const JOB_STATUSES = [
@@ -79,6 +79,8 @@ export const jobRequest = z.object({
   queue: queueName.nullish(),
   /** Null or absent: normal. */
   priority: priority.nullish(),
+  /** Null or absent: what the device computes fastest in. */
+  precision: z.enum(PRECISIONS).nullish(),
 });
 export type JobRequest = z.output<typeof jobRequest>;
 
@@ -99,6 +101,8 @@ export const PLAN_COMPONENT_NAMES = {
   logits: 'output scores',
   head: 'output layer',
   runtime: 'program itself',
+  wholeLayers: 'layers fetched whole',
+  reserve: 'kept free',
 } as const;
 export type PlanComponent = keyof typeof PLAN_COMPONENT_NAMES;
 export const PLAN_COMPONENTS = Object.keys(PLAN_COMPONENT_NAMES) as [PlanComponent, ...PlanComponent[]];
@@ -111,8 +115,12 @@ export const plan = z.object({
   obstacle: obstacle.nullish(),
   device: z.string(),
   memoryMode: z.string().nullable(),
+  /** What it is computed in; absent in plans of before this was chosen. */
+  precision: z.enum(PRECISIONS).optional(),
   components: z.array(z.object({ name: z.enum(PLAN_COMPONENTS), mib: z.number() })),
   totalMib: z.int(),
+  /** What a device must have at least, where the run then takes a slower way; absent: all of it. */
+  leastMib: z.int().optional(),
   availableMib: z.int(),
   steps: z.int(),
   tokens: z.int(),

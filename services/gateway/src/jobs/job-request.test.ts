@@ -57,6 +57,7 @@ describe('the public body of a job', () => {
       resources: { nodes: 2, devices_per_node: 8, device_type: 'H100' },
       queue: 'team-a',
       priority: 'high',
+      precision: 'bfloat16',
     });
     expect(planJob.request.parse(request)).toEqual({
       model: 'm',
@@ -73,6 +74,7 @@ describe('the public body of a job', () => {
       autoFix: true,
       resources: { nodes: 2, devicesPerNode: 8, deviceType: 'H100' },
       queue: 'team-a',
+      precision: 'bfloat16',
       priority: 'high',
       hyperparameters: {
         epochs: 2,

@@ -97,6 +97,7 @@ export function toJobRequest(body: HttpCreateJob): NewJobRequest {
     resources: body.resources ? toResources(body.resources) : null,
     queue: body.queue ?? null,
     priority: body.priority ?? null,
+    precision: body.precision ?? null,
   };
 }
 

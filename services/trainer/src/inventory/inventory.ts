@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, freemem, hostname, totalmem } from 'node:os';
 import type { z } from 'zod';
-import type { ClusterReport, DoctorReport, RunSpec, inventory } from '@luthier/contracts';
+import type { Capabilities, ClusterReport, DoctorReport, RunSpec, inventory } from '@luthier/contracts';
 import type { RunsBucket } from '@luthier/messaging';
 import { fail, ok } from './findings.js';
 import { InventorySource } from './inventory-source.js';
@@ -38,15 +38,19 @@ export class InventoryReader extends InventorySource {
     for (const profile of this.profiles) {
       const capabilities = await this.parts.capabilities.of(profile.command);
       if (!capabilities) continue;
-      const memoryMib = Math.min(
+      const hostMemoryMib = Math.min(
         Math.floor((totalmem() / MIB) * DEFAULT_SHARE),
         profile.memoryMib ?? Number.MAX_SAFE_INTEGER,
       );
       const { name, runtime, device, devices, slots } = profile;
       profiles.push({
-        ...{ name, runtime, device, devices, slots, memoryMib, capabilities },
+        ...{ name, runtime, device, devices, slots, capabilities, ...precisionsOf(devices, capabilities) },
         cpus: profile.cpus ?? Math.max(1, availableParallelism() - 1),
-        freeMemoryMib: Math.max(0, Math.min(memoryMib - reservedMib(specs, name), availableMib)),
+        ...(devices > 0 && { maxDevicesPerNode: devices, nodes: 1, freeDevices: devices - takenDevices(specs, name) }),
+        ...memoryOf(devices, capabilities, {
+          memoryMib: hostMemoryMib,
+          freeMemoryMib: Math.max(0, Math.min(hostMemoryMib - reservedMib(specs, name), availableMib)),
+        }),
       });
     }
     return { observedAt: new Date().toISOString(), profiles, countedRuns };
@@ -94,6 +98,36 @@ export class InventoryReader extends InventorySource {
     };
   }
 }
+
+type Device = NonNullable<Capabilities['devices']>[number];
+interface Memory {
+  readonly memoryMib: number;
+  readonly freeMemoryMib: number;
+}
+
+/** What a profile's runs compute on, of all that its runtime has found. */
+const devicesFor = (devices: number, { devices: found = [] }: Capabilities): Device[] =>
+  found.filter(({ type }) => type === (devices > 0 ? 'cuda' : 'cpu'));
+
+/** With GPUs of known size the memory is that of the smallest of them. */
+function memoryOf(devices: number, capabilities: Capabilities, host: Memory): Memory & { hostMemoryMib?: number } {
+  const sizes = devicesFor(devices, capabilities).flatMap(({ memoryMib }) => memoryMib ?? []);
+  if (devices === 0 || sizes.length === 0) return host;
+  const memoryMib = Math.min(...sizes);
+  return { memoryMib, freeMemoryMib: memoryMib, hostMemoryMib: host.memoryMib };
+}
+
+/** Precisions that all of them compute in. */
+function precisionsOf(devices: number, capabilities: Capabilities): { precisions?: string[] } {
+  const [first, ...others] = devicesFor(devices, capabilities);
+  if (!first) return {};
+  return {
+    precisions: first.precisions.filter((name) => others.every(({ precisions }) => precisions.includes(name))),
+  };
+}
+
+const takenDevices = (specs: readonly (RunSpec | undefined)[], profile: string): number =>
+  specs.reduce((sum, spec) => sum + (spec?.profile === profile ? spec.resources.devicesPerNode : 0), 0);
 
 const reservedMib = (specs: readonly (RunSpec | undefined)[], profile: string): number =>
   specs.reduce((sum, spec) => sum + (spec?.profile === profile ? spec.resources.memoryMib : 0), 0);

@@ -105,7 +105,7 @@ export class JobsService {
     const settings = { method: wish.method.type, tuning, hyperparameters };
     refuseContradiction(settings);
     const inventory = await inventoryOf(this.bus);
-    const kind = wishOf(settings, model.shape.architecture);
+    const kind = wishOf(settings, model.shape.architecture, wish.precision ?? null);
     const capable = ofKindAsked(inventory ? capableProfiles(inventory, kind) : [], wish);
     const fits = await askFit(this.bus, wish, { profiles: capable });
     const isPossible = ({ name }: Profile): boolean => {
@@ -121,6 +121,7 @@ export class JobsService {
       hyperparameters,
       ...guessData(report, cutoffLength),
       cutoffLength,
+      precision: wish.precision ?? null,
       profile,
       ...(profile && profile.devices > 0 && { worldSize: worldSizeOf(shareOn(wish, profile)) }),
     });
@@ -140,7 +141,7 @@ export class JobsService {
     refuseContradiction(settings);
     const inventory = await inventoryOf(this.bus);
     if (!inventory) return;
-    const kind = wishOf(settings, model?.shape?.architecture ?? null);
+    const kind = wishOf(settings, model?.shape?.architecture ?? null, wish.precision ?? null);
     const unsupported = whyUnsupported(inventory, kind);
     if (unsupported) {
       const { message, ...details } = unsupported;

@@ -20,6 +20,7 @@ export function planInputOf(job: Job): Omit<PlanInput, 'profile'> | undefined {
     tokensPerEpoch: train.tokens,
     cutoffLength: job.cutoffLength,
     memoryCapMib: job.memoryCapMib ?? null,
+    precision: job.request.precision ?? null,
   };
 }
 
@@ -33,6 +34,7 @@ export function plannedRun(job: Job, run: Run | undefined): PlanInput | null {
   return {
     ...input,
     ...(devices > 0 && { worldSize: nodes * devices }),
+    ...(job.plan?.precision && { precision: job.plan.precision }),
     profile: { name: run.profile, runtime: run.runtime, device, cpus, devices, memoryMib, freeMemoryMib: memoryMib },
   };
 }

@@ -43,6 +43,16 @@ describe('what the settings ask of a runtime', () => {
     });
   });
 
+  it('is refused with what there is where no device computes in the precision', () => {
+    const asked = wishOf(settings(), 'LlamaForCausalLM', 'bfloat16');
+    expect(whyUnsupported(inventory(undefined), asked)).toMatchObject({
+      ...{ param: 'precision', message: 'No device here computes in bfloat16; there is float32.' },
+    });
+    const both = inventory(undefined, []);
+    const profiles = both.profiles.map((one, i) => (i === 0 ? one : { ...one, precisions: ['float32', 'bfloat16'] }));
+    expect(capableProfiles({ ...both, profiles }, asked).map(({ name }) => name)).toEqual(['profile-1']);
+  });
+
   it('is nothing for the settings that every runtime has', () => {
     expect(whyUnsupported(inventory(undefined), wishOf(settings(), null))).toBeUndefined();
   });

@@ -1,5 +1,14 @@
 import { featuresAsked } from '@luthier/contracts';
-import type { AskedFeature, FitAnswer, Inventory, Method, Plan, RunSettings, Tuning } from '@luthier/contracts';
+import type {
+  AskedFeature,
+  FitAnswer,
+  Inventory,
+  Method,
+  Plan,
+  Precision,
+  RunSettings,
+  Tuning,
+} from '@luthier/contracts';
 import type { Run } from '../runs/run.js';
 import type { Share } from './share.js';
 
@@ -12,13 +21,20 @@ export interface Wish {
   architecture: string | null;
   /** What else the settings ask for. */
   features: readonly AskedFeature[];
+  /** Null: it is chosen by what the devices compute in. */
+  precision: Precision | null;
 }
 
 /** What a job with these settings asks of a runtime. */
-export const wishOf = (settings: RunSettings, architecture: string | null): Wish => ({
+export const wishOf = (
+  settings: RunSettings,
+  architecture: string | null,
+  precision: Precision | null = null,
+): Wish => ({
   method: settings.method,
   tuning: settings.tuning.type,
   architecture,
+  precision,
   features: featuresAsked(settings),
 });
 
@@ -43,7 +59,13 @@ const ADAPTER_TUNINGS: readonly Tuning['type'][] = ['lora', 'qlora'];
 const lacksOf = ({ capabilities }: Profile, { features }: Wish): AskedFeature[] =>
   features.filter(({ feature }) => !capabilities.features?.includes(feature));
 
-const can = (profile: Profile, wish: Wish): boolean => knows(profile, wish) && lacksOf(profile, wish).length === 0;
+const precisionsOf = ({ precisions, capabilities }: Profile): readonly string[] =>
+  precisions ?? capabilities.precisions;
+
+const can = (profile: Profile, wish: Wish): boolean =>
+  knows(profile, wish) &&
+  lacksOf(profile, wish).length === 0 &&
+  (wish.precision === null || precisionsOf(profile).includes(wish.precision));
 
 const knows = (profile: Profile, { method, tuning, architecture }: Wish): boolean =>
   profile.capabilities.modes.includes('train') &&
@@ -82,6 +104,14 @@ export function whyUnsupported(inventory: Inventory, wish: Wish): Unsupported | 
       param: 'tuning.type',
       message: `No runtime here trains with "${wish.tuning}"; there is ${offered((p) => p.capabilities.tunings)}.`,
       ...(wish.tuning === 'qlora' && { hint: MORE_METHODS }),
+    };
+  }
+  const able = tunings.filter((profile) => knows(profile, wish) && lacksOf(profile, wish).length === 0);
+  if (able.length > 0) {
+    return {
+      param: 'precision',
+      message: `No device here computes in ${wish.precision}; there is ${offered(precisionsOf)}.`,
+      hint: 'Leave it out: what the device is fastest in is chosen then.',
     };
   }
   const [lacking] = tunings.filter((profile) => knows(profile, wish)).flatMap((profile) => lacksOf(profile, wish));

@@ -10,8 +10,9 @@ const CHECKPOINTS_A_RUN = 10;
 const KEPT_CHECKPOINTS = 2;
 
 /** A runtime chooses its way of spending memory by this; it is never less than what the run was planned with. */
-const memoryLimitMib = ({ memoryCapMib, plan }: Job, { memoryMib }: Profile): number =>
-  Math.min(memoryMib, Math.max(memoryCapMib ?? memoryMib, plan?.totalMib ?? 0));
+const memoryLimitMib = ({ memoryCapMib, plan }: Job, { memoryMib, hostMemoryMib }: Profile): number =>
+  // Where memory is planned on devices, what bounds the run beside is that of their machine.
+  hostMemoryMib ?? Math.min(memoryMib, Math.max(memoryCapMib ?? memoryMib, plan?.totalMib ?? 0));
 
 /** What a job's run is asked to do on a profile. @throws ZodError when the job is not prepared (a programming fault). */
 export function buildRunRequest(job: Job, profile: Profile, deadlineSeconds: number): RunRequest {
@@ -31,6 +32,7 @@ export function buildRunRequest(job: Job, profile: Profile, deadlineSeconds: num
     },
     limits: { memoryMib: memoryLimitMib(job, profile), cpu: Math.max(1, Math.floor(profile.cpus)), deadlineSeconds },
     seed: job.seed,
+    ...(job.plan?.precision && { precision: job.plan.precision }),
     model: job.base?.weights,
     data: {
       train: job.train?.artifact,

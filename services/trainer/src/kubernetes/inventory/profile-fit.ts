@@ -53,6 +53,23 @@ export function fitOnProfile(shape: Shape, profile: ClusterProfile, snapshot: Cl
   return fitsWithoutDevices(profile.name);
 }
 
+/** From this compute capability on, GPUs have instructions for bfloat16. */
+const BFLOAT16_MAJOR = 8;
+
+/** What every node with such devices, and the runtime, computes in; nothing where one does not tell. */
+function precisionsOf(
+  { deviceResource, capabilities }: ClusterProfile,
+  { nodes }: ClusterSnapshot,
+): { precisions?: string[] } {
+  const majors = nodes
+    .filter(({ devices }) => devices.some(({ resource }) => resource === deviceResource))
+    .map(({ computeMajor }) => computeMajor);
+  if (majors.length === 0 || majors.includes(null)) return {};
+  const bfloat16 = majors.every((major) => (major ?? 0) >= BFLOAT16_MAJOR);
+  const precisions = bfloat16 ? ['float32', 'bfloat16', 'float16'] : ['float32', 'float16'];
+  return { precisions: precisions.filter((name) => capabilities.precisions.includes(name)) };
+}
+
 /**
  * A profile as the planner reads it: with devices, the memory is that of the largest device a run of one may get; on
  * the CPU it is what a pod may ask for. Free memory is none while no place is free. Pure.
@@ -79,6 +96,7 @@ export function offerOf(profile: ClusterProfile, snapshot: ClusterSnapshot): Pro
     ...(onDevice && {
       hostMemoryMib: profile.memoryMib,
       freeDevices: groups.reduce((sum, { free }) => sum + free, 0),
+      ...precisionsOf(profile, snapshot),
       maxDevicesPerNode: Math.max(0, ...groups.map(({ largestNode }) => largestNode)),
       nodes: groups.reduce((sum, { nodes }) => sum + nodes, 0),
     }),

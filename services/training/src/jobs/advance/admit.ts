@@ -96,7 +96,7 @@ export class Admit extends PhaseStep {
           requestUri: request.uri,
           requestSha256: request.sha256,
           resources: {
-            ...{ nodes, devicesPerNode, deviceMemoryMib: devicesPerNode > 0 ? plan.totalMib : 0 },
+            ...{ nodes, devicesPerNode, deviceMemoryMib: devicesPerNode > 0 ? (plan.leastMib ?? plan.totalMib) : 0 },
             cpu: profile.cpus,
             memoryMib: profile.hostMemoryMib ?? profile.memoryMib,
             scratchMib: profile.scratchMib ?? 0,

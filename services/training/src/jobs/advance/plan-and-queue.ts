@@ -43,7 +43,11 @@ export function planJobRun(job: Job, inventory: Inventory | undefined): PlacedPl
 
 /** What the job asks of a runtime. */
 export const wishOfJob = ({ request, tuning, hyperparameters, base }: Job): Wish =>
-  wishOf({ method: request.method.type, tuning, hyperparameters }, base?.shape?.architecture ?? null);
+  wishOf(
+    { method: request.method.type, tuning, hyperparameters },
+    base?.shape?.architecture ?? null,
+    request.precision ?? null,
+  );
 
 /** Those that can do the job and are of the kind it asks for. */
 const profilesFor = (job: Job, inventory: Inventory): readonly Profile[] =>
@@ -69,7 +73,7 @@ export async function placeJobRun(bus: MessageBus, job: Job, inventory: Inventor
 /** Asked again with what each device needs, which the plan has told. */
 async function fitOfPlan(bus: MessageBus, job: Job, { plan, profile }: PlacedPlan): Promise<FitAnswer | undefined> {
   if (!profile || profile.devices === 0) return undefined;
-  const fits = await askFit(bus, job.request, { profiles: [profile], deviceMemoryMib: plan.totalMib });
+  const fits = await askFit(bus, job.request, { profiles: [profile], deviceMemoryMib: plan.leastMib ?? plan.totalMib });
   return fits?.get(profile.name);
 }
 
@@ -86,7 +90,9 @@ export async function inventoryOf(bus: MessageBus): Promise<Inventory | undefine
 export async function refuse(tx: Parameters<typeof failJob>[0], plan: Plan): Promise<void> {
   await tx.saveJob({ ...tx.job, plan }, { tell: false });
   // What the place offers instead is in its sentence already.
-  const changes = plan.alternatives.filter(({ change }) => !('resources.nodes' in change));
+  const changes = plan.obstacle
+    ? plan.alternatives.filter(({ change }) => !('resources.nodes' in change))
+    : plan.alternatives;
   const options = changes.map(({ title, totalMib }) => `${title} (${totalMib} MiB)`);
   const message = options.length > 0 ? `${plan.message} What would fit: ${options.join('; ')}.` : plan.message;
   await failJob(tx, { code: 'plan.does-not-fit', message });
