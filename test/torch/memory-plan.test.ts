@@ -51,7 +51,7 @@ describeWithTorch('the memory of a run on PyTorch', () => {
     { kind: 'preference', method: DPO, passTokens: 1500, memoryMode: 'layer-recompute' },
     { kind: 'preference', method: REWARD, passTokens: 1500, memoryMode: 'whole-step' },
   ] as const)(
-    'is planned for $kind in the mode $memoryMode as the runtime itself does',
+    'is planned for $method.type in the mode $memoryMode as the runtime itself does',
     async ({ kind, method, passTokens, memoryMode }) => {
       const root = await tempDir('memory-plan');
       const [modelDir, trainDir] = [join(root, 'model'), join(root, 'data')];

@@ -912,6 +912,7 @@ export interface components {
             } | {
                 /** @constant */
                 type: "reward";
+                center_rewards_coefficient: number;
             };
             tuning: components["schemas"]["Tuning"];
             hyperparameters: components["schemas"]["Hyperparameters"];
@@ -1024,6 +1025,11 @@ export interface components {
                 };
             }) | null;
             size_bytes: number | null;
+            /**
+             * @default answers
+             * @enum {string}
+             */
+            gives: "answers" | "points";
             base_model_id: string | null;
             job_id: string | null;
             source: string | null;
@@ -1142,6 +1148,7 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1156,6 +1163,7 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1170,6 +1178,7 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1184,6 +1193,7 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1198,6 +1208,22 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
+                        desirable_weight?: number;
+                        undesirable_weight?: number;
+                    };
+                };
+                reward?: {
+                    hyperparameters: {
+                        n_epochs: "auto" | number;
+                        batch_size: "auto" | number;
+                        learning_rate_multiplier: "auto" | number;
+                        learning_rate: number;
+                        beta?: number;
+                        loss_type?: string;
+                        label_smoothing?: number;
+                        simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1212,6 +1238,7 @@ export interface components {
                         loss_type?: string;
                         label_smoothing?: number;
                         simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
                     };
@@ -1284,7 +1311,7 @@ export interface components {
             }[];
             notes: {
                 /** @enum {string} */
-                id: "tokens-guessed" | "file-validating" | "time-guessed" | "layers-recomputed" | "model-dealt-out" | "precision-asked" | "precision-bfloat16" | "precision-float16" | "precision-float32" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "cutoff-advised";
+                id: "tokens-guessed" | "file-validating" | "time-guessed" | "layers-recomputed" | "model-dealt-out" | "precision-asked" | "precision-bfloat16" | "precision-float16" | "precision-float32" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-reward" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "cutoff-advised";
                 field: string | null;
                 params: {
                     [key: string]: string | number;
@@ -1317,8 +1344,8 @@ export interface components {
             rows: number;
             trained_tokens: number;
             loss: number;
-            perplexity: number;
-            token_accuracy: number;
+            perplexity?: number;
+            token_accuracy?: number;
             metrics?: {
                 [key: string]: number;
             };
@@ -2122,7 +2149,7 @@ export interface operations {
                     };
                     method?: {
                         /** @enum {string} */
-                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "kto" | "reinforcement";
+                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "reward" | "kto" | "reinforcement";
                         supervised?: {
                             hyperparameters?: {
                                 n_epochs?: "auto" | number;
@@ -2253,6 +2280,32 @@ export interface operations {
                                 beta?: "auto" | number;
                                 /** @description The gap that is asked for between two answers */
                                 simpo_gamma?: number;
+                            };
+                        };
+                        reward?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
+                                /** @description How strongly the points of a pair are kept near 0; 0: not at all. 0.01 */
+                                center_rewards_coefficient?: number;
                             };
                         };
                         kto?: {
@@ -3109,7 +3162,7 @@ export interface operations {
                     };
                     method?: {
                         /** @enum {string} */
-                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "kto" | "reinforcement";
+                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "reward" | "kto" | "reinforcement";
                         supervised?: {
                             hyperparameters?: {
                                 n_epochs?: "auto" | number;
@@ -3240,6 +3293,32 @@ export interface operations {
                                 beta?: "auto" | number;
                                 /** @description The gap that is asked for between two answers */
                                 simpo_gamma?: number;
+                            };
+                        };
+                        reward?: {
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
+                                /** @description How strongly the points of a pair are kept near 0; 0: not at all. 0.01 */
+                                center_rewards_coefficient?: number;
                             };
                         };
                         kto?: {
@@ -4617,7 +4696,7 @@ export interface operations {
                     "application/json": components["schemas"]["ChatCompletion"];
                 };
             };
-            /** @description `request.unsupported`: This parameter is not supported; `model.unreadable`: The model files cannot be read; `request.invalid`: The request is not valid */
+            /** @description `request.unsupported`: This parameter is not supported; `model.unreadable`: The model files cannot be read; `model.unsupported`: No runtime here can do this; `request.invalid`: The request is not valid */
             400: {
                 headers: {
                     [name: string]: unknown;
