@@ -46,5 +46,5 @@ def measure_rows(
 
 def sum_by_row(values: torch.Tensor, batch: Packed) -> torch.Tensor:
     """Sums [rows] of one number for each label, in double precision."""
-    sums = torch.zeros(len(batch.segments), dtype=torch.float64, device=values.device)
+    sums = torch.zeros(len(batch.segments.lengths), dtype=torch.float64, device=values.device)
     return sums.index_add(0, batch.row_of_label.to(values.device), values.double())

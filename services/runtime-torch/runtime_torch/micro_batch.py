@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from .prepared_dataset import Row, Unit
+from .segment_attention import Segments
 
 
 def micro_batches(units: Sequence[Unit], token_budget: int) -> list[list[Unit]]:
@@ -33,8 +34,8 @@ def micro_batches(units: Sequence[Unit], token_budget: int) -> list[list[Unit]]:
 class Packed:
     tokens: torch.Tensor
     positions: torch.Tensor
-    segments: tuple[int, ...]
-    """Lengths of the rows: a token sees its own row only."""
+    segments: Segments
+    """A token sees its own row only."""
     predictors: torch.Tensor
     """Packed index of the token before each trained one: where its logits are taken."""
     labels: torch.Tensor
@@ -45,7 +46,7 @@ class Packed:
         return Packed(
             self.tokens.to(device),
             self.positions.to(device),
-            self.segments,
+            self.segments.to(device),
             self.predictors.to(device),
             self.labels.to(device),
             self.row_of_label.to(device),
@@ -62,7 +63,7 @@ def pack(rows: Sequence[Row]) -> Packed:
     return Packed(
         tokens=torch.from_numpy(tokens),
         positions=torch.from_numpy(positions),
-        segments=tuple(len(row.tokens) for row in rows),
+        segments=Segments.of(tuple(len(row.tokens) for row in rows)),
         predictors=torch.from_numpy(labelled - 1),
         labels=torch.from_numpy(tokens[labelled]),
         row_of_label=torch.from_numpy(row_of_token[labelled]),

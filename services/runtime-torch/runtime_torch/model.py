@@ -14,7 +14,7 @@ from transformers.utils import logging
 from .fault import Fault, blaming
 from .memory_plan import MemoryMode
 from .micro_batch import Packed
-from .segment_attention import SEGMENT_ATTENTION
+from .segment_attention import SEGMENT_ATTENTION, Attention, row_by_row
 from .spec import Precision
 
 Found = TypeVar("Found")
@@ -66,6 +66,7 @@ class PackedModel(torch.nn.Module):
         super().__init__()
         self.language_model = language_model
         self.device = device
+        self.attention: Attention = row_by_row
         self._dtype = dtype
 
     def forward(self, batch: Packed, head: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Found]) -> Found:
@@ -76,6 +77,7 @@ class PackedModel(torch.nn.Module):
                 input_ids=batch.tokens[None],
                 position_ids=batch.positions[None],
                 segments=batch.segments,
+                attention=self.attention,
                 use_cache=False,
             ).last_hidden_state
             return head(states[0, batch.predictors], self._head_weight(), batch.labels)

@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from .fault import blaming
+from .fused_attention import HeadShape, fastest_attention
 from .group import Group
 from .memory_plan import MemoryPlan
 from .model import PackedModel, dtype_of, load_model
@@ -50,9 +51,20 @@ def _load(spec: RuntimeSpec, plan: MemoryPlan, dtype: torch.dtype) -> PreTrained
 
 
 def _placed(spec: RuntimeSpec, language_model: PreTrainedModel, plan: MemoryPlan, group: Group) -> PackedModel:
-    model = PackedModel(language_model, dtype_of(spec.precision), group.torch_device)
+    dtype = dtype_of(spec.precision)
+    model = PackedModel(language_model, dtype, group.torch_device)
+    model.attention, why = fastest_attention(group.torch_device, dtype, _heads_of(language_model))
+    if group.leads and group.device.type == "cuda":
+        print(f"attention takes {why}")
     if not plan.sharded:
         return model.to(group.torch_device)
     with blaming("model.unreadable"), group.meeting("the model's parts"):
         shard(model, spec.model_dir, group)
     return model
+
+
+def _heads_of(model: PreTrainedModel) -> HeadShape:
+    config = model.config
+    heads = config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return HeadShape(heads, config.num_key_value_heads, size)

@@ -1,12 +1,46 @@
-"""Attention over packed rows: one causal attention per row, so that no work is spent on padding or on masks."""
+"""Attention over packed rows: each row sees itself alone, so that no work is spent on padding or on masks."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 SEGMENT_ATTENTION = "luthier_segments"
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Rows that lie one after the other."""
+
+    lengths: tuple[int, ...]
+    bounds: torch.Tensor
+    """Where each row begins, and the end of the last: int32, one more than there are rows."""
+
+    @staticmethod
+    def of(lengths: tuple[int, ...]) -> Segments:
+        return Segments(lengths, torch.tensor((0, *lengths), dtype=torch.int32).cumsum(0, dtype=torch.int32))
+
+    def to(self, device: torch.device) -> Segments:
+        return Segments(self.lengths, self.bounds.to(device))
+
+
+Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Segments, float | None], torch.Tensor]
+"""From query, key and value [1, heads, tokens, size], fewer heads in the latter two, to [1, tokens, heads, size]."""
+
+
+def row_by_row(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments: Segments, scaling: float | None
+) -> torch.Tensor:
+    """One causal attention per row."""
+    rows = [
+        scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=True)
+        for q, k, v in zip(*(part.split(segments.lengths, dim=2) for part in (query, key, value)), strict=True)
+    ]
+    return torch.cat(rows, dim=2).transpose(1, 2)
 
 
 def _attend(
@@ -16,18 +50,14 @@ def _attend(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    segments: tuple[int, ...],
+    segments: Segments,
+    attention: Attention,
     scaling: float | None = None,
     **_: object,
 ) -> tuple[torch.Tensor, None]:
-    """Tensors are [1, heads, tokens, size]; `segments` are the lengths of the rows within `tokens`."""
     if attention_mask is not None:
         raise ValueError("rows are kept apart by segments, not by a mask")
-    rows = [
-        scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=True)
-        for q, k, v in zip(*(part.split(segments, dim=2) for part in (query, key, value)), strict=True)
-    ]
-    return torch.cat(rows, dim=2).transpose(1, 2).contiguous(), None
+    return attention(query, key, value, segments, scaling).contiguous(), None
 
 
 AttentionInterface.register(SEGMENT_ATTENTION, _attend)
