@@ -8,7 +8,7 @@ import { recordTorch } from './support/torch-record.js';
 
 const number = (name: string, fallback: number): number => Number(process.env[name] ?? fallback);
 const SIZE = {
-  rows: number('LUTHIER_BENCH_ROWS', 128),
+  rows: number('LUTHIER_BENCH_ROWS', 64),
   heldOutRows: number('LUTHIER_BENCH_HELD_OUT', 32),
 };
 const LOCKS = {
