@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Method, ModelShape, RuntimeSpec, Tuning } from '@luthier/contracts';
+import type { Method, ModelShape, RuntimeSpec, Tuning, Optimizer } from '@luthier/contracts';
 import { PreparedDatasetWriter, formatModelConfig } from '@luthier/formats';
 import type { LlamaConfig, RowToStore } from '@luthier/formats';
 import { estimateTorchMemory, planTorchMemory } from '@luthier/planner';
@@ -76,12 +76,23 @@ describeWithTorch('the memory of a run on PyTorch', () => {
   it('is planned alike for every tuning, precision, device and number of processes, also where nothing fits', async () => {
     const root = await tempDir('memory-plan');
     const spec = trainSpec({ modelDir: root, trainDir: root, heldOutDir: root, outputDir: root });
-    const tunings: Tuning[] = [spec.tuning, { type: 'full' }, { type: 'freeze', trainableLayers: 2 }];
-    const cases = tunings.flatMap((tuning) =>
+    const lora = { ...(spec.tuning as Extract<Tuning, { type: 'lora' }>) };
+    const tunings: { tuning: Tuning; optimizer?: Optimizer }[] = [
+      { tuning: lora },
+      { tuning: { type: 'full' } },
+      { tuning: { type: 'freeze', trainableLayers: 2 } },
+      { tuning: { ...lora, useDora: true } },
+      { tuning: { ...lora, initLoraWeights: 'pissa' }, optimizer: 'adafactor' },
+      { tuning: { ...lora, type: 'qlora', bits: 4 }, optimizer: 'adamw8bit' },
+      { tuning: { ...lora, type: 'qlora', bits: 8, useDora: true } },
+      { tuning: { type: 'full' }, optimizer: 'muon' },
+      { tuning: { type: 'full' }, optimizer: 'adafactor' },
+    ];
+    const cases = tunings.flatMap((how) =>
       (['float32', 'bfloat16'] as const).flatMap((precision) =>
         [1, 2, 8].flatMap((processes) =>
           [true, false].flatMap((onGpu) =>
-            [950, 2_500, 6_000, 64_000].map((mib) => ({ tuning, precision, processes, onGpu, mib, passTokens: 700 })),
+            [950, 2_500, 6_000, 64_000].map((mib) => ({ ...how, precision, processes, onGpu, mib, passTokens: 700 })),
           ),
         ),
       ),
@@ -89,8 +100,11 @@ describeWithTorch('the memory of a run on PyTorch', () => {
     const config = formatModelConfig(CONFIG);
     const script = join(root, 'plan.py');
     await writeFile(script, PLAN_IN_PYTHON);
-    const asked = cases.map(({ mib, passTokens, processes, onGpu, ...changes }) => ({
-      spec: { ...spec, ...changes, limits: { ...spec.limits, memoryMib: 1_000_000 } },
+    const asked = cases.map(({ mib, passTokens, processes, onGpu, optimizer = 'adamw', ...changes }) => ({
+      spec: {
+        ...{ ...spec, ...changes, hyperparameters: { ...spec.hyperparameters, optimizer } },
+        limits: { ...spec.limits, memoryMib: 1_000_000 },
+      },
       ...{ room: { mib, processes, on_gpu: onGpu }, passTokens },
     }));
     await writeFile(join(root, 'cases.json'), JSON.stringify({ config, cases: asked }));

@@ -37,6 +37,7 @@ describe('settings that no runtime can have together', () => {
   it.each<[string, Partial<RunSettings>, string]>([
     ['Muon for an adapter', { hyperparameters: { optimizer: 'muon' } }, 'hyperparameters.optimizer'],
     ['DoRA and PiSSA', { tuning: { ...LORA, useDora: true, initLoraWeights: 'pissa' } }, 'tuning.initLoraWeights'],
+    ['PiSSA and points', { method: 'reward', tuning: { ...LORA, initLoraWeights: 'pissa' } }, 'tuning.initLoraWeights'],
     [
       'label smoothing of answers that are compared',
       { method: 'kto', hyperparameters: { labelSmoothingFactor: 0.1 } },

@@ -69,6 +69,13 @@ export function contradictionIn({ method, tuning, hyperparameters }: RunSettings
         hint: 'Take one of them: leave out `useDora`, or `initLoraWeights`.',
       };
     }
+    if (tuning.initLoraWeights === 'pissa' && method === 'reward') {
+      return {
+        field: 'tuning.initLoraWeights',
+        message: 'PiSSA begins with what a model that answers is made of; a reward model has a new head besides.',
+        hint: 'Leave `initLoraWeights` out.',
+      };
+    }
   }
   if ((hyperparameters.labelSmoothingFactor ?? 0) > 0 && method !== 'supervised' && method !== 'pretrain') {
     return {

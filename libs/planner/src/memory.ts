@@ -32,7 +32,7 @@ const WITH_GRADIENT = 2;
 const LOGIT_COPIES = 3;
 
 /** Linear layers of one block, as (inputs, outputs). */
-function linearShapes(shape: ModelShape): [number, number][] {
+export function linearShapes(shape: ModelShape): [number, number][] {
   const { hiddenSize: h, intermediateSize: m, heads, kvHeads, headDim } = shape;
   return [
     [h, heads * headDim],
@@ -54,7 +54,11 @@ export function trainableParameters(shape: ModelShape, tuning: Tuning): number {
   switch (tuning.type) {
     case 'lora':
     case 'qlora':
-      return shape.layers * linearShapes(shape).reduce((sum, [i, o]) => sum + tuning.r * (i + o), 0);
+      // DoRA has a magnitude for each output besides.
+      return (
+        shape.layers *
+        linearShapes(shape).reduce((sum, [i, o]) => sum + tuning.r * (i + o) + (tuning.useDora ? o : 0), 0)
+      );
     case 'full':
       return shape.parameters;
     case 'freeze':

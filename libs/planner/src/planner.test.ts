@@ -99,6 +99,20 @@ describe('planRun of the PyTorch runtime on GPUs', () => {
       expect.objectContaining({ change: expect.objectContaining({ 'resources.nodes': expect.anything() }) }),
     );
   });
+  it('offers a frozen model of fewer bits where LoRA does not fit and that does', () => {
+    const one = { ...gpu, maxDevicesPerNode: 1, nodes: 1, memoryMib: 4_000, freeMemoryMib: 4_000 };
+    const tuning = advised().tuning;
+    const refused = on(1, { profile: one, tuning });
+    expect(refused.verdict).toBe('can-never-fit');
+    const fewer = refused.alternatives.find(({ change }) => change['tuning.type'] === 'qlora');
+    expect(fewer?.change).toEqual({ 'tuning.type': 'qlora', 'tuning.bits': 8 });
+    const qlora: PlanInput['tuning'] = { ...(tuning as Extract<typeof tuning, { r: number }>), type: 'qlora', bits: 8 };
+    const fits = on(1, { profile: one, tuning: qlora });
+    expect(fits.verdict).toBe('fits');
+    expect(fits.totalMib).toBeLessThanOrEqual(4_000);
+    const elsewhere = on(1, { profile: { ...one, runtime: 'my-runtime' }, tuning });
+    expect(elsewhere.alternatives.map(({ change }) => change['tuning.type'])).not.toContain('qlora');
+  });
   it('fills a device with rows as far as it fits, and asks no more of other devices than the least', () => {
     const plan = on(4);
     expect(plan.totalMib).toBeLessThanOrEqual(24_000);

@@ -32,16 +32,20 @@ const asAlternative = ({ title, change, totalMib }: SmallerRun): Plan['alternati
   totalMib,
 });
 
-/** Each kind's least change that is enough, in the order batch, row length, rank, devices. */
+/** Each kind's least change that is enough, in the order batch, row length, rank, bits, devices. */
 function smallerRuns(input: PlanInput, goal: Goal): SmallerRun[] {
   const { totalMib } = memoryOf(input, goal.limitMib);
   // What does not lower the estimate is never proposed: the batch where a runtime accumulates, rows that are short.
-  const kinds = [smallerBatches(input), shorterRows(input), smallerRanks(input), moreDevices(input)].filter(
-    (candidates) => {
-      const most = candidates.at(-1);
-      return most !== undefined && memoryOf(most.input, goal.limitMib).totalMib < totalMib;
-    },
-  );
+  const kinds = [
+    smallerBatches(input),
+    shorterRows(input),
+    smallerRanks(input),
+    fewerBits(input),
+    moreDevices(input),
+  ].filter((candidates) => {
+    const most = candidates.at(-1);
+    return most !== undefined && memoryOf(most.input, goal.limitMib).totalMib < totalMib;
+  });
   const single = kinds.flatMap((candidates) => firstEnough(candidates, goal));
   if (single.length > 0 || kinds.length < 2) return single;
   return firstEnough([together(input, kinds)], goal);
@@ -158,6 +162,17 @@ const moreDevices = (input: PlanInput): Candidate[] => {
       change: { 'resources.nodes': nodes, 'resources.devices_per_node': devices },
       input: { ...input, worldSize: nodes * devices },
     }));
+};
+
+/** A frozen model of fewer bits, which the PyTorch runtime has. */
+const fewerBits = (input: PlanInput): Candidate[] => {
+  const { tuning, profile } = input;
+  if (tuning.type !== 'lora' || profile?.runtime !== 'runtime-torch') return [];
+  return ([8, 4] as const).map((bits) => ({
+    title: `QLoRA of ${bits} bits`,
+    change: { 'tuning.type': 'qlora', 'tuning.bits': bits },
+    input: { ...input, tuning: { ...tuning, type: 'qlora', bits } },
+  }));
 };
 
 /** 2, 4, 8, ... and the most itself. */

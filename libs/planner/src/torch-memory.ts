@@ -1,13 +1,16 @@
 import { givesPoints } from '@luthier/contracts';
-import type { Method, ModelShape, PlanComponent, Precision, Tuning } from '@luthier/contracts';
-import { layerParameters, trainableParameters } from './memory.js';
+import type { Method, ModelShape, Optimizer, PlanComponent, Precision, Tuning } from '@luthier/contracts';
+import { layerParameters, linearShapes } from './memory.js';
 import type { MemoryEstimate } from './memory.js';
+import { trainedBytes, weightsBytes } from './torch-weights.js';
 
 /** What decides the memory of each process of a run of the PyTorch runtime, whatever way it takes. */
 export interface TorchRun {
   readonly shape: ModelShape;
   readonly method: Method['type'];
   readonly tuning: Tuning;
+  /** @default 'adamw' */
+  readonly optimizer?: Optimizer | undefined;
   /** The most that goes through the model as a whole: a row, or both rows of a pair. */
   readonly passTokens: number;
   readonly precision: Precision;
@@ -30,13 +33,11 @@ const FLOAT_BYTES = 4;
 const HALF_BYTES = 2;
 const CPU_TOKEN_BUDGETS = [512];
 const GPU_TOKEN_BUDGETS = [16_384, 8_192, 4_096, 2_048, 1_024, 512];
-/** Values, gradients and two moments. */
-const TRAINED_COPIES = 4;
 /** Positions whose scores are in memory at a time, and in how many copies. */
 const HEAD_POSITIONS = 256;
 const LOGIT_COPIES = 3;
-/** Python, PyTorch, transformers and PEFT once imported; measured. */
-const RUNTIME_MIB = 720;
+/** Python, PyTorch, transformers, PEFT and bitsandbytes once imported; measured. */
+const RUNTIME_MIB = 770;
 /** What of a sharded model is whole at a time: a layer, and the next one that is fetched meanwhile. */
 const WHOLE_LAYERS = 2;
 /** Of a GPU's free memory, what a run is planned to take; the rest is for the libraries and lost between blocks. */
@@ -48,7 +49,7 @@ const PLANNED_SHARE = 0.92;
  * afterwards, so there is never a second model, and what is kept of them is a number for each row.
  */
 export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimate {
-  const { shape, method, tuning, precision, processes, onGpu } = run;
+  const { shape, method, tuning, optimizer, precision, processes, onGpu } = run;
   const trainsWeights = tuning.type === 'full' || tuning.type === 'freeze';
   const half = precision !== 'float32';
   const weightBytes = half && !trainsWeights ? HALF_BYTES : FLOAT_BYTES;
@@ -56,12 +57,9 @@ export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimat
   // A reward model gives a row one number, no score for each word.
   const words = givesPoints(method) ? 0 : shape.vocabularySize;
   const components: { name: PlanComponent; mib: number }[] = [
-    { name: 'weights', mib: (shape.parameters * weightBytes) / parts / MIB },
-    {
-      name: 'adapterAndOptimiser',
-      mib: (TRAINED_COPIES * trainableParameters(shape, tuning) * FLOAT_BYTES) / parts / MIB,
-    },
-    { name: 'activations', mib: (keptFloats(run, way) * (half ? HALF_BYTES : FLOAT_BYTES)) / MIB },
+    { name: 'weights', mib: weightsBytes(shape, tuning, weightBytes) / parts / MIB },
+    { name: 'adapterAndOptimiser', mib: trainedBytes(shape, tuning, optimizer) / parts / MIB },
+    { name: 'activations', mib: activationBytes(run, way, half ? HALF_BYTES : FLOAT_BYTES) / MIB },
     { name: 'head', mib: (LOGIT_COPIES * HEAD_POSITIONS * words * FLOAT_BYTES) / MIB },
     // On a GPU what is free is measured with the libraries loaded.
     { name: 'runtime', mib: onGpu ? 0 : RUNTIME_MIB },
@@ -79,12 +77,21 @@ export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimat
   };
 }
 
-/** What autograd keeps. */
-function keptFloats({ shape, passTokens }: TorchRun, { memoryMode, tokenBudget }: TorchWay): number {
+/**
+ * What autograd keeps. DoRA: each output of the weights and of the adapter, too, and in single precision the weight that
+ * the adapter makes of one matrix.
+ */
+function activationBytes({ shape, tuning, passTokens }: TorchRun, way: TorchWay, numberBytes: number): number {
   const { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim } = shape;
-  const tokens = Math.max(tokenBudget, passTokens);
-  const layer = tokens * (14 * hiddenSize + 6 * (heads + kvHeads) * headDim + 8 * intermediateSize);
-  return memoryMode === 'whole-step' ? layers * layer : layers * tokens * hiddenSize + layer;
+  const tokens = Math.max(way.tokenBudget, passTokens);
+  const dora = (tuning.type === 'lora' || tuning.type === 'qlora') && tuning.useDora === true;
+  const matrices = linearShapes(shape);
+  const outputs = dora ? 2 * matrices.reduce((sum, [, o]) => sum + o, 0) : 0;
+  const working = dora ? FLOAT_BYTES * Math.max(...matrices.map(([i, o]) => i * (i + 3 * o))) : 0;
+  const kept = 14 * hiddenSize + 6 * (heads + kvHeads) * headDim + 8 * intermediateSize + outputs;
+  const layer = tokens * kept * numberBytes;
+  const whole = way.memoryMode === 'whole-step';
+  return (whole ? layers * layer : layers * tokens * hiddenSize * numberBytes + layer) + working;
 }
 
 /** The whole weights of what is computed, and their gradients before they are dealt out. */
@@ -94,9 +101,17 @@ function wholeLayersMib({ shape, tuning }: TorchRun, weightBytes: number): numbe
   return ((WHOLE_LAYERS * layer + outer) * (weightBytes + (tuning.type === 'full' ? FLOAT_BYTES : 0))) / MIB;
 }
 
+/** What the runtime keeps whole in each process, whatever it takes. */
+const isKeptWhole = ({ tuning, optimizer }: TorchRun): boolean =>
+  tuning.type === 'qlora' ||
+  (tuning.type === 'lora' && tuning.initLoraWeights === 'pissa') ||
+  optimizer === 'adamw8bit' ||
+  optimizer === 'adafactor';
+
 /** From the fastest. A model is sharded where the whole of it is trained, and where it does not fit otherwise. */
-function waysOf({ tuning, processes, onGpu }: TorchRun): TorchWay[] {
-  const several = processes > 1;
+function waysOf(run: TorchRun): TorchWay[] {
+  const { tuning, processes, onGpu } = run;
+  const several = processes > 1 && !isKeptWhole(run);
   const whole = several && tuning.type === 'full' ? [] : [false];
   return [...whole, ...(several ? [true] : [])].flatMap((sharded) =>
     (['whole-step', 'layer-recompute'] as const).flatMap((memoryMode) =>

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .fault import Fault
-from .spec import Lora, NonEmpty
+from .spec import LoraFields, NonEmpty
 
 _CONFIG_BYTES_MAX = 1_000_000
 # The module of transformers' sequence classifiers that gives a row its points.
@@ -18,7 +18,6 @@ _SCORE_HEADS = {SCORE_HEAD, "classifier"}
 # What would change the result and is not understood here.
 _REFUSED = (
     "fan_in_fan_out",
-    "use_dora",
     "rank_pattern",
     "alpha_pattern",
     "layers_to_transform",
@@ -39,6 +38,7 @@ class AdapterSettings(BaseModel):
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     target_modules: Literal["all-linear"] | Annotated[list[NonEmpty], Field(min_length=1)]
     use_rslora: bool = False
+    use_dora: bool = False
     bias: Literal["none"] = "none"
     modules_to_save: list[str] | None = None
 
@@ -57,7 +57,7 @@ class AdapterSettings(BaseModel):
         return self
 
 
-def settings_of_request(lora: Lora, *, gives_points: bool = False) -> AdapterSettings:
+def settings_of_request(lora: LoraFields, *, gives_points: bool = False) -> AdapterSettings:
     return AdapterSettings(
         peft_type="LORA",
         r=lora.r,
@@ -65,6 +65,7 @@ def settings_of_request(lora: Lora, *, gives_points: bool = False) -> AdapterSet
         lora_dropout=lora.lora_dropout,
         target_modules=lora.target_modules,
         use_rslora=lora.use_rslora,
+        use_dora=bool(lora.use_dora),
         modules_to_save=[SCORE_HEAD] if gives_points else None,
     )
 

@@ -6,12 +6,12 @@ from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from .group import Group
 from .objective import Objective
+from .optimiser import Optimiser
 from .run_folders import beside, checkpoint_dir, in_place, remove_old_checkpoints, write_folder
 from .sharded_checkpoint import load_parts, save_parts
 from .spec import RuntimeSpec
@@ -20,14 +20,13 @@ from .trainer_state import STATE_FILE, TrainerState
 from .tuning import Tuning
 
 _OPTIMISER_FILE = "optimizer.safetensors"
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def write_checkpoint(
     spec: RuntimeSpec,
     tuning: Tuning,
     objective: Objective,
-    optimiser: torch.optim.AdamW,
+    optimiser: Optimiser,
     state: TrainerState,
     group: Group,
 ) -> str:
@@ -43,14 +42,14 @@ def write_checkpoint(
 
     def write_whole(folder: Path) -> None:
         tuning.save(folder)
-        save_file(_moments(tuning, optimiser), folder / _OPTIMISER_FILE, {"step": str(state.step)})
+        save_file(optimiser.tensors(), folder / _OPTIMISER_FILE, {"step": str(state.step)})
         write_common(folder)
 
     name = checkpoint_dir(state.step)
     folder = Path(spec.output_dir) / name
     if group.lockstep:
         with _folder_of_several(folder, group) as temporary:
-            save_parts(temporary, {**tuning.trained, **_moments(tuning, optimiser)}, group)
+            save_parts(temporary, {**tuning.trained, **optimiser.tensors()}, group)
             if group.leads:
                 write_common(temporary)
     elif group.place.leads_node:
@@ -73,25 +72,14 @@ def _folder_of_several(folder: Path, group: Group) -> Generator[Path]:
         group.any("a checkpoint", False)
 
 
-def restore(folder: Path, tuning: Tuning, optimiser: torch.optim.AdamW, state: TrainerState) -> None:
+def restore(folder: Path, tuning: Tuning, optimiser: Optimiser, state: TrainerState) -> None:
     """From any number of processes to any other, sharded or not."""
     if state.step > 0:  # before the first step nothing was moved yet
-        for parameter in tuning.trained.values():
-            moments = {moment: torch.zeros_like(parameter) for moment in _MOMENTS}
-            optimiser.state[parameter] = {"step": torch.tensor(float(state.step)), **moments}
+        optimiser.open_states(state.step)
     if not (folder / _OPTIMISER_FILE).exists():
-        load_parts(folder, {**tuning.trained, **_moments(tuning, optimiser)})
+        load_parts(folder, {**tuning.trained, **optimiser.tensors()})
         return
     tuning.load_trained(folder)
     with safe_open(folder / _OPTIMISER_FILE, framework="pt") as stored:
-        for name, moment in _moments(tuning, optimiser).items():
-            take(moment, stored.get_slice(name))
-
-
-def _moments(tuning: Tuning, optimiser: torch.optim.AdamW) -> dict[str, torch.Tensor]:
-    return {
-        f"{moment}/{name}": optimiser.state[parameter][moment]
-        for name, parameter in tuning.trained.items()
-        if parameter in optimiser.state
-        for moment in _MOMENTS
-    }
+        for name, kept in optimiser.tensors().items():
+            take(kept, stored.get_slice(name))

@@ -44,7 +44,7 @@ def capabilities() -> dict[str, object]:
         "modes": ["train", "rehearse", "score"],
         "architectures": list(ARCHITECTURES),
         "methods": list(KINDS_OF_METHOD),
-        "tunings": ["lora", "full", "freeze"],
+        "tunings": ["lora", "qlora", "full", "freeze"],
         "features": list(FEATURES),
         # A run whose device cannot compute in one of them is refused when it starts.
         "precisions": list(dict.fromkeys(name for device in devices for name in device["precisions"])),

@@ -15,7 +15,9 @@ class _SummedCrossEntropy(torch.autograd.Function):
     """Computes its gradient on the way forward: a chunk's logits are then needed only once and never kept."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, smoothing: float
+    ) -> torch.Tensor:
         loss = torch.zeros((), dtype=torch.float64, device=hidden.device)
         grad_hidden = torch.empty_like(hidden)
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
@@ -23,9 +25,13 @@ class _SummedCrossEntropy(torch.autograd.Function):
             part = slice(start, start + CHUNK_POSITIONS)
             log_probabilities = linear(hidden[part], weight).float().log_softmax(-1)
             picked = log_probabilities.gather(1, labels[part, None])
-            loss -= picked.sum(dtype=torch.float64)
+            loss -= (1 - smoothing) * picked.sum(dtype=torch.float64)
+            if smoothing:
+                loss -= smoothing * log_probabilities.mean(-1).sum(dtype=torch.float64)
             slope = log_probabilities.exp_()
-            slope.scatter_add_(1, labels[part, None], torch.full_like(picked, -1.0))
+            if smoothing:
+                slope -= smoothing / len(weight)
+            slope.scatter_add_(1, labels[part, None], torch.full_like(picked, smoothing - 1))
             slope = slope.to(weight.dtype)
             grad_hidden[part] = slope @ weight
             if grad_weight is not None:
@@ -41,12 +47,18 @@ class _SummedCrossEntropy(torch.autograd.Function):
             grad_hidden * scale.to(grad_hidden.dtype),
             None if grad_weight is None else grad_weight * scale.to(grad_weight.dtype),
             None,
+            None,
         )
 
 
-def summed_loss(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Summed negative log-likelihood of `labels` [n] from the hidden states [n, size] of the positions before them."""
-    return _SummedCrossEntropy.apply(hidden, weight, labels)
+def summed_loss(
+    hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, smoothing: float = 0.0
+) -> torch.Tensor:
+    """
+    Summed negative log-likelihood of `labels` [n] from the hidden states [n, size] of the positions before them;
+    `smoothing` is the share that all tokens alike have of what is wanted.
+    """
+    return _SummedCrossEntropy.apply(hidden, weight, labels, smoothing)
 
 
 def token_losses(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from .fault import Fault
 from .model_config import ModelConfig
+from .run_features import why_whole
 from .spec import Freeze, Full, Lora, LoraFields, Qlora, Reward, RuntimeSpec
 
 MemoryMode = Literal["whole-step", "layer-recompute"]
@@ -18,14 +19,17 @@ _TOKEN_BUDGET = 512
 _GPU_TOKEN_BUDGETS = (16_384, 8192, 4096, 2048, 1024, 512)
 _MIB = 1024 * 1024
 _FLOAT_BYTES = 4
-# Values, gradients and two moments, in float32.
-_TRAINED_COPIES = 4
+# Of a number that is trained, what an optimiser keeps: two moments, in 8 bits with a scale for 256 of them, none but
+# the means of rows and columns, one.
+_STATE_BYTES = {"adamw": 8, "adamw8bit": 2 * (1 + 4 / 256), "adafactor": 0, "muon": 4}
+# Of a quantised weight: its bits, and in 4 bits a scale of 8 bits for 64 of them, and one in float32 for 256 of those.
+_QUANTISED_BYTES = {4: 0.5 + 1 / 64 + 4 / (64 * 256), 8: 1}
 # Positions whose logits are in memory at a time.
 CHUNK_POSITIONS = 256
 # Logits, their log-softmax, and what the operation in progress makes of them.
 _LOGIT_COPIES = 3
-# Python, PyTorch with its CUDA libraries, transformers and PEFT once imported; measured.
-_RUNTIME_MIB = 720
+# Python, PyTorch with its CUDA libraries, transformers, PEFT and bitsandbytes once imported; measured.
+_RUNTIME_MIB = 770
 
 
 # What of a sharded model is whole at a time: a layer, and the next one that is fetched meanwhile.
@@ -57,30 +61,61 @@ class MemoryPlan:
 
 
 def adapter_parameters(config: ModelConfig, lora: LoraFields) -> int:
-    """Upper bound: as if every linear layer were adapted."""
-    sizes = 4 * config.hidden_size + 2 * (config.query_size + config.key_size)
-    return config.num_hidden_layers * lora.r * (sizes + 3 * (config.hidden_size + config.intermediate_size))
+    """Upper bound: as if every linear layer were adapted. DoRA has a magnitude for each output."""
+    matrices = sum(lora.r * (inputs + outputs) for inputs, outputs in config.linear_shapes)
+    magnitudes = _outputs(config) if lora.use_dora else 0
+    return config.num_hidden_layers * (matrices + magnitudes)
+
+
+def _outputs(config: ModelConfig) -> int:
+    return sum(outputs for _, outputs in config.linear_shapes)
+
+
+def _weights(spec: RuntimeSpec, config: ModelConfig, weight_bytes: int) -> float:
+    """In few bits, one matrix at a time is made whole again."""
+    if not isinstance(spec.tuning, Qlora):
+        return config.parameters * weight_bytes
+    quantised = config.num_hidden_layers * config.linear_parameters
+    largest = max(inputs * outputs for inputs, outputs in config.linear_shapes)
+    whole = (config.parameters - quantised + largest) * weight_bytes
+    return quantised * _QUANTISED_BYTES[spec.tuning.bits] + whole
+
+
+def _trained(spec: RuntimeSpec, config: ModelConfig) -> float:
+    """Values, gradients, and what the optimiser keeps."""
+    optimiser = spec.hyperparameters.optimizer or "adamw"
+    each = 2 * _FLOAT_BYTES + _STATE_BYTES[optimiser]
+    match spec.tuning:
+        case Full():
+            # What is of no layer Muon leaves to AdamW.
+            left = (_STATE_BYTES["adamw"] - _STATE_BYTES["muon"]) * config.outer_parameters
+            return config.parameters * each + (left if optimiser == "muon" else 0)
+        case Freeze(trainable_layers=layers):
+            return layers * config.layer_parameters * each
+        case Lora() | Qlora() as lora:
+            # PiSSA's start stays beside what becomes of it.
+            start = _FLOAT_BYTES if lora.init_lora_weights == "pissa" else 0
+            return adapter_parameters(config, lora) * (each + start)
+
+
+def _activations(spec: RuntimeSpec, config: ModelConfig, way: MemoryPlan, number_bytes: int) -> float:
+    """What autograd keeps of a layer for a token; fitted to the measured peak of 135 million parameters, 512 tokens."""
+    kept = 14 * config.hidden_size + 6 * (config.query_size + config.key_size) + 8 * config.intermediate_size
+    working = 0
+    if isinstance(spec.tuning, LoraFields) and spec.tuning.use_dora:
+        # Each output of the weights and of the adapter, and in float32 the weight that the adapter makes of a matrix.
+        kept += 2 * _outputs(config)
+        working = _FLOAT_BYTES * max(inputs * (inputs + 3 * outputs) for inputs, outputs in config.linear_shapes)
+    layer, layers = way.token_budget * kept * number_bytes, config.num_hidden_layers
+    if way.memory_mode == "whole-step":
+        return layers * layer + working
+    return layers * way.token_budget * config.hidden_size * number_bytes + layer + working
 
 
 def _components(spec: RuntimeSpec, config: ModelConfig, room: Room, way: MemoryPlan) -> dict[str, float]:
     half = spec.precision in ("bfloat16", "float16")
     weight_bytes = 2 if half and not isinstance(spec.tuning, Full | Freeze) else _FLOAT_BYTES
     activation_bytes = 2 if half else _FLOAT_BYTES
-    match spec.tuning:
-        case Full():
-            trained = config.parameters
-        case Freeze(trainable_layers=layers):
-            trained = layers * config.layer_parameters
-        case Lora() | Qlora() as lora:
-            trained = adapter_parameters(config, lora)
-    tokens = way.token_budget
-    # What autograd keeps of a layer for a token; fitted to the measured peak of 135 million parameters, 512 tokens.
-    kept_per_token = 14 * config.hidden_size + 6 * (config.query_size + config.key_size) + 8 * config.intermediate_size
-    layer = tokens * kept_per_token * activation_bytes
-    if way.memory_mode == "whole-step":
-        kept = config.num_hidden_layers * layer
-    else:
-        kept = config.num_hidden_layers * tokens * config.hidden_size * activation_bytes + layer
     parts = room.processes if way.sharded else 1
     whole = _WHOLE_LAYERS * config.layer_parameters + config.outer_parameters if way.sharded else 0
     # The whole weights of the layer that is computed, and their gradients before they are dealt out.
@@ -88,9 +123,9 @@ def _components(spec: RuntimeSpec, config: ModelConfig, room: Room, way: MemoryP
     # A reward model gives a row one number, no score for each word.
     words = 0 if isinstance(spec.method, Reward) else config.vocab_size
     return {
-        "weights": config.parameters * weight_bytes / parts / _MIB,
-        "adapterAndOptimiser": _TRAINED_COPIES * trained * _FLOAT_BYTES / parts / _MIB,
-        "activations": kept / _MIB,
+        "weights": _weights(spec, config, weight_bytes) / parts / _MIB,
+        "adapterAndOptimiser": _trained(spec, config) / parts / _MIB,
+        "activations": _activations(spec, config, way, activation_bytes) / _MIB,
         "head": _LOGIT_COPIES * CHUNK_POSITIONS * words * _FLOAT_BYTES / _MIB,
         # On a GPU what is free was measured with the libraries loaded.
         "runtime": 0 if room.on_gpu else _RUNTIME_MIB,
@@ -103,7 +138,7 @@ def _ways(spec: RuntimeSpec, longest_pass: int, room: Room) -> Iterator[MemoryPl
     modes: tuple[MemoryMode, ...] = (spec.memory_mode,) if spec.memory_mode else ("whole-step", "layer-recompute")
     budgets = _GPU_TOKEN_BUDGETS if room.on_gpu else (_TOKEN_BUDGET,)
     tokens = dict.fromkeys(max(budget, longest_pass) for budget in budgets)
-    several = room.processes > 1
+    several = room.processes > 1 and why_whole(spec) is None
     whole = [] if several and isinstance(spec.tuning, Full) and spec.mode != "score" else [False]
     for sharded in [*whole, *([True] if several else [])]:
         for memory_mode in modes:
@@ -121,18 +156,20 @@ def plan_memory(spec: RuntimeSpec, config: ModelConfig, longest_pass: int, room:
             if room.on_gpu:
                 _check_host(spec, config, parts["weights"], way)
             return replace(way, needed_mib=needed)
-    raise _exhausted(parts, room.mib)
+    raise _exhausted(parts, room.mib, why_whole(spec) if room.processes > 1 else None)
 
 
 def _check_host(spec: RuntimeSpec, config: ModelConfig, weights_mib: float, way: MemoryPlan) -> None:
     """Weights come to a GPU through the memory of its machine: layer by layer those that are sharded."""
     outer = max(config.layer_parameters, config.outer_parameters) * _FLOAT_BYTES / _MIB
-    parts = {"weights": outer if way.sharded else weights_mib, "runtime": _RUNTIME_MIB}
+    by_layers = way.sharded or isinstance(spec.tuning, Qlora)
+    parts = {"weights": outer if by_layers else weights_mib, "runtime": _RUNTIME_MIB}
     if sum(parts.values()) > spec.limits.memory_mib:
         raise _exhausted(parts, spec.limits.memory_mib)
 
 
-def _exhausted(parts: dict[str, float], allowed_mib: int) -> Fault:
+def _exhausted(parts: dict[str, float], allowed_mib: int, reason: str | None = None) -> Fault:
     listed = ", ".join(f"{name} {mib:.0f}" for name, mib in parts.items())
     needed = f"The run needs about {sum(parts.values()):.0f} MiB ({listed})"
-    return Fault("device.out-of-memory", f"{needed} and may take {allowed_mib} MiB.")
+    kept = f" It is not dealt out over its processes: {reason}." if reason else ""
+    return Fault("device.out-of-memory", f"{needed} and may take {allowed_mib} MiB.{kept}")

@@ -41,6 +41,8 @@ class Packed:
     labels: torch.Tensor
     row_of_label: torch.Tensor
     """Which row each label belongs to."""
+    rows: tuple[int, ...]
+    """The stored number of each row."""
 
     def to(self, device: torch.device) -> Packed:
         return Packed(
@@ -50,6 +52,7 @@ class Packed:
             self.predictors.to(device),
             self.labels.to(device),
             self.row_of_label.to(device),
+            self.rows,
         )
 
 
@@ -67,4 +70,5 @@ def pack(rows: Sequence[Row]) -> Packed:
         predictors=torch.from_numpy(labelled - 1),
         labels=torch.from_numpy(tokens[labelled]),
         row_of_label=torch.from_numpy(row_of_token[labelled]),
+        rows=tuple(row.number for row in rows),
     )

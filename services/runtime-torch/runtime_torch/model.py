@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from logging import ERROR, getLogger
 from typing import Any, TypeVar
 
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
+from .embedding_noise import EmbeddingNoise
 from .fault import Fault, blaming
 from .memory_plan import MemoryMode
 from .micro_batch import Packed
@@ -22,6 +24,9 @@ Found = TypeVar("Found")
 # PEFT asks transformers by a name that is going away; nobody who reads the log can change that.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
 logging.set_verbosity_error()
+# They miss compilers and kernels from elsewhere that nothing here would use.
+for name in ("torch.utils.flop_counter", "bitsandbytes.backends.cpu.ops"):
+    getLogger(name).setLevel(ERROR)
 logging.disable_progress_bar()
 
 
@@ -68,13 +73,15 @@ class PackedModel(torch.nn.Module):
         self.device = device
         self.attention: Attention = row_by_row
         self._dtype = dtype
+        self.noise: EmbeddingNoise | None = None
+        """Only while it is trained, never when it is scored."""
 
     def forward(self, batch: Packed, head: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Found]) -> Found:
         """`head` takes the hidden states [n, size] before the trained tokens, the output weights and the labels."""
         batch = batch.to(self.device)
         with self._autocast():
             states = self.language_model.base_model(
-                input_ids=batch.tokens[None],
+                inputs_embeds=self._embedded(batch)[None],
                 position_ids=batch.positions[None],
                 segments=batch.segments,
                 attention=self.attention,
@@ -85,6 +92,12 @@ class PackedModel(torch.nn.Module):
     @property
     def pad_token(self) -> int | None:
         return self.language_model.config.pad_token_id
+
+    def _embedded(self, batch: Packed) -> torch.Tensor:
+        embeddings = self.language_model.get_input_embeddings()(batch.tokens)
+        if self.noise and self.language_model.training:
+            return self.noise.added_to(embeddings, batch)
+        return embeddings
 
     def _head_weight(self) -> torch.Tensor:
         """Of the output layer, or of the score head of a model that gives points."""

@@ -46,9 +46,19 @@ class ModelConfig(BaseModel):
         return self.head_dim or self.hidden_size // self.num_attention_heads
 
     @property
+    def linear_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Of a layer's linear layers: inputs and outputs."""
+        hidden, inner, query, key = self.hidden_size, self.intermediate_size, self.query_size, self.key_size
+        attention = (hidden, query), (hidden, key), (hidden, key), (query, hidden)
+        return *attention, (hidden, inner), (hidden, inner), (inner, hidden)
+
+    @property
+    def linear_parameters(self) -> int:
+        return sum(inputs * outputs for inputs, outputs in self.linear_shapes)
+
+    @property
     def layer_parameters(self) -> int:
-        attention = self.hidden_size * 2 * (self.query_size + self.key_size)
-        return attention + 3 * self.hidden_size * self.intermediate_size + 2 * self.hidden_size
+        return self.linear_parameters + 2 * self.hidden_size
 
     @property
     def outer_parameters(self) -> int:

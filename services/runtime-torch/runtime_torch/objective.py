@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,11 +70,13 @@ class TokenObjective(Objective):
     def open(self, batch: Batch) -> LossOfMicroBatch:
         model = self._around.model
         trained_tokens = sum(unit.trained_count for unit in batch.units)
+        smoothing = self._around.spec.hyperparameters.label_smoothing_factor or 0.0
+        head = partial(summed_loss, smoothing=smoothing)
         if trained_tokens == 0:
             raise Fault("data.bad", f"{batch.rows[0].place}: no token of its global batch is trained.")
 
         def share(micro: Sequence[Unit]) -> Share:
-            return Share(model(pack(rows_of(micro)), summed_loss) / trained_tokens, {})
+            return Share(model(pack(rows_of(micro)), head) / trained_tokens, {})
 
         return share
 

@@ -7,20 +7,24 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
+from .adapter_tuning import LoraTuning
 from .fault import blaming
 from .fused_attention import HeadShape, fastest_attention
 from .group import Group
+from .layered_model import empty_model
 from .memory_plan import MemoryPlan
 from .model import PackedModel, dtype_of, load_model
 from .open_run import Inputs
-from .sharding import empty_model, shard
-from .spec import Freeze, Reward, RuntimeSpec
-from .tuning import LoraTuning, Tuning, WeightTuning
+from .pissa_tuning import PissaTuning
+from .run_features import begins_by_pissa
+from .sharding import shard
+from .spec import Freeze, Qlora, Reward, RuntimeSpec
+from .tuning import Tuning, WeightTuning
 
 
 def open_base(spec: RuntimeSpec, plan: MemoryPlan, group: Group) -> PackedModel:
     """Without anything that is trained."""
-    return _placed(spec, _load(spec, plan, dtype_of(spec.precision)), plan, group)
+    return _placed(spec, _load_base(spec, plan, group), plan, group)
 
 
 def open_tuning(spec: RuntimeSpec, inputs: Inputs, plan: MemoryPlan, group: Group) -> tuple[Tuning, PackedModel]:
@@ -31,14 +35,29 @@ def open_tuning(spec: RuntimeSpec, inputs: Inputs, plan: MemoryPlan, group: Grou
         model = _placed(spec, tuning.model, plan, group)
         tuning.collect()
         return tuning, model
-    adapted = LoraTuning(_load(spec, plan, dtype_of(spec.precision)), inputs.adapter)
+    kind = PissaTuning if begins_by_pissa(spec) else LoraTuning
+    adapted = kind(_load_base(spec, plan, group), inputs.adapter)
     model = _placed(spec, adapted.model, plan, group)
     adapted.collect()
-    adapted.start(spec.seed)
+    if spec.resume_from is None or inputs.adapter.gives_points:  # a checkpoint does not hold the head of the base
+        adapted.start(spec.seed, group)
     if spec.adapter_dir:
         with blaming("model.unreadable"):
             adapted.load_trained(Path(spec.adapter_dir))
     return adapted, model
+
+
+def _load_base(spec: RuntimeSpec, plan: MemoryPlan, group: Group) -> PreTrainedModel:
+    """What is frozen: in the precision of the run, or in few bits."""
+    dtype = dtype_of(spec.precision)
+    if not isinstance(spec.tuning, Qlora):
+        return _load(spec, plan, dtype)
+    torch.set_num_threads(spec.limits.cpu)
+    from .quantised_model import quantised
+
+    with blaming("model.unreadable"):
+        empty = empty_model(spec.model_dir, dtype, gives_points=isinstance(spec.method, Reward))
+        return quantised(empty, spec.model_dir, spec.tuning.bits, group.torch_device)
 
 
 def _load(spec: RuntimeSpec, plan: MemoryPlan, dtype: torch.dtype) -> PreTrainedModel:

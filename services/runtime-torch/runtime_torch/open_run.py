@@ -9,8 +9,8 @@ from .fault import Fault, blaming
 from .memory_plan import MemoryPlan, Room, plan_memory
 from .model_config import ModelConfig, read_model_config
 from .prepared_dataset import Kind, PreparedDataset, open_prepared_dataset
-from .run_features import check_features
-from .spec import Freeze, Full, Lora, Reward, RuntimeSpec
+from .run_features import check_features, check_rank
+from .spec import Freeze, Full, Reward, RuntimeSpec
 from .trainer_state import TrainerState, read_state
 
 _ROWS: tuple[Kind, ...] = ("sft", "pretrain")
@@ -62,6 +62,7 @@ def open_inputs(spec: RuntimeSpec) -> Inputs:
     longest = max((data.longest_pass for data in (train, held_out) if data), default=1)
     if isinstance(spec.tuning, Freeze) and spec.tuning.trainable_layers > config.num_hidden_layers:
         raise Fault("config.bad", f"tuning.trainableLayers: the model has {config.num_hidden_layers} layers.")
+    check_rank(spec, config)
     return Inputs(config, train, held_out, _adapter_of(spec), longest, _state_of(spec))
 
 
@@ -84,9 +85,7 @@ def _adapter_of(spec: RuntimeSpec) -> AdapterSettings | None:
         raise Fault("config.bad", "adapterDir: only a trained adapter gives points; a base model alone has none.")
     if spec.mode == "score" or isinstance(spec.tuning, Full | Freeze):
         return None
-    if isinstance(spec.tuning, Lora):
-        return settings_of_request(spec.tuning, gives_points=isinstance(spec.method, Reward))
-    raise Fault("config.bad", f'tuning: this runtime does not know "{spec.tuning.type}".')
+    return settings_of_request(spec.tuning, gives_points=isinstance(spec.method, Reward))
 
 
 def _check_head(spec: RuntimeSpec, settings: AdapterSettings) -> None:

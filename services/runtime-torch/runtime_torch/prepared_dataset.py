@@ -66,6 +66,8 @@ class Row:
     """Tokens before the last answer."""
     desirable: bool = True
     """Of KTO's rows: whether the answer is one to learn or one to leave."""
+    number: int = 0
+    """Among the stored rows, from 0."""
 
     @property
     def trained_count(self) -> int:
@@ -112,12 +114,13 @@ class _Shard:
         self._labels = tensors.vector("label", np.uint8, entry.rows) if kind == "kto" else None
         self._sources = sources
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int, number: int) -> Row:
         begin, end = int(self.offsets[index]), int(self.offsets[index + 1])
         source = self._sources[int(self._files[index])]
         place = f"{source.file_id} {source.unit} {int(self._lines[index])}"
         desirable = self._labels is None or self._labels[index] == 1
-        return Row(self.tokens[begin:end], self._trained[begin:end], place, int(self.prompts[index]), bool(desirable))
+        prompt_length = int(self.prompts[index])
+        return Row(self.tokens[begin:end], self._trained[begin:end], place, prompt_length, bool(desirable), number)
 
 
 class PreparedDataset:
@@ -157,7 +160,7 @@ class PreparedDataset:
 
     def _row(self, index: int) -> Row:
         shard = int(np.searchsorted(self._first_rows, index, side="right")) - 1
-        return self._shards[shard].row(index - int(self._first_rows[shard]))
+        return self._shards[shard].row(index - int(self._first_rows[shard]), index)
 
     def unit(self, index: int) -> Unit:
         first = self._rows_per_unit * (index if self._chosen is None else int(self._chosen[index]))

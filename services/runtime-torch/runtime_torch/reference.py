@@ -42,7 +42,7 @@ def mismatched_rows(batch: Batch) -> list[Row]:
 def _with_answer(row: Row, other: Row) -> Row:
     prompt, answer = row.tokens[: row.prompt_length], other.tokens[other.prompt_length :]
     trained = np.concatenate([np.zeros_like(prompt, np.uint8), other.trained[other.prompt_length :]])
-    return Row(np.concatenate([prompt, answer]), trained, row.place, row.prompt_length, row.desirable)
+    return Row(np.concatenate([prompt, answer]), trained, row.place, row.prompt_length, row.desirable, row.number)
 
 
 def measure_reference(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,11 +74,8 @@ def _pack_ends(rows: Sequence[Row], pad_token: int | None) -> Packed:
     """Rows to be read at their ends, where transformers' classifiers read: at the last token that is no padding."""
     counts = [_counted(row, pad_token) for row in rows]
     first = np.cumsum([0, *(len(row.tokens) for row in rows)])[:-1]
-    packed = pack(rows)
-    return Packed(
-        tokens=packed.tokens,
-        positions=packed.positions,
-        segments=packed.segments,
+    return replace(
+        pack(rows),
         predictors=torch.from_numpy(first + np.asarray(counts) - 1),
         labels=torch.arange(len(rows)),
         row_of_label=torch.arange(len(rows)),

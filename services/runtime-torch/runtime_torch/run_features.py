@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .fault import Fault
-from .spec import Lora, Pretrain, Qlora, RuntimeSpec, Supervised
+from .model_config import ModelConfig
+from .spec import Lora, Pretrain, Qlora, Reward, RuntimeSpec, Supervised
 
-FEATURES: tuple[str, ...] = ()
+FEATURES = ("dora", "pissa", "loraplus", "neftune", "label-smoothing", "adamw8bit", "adafactor", "muon")
 """Those that are built."""
 
 
@@ -17,6 +18,34 @@ def check_features(spec: RuntimeSpec) -> None:
     for feature, field in _asked(spec):
         if feature not in FEATURES:
             raise Fault("config.bad", f'{field}: this runtime does not have "{feature}".')
+
+
+def check_rank(spec: RuntimeSpec, config: ModelConfig) -> None:
+    """A matrix has no more principal parts than its shorter side."""
+    most = min(size for shape in config.linear_shapes for size in shape)
+    if isinstance(spec.tuning, Lora | Qlora) and begins_by_pissa(spec) and spec.tuning.r > most:
+        raise Fault("config.bad", f"tuning.r: pissa takes at most {most} for this model.")
+
+
+def begins_by_pissa(spec: RuntimeSpec) -> bool:
+    """An adapter that is scored has been trained, whatever it began as."""
+    lora = spec.tuning if isinstance(spec.tuning, Lora | Qlora) else None
+    return lora is not None and lora.init_lora_weights == "pissa" and spec.adapter_dir is None
+
+
+def why_whole(spec: RuntimeSpec) -> str | None:
+    """Why the model cannot be dealt out over several processes; None: it can."""
+    if isinstance(spec.tuning, Qlora):
+        return "weights of few bits are kept whole"
+    if begins_by_pissa(spec):
+        return "PiSSA looks at whole weights"
+    match spec.hyperparameters.optimizer:
+        case "adamw8bit":
+            return "8-bit AdamW keeps its states in blocks that cross the parts"
+        case "adafactor":
+            return "Adafactor takes means over whole rows and columns"
+        case _:
+            return None
 
 
 def _asked(spec: RuntimeSpec) -> Iterator[tuple[str, str]]:
@@ -43,5 +72,9 @@ def _check_contradictions(spec: RuntimeSpec) -> None:
             raise Fault("config.bad", "hyperparameters.optimizer: muon is for whole weight matrices, not for adapters.")
         if tuning.use_dora and tuning.init_lora_weights == "pissa":
             raise Fault("config.bad", "tuning.initLoraWeights: pissa and DoRA both begin by splitting the weights.")
+        if tuning.init_lora_weights == "pissa" and isinstance(spec.method, Reward):
+            raise Fault("config.bad", "tuning.initLoraWeights: pissa is for models that answer, not for points.")
+        if tuning.init_lora_weights == "pissa" and spec.adapter_dir and spec.mode != "score":
+            raise Fault("config.bad", "tuning.initLoraWeights: pissa begins anew, adapterDir goes on from an adapter.")
     if settings.label_smoothing_factor and not isinstance(spec.method, Supervised | Pretrain):
         raise Fault("config.bad", "hyperparameters.labelSmoothingFactor: this method compares answers, not tokens.")

@@ -15,6 +15,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonEmpty = Annotated[str, Field(min_length=1)]
 Optimizer = Literal["adamw", "adamw8bit", "adafactor", "muon"]
+Bits = Literal[4, 8]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
@@ -77,7 +78,7 @@ class Lora(LoraFields):
 
 class Qlora(LoraFields):
     type: Literal["qlora"]
-    bits: Literal[4, 8]
+    bits: Bits
 
 
 class Full(Strict):

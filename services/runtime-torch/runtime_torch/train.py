@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 
 from .checkpoint import restore, write_checkpoint
 from .device_memory import device_use
+from .embedding_noise import EmbeddingNoise
 from .events_file import EventsFile
 from .fault import blaming
 from .global_batches import TrainingBatches
@@ -23,6 +23,7 @@ from .objective import Surroundings
 from .open_model import open_tuning
 from .open_objective import objective_of
 from .open_run import Inputs
+from .optimiser import optimiser_of
 from .run_control import StopRequested, raise_if_stopped, take_checkpoint_request
 from .run_folders import write_folder
 from .spec import RuntimeSpec
@@ -48,7 +49,9 @@ class TrainRun:
         self._saved_step = -1
         self.tuning, self.model = open_tuning(spec, inputs, plan, group)
         spend_memory(self.tuning.model, self.plan.memory_mode)
-        self.optimiser = _optimiser_of(spec, list(self.tuning.trained.values()))
+        if spec.hyperparameters.neftune_noise_alpha:
+            self.model.noise = EmbeddingNoise(spec.seed, spec.hyperparameters.neftune_noise_alpha)
+        self.optimiser = optimiser_of(spec, self.tuning.trained)
         self.batches = TrainingBatches(spec, inputs.train)
         around = Surroundings(spec, self.model, self.plan.token_budget, group, self._between)
         self.objective = objective_of(around, inputs, self.batches)
@@ -110,6 +113,8 @@ class TrainRun:
         self.events.write("phase", phase="training")
         while self.step < self.batches.total_steps:
             start = time.perf_counter()
+            if self.model.noise:
+                self.model.noise.step = self.step
             outcome = self.stepper.run(self.step)
             self._finish_step(outcome, (time.perf_counter() - start) * 1000)
             # Saved before it is evaluated, so that a stop during evaluation loses no step.
@@ -194,14 +199,3 @@ class TrainRun:
             "artifactDir": self.tuning.artifact_dir,
             **{name: found.as_json() for name, found in scores.items() if found},
         }
-
-
-def _optimiser_of(spec: RuntimeSpec, parameters: list[torch.nn.Parameter]) -> torch.optim.AdamW:
-    settings = spec.hyperparameters
-    return torch.optim.AdamW(
-        parameters,
-        lr=settings.learning_rate,
-        betas=(settings.adam_beta1, settings.adam_beta2),
-        eps=settings.adam_epsilon,
-        weight_decay=settings.weight_decay,
-    )

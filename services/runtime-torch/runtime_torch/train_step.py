@@ -15,6 +15,7 @@ from .global_batches import Batch, TrainingBatches, rows_of
 from .group import Group
 from .loss_scale import LossScale
 from .objective import Objective
+from .optimiser import Optimiser
 from .portable_random import RandomStream
 from .preference_share import Share
 from .prepared_dataset import Row
@@ -41,7 +42,7 @@ class Stepper:
         self,
         spec: RuntimeSpec,
         tuning: Tuning,
-        optimiser: torch.optim.AdamW,
+        optimiser: Optimiser,
         batches: TrainingBatches,
         objective: Objective,
         token_budget: int,
@@ -72,9 +73,7 @@ class Stepper:
             loss, metrics, grad_norm = self._gradients(step, batch)
         self.scale = self.scale and self.scale.after_step()
         learning_rate = learning_rate_at(step, self.batches.total_steps, self.spec.hyperparameters)
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate
-        self.optimiser.step()
+        self.optimiser.step(learning_rate)
         tokens = sum(unit.length for unit in batch.units)
         trained_tokens = sum(unit.trained_count for unit in batch.units)
         return StepOutcome(loss, grad_norm, learning_rate, tokens, trained_tokens, metrics)
@@ -99,7 +98,7 @@ class Stepper:
         group, what = self.group, f"step {step + 1}"
         share_of = self.objective.open(batch)
         self.tuning.model.train()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         scale = self.scale.value if self.scale else 1.0
         turns = group.turns(batch.units, self.token_budget)
         found: list[Share] = []

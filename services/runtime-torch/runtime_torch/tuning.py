@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
 from transformers import PreTrainedModel
 
-from .adapter_settings import SCORE_HEAD, AdapterSettings
-from .fault import Fault
-from .portable_random import lora_initial_values
 from .tensor_file import save_tensors, take
 
 _SETTINGS_OF_A_MODEL = ("*.json", "*.jinja")
@@ -54,69 +48,6 @@ class Tuning(ABC):
                 take(parameter, found)
 
 
-class LoraTuning(Tuning):
-    """A LoRA adapter on a frozen model."""
-
-    artifact_dir = "adapter"
-    weights_file = "adapter_model.safetensors"
-
-    def __init__(self, model: PreTrainedModel, settings: AdapterSettings) -> None:
-        if settings.gives_points:
-            _score_head(model).float()  # it is trained, whatever the frozen weights are kept in
-        config = LoraConfig(
-            task_type="SEQ_CLS" if settings.gives_points else "CAUSAL_LM",
-            r=settings.r,
-            lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # a fraction scales as well
-            lora_dropout=settings.lora_dropout,
-            target_modules=_target_modules(model, settings.target_modules),
-            use_rslora=settings.use_rslora,
-            modules_to_save=settings.modules_to_save,
-        )
-        self.model = model
-        self._gives_points = settings.gives_points
-        self._peft = get_peft_model(model, config)
-        assert isinstance(self._peft, PeftModel)
-
-    def collect(self) -> None:
-        self.trained = {
-            name.replace(".modules_to_save", "").replace(".default.weight", ".weight"): parameter
-            for name, parameter in self._peft.named_parameters()
-            if parameter.requires_grad
-        }
-
-    def start(self, seed: int) -> None:
-        """
-        As PEFT starts, from the generator that all runtimes share: A Kaiming-uniform, B zero. A score head starts as A
-        does, also the one that the model keeps without its adapter: it is the base of a reward model.
-        """
-        for name, parameter in self.trained.items():
-            if ".lora_B." in name:
-                parameter.data.zero_()
-                continue
-            values = lora_initial_values(seed, name, parameter.numel(), parameter.shape[1])
-            whole = torch.from_numpy(values).view(parameter.shape)
-            take(parameter, whole)
-            if self._gives_points and ".lora_A." not in name:
-                take(_score_head(self.model).original_module.weight, whole)
-
-    def save(self, folder: Path | None) -> None:
-        save_tensors(self.trained, folder and folder / self.weights_file)
-        if folder is None:
-            return
-        config = self._peft.peft_config["default"]
-        config.base_model_name_or_path = None  # a path of this machine would mean nothing elsewhere
-        config.inference_mode = True
-        config.save_pretrained(str(folder))
-
-    @contextmanager
-    def base_only(self) -> Generator[None]:
-        with self._peft.disable_adapter():
-            yield
-        # PEFT freezes and thaws what lies in the model at the time: of a sharded one's outer weights another tensor.
-        for parameter in self.trained.values():
-            parameter.requires_grad_(True)
-
-
 class WeightTuning(Tuning):
     """The model's own weights: all, or those of its topmost layers. It is its own base until the first step."""
 
@@ -150,25 +81,3 @@ class WeightTuning(Tuning):
 
     def base_only(self) -> AbstractContextManager[None]:
         return nullcontext()
-
-
-def _score_head(model: PreTrainedModel) -> Any:
-    return getattr(model, SCORE_HEAD)
-
-
-def _target_modules(model: PreTrainedModel, wanted: str | list[str]) -> list[str]:
-    """Last names of the linear layers to adapt; `all-linear` leaves out the output layer, as PEFT does."""
-    head = model.get_output_embeddings() or getattr(model, SCORE_HEAD)
-    linear = {
-        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
-    }
-    if isinstance(wanted, str):
-        return sorted({name.rsplit(".", 1)[-1] for name in linear})
-    chosen: set[str] = set()
-    for target in wanted:
-        matching = {name for name in linear if name.endswith(f".{target}")}
-        if not matching:
-            there = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
-            raise Fault("config.bad", f'No linear layer is called "{target}"; there are {there}.')
-        chosen |= {name.rsplit(".", 1)[-1] for name in matching}
-    return sorted(chosen)

@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from conftest import VOCABULARY, Sizes, Workshop, write_data, write_model
 
@@ -48,18 +48,23 @@ class Speed(NamedTuple):
         return f"{self.tokens_per_second:.0f} tokens/s, {memory}"
 
 
-def measure(root: Path, device: str, precision: str, sizes: Sizes, row_tokens: int = ROW_TOKENS) -> Speed:
+def measure(
+    root: Path, device: str, precision: str, sizes: Sizes, row_tokens: int = ROW_TOKENS, **changes: Any
+) -> Speed:
+    """`changes` of the spec."""
     os.environ["LUTHIER_TORCH_DEVICE"] = device
     workshop = Workshop(root)
     model = write_model(root / "measured", sizes=sizes)
     rows = [[(7 * row + i) % VOCABULARY for i in range(row_tokens)] for row in range(32)]
+    always = {"epochs": 50, "maxSteps": STEPS, "globalBatch": len(rows)}
     fields = workshop.fields(
         modelDir=str(model),
         data={"trainDir": str(write_data(root / "rows", rows))},
         precision=precision,
-        hyperparameters={"epochs": 50, "maxSteps": STEPS, "globalBatch": len(rows)},
+        hyperparameters={**always, **changes.pop("hyperparameters", {})},
         checkpointing={"everySteps": STEPS, "keepLast": 1},
         limits={"memoryMib": MEMORY_MIB, "cpu": os.cpu_count() or 1, "deadlineSeconds": 600},
+        **changes,
     )
     path = root / "measured.json"
     path.write_text(json.dumps(fields))
@@ -68,7 +73,8 @@ def measure(root: Path, device: str, precision: str, sizes: Sizes, row_tokens: i
         raise SystemExit(f"the run ended with {status}")
     lines = (Path(fields["outputDir"]) / "events.0.jsonl").read_text().splitlines()
     steps = [event for event in map(json.loads, lines) if event["type"] == "step"]
-    spec = workshop.spec(**{name: fields[name] for name in ("modelDir", "data", "precision", "limits")})
+    same = ("modelDir", "data", "precision", "limits", "tuning", "hyperparameters")
+    spec = workshop.spec(**{name: fields[name] for name in same})
     plan = open_inputs(spec).plan(spec, _room(device))
     return Speed(
         statistics.median(step["metrics"]["tokensPerSecond"] for step in steps[WARM_UP:]),

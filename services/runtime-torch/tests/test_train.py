@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Workshop, open_run
+from conftest import Workshop, open_run, write_model
 from safetensors.torch import load_file, save_file
 
 from runtime_torch.fault import Fault
@@ -28,7 +28,6 @@ def losses(spec: RuntimeSpec) -> list[float]:
 LONG = {"epochs": 3}
 FULL = {"type": "full"}
 FREEZE = {"type": "freeze", "trainableLayers": 1}
-QLORA = {"type": "qlora", "r": 4, "loraAlpha": 8, "loraDropout": 0, "targetModules": "all-linear", "useRslora": False}
 
 
 @pytest.mark.parametrize("tuning", [None, FULL, FREEZE])
@@ -48,12 +47,33 @@ def test_a_run_learns_and_leaves_what_it_scored(workshop: Workshop, tuning: dict
     assert score is not None and score.loss == pytest.approx(result["tuned"]["loss"], abs=1e-6)
 
 
-@pytest.mark.parametrize("tuning", [None, FULL, FREEZE])
-def test_a_stopped_run_goes_on_exactly(workshop: Workshop, tuning: dict[str, Any] | None):
-    changes: dict[str, Any] = {"tuning": tuning} if tuning else {}
-    whole = workshop.spec(hyperparameters=LONG, **changes)
+def adapter(**changes: Any) -> dict[str, Any]:
+    always = {"r": 4, "loraAlpha": 8, "loraDropout": 0.1, "targetModules": "all-linear", "useRslora": False}
+    return {"type": "lora", **always, **changes}
+
+
+@pytest.mark.parametrize(
+    ("tuning", "hyperparameters"),
+    [
+        (adapter(), {}),
+        (FULL, {}),
+        (FREEZE, {"optimizer": "adafactor"}),
+        (FULL, {"optimizer": "muon"}),
+        (FULL, {"optimizer": "adamw8bit"}),
+        (adapter(useDora=True, loraplusLrRatio=4), {"neftuneNoiseAlpha": 5, "labelSmoothingFactor": 0.1}),
+        (adapter(initLoraWeights="pissa"), {"optimizer": "adafactor"}),
+        (adapter(type="qlora", bits=4), {"optimizer": "adamw8bit"}),
+        (adapter(type="qlora", bits=8, useDora=True), {}),
+    ],
+)
+def test_a_stopped_run_goes_on_exactly(workshop: Workshop, tuning: dict[str, Any], hyperparameters: dict[str, Any]):
+    # Wide enough that 8-bit states are in 8 bits.
+    model = write_model(workshop.root / "wide", sizes={"hidden_size": 64})
+    changes: dict[str, Any] = {"tuning": tuning, "modelDir": str(model)}
+    settings = {**LONG, **hyperparameters}
+    whole = workshop.spec(hyperparameters=settings, **changes)
     train(whole)
-    stopped = workshop.spec(hyperparameters=LONG, **changes)
+    stopped = workshop.spec(hyperparameters=settings, **changes)
     run = open_run(stopped)
     looks = iter(range(1000))
 
@@ -65,7 +85,7 @@ def test_a_stopped_run_goes_on_exactly(workshop: Workshop, tuning: dict[str, Any
     with pytest.raises(StopRequested):
         run.run()
     checkpoint = Path(stopped.output_dir) / "checkpoints/step-000004"
-    resumed = workshop.spec(hyperparameters=LONG, resumeFrom=str(checkpoint), **changes)
+    resumed = workshop.spec(hyperparameters=settings, resumeFrom=str(checkpoint), **changes)
     train(resumed)
     assert losses(stopped) + losses(resumed) == losses(whole)
 
@@ -131,7 +151,6 @@ def test_weights_that_are_missing_are_not_made_up(workshop: Workshop):
     ("changes", "named"),
     [
         ({"tuning": {"type": "freeze", "trainableLayers": 3}}, "trainableLayers: the model has 2 layers"),
-        ({"tuning": {**QLORA, "bits": 4}}, "tuning"),
         ({"data": {}}, "trainDir"),
     ],
 )

@@ -1,0 +1,38 @@
+import type { ModelShape, Optimizer, Tuning } from '@luthier/contracts';
+import { layerParameters, linearShapes, trainableParameters } from './memory.js';
+
+const FLOAT_BYTES = 4;
+/**
+ * Of a number that is trained, what an optimiser keeps: two moments, in 8 bits with a scale for 256 of them, none but the
+ * means of rows and columns, one.
+ */
+const STATE_BYTES: Readonly<Record<Optimizer, number>> = {
+  adamw: 8,
+  adamw8bit: 2 * (1 + 4 / 256),
+  adafactor: 0,
+  muon: 4,
+};
+/** Of a quantised weight: its bits, and in 4 bits a scale of 8 bits for 64 of them, and one in float32 for 256 of those. */
+const QUANTISED_BYTES = { 4: 0.5 + 1 / 64 + 4 / (64 * 256), 8: 1 } as const;
+
+/** The weights of a model; in few bits, one matrix at a time is made whole again. */
+export function weightsBytes(shape: ModelShape, tuning: Tuning, numberBytes: number): number {
+  if (tuning.type !== 'qlora') return shape.parameters * numberBytes;
+  const sizes = linearShapes(shape).map(([i, o]) => i * o);
+  const quantised = shape.layers * sizes.reduce((sum, size) => sum + size, 0);
+  const whole = shape.parameters - quantised + Math.max(...sizes);
+  return quantised * QUANTISED_BYTES[tuning.bits] + whole * numberBytes;
+}
+
+/** Values and gradients of what is trained, and what the optimiser keeps of them. */
+export function trainedBytes(shape: ModelShape, tuning: Tuning, optimizer: Optimizer = 'adamw'): number {
+  const each = 2 * FLOAT_BYTES + STATE_BYTES[optimizer];
+  const trained = trainableParameters(shape, tuning);
+  // PiSSA's start stays beside what becomes of it.
+  const ofPissa = (tuning.type === 'lora' || tuning.type === 'qlora') && tuning.initLoraWeights === 'pissa';
+  if (ofPissa) return trained * (each + FLOAT_BYTES);
+  if (tuning.type !== 'full' || optimizer !== 'muon') return trained * each;
+  // What is of no layer Muon leaves to AdamW.
+  const outer = shape.parameters - shape.layers * layerParameters(shape);
+  return trained * each + (STATE_BYTES.adamw - STATE_BYTES.muon) * outer;
+}
