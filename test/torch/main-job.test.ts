@@ -42,13 +42,16 @@ describeWithTorch('a job at home', () => {
   }, TIMEOUT_MS);
 
   it(
-    'is trained by PyTorch, from an upload to a registered and evaluated model',
+    'is rehearsed and trained by PyTorch, from an upload to a registered and evaluated model',
     async () => {
       const { profiles } = await unwrap(platform.client.GET('/api/v1/inventory'));
       expect(profiles.map(({ runtime }) => runtime)).toEqual(['runtime-torch']);
-      const { id } = await submitJob(platform.client, { steps: 20, heldOut: true });
+      const { id } = await submitJob(platform.client, { steps: 20, heldOut: true, rehearsal: true });
       const job = await waitForEnd(platform.client, id, TIMEOUT_MS);
       expect(job).toMatchObject({ status: 'succeeded', phase: 'done', error: null });
+      expect(job).toMatchObject({ rehearsal: { state: 'done' }, attempts: [{ attempt: 1 }] });
+      expect(job.plan?.measured?.memory_mib).toBeGreaterThan(100);
+      expect(job.plan?.total_mib).toBe(Math.ceil(job.plan?.measured?.memory_mib ?? 0));
       expect(job.result?.last_loss).toBeLessThan(job.result?.first_loss ?? 0);
       expect(job.result?.tuned?.perplexity).toBeGreaterThan(1);
       await expectWholeAndSingle(platform.client, job);

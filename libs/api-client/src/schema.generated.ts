@@ -929,6 +929,11 @@ export interface components {
             held_out_dataset_id: string | null;
             plan: components["schemas"]["Plan"] | null;
             run_id: string | null;
+            rehearsal?: {
+                run_id: string;
+                /** @enum {string} */
+                state: "running" | "done";
+            } | null;
             progress: components["schemas"]["JobProgress"] | null;
             placement?: {
                 /** @enum {string} */
@@ -1302,6 +1307,12 @@ export interface components {
             steps: number;
             tokens: number;
             estimated_seconds: number | null;
+            measured?: {
+                memory_mib: number;
+                seconds_per_step: number;
+                tokens_per_second: number;
+                checkpoint_mib: number;
+            };
             alternatives: {
                 title: string;
                 change: {
@@ -1311,7 +1322,7 @@ export interface components {
             }[];
             notes: {
                 /** @enum {string} */
-                id: "tokens-guessed" | "file-validating" | "time-guessed" | "layers-recomputed" | "model-dealt-out" | "precision-asked" | "precision-bfloat16" | "precision-float16" | "precision-float32" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-reward" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "cutoff-advised";
+                id: "tokens-guessed" | "file-validating" | "time-guessed" | "measured-in-rehearsal" | "layers-recomputed" | "model-dealt-out" | "precision-asked" | "precision-bfloat16" | "precision-float16" | "precision-float32" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-reward" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "cutoff-advised";
                 field: string | null;
                 params: {
                     [key: string]: string | number;
@@ -2373,6 +2384,8 @@ export interface operations {
                     queue?: string | null;
                     /** @description What it is computed in; left out: what the device is fastest in. What is trained stays in float32 */
                     precision?: ("float32" | "bfloat16" | "float16") | null;
+                    /** @description Try the hardest steps first, in a run of their own; left out: where the run takes an hour or more */
+                    rehearsal?: boolean | null;
                     /** @description Before which other waiting jobs it starts; left out: normal */
                     priority?: ("low" | "normal" | "high") | null;
                 };
@@ -3386,6 +3399,8 @@ export interface operations {
                     queue?: string | null;
                     /** @description What it is computed in; left out: what the device is fastest in. What is trained stays in float32 */
                     precision?: ("float32" | "bfloat16" | "float16") | null;
+                    /** @description Try the hardest steps first, in a run of their own; left out: where the run takes an hour or more */
+                    rehearsal?: boolean | null;
                     /** @description Before which other waiting jobs it starts; left out: normal */
                     priority?: ("low" | "normal" | "high") | null;
                 };

@@ -10,6 +10,7 @@ export const PLAN_NOTES = {
   'tokens-guessed': [],
   'file-validating': [],
   'time-guessed': ['tokensPerSecond'],
+  'measured-in-rehearsal': ['tokensPerSecond'],
   'layers-recomputed': [],
   'model-dealt-out': ['processes'],
   'precision-asked': ['precision'],

@@ -10,6 +10,8 @@ const SENTENCES: { readonly [Id in PlanNoteId]: Say<Id> } = {
   'file-validating': always('The file is still being validated.'),
   'time-guessed': ({ tokensPerSecond }) =>
     `The time is a guess (${tokensPerSecond} tokens/s) until the first steps are measured.`,
+  'measured-in-rehearsal': ({ tokensPerSecond }) =>
+    `Memory and time were measured in a rehearsal with the longest rows (${tokensPerSecond} tokens/s).`,
   'layers-recomputed': always(
     'Activations are computed twice, layer by layer, so that the run fits: slower, with less memory.',
   ),

@@ -103,11 +103,17 @@ export interface LessMemory {
   automatic: AutomaticChange | undefined;
 }
 
-/** Which changes lower the estimate enough after a run was larger than its estimate. Pure. */
-export function lessMemory(input: PlanInput): LessMemory {
+/**
+ * Which changes lower the estimate enough after a run was larger than its estimate; `measuredMib`: how large it was, where
+ * that is known. Pure.
+ */
+export function lessMemory(input: PlanInput, measuredMib?: number): LessMemory {
   const givenMib = input.profile?.memoryMib ?? Number.POSITIVE_INFINITY;
   const wasMib = memoryOf(input, Math.min(givenMib, input.memoryCapMib ?? givenMib)).totalMib;
-  const targetMib = Math.floor(Math.min(wasMib, givenMib) * NEXT_SHARE);
+  const targetMib =
+    measuredMib === undefined || measuredMib <= givenMib
+      ? Math.floor(Math.min(wasMib, givenMib) * NEXT_SHARE)
+      : Math.floor((wasMib * givenMib) / measuredMib);
   const capped = { limitMib: targetMib, targetMib };
   const recomputing = firstEnough([{ title: 'Activations computed layer by layer', change: {}, input }], capped);
   const [automatic] = [...recomputing, ...smallerRuns(input, capped)].filter(

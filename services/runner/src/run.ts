@@ -53,6 +53,7 @@ export class Run {
   /** Set when the runtime has ended: from then on delivery has an end. */
   private deliveryDeadline = Number.POSITIVE_INFINITY;
   private outputDir = '';
+  private mode: RunRequest['mode'] | undefined;
 
   constructor(private readonly config: RunnerConfig) {
     const echo = config.echoLog ? process.stdout : undefined;
@@ -153,6 +154,7 @@ export class Run {
       return { code: 'runtime.interrupted', message: 'The run was stopped before training began.' };
     }
     const { mode, spec } = brought;
+    this.mode = mode;
     const specFile = join(runFolder, 'spec.json');
     await writeAtomically(specFile, JSON.stringify(spec), { sync: true });
     const oomKillsBefore = await readOomKills();
@@ -242,7 +244,8 @@ export class Run {
   private hear(event: RuntimeEvent, uploads: CheckpointUploader): void {
     if ('step' in event) this.said.step = Math.max(this.said.step, event.step);
     if (event.type === 'evaluation') uploads.noteEvaluation(event.step, event.loss);
-    if (event.type === 'checkpoint') uploads.add(event.step, event.dir);
+    // What a rehearsal saves is to be read back here, not to be gone on from.
+    if (event.type === 'checkpoint' && this.mode !== 'rehearse') uploads.add(event.step, event.dir);
     if (event.type === 'result') this.said.result = event;
     if (event.type === 'failed') this.said.failed = moreTelling(this.said.failed, event);
   }

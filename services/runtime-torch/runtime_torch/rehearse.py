@@ -15,7 +15,7 @@ from .open_run import Inputs
 from .run_folders import checkpoint_dir
 from .spec import RuntimeSpec
 from .train import TrainRun
-from .trainer_state import read_state
+from .trainer_state import TrainerState, read_state
 
 _STEPS = 2
 _MIB = 1024 * 1024
@@ -27,7 +27,7 @@ def rehearse(spec: RuntimeSpec, inputs: Inputs, open_training: OpenTraining) -> 
     """Raises the fault that the run itself would have ended with."""
     if spec.parallelism.nodes > 1:
         raise Fault("config.bad", "parallelism.nodes: a rehearsal goes on from its checkpoint, so it takes one node.")
-    spec, inputs = _shortened(spec, inputs)
+    spec, inputs = _shortened(_from_the_start(spec), inputs)
     first = open_training(spec, inputs).run()
     # What comes after lies in memory beside what the first run has left, so it does not count.
     peak_mib, allowed_mib = first["peakMemoryMib"], spec.limits.memory_mib
@@ -52,6 +52,11 @@ def rehearse(spec: RuntimeSpec, inputs: Inputs, open_training: OpenTraining) -> 
     }
 
 
+def _from_the_start(spec: RuntimeSpec) -> RuntimeSpec:
+    """Another attempt makes its steps again: what an earlier one has saved is not what is measured."""
+    return spec.model_copy(update={"resume_from": None})
+
+
 def _shortened(spec: RuntimeSpec, inputs: Inputs) -> tuple[RuntimeSpec, Inputs]:
     """One global batch of the longest rows (or pairs) that is taken again in each epoch, and one held-out row."""
     assert inputs.train is not None, "a rehearsal without data is refused when its inputs are opened"
@@ -61,5 +66,5 @@ def _shortened(spec: RuntimeSpec, inputs: Inputs) -> tuple[RuntimeSpec, Inputs]:
     held_out = inputs.held_out.longest(1) if inputs.held_out else None
     return (
         spec.model_copy(update={"hyperparameters": hyperparameters}),
-        dataclasses.replace(inputs, train=train, held_out=held_out),
+        dataclasses.replace(inputs, train=train, held_out=held_out, state=TrainerState(seed=spec.seed)),
     )

@@ -80,3 +80,11 @@ def test_a_checkpoint_that_cannot_be_written_is_found_out_now(workshop: Workshop
     monkeypatch.setattr("runtime_torch.checkpoint.save_file", full)
     status, events = rehearse(workshop)
     assert (status, events[-1]["code"], events[-1]["step"]) == (45, "disk.full", 2)
+
+
+def test_another_attempt_makes_its_steps_again(workshop: Workshop):
+    _, events = rehearse(workshop)
+    saved = next(event["dir"] for event in events if event["type"] == "checkpoint")
+    status, events = rehearse(workshop, resumeFrom=str(workshop.root / "out-1" / saved))
+    assert status == 0
+    assert [event["step"] for event in events if event["type"] == "step"] == [1, 2]

@@ -53,6 +53,7 @@ export interface JobWish {
   /** Without held-out rows there is no evaluation to wait for. */
   heldOut?: boolean;
   resources?: { nodes: number };
+  rehearsal?: boolean;
 }
 
 /** Submits a job over a model that learns in milliseconds. */
@@ -76,6 +77,7 @@ export async function submitJob(client: LuthierClient, wish: JobWish): Promise<J
         suffix,
         seed: 5,
         ...(resources && { resources }),
+        ...(wish.rehearsal !== undefined && { rehearsal: wish.rehearsal }),
         tuning: wish.tuning ?? adapter,
         method: {
           type: 'supervised',

@@ -94,6 +94,8 @@ describe('what the platform says, in the reader’s language', () => {
     ['Prepared 303 training rows with 21904 tokens, 9120 of them trained', 'prepared'],
     ['The run needs about 1433 of 5940 MiB.', 'fits'],
     ['Training goes on from step 20 on cpu', 'resumedAt'],
+    ['Rehearsal of the fine-tuning job started on cpu', 'rehearsalPlaced'],
+    ['The rehearsal took 1433 MiB and 0.4 s a step', 'rehearsed'],
     ['Step 3/40: training loss=1.25', 'step'],
     ['Step 20: validation loss=1.25', 'heldOut'],
     ['New fine-tuned model created: ft:base:org:support:abc', 'model'],

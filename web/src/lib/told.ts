@@ -69,6 +69,14 @@ const EVENTS: readonly Rule[] = [
     /^The run needs about (\d+) MiB; (\d+) MiB are free right now/,
     ([, total, free]) => ({ key: 'event.planWaits', mib: { total: n(total), free: n(free) } }),
   ],
+  [
+    /^Rehearsal of the fine-tuning job started on (.+)$/,
+    ([, device = '']) => ({ key: 'event.rehearsalPlaced', values: { device } }),
+  ],
+  [
+    /^The rehearsal took (\d+) MiB and ([\d.]+) s a step$/,
+    ([, memory, seconds = '']) => ({ key: 'event.rehearsed', values: { seconds }, mib: { memory: n(memory) } }),
+  ],
   [/^Fine-tuning job started on (.+)$/, ([, device = '']) => ({ key: 'event.placed', values: { device } })],
   [/^Training started on (.+)$/, ([, device = '']) => ({ key: 'event.started', values: { device } })],
   [
@@ -171,6 +179,7 @@ const REASONS: readonly Rule[] = [
     /^Waiting for GPUs: needs (\d+), (\d+) free now/,
     ([, needed, free]) => ({ key: 'job.waitsForGpus', values: { needed: n(needed), free: n(free) } }),
   ],
+  [/^Rehearsing the run/, () => ({ key: 'job.rehearsing' })],
   [/^Cancelling$/, () => ({ key: 'job.cancelling' })],
   [/^Pausing$/, () => ({ key: 'job.pausing' })],
   [/^Restarting$/, () => ({ key: 'job.restarting' })],

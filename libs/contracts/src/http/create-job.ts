@@ -125,6 +125,10 @@ export const httpCreateJob = z.object({
     .enum(PRECISIONS)
     .nullish()
     .describe('What it is computed in; left out: what the device is fastest in. What is trained stays in float32'),
+  rehearsal: z
+    .boolean()
+    .nullish()
+    .describe('Try the hardest steps first, in a run of their own; left out: where the run takes an hour or more'),
   priority: priority.nullish().describe('Before which other waiting jobs it starts; left out: normal'),
 });
 export type HttpCreateJob = z.output<typeof httpCreateJob>;

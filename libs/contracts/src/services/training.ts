@@ -81,6 +81,8 @@ export const jobRequest = z.object({
   priority: priority.nullish(),
   /** Null or absent: what the device computes fastest in. */
   precision: z.enum(PRECISIONS).nullish(),
+  /** Whether its hardest steps are tried before it runs; null or absent: where that costs little beside the run. */
+  rehearsal: z.boolean().nullish(),
 });
 export type JobRequest = z.output<typeof jobRequest>;
 
@@ -126,6 +128,15 @@ export const plan = z.object({
   tokens: z.int(),
   /** A guess until the first steps are measured. */
   estimatedSeconds: z.number().nullable(),
+  /** What a rehearsal has measured: it stands in place of the estimates above. */
+  measured: z
+    .object({
+      memoryMib: z.number(),
+      secondsPerStep: z.number(),
+      tokensPerSecond: z.number(),
+      checkpointMib: z.number(),
+    })
+    .optional(),
   alternatives: z.array(planAlternative),
   /** Why it is so. */
   notes: z.array(planNote),
@@ -201,6 +212,8 @@ export const jobRecord = z.object({
   heldOutDatasetId: z.string().nullable(),
   plan: plan.nullable(),
   runId: z.string().nullable(),
+  /** The run that tries the hardest steps beforehand; null or absent: there is none (yet). */
+  rehearsal: z.object({ runId: z.string(), state: z.enum(['running', 'done']) }).nullish(),
   progress: jobProgress.nullable(),
   /** Absent or null: nothing is to be said of it. */
   placement: jobPlacement.nullish(),

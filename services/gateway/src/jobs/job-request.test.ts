@@ -58,6 +58,7 @@ describe('the public body of a job', () => {
       queue: 'team-a',
       priority: 'high',
       precision: 'bfloat16',
+      rehearsal: true,
     });
     expect(planJob.request.parse(request)).toEqual({
       model: 'm',
@@ -75,6 +76,7 @@ describe('the public body of a job', () => {
       resources: { nodes: 2, devicesPerNode: 8, deviceType: 'H100' },
       queue: 'team-a',
       precision: 'bfloat16',
+      rehearsal: true,
       priority: 'high',
       hyperparameters: {
         epochs: 2,

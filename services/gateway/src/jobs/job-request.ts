@@ -98,6 +98,7 @@ export function toJobRequest(body: HttpCreateJob): NewJobRequest {
     queue: body.queue ?? null,
     priority: body.priority ?? null,
     precision: body.precision ?? null,
+    rehearsal: body.rehearsal ?? null,
   };
 }
 

@@ -33,6 +33,7 @@ export function toRecord(job: Job): JobRecord {
     heldOutDatasetId: job.heldOutDatasetId,
     plan: job.plan,
     runId: job.runId,
+    rehearsal: job.rehearsal ? { runId: job.rehearsal.runId, state: job.rehearsal.state } : null,
     progress: job.progress,
     placement: job.placement ?? null,
     attempts: [...job.attempts],

@@ -46,6 +46,15 @@ export const baseModelOf = ({ id, name, files, shape }: ModelRecord): BaseModel 
   shape,
 });
 
+/** A run that tries the hardest steps before the run itself. */
+export interface Rehearsal {
+  readonly runId: string;
+  readonly state: 'running' | 'done';
+  /** The most memory that its steps have told of so far. */
+  readonly peakMib: number;
+  readonly measured: NonNullable<Plan['measured']> | null;
+}
+
 /** A fine-tuning job. Plain immutable data; only the functions of this file make new versions of it. */
 export interface Job {
   readonly id: string;
@@ -69,6 +78,8 @@ export interface Job {
   readonly heldOut: PreparedData | null;
   readonly plan: Plan | null;
   readonly runId: string | null;
+  /** Absent in jobs of before there was such a thing. */
+  readonly rehearsal?: Rehearsal | null;
   /** What the user asked for last; it takes effect when the live attempt has ended. */
   readonly intent: 'run' | 'cancel' | 'pause' | 'restart';
   readonly progress: JobProgress | null;
@@ -131,10 +142,14 @@ export class IllegalTransition extends Error {
 export const priorityOf = ({ request }: Pick<Job, 'request'>): number => PRIORITIES[request.priority ?? 'normal'];
 
 /** Place in the queue, the highest first, the oldest of equal ones first: what is made once more comes before what is new. */
-export const rankOf = (job: Pick<Job, 'request' | 'fixes'>): number =>
-  priorityOf(job) + (job.fixes > 0 ? FOLLOW_UP_PRIORITY : 0);
+export const rankOf = (job: Pick<Job, 'request' | 'fixes' | 'rehearsal'>): number =>
+  priorityOf(job) + (job.fixes > 0 || job.rehearsal?.state === 'done' ? FOLLOW_UP_PRIORITY : 0);
 
 export const isFinished = (job: Job): boolean => isTerminalJobStatus(job.status);
+/** Whether the run that the job names is its rehearsal. */
+export const isRehearsing = ({ rehearsal, runId }: Pick<Job, 'rehearsal' | 'runId'>): boolean =>
+  rehearsal?.state === 'running' && rehearsal.runId === runId;
+
 export const isInRun = (job: Job): boolean => RUN_PHASES.includes(job.phase);
 
 interface Move {
@@ -173,6 +188,20 @@ export const admitted = (job: Job, plan: Plan, attempt: number): Job =>
     job,
     { status: 'running', phase: 'scheduling', message: 'The run is being placed' },
     { plan, attempts: [...job.attempts, newAttempt(attempt, null)] },
+  );
+
+/** The run that was admitted is the rehearsal. */
+export const rehearsing = (job: Job, runId: string): Job => ({
+  ...job,
+  rehearsal: { runId, state: 'running', peakMib: 0, measured: null },
+});
+
+/** The run itself, after its rehearsal. */
+export const rehearsed = (job: Job, runId: string, rehearsal: Rehearsal): Job =>
+  move(
+    job,
+    { status: 'queued', phase: 'queued', message: 'The rehearsal has succeeded; waiting for a place to run' },
+    { runId, rehearsal, intent: 'run', progress: null, attempts: [] },
   );
 
 const newAttempt = (attempt: number, resumedFromStep: number | null): JobAttempt => ({

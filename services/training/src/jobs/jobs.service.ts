@@ -62,6 +62,7 @@ export class JobsService {
       heldOut: null,
       plan: null,
       runId: null,
+      rehearsal: null,
       intent: 'run',
       progress: null,
       progressToldAtMs: 0,
@@ -105,7 +106,7 @@ export class JobsService {
     const settings = { method: wish.method.type, tuning, hyperparameters };
     refuseContradiction(settings);
     const inventory = await inventoryOf(this.bus);
-    const kind = wishOf(settings, model.shape.architecture, wish.precision ?? null);
+    const kind = wishOf(settings, model.shape.architecture, wish);
     const capable = ofKindAsked(inventory ? capableProfiles(inventory, kind) : [], wish);
     const fits = await askFit(this.bus, wish, { profiles: capable });
     const isPossible = ({ name }: Profile): boolean => {
@@ -139,9 +140,10 @@ export class JobsService {
   /** The settings go together and a runtime has them. */
   private async checkSettings(wish: Wish, settings: RunSettings, model: ModelRecord | undefined): Promise<void> {
     refuseContradiction(settings);
+    refuseRehearsalOfNodes(wish);
     const inventory = await inventoryOf(this.bus);
     if (!inventory) return;
-    const kind = wishOf(settings, model?.shape?.architecture ?? null, wish.precision ?? null);
+    const kind = wishOf(settings, model?.shape?.architecture ?? null, wish);
     const unsupported = whyUnsupported(inventory, kind);
     if (unsupported) {
       const { message, ...details } = unsupported;
@@ -183,4 +185,13 @@ function refuseContradiction(settings: RunSettings): void {
 
 function withParam(cause: unknown, code: AppError['code'], param: string): unknown {
   return cause instanceof AppError && cause.code === code ? cause.withParam(param) : cause;
+}
+
+/** A rehearsal goes on from its own checkpoint, which lies on one node. @throws AppError `request.unsupported`. */
+function refuseRehearsalOfNodes({ rehearsal, resources }: Wish): void {
+  if (rehearsal !== true || (resources?.nodes ?? 1) === 1) return;
+  throw new AppError('request.unsupported', 'rehearsal: runs of several nodes are not rehearsed', {
+    param: 'rehearsal',
+    hint: 'Leave it out, or ask for one node.',
+  });
 }

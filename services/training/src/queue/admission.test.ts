@@ -44,7 +44,7 @@ describe('what the settings ask of a runtime', () => {
   });
 
   it('is refused with what there is where no device computes in the precision', () => {
-    const asked = wishOf(settings(), 'LlamaForCausalLM', 'bfloat16');
+    const asked = wishOf(settings(), 'LlamaForCausalLM', { precision: 'bfloat16' });
     expect(whyUnsupported(inventory(undefined), asked)).toMatchObject({
       ...{ param: 'precision', message: 'No device here computes in bfloat16; there is float32.' },
     });

@@ -3,6 +3,7 @@ import type {
   AskedFeature,
   FitAnswer,
   Inventory,
+  JobRequest,
   Method,
   Plan,
   Precision,
@@ -23,18 +24,21 @@ export interface Wish {
   features: readonly AskedFeature[];
   /** Null: it is chosen by what the devices compute in. */
   precision: Precision | null;
+  /** Asked for by the job. */
+  rehearsal: boolean;
 }
 
 /** What a job with these settings asks of a runtime. */
 export const wishOf = (
   settings: RunSettings,
   architecture: string | null,
-  precision: Precision | null = null,
+  { precision, rehearsal }: Pick<JobRequest, 'precision' | 'rehearsal'> = {},
 ): Wish => ({
   method: settings.method,
   tuning: settings.tuning.type,
   architecture,
-  precision,
+  precision: precision ?? null,
+  rehearsal: rehearsal === true,
   features: featuresAsked(settings),
 });
 
@@ -65,6 +69,7 @@ const precisionsOf = ({ precisions, capabilities }: Profile): readonly string[] 
 const can = (profile: Profile, wish: Wish): boolean =>
   knows(profile, wish) &&
   lacksOf(profile, wish).length === 0 &&
+  (!wish.rehearsal || profile.capabilities.modes.includes('rehearse')) &&
   (wish.precision === null || precisionsOf(profile).includes(wish.precision));
 
 const knows = (profile: Profile, { method, tuning, architecture }: Wish): boolean =>
@@ -107,6 +112,13 @@ export function whyUnsupported(inventory: Inventory, wish: Wish): Unsupported | 
     };
   }
   const able = tunings.filter((profile) => knows(profile, wish) && lacksOf(profile, wish).length === 0);
+  if (wish.rehearsal && able.length > 0 && !able.some(({ capabilities }) => capabilities.modes.includes('rehearse'))) {
+    return {
+      param: 'rehearsal',
+      message: 'No runtime here that could train this rehearses runs.',
+      hint: `Leave it out, or ${ON_TORCH}`,
+    };
+  }
   if (able.length > 0) {
     return {
       param: 'precision',

@@ -1,5 +1,5 @@
 import type { RunLine, RuntimeEvent } from '@luthier/contracts';
-import { attemptStarted } from '../jobs/job.js';
+import { attemptStarted, isRehearsing } from '../jobs/job.js';
 import type { Job, JobProgress } from '../jobs/job.js';
 import type { Incarnation, JobTransaction, MetricPoint, NewEvent } from '../jobs/job.store.js';
 import { moveTo } from './run-phase.js';
@@ -59,6 +59,7 @@ export async function applyRunEvent(
   { runId, attempt, incarnation, event }: RunLine,
 ): Promise<void> {
   const pair = { attempt, incarnation };
+  if (isRehearsing(tx.job)) return applyRehearsalEvent(tx, attempt, event);
   switch (event.type) {
     case 'started':
       return started(tx, runId, pair, event);
@@ -81,6 +82,29 @@ export async function applyRunEvent(
     case 'heartbeat':
     case 'result': // the outcome has it
     case 'failed':
+      return;
+  }
+}
+
+/** Of a rehearsal counts what it takes and what it warns of; its steps are no curve. */
+async function applyRehearsalEvent(tx: JobTransaction, attempt: number, event: RunLine['event']): Promise<void> {
+  if (!isCurrent(tx, attempt)) return;
+  const { job } = tx;
+  switch (event.type) {
+    case 'started':
+      return tx.saveJob(attemptStarted(job, attempt, event.time, null));
+    case 'phase':
+      return moveTo(tx, 'starting');
+    case 'warning':
+      return tx.event({ level: 'warn', type: 'message', message: event.message });
+    case 'step': {
+      const { rehearsal } = job;
+      if (!rehearsal) return;
+      const { deviceMib, hostMib } = event.memory;
+      const peakMib = Math.max(rehearsal.peakMib, deviceMib ?? hostMib);
+      return tx.saveJob({ ...job, rehearsal: { ...rehearsal, peakMib } }, { tell: false });
+    }
+    default:
       return;
   }
 }

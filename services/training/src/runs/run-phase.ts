@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { JobPhase, JobPlacement, RunPhase, RunReason, RunStatus } from '@luthier/contracts';
-import { isInRun, move } from '../jobs/job.js';
+import { isInRun, isRehearsing, move } from '../jobs/job.js';
+import type { Job } from '../jobs/job.js';
 import type { JobTransaction } from '../jobs/job.store.js';
 
 type PhaseOfRun = Extract<JobPhase, 'scheduling' | 'starting' | 'training' | 'saving'>;
@@ -12,6 +13,10 @@ const MESSAGES: Readonly<Record<PhaseOfRun, string>> = {
   training: 'Training',
   saving: 'Saving and scoring the model',
 };
+
+/** What a job's run is doing. */
+const sentenceOf = (job: Job, phase: PhaseOfRun): string =>
+  phase === 'starting' && isRehearsing(job) ? 'Rehearsing the run with its longest rows' : MESSAGES[phase];
 
 /** The least that a status of the trainer says about the job's phase; what the run itself says goes further. */
 function phaseOfStatus(phase: RunPhase): PhaseOfRun | undefined {
@@ -33,7 +38,7 @@ function phaseOfStatus(phase: RunPhase): PhaseOfRun | undefined {
 export async function moveTo(tx: JobTransaction, phase: PhaseOfRun): Promise<void> {
   const { job } = tx;
   if (job.status !== 'running' || !isInRun(job) || ORDER.indexOf(phase) <= ORDER.indexOf(job.phase)) return;
-  const message = job.intent === 'run' ? MESSAGES[phase] : job.message;
+  const message = job.intent === 'run' ? sentenceOf(job, phase) : job.message;
   // What it waited for is over when it says itself that it is further; what carries it may still be in trouble.
   const placement = tx.run?.status?.phase === 'running' ? (job.placement ?? null) : null;
   await tx.saveJob(move(job, { phase, message }, { placement }));
@@ -70,6 +75,6 @@ export async function tellStatus(tx: JobTransaction, status: RunStatus): Promise
   const placement = placementOf(status);
   if (job.status !== 'running' || !isInRun(job) || isDeepStrictEqual(placement, job.placement ?? null)) return;
   const waits = phase !== undefined && job.intent === 'run' && (job.phase === 'scheduling' || job.phase === 'starting');
-  const message = waits ? (placement?.message ?? MESSAGES[job.phase as PhaseOfRun]) : job.message;
+  const message = waits ? (placement?.message ?? sentenceOf(job, job.phase)) : job.message;
   await tx.saveJob(move(job, { message }, { placement }));
 }

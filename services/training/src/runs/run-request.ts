@@ -15,13 +15,17 @@ const memoryLimitMib = ({ memoryCapMib, plan }: Job, { memoryMib, hostMemoryMib 
   hostMemoryMib ?? Math.min(memoryMib, Math.max(memoryCapMib ?? memoryMib, plan?.totalMib ?? 0));
 
 /** What a job's run is asked to do on a profile. @throws ZodError when the job is not prepared (a programming fault). */
-export function buildRunRequest(job: Job, profile: Profile, deadlineSeconds: number): RunRequest {
+export function buildRunRequest(
+  job: Job,
+  profile: Profile,
+  { deadlineSeconds, mode = 'train' }: { deadlineSeconds: number; mode?: 'train' | 'rehearse' },
+): RunRequest {
   const steps = job.plan?.steps ?? 0;
   const { nodes, devicesPerNode } = shareOn(job.request, profile);
   return runRequest.parse({
     version: 1,
     owner: { kind: 'job', id: job.id },
-    mode: 'train',
+    mode,
     method: job.request.method,
     tuning: job.tuning,
     hyperparameters: job.hyperparameters,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { z } from 'zod';
-import { FileArtifactStore } from '@luthier/artifacts';
+import { FileArtifactStore, readArtifact } from '@luthier/artifacts';
 import {
   AppError,
   evaluateJob,
@@ -16,6 +16,7 @@ import {
   newId,
   prepareDataset,
   registerModel,
+  runRequest,
 } from '@luthier/contracts';
 import type {
   DatasetRecord,
@@ -33,7 +34,7 @@ import type {
   RequestOf,
 } from '@luthier/contracts';
 import { MessageBus, RunsBucket } from '@luthier/messaging';
-import { fakeResult, fakeStep } from './fake-run.js';
+import { FAKE_REHEARSAL, fakeResult, fakeStep } from './fake-run.js';
 
 const SHA = 'a'.repeat(64);
 const FITS: FitAnswer = {
@@ -91,6 +92,8 @@ export class FakePeers {
   readonly script: AttemptScript[] = [];
   /** Jobs in the order in which their attempts began. */
   readonly begun: string[] = [];
+  /** What each attempt was asked to do. */
+  readonly modes: string[] = [];
   /** Highest number of attempts at work at the same time. */
   mostAtOnce = 0;
   totalSteps = 10;
@@ -351,6 +354,8 @@ export class FakePeers {
     }
     await status({ phase: 'starting', reason: 'process-starting' });
     await status({});
+    const request = runRequest.parse(JSON.parse((await readArtifact(this.store, spec.requestUri)).toString('utf8')));
+    this.modes.push(request.mode);
     const resumeStep = this.checkpoints.get(runId)?.step ?? 0;
     const lines: RuntimeEvent[] = [];
     const say = async (event: RuntimeEvent, lost = false): Promise<void> => {
@@ -360,7 +365,7 @@ export class FakePeers {
     const head = () => ({ seq: lines.length + 1, rank: 0, time: new Date().toISOString() });
     await say({ type: 'started', ...head(), resumeStep, worldSize: 1, device: 'cpu' });
     await say({ type: 'phase', ...head(), phase: 'training' });
-    const last = script.untilStep ?? this.totalSteps;
+    const last = script.untilStep ?? (request.mode === 'rehearse' ? 2 : this.totalSteps);
     for (let step = resumeStep + 1; step <= last; step += 1) {
       await say(fakeStep({ step, totalSteps: this.totalSteps, attempt }, head()), script.lostSteps?.includes(step));
       if (script.checkpointSteps?.includes(step)) await this.checkpoint(runId, attempt, step);
@@ -378,8 +383,12 @@ export class FakePeers {
       message: code ? `Ended with ${code}.` : 'done',
       step: last,
       ...(!code && {
-        result: fakeResult(this.totalSteps),
-        artifact: { uri: `artifact://runs/${runId}/${attempt}/1/artifact`, sha256: SHA },
+        ...(request.mode === 'rehearse'
+          ? { result: FAKE_REHEARSAL }
+          : {
+              result: fakeResult(this.totalSteps),
+              artifact: { uri: `artifact://runs/${runId}/${attempt}/1/artifact`, sha256: SHA },
+            }),
       }),
       ...(checkpoint && { checkpoint }),
       lastSeq: { '0': lines.length },

@@ -39,3 +39,8 @@ export function fakeResult(steps: number): NonNullable<RunOutcome['result']> {
     tuned: score,
   };
 }
+
+export const FAKE_REHEARSAL: NonNullable<RunOutcome['result']> = {
+  mode: 'rehearse',
+  ...{ steps: 2, tokensPerStep: 800, stepMs: 400, peakMemoryMib: 1_234, memoryMode: 'whole-step', checkpointMib: 12 },
+};

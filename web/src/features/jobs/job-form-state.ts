@@ -6,6 +6,9 @@ import { TUNING_KINDS, tuningBody } from './tuning-kinds';
 import type { TuningKind } from './tuning-kinds';
 
 export type Priority = NonNullable<Job['priority']>;
+/** Whether the hardest steps are tried first; `advised`: where that costs little beside the run. */
+export const REHEARSALS = ['advised', 'yes', 'no'] as const;
+
 /** From what comes first to what may wait. */
 export const PRIORITIES: readonly Priority[] = ['high', 'normal', 'low'];
 
@@ -24,6 +27,7 @@ export interface JobForm {
   mixPercent: string;
   suffix: string;
   priority: Priority;
+  rehearsal: (typeof REHEARSALS)[number];
   epochs: string;
   learningRate: string;
   batchSize: string;
@@ -55,6 +59,7 @@ export const EMPTY_FORM: JobForm = {
   mixPercent: '15',
   suffix: '',
   priority: 'normal',
+  rehearsal: 'advised',
   epochs: '',
   learningRate: '',
   batchSize: '',
@@ -178,6 +183,7 @@ export function jobBody(form: JobForm): JobBody | null {
       Number(form.mixPercent) > 0 && { mix: { file_id: form.mixFile, share: Number(form.mixPercent) / 100 } }),
     ...(form.suffix.trim() !== '' && { suffix: form.suffix.trim() }),
     ...(form.priority !== 'normal' && { priority: form.priority }),
+    ...(form.rehearsal !== 'advised' && { rehearsal: form.rehearsal === 'yes' }),
     ...given({ seed: numberOf(form.seed), cutoff_length: numberOf(form.cutoffLength) }),
     method: methodBody(form.method || 'supervised', hyperparameters, (field) => numberOf(form[field])),
     ...(tuning && { tuning }),

@@ -1,6 +1,7 @@
 'use client';
-import { Field, Input } from '@luthier/ui';
+import { Field, Input, Select } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
+import { REHEARSALS } from './job-form-state';
 import type { JobForm } from './job-form-state';
 import { SETTINGS_OF_METHOD } from './method-settings';
 import { TuningPicker } from './tuning-picker';
@@ -31,6 +32,21 @@ export function JobSettings({ form, onChange }: { form: JobForm; onChange: (chan
             )}
           </Field>
         ))}
+        <Field label={t('rehearsal.label')} hint={t('rehearsal.hint')}>
+          {(ids) => (
+            <Select
+              {...ids}
+              value={form.rehearsal}
+              onChange={(event) => onChange({ rehearsal: event.target.value as JobForm['rehearsal'] })}
+            >
+              {REHEARSALS.map((choice) => (
+                <option key={choice} value={choice}>
+                  {t(`rehearsal.choice.${choice}`)}
+                </option>
+              ))}
+            </Select>
+          )}
+        </Field>
       </div>
     </div>
   );

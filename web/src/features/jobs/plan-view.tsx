@@ -40,9 +40,13 @@ export function PlanView({ plan, onApply }: PlanViewProps) {
         <Figure
           name={t('plan.memory')}
           value={format.mib(plan.total_mib)}
-          note={t('plan.of', { amount: format.mib(plan.available_mib) })}
+          note={plan.measured ? t('plan.measured') : t('plan.of', { amount: format.mib(plan.available_mib) })}
         />
-        <Figure name={t('plan.time')} value={format.duration(plan.estimated_seconds)} note={t('plan.estimate')} />
+        <Figure
+          name={t('plan.time')}
+          value={format.duration(plan.estimated_seconds)}
+          note={t(plan.measured ? 'plan.measured' : 'plan.estimate')}
+        />
         <Figure name={t('plan.steps')} value={format.number(plan.steps)} />
         <Figure name={t('plan.tokens')} value={format.number(plan.tokens)} />
         <Figure name={t('plan.device')} value={plan.device} />

@@ -10,13 +10,16 @@ import { newRun, nextAttempt } from '../../runs/run.js';
 import { TRAINING_CONFIG } from '../../training.config.js';
 import type { TrainingConfig } from '../../training.config.js';
 import { TrainingMetrics } from '../../training.metrics.js';
-import { admitted, priorityOf } from '../job.js';
+import { admitted, priorityOf, rehearsing } from '../job.js';
 import type { Job } from '../job.js';
 import type { JobTransaction } from '../job.store.js';
+import { isToBeRehearsed } from '../rehearsal.js';
 import { inventoryOf, placeJobRun, planJobRun, refuse, wishOfJob } from './plan-and-queue.js';
 import type { PlacedPlan } from './plan-and-queue.js';
 import { PhaseStep, change, fail, wait } from './step.js';
 import type { StepOutcome } from './step.js';
+
+type WrittenRequest = Awaited<ReturnType<RunFiles['writeRequest']>>;
 
 /** The queue: a job starts when it is its turn and its profile has a place. */
 @Injectable()
@@ -45,7 +48,9 @@ export class Admit extends PhaseStep {
     if (plan.verdict === 'can-never-fit') return change((tx) => refuse(tx, plan));
     if (!profile) return wait('Waiting for a runtime that can train this model');
     const planned: Job = { ...job, plan };
-    const request = await this.requestOf(planned, profile);
+    const share = shareOn(job.request, profile);
+    const mode = isToBeRehearsed(job, plan, profile, share) ? 'rehearse' : 'train';
+    const request = await this.requestOf(planned, profile, mode);
     return change(async (tx) => {
       await tx.lockQueue();
       const others = (await tx.liveRuns()).filter(({ jobId }) => jobId !== job.id);
@@ -56,7 +61,7 @@ export class Admit extends PhaseStep {
         plan,
         profile,
         fit,
-        share: shareOn(job.request, profile),
+        share,
         countedRuns: inventory.countedRuns,
         liveRuns: others,
         ahead: ahead.length,
@@ -69,16 +74,18 @@ export class Admit extends PhaseStep {
     });
   }
 
-  private async requestOf(job: Job, profile: Profile): Promise<{ uri: string; sha256: string }> {
+  /** What is stored already stands: whether it is a rehearsal was decided then. */
+  private async requestOf(job: Job, profile: Profile, mode: 'train' | 'rehearse'): Promise<WrittenRequest> {
     if (job.runId === null) throw new AppError('internal', undefined, { cause: new Error(`${job.id} has no run id`) });
-    return this.files.writeRequest(job.runId, buildRunRequest(job, profile, this.config.runDeadlineSeconds));
+    const deadlineSeconds = this.config.runDeadlineSeconds;
+    return this.files.writeRequest(job.runId, buildRunRequest(job, profile, { deadlineSeconds, mode }));
   }
 
   private async start(
     tx: JobTransaction,
     job: Job,
     { profile, fit }: PlacedPlan & { profile: Profile },
-    request: { uri: string; sha256: string },
+    { uri: requestUri, sha256: requestSha256, request: { mode } }: WrittenRequest,
   ): Promise<void> {
     const { runId, plan } = job;
     if (runId === null || plan === null) return;
@@ -93,8 +100,7 @@ export class Admit extends PhaseStep {
           id: runId,
           jobId: job.id,
           stopGraceSeconds: this.config.stopGraceSeconds,
-          requestUri: request.uri,
-          requestSha256: request.sha256,
+          ...{ requestUri, requestSha256 },
           resources: {
             ...{ nodes, devicesPerNode, deviceMemoryMib: devicesPerNode > 0 ? (plan.leastMib ?? plan.totalMib) : 0 },
             cpu: profile.cpus,
@@ -111,7 +117,9 @@ export class Admit extends PhaseStep {
       );
       this.metrics.attempts.inc({ reason: 'first' });
     }
-    await tx.event({ level: 'info', type: 'message', message: `Fine-tuning job started on ${profile.device}` });
-    await tx.saveJob(admitted(tx.job, plan, tx.run?.attempt ?? 1));
+    const what = mode === 'rehearse' ? 'Rehearsal of the fine-tuning job' : 'Fine-tuning job';
+    await tx.event({ level: 'info', type: 'message', message: `${what} started on ${profile.device}` });
+    const next = admitted(tx.job, plan, tx.run?.attempt ?? 1);
+    await tx.saveJob(mode === 'rehearse' ? rehearsing(next, runId) : next);
   }
 }

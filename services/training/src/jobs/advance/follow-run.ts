@@ -13,10 +13,22 @@ import { closed, ended, nextAttempt } from '../../runs/run.js';
 import type { Run } from '../../runs/run.js';
 import { RunStore } from '../../runs/run.store.js';
 import { TrainingMetrics } from '../../training.metrics.js';
-import { attemptEnded, cancelled, paused, restarted, retried, shrunk, stepName, trained } from '../job.js';
+import {
+  attemptEnded,
+  cancelled,
+  isRehearsing,
+  paused,
+  rehearsed,
+  restarted,
+  retried,
+  shrunk,
+  stepName,
+  trained,
+} from '../job.js';
 import type { Job } from '../job.js';
 import type { JobTransaction } from '../job.store.js';
 import { plannedRun } from '../plan-input.js';
+import { measuredBy } from '../rehearsal.js';
 import { PhaseStep, change, failJob, wait } from './step.js';
 import type { StepOutcome } from './step.js';
 
@@ -42,7 +54,8 @@ export class FollowRun extends PhaseStep {
     if (run.projectedGeneration !== run.generation) await this.projector.project(run.id);
     const { status } = run;
     if (!run.live || status?.phase !== 'ended' || status.attempt !== run.attempt) return wait();
-    const stored = status.outcome ? await this.storedLines(status.outcome) : undefined;
+    // What a rehearsal learns is not the job's curve.
+    const stored = status.outcome && !isRehearsing(job) ? await this.storedLines(status.outcome) : undefined;
     return change(async (tx) => {
       // Looked at again under the lock: the end is acted upon once.
       if (!tx.run?.live || tx.run.attempt !== run.attempt || tx.run.status?.phase !== 'ended') return;
@@ -71,7 +84,7 @@ export class FollowRun extends PhaseStep {
       const { attempt, incarnation } = status.outcome;
       await fillFromStored(tx, run.id, { attempt, incarnation }, stored);
     }
-    if (status.outcome?.checkpoint) {
+    if (status.outcome?.checkpoint && !isRehearsing(tx.job)) {
       const { attempt, incarnation, checkpoint } = status.outcome;
       const event = { type: 'checkpoint-stored' as const, time: end.endedAt, ...checkpoint };
       await applyRunEvent(tx, { runId: run.id, attempt, incarnation, event });
@@ -83,6 +96,7 @@ export class FollowRun extends PhaseStep {
     });
     await tx.saveJob(job, { tell: false });
     const { code } = end;
+    if (code === undefined && isRehearsing(job)) return this.goOn(tx, run, status.outcome, now);
     if (code === undefined) return this.succeed(tx, run, status.outcome, now);
     if (job.intent === 'restart') return this.restart(tx, run);
     if (job.intent !== 'run') return this.stop(tx, run, { ...end, code }, now);
@@ -113,6 +127,29 @@ export class FollowRun extends PhaseStep {
         progress: progress && { ...progress, step: steps, secondsLeft: 0 },
       }),
     );
+  }
+
+  /** From the rehearsal to the run itself, unless the user has asked for something else meanwhile. */
+  private async goOn(tx: JobTransaction, run: Run, outcome: RunOutcome | undefined, now: string): Promise<void> {
+    const { job } = tx;
+    const result = outcome?.result;
+    if (result?.mode !== 'rehearse' || !job.rehearsal) {
+      return failJob(tx, { code: 'runtime.crashed', message: 'The rehearsal ended without a result.' });
+    }
+    if (job.intent === 'cancel') {
+      return this.stop(
+        tx,
+        run,
+        { code: 'runtime.interrupted', message: '', step: 0, endedAt: now, interrupted: true },
+        now,
+      );
+    }
+    const measured = measuredBy(job.rehearsal, result);
+    await tx.saveRun(closed(run, now));
+    const message = `The rehearsal took ${Math.ceil(measured.memoryMib)} MiB and ${measured.secondsPerStep.toFixed(1)} s a step`;
+    await tx.event({ level: 'info', type: 'message', message, data: { measured } });
+    const next = rehearsed(job, newId('run'), { ...job.rehearsal, state: 'done', measured });
+    await tx.saveJob(job.intent === 'pause' ? paused(next, null) : next);
   }
 
   /** The user asked for it: whatever the attempt ended with, but success, is the stop. */
@@ -165,15 +202,21 @@ export class FollowRun extends PhaseStep {
     }
     const smaller = this.smallerRun(tx, run, end.code);
     if (smaller) return this.shrink(tx, run, smaller);
-    const message = [end.message || ERRORS[end.code].title, decision.why].filter((text) => text !== '').join(' ');
+    const told = [end.message || ERRORS[end.code].title, decision.why].filter((text) => text !== '').join(' ');
+    const message = isRehearsing(tx.job) ? `In the rehearsal: ${told}` : told;
     return failJob(tx, { code: end.code, message, hint: end.hint, step: end.step });
   }
 
   /** What may be tried without asking after the memory was not enough. */
   private smallerRun({ job }: JobTransaction, run: Run, code: ErrorCode): AutomaticChange | undefined {
-    if (!OUT_OF_MEMORY.includes(code) || !job.request.autoFix || job.fixes >= MAX_FIXES) return undefined;
-    const planned = plannedRun(job, run);
-    return planned ? lessMemory(planned).automatic : undefined;
+    if (!OUT_OF_MEMORY.includes(code)) return undefined;
+    const rehearses = isRehearsing(job);
+    const fixesMax = job.request.autoFix ? MAX_FIXES : rehearses ? 1 : 0;
+    const planned = job.fixes < fixesMax ? plannedRun(job, run) : null;
+    const automatic = planned ? lessMemory(planned, peakOf(job)).automatic : undefined;
+    // Nothing but time may be taken without being asked.
+    const free = automatic !== undefined && Object.keys(automatic.change).length === 0;
+    return job.request.autoFix || free ? automatic : undefined;
   }
 
   private async shrink(tx: JobTransaction, run: Run, to: AutomaticChange): Promise<void> {
@@ -184,3 +227,7 @@ export class FollowRun extends PhaseStep {
     await tx.saveJob(job);
   }
 }
+
+/** What a rehearsal has taken of memory before it ended; undefined: it came to no step. */
+const peakOf = ({ rehearsal }: Job): number | undefined =>
+  rehearsal?.state === 'running' && rehearsal.peakMib > 0 ? rehearsal.peakMib : undefined;

@@ -10,6 +10,7 @@ import { isNever, ofKindAsked, shareOn, withFit, worldSizeOf } from '../../queue
 import { queued } from '../job.js';
 import type { Job } from '../job.js';
 import { planInputOf } from '../plan-input.js';
+import { withMeasured } from '../rehearsal.js';
 import { PhaseStep, change, fail, failJob } from './step.js';
 import type { StepOutcome } from './step.js';
 
@@ -32,7 +33,8 @@ export function planJobRun(job: Job, inventory: Inventory | undefined): PlacedPl
     const onDevices = profile !== undefined && profile.devices > 0;
     const worldSize = onDevices ? worldSizeOf(shareOn(job.request, profile)) : 1;
     const plan = planRun({ ...input, profile, worldSize });
-    return { profile, plan: { ...plan, notes: [...plan.notes, ...job.advice] } };
+    const advised = { ...plan, notes: [...plan.notes, ...job.advice] };
+    return { profile, plan: withMeasured(advised, job.rehearsal?.measured) };
   });
   const best = ['fits', 'waits', 'can-never-fit', 'unknown'].flatMap((verdict) =>
     candidates.filter(({ plan }) => plan.verdict === verdict),
@@ -43,11 +45,7 @@ export function planJobRun(job: Job, inventory: Inventory | undefined): PlacedPl
 
 /** What the job asks of a runtime. */
 export const wishOfJob = ({ request, tuning, hyperparameters, base }: Job): Wish =>
-  wishOf(
-    { method: request.method.type, tuning, hyperparameters },
-    base?.shape?.architecture ?? null,
-    request.precision ?? null,
-  );
+  wishOf({ method: request.method.type, tuning, hyperparameters }, base?.shape?.architecture ?? null, request);
 
 /** Those that can do the job and are of the kind it asks for. */
 const profilesFor = (job: Job, inventory: Inventory): readonly Profile[] =>
