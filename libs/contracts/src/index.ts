@@ -34,6 +34,7 @@ export * from './cluster.js';
 export * from './doctor.js';
 export * from './fit.js';
 export * from './plan-notes.js';
+export * from './plan.js';
 export * from './prepared-dataset.js';
 export * from './artifact-manifest.js';
 export * from './paging.js';
