@@ -21,10 +21,12 @@ if (!names.includes(name) || (option !== undefined && (option !== '--json' || fi
 
 const built = spawnSync('turbo', ['run', 'build', '--output-logs=errors-only'], { stdio: 'inherit' });
 if (built.status !== 0) process.exit(1);
-const { dir, missing } = await ensureKubeBinaries('kube');
-if (!dir) {
-  console.error(`the bench needs ${missing}`);
-  process.exit(1);
+if (name.startsWith('trainer')) {
+  const { dir, missing } = await ensureKubeBinaries('kube');
+  if (!dir) {
+    console.error(`the bench needs ${missing}`);
+    process.exit(1);
+  }
 }
 const options = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
 const jest = ['node_modules/jest/bin/jest.js', '--testRegex', `test/bench/${name}\\.bench\\.ts$`, '--runInBand'];
