@@ -840,6 +840,7 @@ export interface components {
                     tunings: string[];
                     features?: string[];
                     precisions: string[];
+                    cpu_nodes?: boolean;
                     engines: {
                         name: string;
                         usable: boolean;

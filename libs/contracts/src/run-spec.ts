@@ -178,6 +178,8 @@ export const capabilities = z.object({
   /** What it has of `RUN_FEATURES`; left out: nothing. */
   features: z.array(z.string()).optional(),
   precisions: z.array(z.string()),
+  /** Whether one run can train on the processors of several nodes; left out: no. */
+  cpuNodes: z.boolean().optional(),
   engines: z.array(z.object({ name: z.string(), usable: z.boolean(), reason: z.string().optional() })),
   /** What it can compute on where it was asked; `precisions` above are those of any of them. */
   devices: z

@@ -22,8 +22,10 @@ export function planRun(input: PlanInput): Plan {
   const tokens = Math.round(
     Math.min(steps * input.hyperparameters.globalBatch, input.rows * input.hyperparameters.epochs) * perRow,
   );
-  const devices = (profile?.devices ?? 0) > 0 ? (input.worldSize ?? 1) : 0;
-  const speed = profile && guessTokensPerSecond(input.shape.parameters, { ...profile, devices });
+  const processes = input.worldSize ?? 1;
+  const devices = (profile?.devices ?? 0) > 0 ? processes : 0;
+  const cpus = (profile?.cpus ?? 1) * (devices > 0 ? 1 : processes);
+  const speed = profile && guessTokensPerSecond(input.shape.parameters, { devices, cpus });
   const { precision, why: whyPrecision } = precisionOf(input);
   const common = {
     device: profile?.device ?? 'unknown',

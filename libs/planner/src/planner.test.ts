@@ -134,6 +134,13 @@ describe('planRun of the PyTorch runtime on GPUs', () => {
       expect(part(plan, 'weights')).toBeCloseTo(part(floats, 'weights') / (precision === 'float32' ? 1 : 2), 0);
     },
   );
+  it('deals a whole model out over the processors of several nodes, which together are quicker', () => {
+    const cpu = { ...profile, runtime: 'runtime-torch', memoryMib: 64_000, freeMemoryMib: 64_000 };
+    const [one, two] = [1, 2].map((worldSize) => planRun(input({ tuning: full, profile: cpu, worldSize })));
+    if (!one || !two) throw new Error('two plans');
+    expect(part(two, 'weights')).toBeCloseTo(part(one, 'weights') / 2, 0);
+    expect(two.estimatedSeconds).toBeLessThan(one.estimatedSeconds ?? 0);
+  });
   it('takes no float16 on a processor', () => {
     const cpu = { ...profile, runtime: 'runtime-torch', precisions: ['float32', 'float16'] };
     expect(planRun(input({ profile: cpu })).precision).toBe('float32');

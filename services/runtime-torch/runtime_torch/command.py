@@ -48,6 +48,8 @@ def capabilities() -> dict[str, object]:
         "features": list(FEATURES),
         # A run whose device cannot compute in one of them is refused when it starts.
         "precisions": list(dict.fromkeys(name for device in devices for name in device["precisions"])),
+        # Without GPUs, too, by gloo.
+        "cpuNodes": True,
         "engines": [engine],
         "devices": devices,
     }

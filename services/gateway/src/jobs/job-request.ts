@@ -66,10 +66,9 @@ function toTuning(given: HttpTuning): NonNullable<NewJobRequest['tuning']> {
 
 function toResources(given: HttpResources): NonNullable<NewJobRequest['resources']> {
   const { nodes = 1, devices_per_node: devicesPerNode = null, device_type: deviceType = null } = given;
-  const onCpu = devicesPerNode === 0;
-  if (onCpu && (nodes > 1 || deviceType !== null)) {
-    const param = nodes > 1 ? 'resources.nodes' : 'resources.device_type';
-    throw new AppError('request.invalid', `${param}: devices_per_node 0 means the CPU of one node`, { param });
+  if (devicesPerNode === 0 && deviceType !== null) {
+    const param = 'resources.device_type';
+    throw new AppError('request.invalid', `${param}: devices_per_node 0 means CPUs`, { param });
   }
   return { nodes, devicesPerNode, deviceType };
 }

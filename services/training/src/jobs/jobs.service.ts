@@ -124,7 +124,7 @@ export class JobsService {
       cutoffLength,
       precision: wish.precision ?? null,
       profile,
-      ...(profile && profile.devices > 0 && { worldSize: worldSizeOf(shareOn(wish, profile)) }),
+      ...(profile && { worldSize: worldSizeOf(shareOn(wish, profile)) }),
     });
     const plan = fit ? withFit(ofMemory, fit, wish) : ofMemory;
     const guess = planNote(report.state === 'done' ? 'tokens-guessed' : 'file-validating', {});

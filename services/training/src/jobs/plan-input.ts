@@ -33,7 +33,7 @@ export function plannedRun(job: Job, run: Run | undefined): PlanInput | null {
   const memoryMib = devices > 0 ? (job.plan?.availableMib ?? run.resources.memoryMib) : run.resources.memoryMib;
   return {
     ...input,
-    ...(devices > 0 && { worldSize: nodes * devices }),
+    worldSize: nodes * Math.max(1, devices),
     ...(job.plan?.precision && { precision: job.plan.precision }),
     profile: { name: run.profile, runtime: run.runtime, device, cpus, devices, memoryMib, freeMemoryMib: memoryMib },
   };

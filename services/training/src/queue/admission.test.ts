@@ -53,6 +53,18 @@ describe('what the settings ask of a runtime', () => {
     expect(capableProfiles({ ...both, profiles }, asked).map(({ name }) => name)).toEqual(['profile-1']);
   });
 
+  it('is the processors of several nodes only where the runtime trains on them', () => {
+    const resources = { nodes: 2, devicesPerNode: 0, deviceType: null };
+    const asked = wishOf(settings(), 'LlamaForCausalLM', { resources });
+    expect(whyUnsupported(inventory(undefined), asked)).toMatchObject({ param: 'resources.nodes' });
+    const both = inventory(undefined, []);
+    const able = { ...both.profiles[0]?.capabilities, cpuNodes: true } as Inventory['profiles'][number]['capabilities'];
+    const profiles = both.profiles.map((one, i) => (i === 0 ? one : { ...one, capabilities: able }));
+    expect(capableProfiles({ ...both, profiles }, asked).map(({ name }) => name)).toEqual(['profile-1']);
+    const onGpus = { resources: { ...resources, devicesPerNode: 1 } };
+    expect(whyUnsupported(both, wishOf(settings(), 'LlamaForCausalLM', onGpus))).toBeUndefined();
+  });
+
   it('is nothing for the settings that every runtime has', () => {
     expect(whyUnsupported(inventory(undefined), wishOf(settings(), null))).toBeUndefined();
   });

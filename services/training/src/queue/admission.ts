@@ -26,19 +26,22 @@ export interface Wish {
   precision: Precision | null;
   /** Asked for by the job. */
   rehearsal: boolean;
+  /** The processors of several nodes. */
+  cpuNodes: boolean;
 }
 
 /** What a job with these settings asks of a runtime. */
 export const wishOf = (
   settings: RunSettings,
   architecture: string | null,
-  { precision, rehearsal }: Pick<JobRequest, 'precision' | 'rehearsal'> = {},
+  { precision, rehearsal, resources }: Pick<JobRequest, 'precision' | 'rehearsal' | 'resources'> = {},
 ): Wish => ({
   method: settings.method,
   tuning: settings.tuning.type,
   architecture,
   precision: precision ?? null,
   rehearsal: rehearsal === true,
+  cpuNodes: resources?.devicesPerNode === 0 && resources.nodes > 1,
   features: featuresAsked(settings),
 });
 
@@ -69,6 +72,7 @@ const precisionsOf = ({ precisions, capabilities }: Profile): readonly string[] 
 const can = (profile: Profile, wish: Wish): boolean =>
   knows(profile, wish) &&
   lacksOf(profile, wish).length === 0 &&
+  (!wish.cpuNodes || profile.capabilities.cpuNodes === true) &&
   (!wish.rehearsal || profile.capabilities.modes.includes('rehearse')) &&
   (wish.precision === null || precisionsOf(profile).includes(wish.precision));
 
@@ -112,6 +116,13 @@ export function whyUnsupported(inventory: Inventory, wish: Wish): Unsupported | 
     };
   }
   const able = tunings.filter((profile) => knows(profile, wish) && lacksOf(profile, wish).length === 0);
+  if (wish.cpuNodes && able.length > 0 && !able.some(({ capabilities }) => capabilities.cpuNodes === true)) {
+    return {
+      param: 'resources.nodes',
+      message: 'No runtime here that could train this does so on the CPUs of several nodes.',
+      hint: `Ask for one node, or ${ON_TORCH}`,
+    };
+  }
   if (wish.rehearsal && able.length > 0 && !able.some(({ capabilities }) => capabilities.modes.includes('rehearse'))) {
     return {
       param: 'rehearsal',

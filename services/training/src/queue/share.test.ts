@@ -47,6 +47,7 @@ describe('the share of a place that a run gets', () => {
     expect(of(resources({ devicesPerNode: 4 }))).toEqual(['gpu']);
     expect(of(resources({ deviceType: 'H100' }))).toEqual(['gpu']);
     expect(of(resources({ nodes: 2 }))).toEqual(['gpu']);
+    expect(of(resources({ nodes: 2, devicesPerNode: 0 }))).toEqual(['cpu']);
     expect(ofKindAsked([cpu], { resources: resources({ devicesPerNode: 1 }) })).toEqual([cpu]);
   });
 });

@@ -26,8 +26,8 @@ export const worldSizeOf = ({ nodes, devicesPerNode }: Share): number => nodes *
 export function ofKindAsked(profiles: readonly Profile[], { resources }: Asked): readonly Profile[] {
   if (!resources) return profiles;
   const { nodes, devicesPerNode, deviceType } = resources;
-  const wantsDevices = nodes > 1 || deviceType !== null || (devicesPerNode ?? 0) > 0;
-  if (!wantsDevices && devicesPerNode === null) return profiles;
+  if (nodes === 1 && deviceType === null && devicesPerNode === null) return profiles;
+  const wantsDevices = devicesPerNode !== 0 || deviceType !== null;
   const found = profiles.filter(({ devices }) => devices > 0 === wantsDevices);
   return found.length > 0 ? found : profiles;
 }

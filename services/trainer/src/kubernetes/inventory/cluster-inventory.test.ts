@@ -72,6 +72,19 @@ describe('what a cluster offers', () => {
     ]);
   });
 
+  it('places a run on the processors of several nodes where that is asked for', async () => {
+    const cluster = clusterOf({ nodes: [nodeObject('one'), nodeObject('two')] });
+    const ask = async (nodes: number, devicesPerNode: number | null) =>
+      (
+        await cluster.fitRun({
+          ...{ profiles: ['cpu'], nodes, devicesPerNode, deviceMemoryMib: 0, deviceType: null, queue: null },
+        })
+      )[0]?.fit;
+    expect(await ask(2, 0)).toMatchObject({ fitsNow: true });
+    expect(await ask(2, null)).toMatchObject({ reason: 'cpu-only' });
+    expect(await ask(200, 0)).toMatchObject({ canEverFit: false });
+  });
+
   it('answers as if nodes were not there that a run is to leave', async () => {
     const cluster = clusterOf({ nodes: [nodeObject('gpu-1'), nodeObject('gpu-2', { gpus: 4 })] });
     const ask = async (devicesPerNode: number, withoutNodes: string[]) =>

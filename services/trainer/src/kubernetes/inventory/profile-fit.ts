@@ -48,7 +48,9 @@ export function requestFor(shape: Shape, profile: ClusterProfile): FitRequest {
 
 /** Whether a run can be placed with a profile. */
 export function fitOnProfile(shape: Shape, profile: ClusterProfile, snapshot: ClusterSnapshot): FitAnswer {
-  const wantsDevices = (shape.devicesPerNode ?? 0) > 0 || shape.deviceType !== null || shape.nodes > 1;
+  const { nodes, devicesPerNode, deviceType } = shape;
+  // Several nodes are GPUs unless it is said that they are processors.
+  const wantsDevices = (devicesPerNode ?? (nodes > 1 ? 1 : 0)) > 0 || deviceType !== null;
   if (!wantsDevices || profile.deviceResource !== undefined) return fit(requestFor(shape, profile), snapshot);
   return fitsWithoutDevices(profile.name);
 }

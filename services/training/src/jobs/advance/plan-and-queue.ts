@@ -30,8 +30,7 @@ export function planJobRun(job: Job, inventory: Inventory | undefined): PlacedPl
   }
   const profiles = inventory ? profilesFor(job, inventory) : [];
   const candidates = (profiles.length > 0 ? profiles : [undefined]).map((profile) => {
-    const onDevices = profile !== undefined && profile.devices > 0;
-    const worldSize = onDevices ? worldSizeOf(shareOn(job.request, profile)) : 1;
+    const worldSize = profile ? worldSizeOf(shareOn(job.request, profile)) : 1;
     const plan = planRun({ ...input, profile, worldSize });
     const advised = { ...plan, notes: [...plan.notes, ...job.advice] };
     return { profile, plan: withMeasured(advised, job.rehearsal?.measured) };
