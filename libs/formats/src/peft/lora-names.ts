@@ -16,6 +16,9 @@ export function loraTensorName(layer: number, module: LoraModule, part: 'A' | 'B
   return `base_model.model.model.layers.${layer}.${LORA_MODULES[module]}.${module}.lora_${part}.weight`;
 }
 
+/** PEFT's name of DoRA's magnitudes, one for each output, beside the A of a module. */
+export const magnitudeNameOf = (nameA: string): string => nameA.replace(/lora_A\.weight$/, 'lora_magnitude_vector');
+
 const PATTERN = /^base_model\.model\.model\.layers\.(\d{1,5})\.(self_attn|mlp)\.(\w+)\.lora_([AB])\.weight$/;
 
 /** The reverse of loraTensorName; undefined for any other name. */

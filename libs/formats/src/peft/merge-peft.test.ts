@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fromFloat32 } from '../safetensors/float.js';
 import { openSafetensorsModel } from '../safetensors/safetensors-model.js';
 import { writeSafetensors } from '../safetensors/write-safetensors.js';
-import { loraTensorName } from './lora-names.js';
+import { loraTensorName, magnitudeNameOf } from './lora-names.js';
 import { mergePeftAdapter } from './merge-peft.js';
-import { writePeftAdapter } from './peft-adapter.js';
+import { openPeftAdapter, writePeftAdapter } from './peft-adapter.js';
 
 const roots: string[] = [];
 afterAll(async () => Promise.all(roots.map(async (root) => rm(root, { recursive: true, force: true }))));
@@ -19,17 +19,21 @@ let modelDir: string;
 let adapterDir: string;
 let outDir: string;
 
-async function writeAdapter(a: Float32Array, b: Float32Array): Promise<void> {
+async function writeAdapter(a: Float32Array, b: Float32Array, magnitudes?: Float32Array): Promise<void> {
   const config = {
     rank: 2,
     alpha: 4,
     dropout: 0,
     targetModules: ['q_proj' as const],
     useRslora: false,
+    ...(magnitudes && { useDora: true }),
     baseModelNameOrPath: null,
   };
+  const nameA = loraTensorName(0, 'q_proj', 'A');
+  const lengths = magnitudes && { name: magnitudeNameOf(nameA), shape: [magnitudes.length], data: magnitudes };
   await writePeftAdapter(adapterDir, config, [
-    { name: loraTensorName(0, 'q_proj', 'A'), dtype: 'F32', shape: [2, a.length / 2], data: a },
+    ...(lengths ? [{ ...lengths, dtype: 'F32' as const }] : []),
+    { name: nameA, dtype: 'F32', shape: [2, a.length / 2], data: a },
     { name: loraTensorName(0, 'q_proj', 'B'), dtype: 'F32', shape: [b.length / 2, 2], data: b },
   ]);
 }
@@ -56,6 +60,14 @@ describe('merging an adapter', () => {
     // 2 · [[1, 0], [0, 0.5]] · [[1, 2, 3], [4, 5, 6]]
     expect([...(await merged.readFloat32(Q))]).toEqual([3, 5, 7, 6, 7, 8]);
     expect([...(await merged.readFloat32(K))]).toEqual([5, 5, 5, 5, 5, 5]);
+  });
+
+  it('gives the rows of an adapter with magnitudes (DoRA) their lengths', async () => {
+    await writeAdapter(floats(1, 2, 3, 4, 5, 6), floats(1, 0, 0, 0.5), floats(Math.sqrt(83), 0));
+    await mergePeftAdapter({ modelDir, adapterDir, outDir });
+    const merged = await openSafetensorsModel(outDir);
+    expect([...(await merged.readFloat32(Q))]).toEqual([3, 5, 7, 0, 0, 0]);
+    await expect(openPeftAdapter(adapterDir)).rejects.toMatchObject({ details: { field: 'use_dora' } });
   });
 
   it('takes settings along and nothing else', async () => {

@@ -7,8 +7,9 @@ import { openSafetensorsModel } from '../safetensors/safetensors-model.js';
 import type { ModelTensor, SafetensorsModel } from '../safetensors/safetensors-model.js';
 import { writeSafetensors } from '../safetensors/write-safetensors.js';
 import type { TensorToWrite, WrittenFile } from '../safetensors/write-safetensors.js';
-import { LORA_MODULES, parseLoraTensorName } from './lora-names.js';
+import { LORA_MODULES, magnitudeNameOf, parseLoraTensorName } from './lora-names.js';
 import { loraScale, openPeftAdapter } from './peft-adapter.js';
+import type { LoraConfig } from './peft-adapter.js';
 
 export interface MergePeftOptions {
   /** Hugging Face folder of the base model. */
@@ -50,10 +51,20 @@ function addProduct(weight: Float32Array, b: Float32Array, a: Float32Array, rank
   }
 }
 
+/** DoRA: gives each row of `weight` the length that is its magnitude. */
+function scaleRows(weight: Float32Array, magnitudes: Float32Array): void {
+  const columns = weight.length / magnitudes.length;
+  magnitudes.forEach((magnitude, row) => {
+    const values = weight.subarray(row * columns, (row + 1) * columns);
+    const length = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+    for (let column = 0; column < columns; column += 1) values[column] = ((values[column] ?? 0) * magnitude) / length;
+  });
+}
+
 async function mergedBytes(
   model: SafetensorsModel,
   tensor: ModelTensor,
-  lora: { readonly weights: SafetensorsFile; readonly name: string; readonly rank: number; readonly scale: number },
+  lora: { readonly weights: SafetensorsFile; readonly name: string; readonly config: LoraConfig },
 ): Promise<Uint8Array> {
   const { dtype, name, shape } = tensor;
   if (!isFloat(dtype))
@@ -70,19 +81,28 @@ async function mergedBytes(
   const weight = await model.readFloat32(name);
   const a = await lora.weights.readFloat32(lora.name);
   const b = await lora.weights.readFloat32(nameB);
-  addProduct(weight, b, a, lora.rank, lora.scale);
+  addProduct(weight, b, a, lora.config.rank, loraScale(lora.config));
+  if (lora.config.useDora) {
+    const magnitudes = magnitudeNameOf(lora.name);
+    if (lora.weights.get(magnitudes).shape.join() !== String(rows))
+      throw new FormatError('format.malformed', `"${magnitudes}" does not have ${rows} numbers.`, {
+        tensor: magnitudes,
+      });
+    scaleRows(weight, await lora.weights.readFloat32(magnitudes));
+  }
   return fromFloat32(weight, dtype);
 }
 
 /**
- * Merges a LoRA adapter into its base: `W + scale · B·A`, rounded once to the type of `W`. One tensor is in memory at a
+ * Merges a LoRA adapter into its base: `W + scale · B·A`, of DoRA with rows as long as its magnitudes, rounded once to
+ * the type of `W`. One tensor is in memory at a
  * time. Files of `outDir` with the same names are replaced.
  * @throws FormatError when the adapter does not belong to the model.
  */
 export async function mergePeftAdapter(options: MergePeftOptions): Promise<WrittenFile> {
   const { modelDir, adapterDir, outDir } = options;
   const model = await openSafetensorsModel(modelDir);
-  const { config, weights } = await openPeftAdapter(adapterDir);
+  const { config, weights } = await openPeftAdapter(adapterDir, { magnitudes: true });
   const adapted = new Map<string, string>();
   for (const loraName of weights.tensors.keys()) {
     const name = baseName(loraName);
@@ -92,7 +112,7 @@ export async function mergePeftAdapter(options: MergePeftOptions): Promise<Writt
     const { name, dtype, shape } = tensor;
     const loraName = adapted.get(name);
     if (loraName === undefined) return { name, dtype, shape, data: async () => [await model.read(name)] };
-    const lora = { weights, name: loraName, rank: config.rank, scale: loraScale(config) };
+    const lora = { weights, name: loraName, config };
     return { name, dtype, shape, data: async () => [await mergedBytes(model, tensor, lora)] };
   });
   await mkdir(outDir, { recursive: true });

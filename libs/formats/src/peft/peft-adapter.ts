@@ -7,7 +7,7 @@ import { openSafetensors } from '../safetensors/read-safetensors.js';
 import type { SafetensorsFile } from '../safetensors/read-safetensors.js';
 import { writeSafetensors } from '../safetensors/write-safetensors.js';
 import type { TensorToWrite } from '../safetensors/write-safetensors.js';
-import { LORA_MODULES, parseLoraTensorName } from './lora-names.js';
+import { LORA_MODULES, magnitudeNameOf, parseLoraTensorName } from './lora-names.js';
 import type { LoraModule } from './lora-names.js';
 
 export const ADAPTER_CONFIG_FILE = 'adapter_config.json';
@@ -20,6 +20,8 @@ export interface LoraConfig {
   readonly dropout: number;
   readonly targetModules: readonly LoraModule[];
   readonly useRslora: boolean;
+  /** Magnitudes of the outputs beside A and B. @default false */
+  readonly useDora?: boolean;
   readonly baseModelNameOrPath: string | null;
 }
 
@@ -44,7 +46,7 @@ const adapterConfigSchema = z.object({
   use_rslora: z.boolean().default(false),
   base_model_name_or_path: z.string().nullish(),
   fan_in_fan_out: absent,
-  use_dora: absent,
+  use_dora: z.boolean().default(false),
   modules_to_save: absent,
   rank_pattern: absent,
   alpha_pattern: absent,
@@ -56,8 +58,13 @@ const adapterConfigSchema = z.object({
 /** A sequence classifier: nothing that answers can be made of it, no GGUF either. */
 const givesPoints = z.object({ task_type: z.literal('SEQ_CLS') });
 
+export interface PeftReading {
+  /** Whether the caller makes something of DoRA's magnitudes; else such an adapter is refused. @default false */
+  readonly magnitudes?: boolean;
+}
+
 /** Checks a parsed `adapter_config.json`. Refuses what would change the result and is not understood. */
-export function parseAdapterConfig(value: unknown): LoraConfig {
+export function parseAdapterConfig(value: unknown, { magnitudes = false }: PeftReading = {}): LoraConfig {
   if (givesPoints.safeParse(value).success) {
     const message = `${ADAPTER_CONFIG_FILE}: the adapter makes a reward model, which gives points and no answers.`;
     throw new FormatError('format.unsupported', message, { field: 'task_type' });
@@ -73,6 +80,10 @@ export function parseAdapterConfig(value: unknown): LoraConfig {
     );
   }
   const config = parsed.data;
+  if (config.use_dora && !magnitudes) {
+    const message = `${ADAPTER_CONFIG_FILE}: use_dora is not supported here: an adapter with magnitudes has to be merged into its base.`;
+    throw new FormatError('format.unsupported', message, { field: 'use_dora' });
+  }
   const targets = config.target_modules === 'all-linear' ? moduleNames : config.target_modules;
   // PEFT matches by suffix, so a full path such as "self_attn.q_proj" means the module at its end.
   const targetModules = targets.map((target) => {
@@ -91,6 +102,7 @@ export function parseAdapterConfig(value: unknown): LoraConfig {
     dropout: config.lora_dropout,
     targetModules: moduleNames.filter((module) => targetModules.includes(module)),
     useRslora: config.use_rslora,
+    ...(config.use_dora && { useDora: true }),
     baseModelNameOrPath: config.base_model_name_or_path ?? null,
   };
 }
@@ -113,7 +125,7 @@ export function formatAdapterConfig(config: LoraConfig): Record<string, unknown>
     rank_pattern: {},
     target_modules: [...config.targetModules],
     task_type: 'CAUSAL_LM',
-    use_dora: false,
+    use_dora: config.useDora ?? false,
     use_rslora: config.useRslora,
   };
 }
@@ -126,6 +138,7 @@ export interface PeftAdapter {
 /** Every module must come with A [r, in] and B [out, r]; anything else in the file would be ignored silently, so it is refused. */
 function checkWeights(config: LoraConfig, weights: SafetensorsFile): void {
   for (const { name, shape } of weights.tensors.values()) {
+    if (config.useDora && name.endsWith('.lora_magnitude_vector')) continue; // asked for beside its A
     const parsed = parseLoraTensorName(name);
     if (!parsed)
       throw new FormatError(
@@ -143,13 +156,14 @@ function checkWeights(config: LoraConfig, weights: SafetensorsFile): void {
       throw new FormatError('format.malformed', `"${name}" does not have rank ${config.rank}.`, { tensor: name });
     const other = name.replace(/lora_[AB]\.weight$/, `lora_${parsed.part === 'A' ? 'B' : 'A'}.weight`);
     weights.get(other);
+    if (config.useDora && parsed.part === 'A') weights.get(magnitudeNameOf(name));
   }
   if (weights.tensors.size === 0) throw new FormatError('format.malformed', 'The adapter has no tensors.');
 }
 
 /** Opens a PEFT adapter folder: configuration and weights' header, both checked against each other. */
-export async function openPeftAdapter(dir: string): Promise<PeftAdapter> {
-  const config = parseAdapterConfig(await readJsonFile(join(dir, ADAPTER_CONFIG_FILE), CONFIG_BYTES_MAX));
+export async function openPeftAdapter(dir: string, reading: PeftReading = {}): Promise<PeftAdapter> {
+  const config = parseAdapterConfig(await readJsonFile(join(dir, ADAPTER_CONFIG_FILE), CONFIG_BYTES_MAX), reading);
   const weights = await openSafetensors(join(dir, ADAPTER_WEIGHTS_FILE));
   checkWeights(config, weights);
   return { config, weights };
@@ -163,7 +177,7 @@ export async function writePeftAdapter(
   options: { fsync?: boolean } = {},
 ): Promise<void> {
   for (const { name } of tensors) {
-    if (!parseLoraTensorName(name))
+    if (!parseLoraTensorName(name) && !(config.useDora && name.endsWith('.lora_magnitude_vector')))
       throw new FormatError('format.invalid-input', `"${name}" is not the name of a LoRA tensor.`);
   }
   await mkdir(dir, { recursive: true });

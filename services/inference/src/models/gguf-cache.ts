@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '@luthier/contracts';
-import { huggingFaceToGguf, isFormatError, peftToGguf } from '@luthier/formats';
+import { huggingFaceToGguf, isFormatError, mergePeftAdapter, peftToGguf } from '@luthier/formats';
 
 /** Raised when the conversion changes what it writes: files of an older one are made again. */
 const CONVERSION = 'v1';
@@ -35,6 +35,22 @@ export class GgufCache {
     );
   }
 
+  /**
+   * GGUF of a base with an adapter merged into it, for one with magnitudes (DoRA), which llama.cpp would not know.
+   * @throws AppError `model.unreadable`, `disk.full`.
+   */
+  merged(adapterDir: string, sha256: string, baseDir: string): Promise<string> {
+    return this.make(`merged-${CONVERSION}-${sha256}.gguf`, async (ggufPath) => {
+      const outDir = `${ggufPath}.merge.tmp`;
+      try {
+        await mergePeftAdapter({ modelDir: baseDir, adapterDir, outDir });
+        await huggingFaceToGguf({ modelDir: outDir, ggufPath, type: 'BF16', fsync: true });
+      } finally {
+        await rm(outDir, { recursive: true, force: true });
+      }
+    });
+  }
+
   /** The converters write under a temporary name and leave nothing when they fail. */
   private async make(name: string, convert: (file: string) => Promise<unknown>): Promise<string> {
     await this.open();
@@ -56,7 +72,7 @@ export class GgufCache {
     if (this.opened) return;
     await mkdir(this.dir, { recursive: true });
     for (const name of await readdir(this.dir))
-      if (UNFINISHED.test(name)) await rm(join(this.dir, name), { force: true });
+      if (UNFINISHED.test(name)) await rm(join(this.dir, name), { recursive: true, force: true });
     this.opened = true;
   }
 

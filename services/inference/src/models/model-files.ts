@@ -1,6 +1,7 @@
 import { LocalFolders } from '@luthier/artifacts';
 import { AppError, getModel } from '@luthier/contracts';
 import type { ArtifactRef, ModelRecord, ModelFiles as StoredFiles } from '@luthier/contracts';
+import { isFormatError, openPeftAdapter } from '@luthier/formats';
 import { MessageBus } from '@luthier/messaging';
 import { Injectable } from '@nestjs/common';
 import type { GgufModel } from '../engine/llama-engine.js';
@@ -58,12 +59,25 @@ export class ModelFiles {
     const { modelId } = found;
     const weights = found.form === 'whole' ? found.weights : found.baseWeights;
     return this.folders.use(weights, async (baseDir) => {
-      const basePath = await this.cache.base(baseDir, weights.sha256);
-      if (found.form === 'whole') return work({ modelId, baseDir, gguf: { basePath } });
+      const base = (): Promise<string> => this.cache.base(baseDir, weights.sha256);
+      if (found.form === 'whole') return work({ modelId, baseDir, gguf: { basePath: await base() } });
       const { adapter } = found;
-      const adapterPath = await this.folders.use(adapter, (dir) => this.cache.adapter(dir, adapter.sha256, baseDir));
-      return work({ modelId, baseDir, gguf: { basePath, adapterPath } });
+      const gguf = await this.folders.use(adapter, async (dir): Promise<GgufModel> => {
+        if (await hasMagnitudes(dir)) return { basePath: await this.cache.merged(dir, adapter.sha256, baseDir) };
+        return { basePath: await base(), adapterPath: await this.cache.adapter(dir, adapter.sha256, baseDir) };
+      });
+      return work({ modelId, baseDir, gguf });
     });
+  }
+}
+
+/** False for what cannot be read: its conversion says why. */
+async function hasMagnitudes(adapterDir: string): Promise<boolean> {
+  try {
+    return (await openPeftAdapter(adapterDir, { magnitudes: true })).config.useDora ?? false;
+  } catch (cause) {
+    if (isFormatError(cause)) return false;
+    throw cause;
   }
 }
 
