@@ -15,6 +15,15 @@ export const inferenceConfigSchema = defineConfig('inference', {
       .default(64 * 1024),
     'copies of models that are kept in the work folder when artifacts are not files of this machine, in MiB',
   ),
+  ggufCacheMib: env(
+    'LUTHIER_INFERENCE_GGUF_CACHE_MIB',
+    z.coerce
+      .number()
+      .int()
+      .positive()
+      .default(64 * 1024),
+    'models and adapters converted for answers that are kept in the work folder, in MiB; those unused for longest go first',
+  ),
   threads: env(
     'LUTHIER_INFERENCE_THREADS',
     z.coerce.number().int().min(1).optional(),

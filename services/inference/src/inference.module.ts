@@ -32,7 +32,10 @@ export class InferenceModule {
               maxSizeBytes: config.modelCacheMib * BYTES_PER_MIB,
             }),
         },
-        { provide: GgufCache, useFactory: () => new GgufCache(join(config.workDir, 'gguf')) },
+        {
+          provide: GgufCache,
+          useFactory: () => new GgufCache(join(config.workDir, 'gguf'), config.ggufCacheMib * BYTES_PER_MIB),
+        },
         { provide: LlamaEngine, useFactory: () => new LlamaEngine(config) },
         { provide: Turns, useFactory: () => new Turns(config.maxWaiting) },
         AnswerMetrics,

@@ -10,15 +10,16 @@ const COMPLETE = /\.gguf$/;
 const UNFINISHED = /\.tmp$/;
 
 /**
- * Converted files, named by the sha256 of what they were made from; the ones unused for longest go when there are too
- * many. Belongs to one process, which calls it for one model at a time.
+ * Converted files, named by the sha256 of what they were made from; the ones unused for longest go when they take too
+ * much space. Belongs to one process, which calls it for one model at a time.
  */
 export class GgufCache {
   private opened = false;
 
+  /** `maxSizeBytes`: of all files together; the one that was made last stays, however large. */
   constructor(
     private readonly dir: string,
-    private readonly maxFiles = 24,
+    private readonly maxSizeBytes: number,
   ) {}
 
   /** BF16 GGUF of a Hugging Face folder. @throws AppError `model.unreadable`, `disk.full`. */
@@ -63,7 +64,7 @@ export class GgufCache {
     await convert(path).catch((cause: unknown) => {
       throw asAppError(cause);
     });
-    await this.prune();
+    await this.prune(name);
     return path;
   }
 
@@ -76,14 +77,21 @@ export class GgufCache {
     this.opened = true;
   }
 
-  private async prune(): Promise<void> {
+  private async prune(justMade: string): Promise<void> {
     const names = (await readdir(this.dir)).filter((name) => COMPLETE.test(name));
     const aged = await Promise.all(
-      names.map(async (name) => ({ name, usedMs: (await stat(join(this.dir, name))).mtimeMs })),
+      names.map(async (name) => {
+        const { mtimeMs, size } = await stat(join(this.dir, name));
+        return { name, usedMs: mtimeMs, sizeBytes: size };
+      }),
     );
     aged.sort((a, b) => b.usedMs - a.usedMs);
-    // A file that llama.cpp has mapped stays readable after its name is gone.
-    for (const { name } of aged.slice(this.maxFiles)) await rm(join(this.dir, name), { force: true });
+    let keptBytes = 0;
+    for (const { name, sizeBytes } of aged) {
+      keptBytes += sizeBytes;
+      // A file that llama.cpp has mapped stays readable after its name is gone.
+      if (keptBytes > this.maxSizeBytes && name !== justMade) await rm(join(this.dir, name), { force: true });
+    }
   }
 }
 
