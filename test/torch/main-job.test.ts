@@ -141,6 +141,48 @@ describeWithTorch('a job at home', () => {
   }
 
   it(
+    'learns by GRPO, under the name that OpenAI has for it, from what a grader says of its answers to uploaded prompts',
+    async () => {
+      const { client } = platform;
+      const prompts = (things: readonly string[]): string =>
+        jsonLines(things.map((thing) => ({ messages: [{ role: 'user', content: `${thing}?` }], wanted: 'eeeeee' })));
+      const training = await upload(client, prompts(['lamp', 'parcel', 'bill', 'key']), 'prompts.jsonl');
+      const heldOut = await upload(client, prompts(['coat', 'book']), 'prompts-held-out.jsonl');
+      for (const file of [training, heldOut])
+        expect(await validation(client, file)).toMatchObject({ row_kind: 'prompts', item_fields: ['wanted'] });
+      const grader = {
+        ...{ type: 'text_similarity' as const, name: 'like', evaluation_metric: 'fuzzy_match' as const },
+        ...{ input: '{{sample.output_text}}', reference: '{{item.wanted}}' },
+      };
+      const sampling = { num_generations: 6, max_completion_length: 8 };
+      const hyperparameters = { n_epochs: 12, batch_size: 4, learning_rate: 2e-2, ...sampling };
+      const files = { training_file: training, validation_file: heldOut };
+      const asked = (wanted: object) => {
+        const method = {
+          type: 'reinforcement' as const,
+          reinforcement: { grader: { ...grader, ...wanted }, hyperparameters },
+        };
+        return client.POST('/v1/fine_tuning/jobs', { body: { model: TINY_MODEL, ...files, seed: 5, method } });
+      };
+      const { error } = await asked({ reference: '{{item.answer}}' });
+      expect(error).toMatchObject({ error: { code: 'request.invalid', param: 'method.grpo.grader' } });
+      const created = await unwrap(asked({}));
+      expect(created).toMatchObject({ method: { type: 'reinforcement' } });
+      const job = await waitForEnd(client, created.id, TIMEOUT_MS);
+      expect(job).toMatchObject({ status: 'succeeded', error: null, method: { type: 'grpo' }, plan: { steps: 12 } });
+      const points = await metricsOf(client, job.id);
+      const rewards = points.filter(({ name }) => name === 'rewardMean').map(({ value }) => value);
+      expect(rewards).toHaveLength(12);
+      const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+      expect(mean(rewards.slice(-3))).toBeGreaterThan(mean(rewards.slice(0, 3)) + 0.1);
+      const { base, tuned } = job.result ?? {};
+      expect(tuned?.metrics?.['rewardMean']).toBeGreaterThan(base?.metrics?.['rewardMean'] ?? 1);
+      await expectWholeAndSingle(client, job);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
     'makes a reward model of uploaded pairs, which ranks held-out ones and does not chat',
     async () => {
       const { client } = platform;

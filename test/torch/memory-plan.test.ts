@@ -27,6 +27,10 @@ const ONE_CPU = { shape: SHAPE, precision: 'float32', processes: 1, onGpu: false
 const SUPERVISED: Method = { type: 'supervised' };
 const DPO: Method = { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 };
 const REWARD: Method = { type: 'reward', centerRewardsCoefficient: 0.01 };
+const GRPO: Method = {
+  ...{ type: 'grpo', groupSize: 8, beta: 0, epsilon: 0.2, temperature: 1, maxCompletionTokens: 100, lossType: 'grpo' },
+  grader: { type: 'string_check', name: 'x', input: '{{sample.output_text}}', reference: 'x', operation: 'eq' },
+};
 const HASH = 'a'.repeat(64);
 
 const row = (length: number): RowToStore => {
@@ -35,11 +39,13 @@ const row = (length: number): RowToStore => {
 };
 
 /** One row of 700 tokens, or a pair of 700 and 800. */
-async function writeData(dir: string, kind: 'sft' | 'preference'): Promise<void> {
+async function writeData(dir: string, kind: 'sft' | 'preference' | 'prompts'): Promise<void> {
   const options = { kind, cutoffLength: 1024, tokenizerSha256: HASH, templateSha256: HASH };
   const writer = await PreparedDatasetWriter.create(dir, options);
   writer.addSource({ fileId: 'file-aaaaaaaaaaaaaaaaaaaa', sha256: HASH, unit: 'line' });
-  if (kind === 'sft') await writer.addRow(row(700));
+  if (kind === 'prompts')
+    await writer.addRow({ ...row(700), trained: new Uint8Array(700), promptLength: 700, item: {} });
+  else if (kind === 'sft') await writer.addRow(row(700));
   else await writer.addPair(row(700), row(800));
   await writer.finish();
 }
@@ -50,9 +56,10 @@ describeWithTorch('the memory of a run on PyTorch', () => {
     { kind: 'preference', method: DPO, passTokens: 1500, memoryMode: 'whole-step' },
     { kind: 'preference', method: DPO, passTokens: 1500, memoryMode: 'layer-recompute' },
     { kind: 'preference', method: REWARD, passTokens: 1500, memoryMode: 'whole-step' },
+    { kind: 'prompts', method: GRPO, passTokens: 800, memoryMode: 'whole-step', answersTogether: 8 },
   ] as const)(
     'is planned for $method.type in the mode $memoryMode as the runtime itself does',
-    async ({ kind, method, passTokens, memoryMode }) => {
+    async ({ kind, method, passTokens, memoryMode, ...more }) => {
       const root = await tempDir('memory-plan');
       const [modelDir, trainDir] = [join(root, 'model'), join(root, 'data')];
       await mkdir(modelDir);
@@ -65,7 +72,7 @@ describeWithTorch('the memory of a run on PyTorch', () => {
       const { code } = await (await RuntimeProcess.startSpec(command, spec)).ended;
       const message = (await eventsOfType(spec.outputDir, 'failed'))[0]?.message ?? '';
       await removeHome(root);
-      const run = { ...ONE_CPU, method: method.type, tuning: spec.tuning, passTokens };
+      const run = { ...ONE_CPU, method: method.type, tuning: spec.tuning, passTokens, ...more };
       const { components } = estimateTorchMemory(run, { memoryMode, tokenBudget: 512, sharded: false });
       const planned = components.map(({ name, mib }) => `${name} ${mib.toFixed(0)}`).join(', ');
       expect({ code, message }).toEqual({ code: 42, message: expect.stringContaining(`(${planned})`) });

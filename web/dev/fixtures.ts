@@ -117,7 +117,7 @@ const report = (fileId: string, rows: number, issues: Schemas['RowIssue'][]): Sc
   return {
     file_id: fileId,
     state: 'done',
-    format: rows > 0 ? 'alpaca' : null,
+    ...{ format: rows > 0 ? 'alpaca' : null, item_fields: [] },
     row_kind: rows > 0 ? 'examples' : null,
     rows: Math.max(rows, errors),
     usable_rows: fileId === BROKEN_FILE ? 0 : rows - errors,

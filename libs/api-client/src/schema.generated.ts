@@ -694,7 +694,7 @@ export interface components {
             state: "preparing" | "ready" | "failed";
             created_at: string;
             /** @enum {string} */
-            kind: "sft" | "pretrain" | "preference" | "kto";
+            kind: "sft" | "pretrain" | "preference" | "kto" | "prompts";
             sources: {
                 file_id: string;
                 filename: string;
@@ -726,6 +726,9 @@ export interface components {
             rejected?: string;
             desirable?: boolean;
             text?: string;
+            item?: {
+                [key: string]: unknown;
+            };
             facts: string[];
             suite: string | null;
         };
@@ -914,6 +917,55 @@ export interface components {
                 /** @constant */
                 type: "reward";
                 center_rewards_coefficient: number;
+            } | {
+                /** @constant */
+                type: "grpo";
+                group_size: number;
+                beta: number;
+                epsilon: number;
+                temperature: number;
+                max_completion_tokens: number;
+                /** @enum {string} */
+                loss_type: "grpo" | "dr_grpo";
+                grader: {
+                    /** @constant */
+                    type: "string_check";
+                    name: string;
+                    input: string;
+                    reference: string;
+                    /** @enum {string} */
+                    operation: "eq" | "ne" | "like" | "ilike";
+                } | {
+                    /** @constant */
+                    type: "text_similarity";
+                    name: string;
+                    input: string;
+                    reference: string;
+                    /** @enum {string} */
+                    evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l";
+                } | {
+                    /** @constant */
+                    type: "multi";
+                    name: string;
+                    graders: ({
+                        /** @constant */
+                        type: "string_check";
+                        name: string;
+                        input: string;
+                        reference: string;
+                        /** @enum {string} */
+                        operation: "eq" | "ne" | "like" | "ilike";
+                    } | {
+                        /** @constant */
+                        type: "text_similarity";
+                        name: string;
+                        input: string;
+                        reference: string;
+                        /** @enum {string} */
+                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l";
+                    })[];
+                    calculate_output: string;
+                };
             };
             tuning: components["schemas"]["Tuning"];
             hyperparameters: components["schemas"]["Hyperparameters"];
@@ -1157,6 +1209,66 @@ export interface components {
                         center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
+                        num_generations?: number;
+                        epsilon?: number;
+                        temperature?: number;
+                        max_completion_length?: number;
+                    };
+                    grader?: {
+                        /** @constant */
+                        type: "string_check";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        operation: "eq" | "ne" | "like" | "ilike";
+                    } | {
+                        /** @constant */
+                        type: "text_similarity";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                    } | {
+                        /** @constant */
+                        type: "multi";
+                        name?: string;
+                        graders: {
+                            [key: string]: {
+                                /** @constant */
+                                type: "string_check";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                operation: "eq" | "ne" | "like" | "ilike";
+                            } | {
+                                /** @constant */
+                                type: "text_similarity";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                            } | {
+                                /** @enum {string} */
+                                type: "score_model" | "label_model" | "python" | "endpoint";
+                            };
+                        };
+                        /** @description Formula over the names of `graders`, as `0.7 * a + 0.3 * b` */
+                        calculate_output: string;
+                    } | {
+                        /** @enum {string} */
+                        type: "score_model" | "label_model" | "python" | "endpoint";
                     };
                 };
                 pretrain?: {
@@ -1172,6 +1284,66 @@ export interface components {
                         center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
+                        num_generations?: number;
+                        epsilon?: number;
+                        temperature?: number;
+                        max_completion_length?: number;
+                    };
+                    grader?: {
+                        /** @constant */
+                        type: "string_check";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        operation: "eq" | "ne" | "like" | "ilike";
+                    } | {
+                        /** @constant */
+                        type: "text_similarity";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                    } | {
+                        /** @constant */
+                        type: "multi";
+                        name?: string;
+                        graders: {
+                            [key: string]: {
+                                /** @constant */
+                                type: "string_check";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                operation: "eq" | "ne" | "like" | "ilike";
+                            } | {
+                                /** @constant */
+                                type: "text_similarity";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                            } | {
+                                /** @enum {string} */
+                                type: "score_model" | "label_model" | "python" | "endpoint";
+                            };
+                        };
+                        /** @description Formula over the names of `graders`, as `0.7 * a + 0.3 * b` */
+                        calculate_output: string;
+                    } | {
+                        /** @enum {string} */
+                        type: "score_model" | "label_model" | "python" | "endpoint";
                     };
                 };
                 dpo?: {
@@ -1187,6 +1359,66 @@ export interface components {
                         center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
+                        num_generations?: number;
+                        epsilon?: number;
+                        temperature?: number;
+                        max_completion_length?: number;
+                    };
+                    grader?: {
+                        /** @constant */
+                        type: "string_check";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        operation: "eq" | "ne" | "like" | "ilike";
+                    } | {
+                        /** @constant */
+                        type: "text_similarity";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                    } | {
+                        /** @constant */
+                        type: "multi";
+                        name?: string;
+                        graders: {
+                            [key: string]: {
+                                /** @constant */
+                                type: "string_check";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                operation: "eq" | "ne" | "like" | "ilike";
+                            } | {
+                                /** @constant */
+                                type: "text_similarity";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                            } | {
+                                /** @enum {string} */
+                                type: "score_model" | "label_model" | "python" | "endpoint";
+                            };
+                        };
+                        /** @description Formula over the names of `graders`, as `0.7 * a + 0.3 * b` */
+                        calculate_output: string;
+                    } | {
+                        /** @enum {string} */
+                        type: "score_model" | "label_model" | "python" | "endpoint";
                     };
                 };
                 orpo?: {
@@ -1202,6 +1434,66 @@ export interface components {
                         center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
+                        num_generations?: number;
+                        epsilon?: number;
+                        temperature?: number;
+                        max_completion_length?: number;
+                    };
+                    grader?: {
+                        /** @constant */
+                        type: "string_check";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        operation: "eq" | "ne" | "like" | "ilike";
+                    } | {
+                        /** @constant */
+                        type: "text_similarity";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                    } | {
+                        /** @constant */
+                        type: "multi";
+                        name?: string;
+                        graders: {
+                            [key: string]: {
+                                /** @constant */
+                                type: "string_check";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                operation: "eq" | "ne" | "like" | "ilike";
+                            } | {
+                                /** @constant */
+                                type: "text_similarity";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                            } | {
+                                /** @enum {string} */
+                                type: "score_model" | "label_model" | "python" | "endpoint";
+                            };
+                        };
+                        /** @description Formula over the names of `graders`, as `0.7 * a + 0.3 * b` */
+                        calculate_output: string;
+                    } | {
+                        /** @enum {string} */
+                        type: "score_model" | "label_model" | "python" | "endpoint";
                     };
                 };
                 simpo?: {
@@ -1217,6 +1509,66 @@ export interface components {
                         center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
+                        num_generations?: number;
+                        epsilon?: number;
+                        temperature?: number;
+                        max_completion_length?: number;
+                    };
+                    grader?: {
+                        /** @constant */
+                        type: "string_check";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        operation: "eq" | "ne" | "like" | "ilike";
+                    } | {
+                        /** @constant */
+                        type: "text_similarity";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                    } | {
+                        /** @constant */
+                        type: "multi";
+                        name?: string;
+                        graders: {
+                            [key: string]: {
+                                /** @constant */
+                                type: "string_check";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                operation: "eq" | "ne" | "like" | "ilike";
+                            } | {
+                                /** @constant */
+                                type: "text_similarity";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                            } | {
+                                /** @enum {string} */
+                                type: "score_model" | "label_model" | "python" | "endpoint";
+                            };
+                        };
+                        /** @description Formula over the names of `graders`, as `0.7 * a + 0.3 * b` */
+                        calculate_output: string;
+                    } | {
+                        /** @enum {string} */
+                        type: "score_model" | "label_model" | "python" | "endpoint";
                     };
                 };
                 reward?: {
@@ -1232,6 +1584,66 @@ export interface components {
                         center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
+                        num_generations?: number;
+                        epsilon?: number;
+                        temperature?: number;
+                        max_completion_length?: number;
+                    };
+                    grader?: {
+                        /** @constant */
+                        type: "string_check";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        operation: "eq" | "ne" | "like" | "ilike";
+                    } | {
+                        /** @constant */
+                        type: "text_similarity";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                    } | {
+                        /** @constant */
+                        type: "multi";
+                        name?: string;
+                        graders: {
+                            [key: string]: {
+                                /** @constant */
+                                type: "string_check";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                operation: "eq" | "ne" | "like" | "ilike";
+                            } | {
+                                /** @constant */
+                                type: "text_similarity";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                            } | {
+                                /** @enum {string} */
+                                type: "score_model" | "label_model" | "python" | "endpoint";
+                            };
+                        };
+                        /** @description Formula over the names of `graders`, as `0.7 * a + 0.3 * b` */
+                        calculate_output: string;
+                    } | {
+                        /** @enum {string} */
+                        type: "score_model" | "label_model" | "python" | "endpoint";
                     };
                 };
                 kto?: {
@@ -1247,6 +1659,141 @@ export interface components {
                         center_rewards_coefficient?: number;
                         desirable_weight?: number;
                         undesirable_weight?: number;
+                        num_generations?: number;
+                        epsilon?: number;
+                        temperature?: number;
+                        max_completion_length?: number;
+                    };
+                    grader?: {
+                        /** @constant */
+                        type: "string_check";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        operation: "eq" | "ne" | "like" | "ilike";
+                    } | {
+                        /** @constant */
+                        type: "text_similarity";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                    } | {
+                        /** @constant */
+                        type: "multi";
+                        name?: string;
+                        graders: {
+                            [key: string]: {
+                                /** @constant */
+                                type: "string_check";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                operation: "eq" | "ne" | "like" | "ilike";
+                            } | {
+                                /** @constant */
+                                type: "text_similarity";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                            } | {
+                                /** @enum {string} */
+                                type: "score_model" | "label_model" | "python" | "endpoint";
+                            };
+                        };
+                        /** @description Formula over the names of `graders`, as `0.7 * a + 0.3 * b` */
+                        calculate_output: string;
+                    } | {
+                        /** @enum {string} */
+                        type: "score_model" | "label_model" | "python" | "endpoint";
+                    };
+                };
+                reinforcement?: {
+                    hyperparameters: {
+                        n_epochs: "auto" | number;
+                        batch_size: "auto" | number;
+                        learning_rate_multiplier: "auto" | number;
+                        learning_rate: number;
+                        beta?: number;
+                        loss_type?: string;
+                        label_smoothing?: number;
+                        simpo_gamma?: number;
+                        center_rewards_coefficient?: number;
+                        desirable_weight?: number;
+                        undesirable_weight?: number;
+                        num_generations?: number;
+                        epsilon?: number;
+                        temperature?: number;
+                        max_completion_length?: number;
+                    };
+                    grader?: {
+                        /** @constant */
+                        type: "string_check";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        operation: "eq" | "ne" | "like" | "ilike";
+                    } | {
+                        /** @constant */
+                        type: "text_similarity";
+                        name?: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        input: string;
+                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                        reference: string;
+                        /** @enum {string} */
+                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                    } | {
+                        /** @constant */
+                        type: "multi";
+                        name?: string;
+                        graders: {
+                            [key: string]: {
+                                /** @constant */
+                                type: "string_check";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                operation: "eq" | "ne" | "like" | "ilike";
+                            } | {
+                                /** @constant */
+                                type: "text_similarity";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                            } | {
+                                /** @enum {string} */
+                                type: "score_model" | "label_model" | "python" | "endpoint";
+                            };
+                        };
+                        /** @description Formula over the names of `graders`, as `0.7 * a + 0.3 * b` */
+                        calculate_output: string;
+                    } | {
+                        /** @enum {string} */
+                        type: "score_model" | "label_model" | "python" | "endpoint";
                     };
                 };
             };
@@ -1299,7 +1846,7 @@ export interface components {
             precision?: "float32" | "bfloat16" | "float16";
             components: {
                 /** @enum {string} */
-                name: "weights" | "adapter" | "gradients" | "optimiser" | "adapterAndOptimiser" | "activations" | "logits" | "head" | "runtime" | "wholeLayers" | "reserve";
+                name: "weights" | "adapter" | "gradients" | "optimiser" | "adapterAndOptimiser" | "activations" | "logits" | "head" | "cache" | "runtime" | "wholeLayers" | "reserve";
                 mib: number;
             }[];
             total_mib: number;
@@ -1323,7 +1870,7 @@ export interface components {
             }[];
             notes: {
                 /** @enum {string} */
-                id: "tokens-guessed" | "file-validating" | "time-guessed" | "measured-in-rehearsal" | "layers-recomputed" | "model-dealt-out" | "precision-asked" | "precision-bfloat16" | "precision-float16" | "precision-float32" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-reward" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "cutoff-advised";
+                id: "tokens-guessed" | "file-validating" | "time-guessed" | "measured-in-rehearsal" | "layers-recomputed" | "model-dealt-out" | "precision-asked" | "precision-bfloat16" | "precision-float16" | "precision-float32" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-reward" | "rate-grpo" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "batch-of-prompts" | "cutoff-advised";
                 field: string | null;
                 params: {
                     [key: string]: string | number;
@@ -1407,7 +1954,7 @@ export interface components {
             state: "validating" | "done";
             format: ("alpaca" | "chat" | "prompt-completion" | "sharegpt" | "openai-preference" | "chosen-rejected" | "text") | null;
             /** @default examples */
-            row_kind: ("examples" | "pairs" | "ratings" | "text") | null;
+            row_kind: ("examples" | "pairs" | "ratings" | "text" | "prompts") | null;
             rows: number;
             usable_rows: number;
             error_count: number;
@@ -1416,6 +1963,8 @@ export interface components {
             issue_counts: {
                 [key: string]: number;
             };
+            /** @default [] */
+            item_fields: string[];
             characters: number;
             finished_at: string | null;
         };
@@ -2161,7 +2710,7 @@ export interface operations {
                     };
                     method?: {
                         /** @enum {string} */
-                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "reward" | "kto" | "reinforcement";
+                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "reward" | "kto" | "grpo" | "reinforcement";
                         supervised?: {
                             hyperparameters?: {
                                 n_epochs?: "auto" | number;
@@ -2346,6 +2895,195 @@ export interface operations {
                                 beta?: "auto" | number;
                                 desirable_weight?: number;
                                 undesirable_weight?: number;
+                            };
+                        };
+                        grpo?: {
+                            grader: {
+                                /** @constant */
+                                type: "string_check";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                operation: "eq" | "ne" | "like" | "ilike";
+                            } | {
+                                /** @constant */
+                                type: "text_similarity";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                            } | {
+                                /** @constant */
+                                type: "multi";
+                                name?: string;
+                                graders: {
+                                    [key: string]: {
+                                        /** @constant */
+                                        type: "string_check";
+                                        name?: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        input: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        reference: string;
+                                        /** @enum {string} */
+                                        operation: "eq" | "ne" | "like" | "ilike";
+                                    } | {
+                                        /** @constant */
+                                        type: "text_similarity";
+                                        name?: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        input: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        reference: string;
+                                        /** @enum {string} */
+                                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                                    } | {
+                                        /** @enum {string} */
+                                        type: "score_model" | "label_model" | "python" | "endpoint";
+                                    };
+                                };
+                                /** @description Formula over the names of `graders`, as `0.7 * a + 0.3 * b` */
+                                calculate_output: string;
+                            } | {
+                                /** @enum {string} */
+                                type: "score_model" | "label_model" | "python" | "endpoint";
+                            };
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
+                                /** @description Answers to each prompt. 8 */
+                                num_generations?: number;
+                                /** @description How closely the model stays by the base; 0: nothing holds it. 0 */
+                                beta?: "auto" | number;
+                                /** @description How far a token may move before it counts no more. 0.2 */
+                                epsilon?: number;
+                                /** @description At which answers are drawn. 1 */
+                                temperature?: number;
+                                /** @description Tokens of an answer at most. 256 */
+                                max_completion_length?: number;
+                                /** @enum {string} */
+                                loss_type?: "grpo" | "dr_grpo";
+                            };
+                        };
+                        reinforcement?: {
+                            grader: {
+                                /** @constant */
+                                type: "string_check";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                operation: "eq" | "ne" | "like" | "ilike";
+                            } | {
+                                /** @constant */
+                                type: "text_similarity";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                            } | {
+                                /** @constant */
+                                type: "multi";
+                                name?: string;
+                                graders: {
+                                    [key: string]: {
+                                        /** @constant */
+                                        type: "string_check";
+                                        name?: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        input: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        reference: string;
+                                        /** @enum {string} */
+                                        operation: "eq" | "ne" | "like" | "ilike";
+                                    } | {
+                                        /** @constant */
+                                        type: "text_similarity";
+                                        name?: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        input: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        reference: string;
+                                        /** @enum {string} */
+                                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                                    } | {
+                                        /** @enum {string} */
+                                        type: "score_model" | "label_model" | "python" | "endpoint";
+                                    };
+                                };
+                                /** @description Formula over the names of `graders`, as `0.7 * a + 0.3 * b` */
+                                calculate_output: string;
+                            } | {
+                                /** @enum {string} */
+                                type: "score_model" | "label_model" | "python" | "endpoint";
+                            };
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
+                                /** @description Answers to each prompt. 8 */
+                                num_generations?: number;
+                                /** @description How closely the model stays by the base; 0: nothing holds it. 0 */
+                                beta?: "auto" | number;
+                                /** @description How far a token may move before it counts no more. 0.2 */
+                                epsilon?: number;
+                                /** @description At which answers are drawn. 1 */
+                                temperature?: number;
+                                /** @description Tokens of an answer at most. 256 */
+                                max_completion_length?: number;
+                                /** @enum {string} */
+                                loss_type?: "grpo" | "dr_grpo";
+                                eval_interval?: "auto" | number;
+                                eval_samples?: "auto" | number;
+                                compute_multiplier?: "auto" | number;
+                                /** @enum {string} */
+                                reasoning_effort?: "default" | "low" | "medium" | "high";
                             };
                         };
                     };
@@ -3176,7 +3914,7 @@ export interface operations {
                     };
                     method?: {
                         /** @enum {string} */
-                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "reward" | "kto" | "reinforcement";
+                        type: "supervised" | "pretrain" | "dpo" | "orpo" | "simpo" | "reward" | "kto" | "grpo" | "reinforcement";
                         supervised?: {
                             hyperparameters?: {
                                 n_epochs?: "auto" | number;
@@ -3361,6 +4099,195 @@ export interface operations {
                                 beta?: "auto" | number;
                                 desirable_weight?: number;
                                 undesirable_weight?: number;
+                            };
+                        };
+                        grpo?: {
+                            grader: {
+                                /** @constant */
+                                type: "string_check";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                operation: "eq" | "ne" | "like" | "ilike";
+                            } | {
+                                /** @constant */
+                                type: "text_similarity";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                            } | {
+                                /** @constant */
+                                type: "multi";
+                                name?: string;
+                                graders: {
+                                    [key: string]: {
+                                        /** @constant */
+                                        type: "string_check";
+                                        name?: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        input: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        reference: string;
+                                        /** @enum {string} */
+                                        operation: "eq" | "ne" | "like" | "ilike";
+                                    } | {
+                                        /** @constant */
+                                        type: "text_similarity";
+                                        name?: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        input: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        reference: string;
+                                        /** @enum {string} */
+                                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                                    } | {
+                                        /** @enum {string} */
+                                        type: "score_model" | "label_model" | "python" | "endpoint";
+                                    };
+                                };
+                                /** @description Formula over the names of `graders`, as `0.7 * a + 0.3 * b` */
+                                calculate_output: string;
+                            } | {
+                                /** @enum {string} */
+                                type: "score_model" | "label_model" | "python" | "endpoint";
+                            };
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
+                                /** @description Answers to each prompt. 8 */
+                                num_generations?: number;
+                                /** @description How closely the model stays by the base; 0: nothing holds it. 0 */
+                                beta?: "auto" | number;
+                                /** @description How far a token may move before it counts no more. 0.2 */
+                                epsilon?: number;
+                                /** @description At which answers are drawn. 1 */
+                                temperature?: number;
+                                /** @description Tokens of an answer at most. 256 */
+                                max_completion_length?: number;
+                                /** @enum {string} */
+                                loss_type?: "grpo" | "dr_grpo";
+                            };
+                        };
+                        reinforcement?: {
+                            grader: {
+                                /** @constant */
+                                type: "string_check";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                operation: "eq" | "ne" | "like" | "ilike";
+                            } | {
+                                /** @constant */
+                                type: "text_similarity";
+                                name?: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                input: string;
+                                /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                reference: string;
+                                /** @enum {string} */
+                                evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                            } | {
+                                /** @constant */
+                                type: "multi";
+                                name?: string;
+                                graders: {
+                                    [key: string]: {
+                                        /** @constant */
+                                        type: "string_check";
+                                        name?: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        input: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        reference: string;
+                                        /** @enum {string} */
+                                        operation: "eq" | "ne" | "like" | "ilike";
+                                    } | {
+                                        /** @constant */
+                                        type: "text_similarity";
+                                        name?: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        input: string;
+                                        /** @description `{{sample.output_text}}` is the answer, `{{item.x}}` the field `x` of the row */
+                                        reference: string;
+                                        /** @enum {string} */
+                                        evaluation_metric: "fuzzy_match" | "bleu" | "gleu" | "rouge_1" | "rouge_2" | "rouge_3" | "rouge_4" | "rouge_5" | "rouge_l" | "meteor" | "cosine";
+                                    } | {
+                                        /** @enum {string} */
+                                        type: "score_model" | "label_model" | "python" | "endpoint";
+                                    };
+                                };
+                                /** @description Formula over the names of `graders`, as `0.7 * a + 0.3 * b` */
+                                calculate_output: string;
+                            } | {
+                                /** @enum {string} */
+                                type: "score_model" | "label_model" | "python" | "endpoint";
+                            };
+                            hyperparameters?: {
+                                n_epochs?: "auto" | number;
+                                batch_size?: "auto" | number;
+                                learning_rate_multiplier?: "auto" | number;
+                                learning_rate?: number;
+                                max_steps?: number;
+                                /** @enum {string} */
+                                lr_scheduler_type?: "cosine" | "linear" | "constant";
+                                warmup_ratio?: number;
+                                weight_decay?: number;
+                                max_grad_norm?: number;
+                                eval_steps?: number;
+                                /**
+                                 * @description adamw; what is not adamw needs the PyTorch runtime
+                                 * @enum {string}
+                                 */
+                                optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
+                                /** @description Noise on the embeddings while training; 5 */
+                                neftune_noise_alpha?: number;
+                                /** @description Of supervised and pretrain */
+                                label_smoothing_factor?: number;
+                                /** @description Answers to each prompt. 8 */
+                                num_generations?: number;
+                                /** @description How closely the model stays by the base; 0: nothing holds it. 0 */
+                                beta?: "auto" | number;
+                                /** @description How far a token may move before it counts no more. 0.2 */
+                                epsilon?: number;
+                                /** @description At which answers are drawn. 1 */
+                                temperature?: number;
+                                /** @description Tokens of an answer at most. 256 */
+                                max_completion_length?: number;
+                                /** @enum {string} */
+                                loss_type?: "grpo" | "dr_grpo";
+                                eval_interval?: "auto" | number;
+                                eval_samples?: "auto" | number;
+                                compute_multiplier?: "auto" | number;
+                                /** @enum {string} */
+                                reasoning_effort?: "default" | "low" | "medium" | "high";
                             };
                         };
                     };

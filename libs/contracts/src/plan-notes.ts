@@ -29,12 +29,14 @@ export const PLAN_NOTES = {
   'rate-orpo': [],
   'rate-simpo': [],
   'rate-reward': [],
+  'rate-grpo': [],
   'rate-kto': [],
   'epochs-later': [],
   'epochs-by-rows': ['rows', 'epochs'],
   'batch-of-rows': ['batch'],
   'batch-of-pairs': ['batch'],
   'batch-of-answers': ['batch'],
+  'batch-of-prompts': ['batch'],
   'cutoff-advised': ['cutoff', 'longest'],
 } as const;
 export type PlanNoteId = keyof typeof PLAN_NOTES;

@@ -19,6 +19,7 @@ export const PLAN_COMPONENT_NAMES = {
   activations: 'activations',
   logits: 'output scores',
   head: 'output layer',
+  cache: 'memory of answers while they are generated',
   runtime: 'program itself',
   wholeLayers: 'layers fetched whole',
   reserve: 'kept free',

@@ -28,6 +28,8 @@ export const preparedManifest = z.object({
       rows: z.int().nonnegative(),
       tokens: z.int().nonnegative(),
       trainedTokens: z.int().nonnegative(),
+      /** Of prompts: what graders look at, an object for each row. */
+      items: z.object({ file: z.string().regex(/^items-\d{5}\.jsonl$/), sha256 }).optional(),
     }),
   ),
 });

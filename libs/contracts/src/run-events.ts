@@ -20,6 +20,16 @@ export const METRICS = {
   rewardMargin: { unit: 'nats', better: 'higher' },
   evaluationRewardAccuracy: { unit: 'share', better: 'higher' },
   evaluationRewardMargin: { unit: 'nats', better: 'higher' },
+  /** Of GRPO: what a step's answers were worth, and how far those to one prompt came apart. */
+  rewardMean: { unit: 'points', better: 'higher' },
+  rewardStd: { unit: 'points', better: null },
+  groupsWithoutSpread: { unit: 'share', better: 'lower' },
+  completionTokens: { unit: 'tokens', better: null },
+  cutOffShare: { unit: 'share', better: 'lower' },
+  klDivergence: { unit: 'nats/token', better: null },
+  evaluationRewardMean: { unit: 'points', better: 'higher' },
+  evaluationCompletionTokens: { unit: 'tokens', better: null },
+  evaluationCutOffShare: { unit: 'share', better: 'lower' },
 } as const;
 export type MetricName = keyof typeof METRICS;
 
@@ -39,7 +49,7 @@ export const score = z.object({
   rows: z.int().nonnegative(),
   trainedTokens: z.int().nonnegative(),
   loss: z.number(),
-  /** Absent, with the next one, where no tokens are predicted: a reward model gives points. */
+  /** Absent, with the next one, where no known answers are predicted: of reward models, and of GRPO. */
   perplexity: z.number().optional(),
   tokenAccuracy: z.number().optional(),
   /** What else the method knows of them, as in steps. */

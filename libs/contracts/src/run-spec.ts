@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { grader } from './grader.js';
 import { idOf } from './ids.js';
 
 /** Lower-case hexadecimal SHA-256. */
@@ -36,6 +37,20 @@ export const method = z.discriminatedUnion('type', [
   }),
   /** A reward model: it gives points to answers instead of answering. The coefficient keeps points near 0. */
   z.strictObject({ type: z.literal('reward'), centerRewardsCoefficient: z.number().nonnegative() }),
+  z.strictObject({
+    type: z.literal('grpo'),
+    /** Answers to each prompt, which are compared with each other. */
+    groupSize: z.int().min(2).max(64),
+    /** How closely the model stays by the base; 0: nothing holds it. */
+    beta: z.number().nonnegative(),
+    /** How far the probability of a token may move before it counts no more. */
+    epsilon: z.number().gt(0).lt(1),
+    /** At which answers are drawn. */
+    temperature: z.number().gt(0).max(2),
+    maxCompletionTokens: z.int().positive().max(4096),
+    lossType: z.enum(['grpo', 'dr_grpo']),
+    grader,
+  }),
 ]);
 export type Method = z.output<typeof method>;
 

@@ -62,6 +62,7 @@ export type {
   MessageRole,
   PairRow,
   ParsedRow,
+  PromptRow,
   RatingRow,
   RowFormat,
   TextRow,

@@ -8,7 +8,7 @@ export interface MethodAdvice {
   readonly rateWhy: PlanNoteWithoutValues | null;
   /** Rows or pairs a step. */
   readonly batch: number;
-  readonly batchWhy: 'batch-of-rows' | 'batch-of-pairs' | 'batch-of-answers';
+  readonly batchWhy: 'batch-of-rows' | 'batch-of-pairs' | 'batch-of-answers' | 'batch-of-prompts';
   /** Most passes over the rows, however few they are. */
   readonly epochsMax: number;
 }
@@ -41,6 +41,13 @@ const OF_METHOD: Readonly<Record<Method['type'], MethodAdvice>> = {
   orpo: comparing(0.3, 'rate-orpo'),
   simpo: comparing(0.05, 'rate-simpo'),
   reward: comparing(0.5, 'rate-reward'),
+  grpo: {
+    rateShare: 0.05,
+    rateWhy: 'rate-grpo',
+    batch: 8,
+    batchWhy: 'batch-of-prompts',
+    epochsMax: 3,
+  },
   kto: {
     ...comparing(0.1, 'rate-kto'),
     batchWhy: 'batch-of-answers',

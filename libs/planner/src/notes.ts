@@ -40,12 +40,16 @@ const SENTENCES: { readonly [Id in PlanNoteId]: Say<Id> } = {
   'rate-reward': always(
     'Half of the supervised rate: the score head is new, and nothing that the model says is at risk.',
   ),
+  'rate-grpo': always(
+    'A twentieth of the supervised rate: rewards are a rough guide, and what the model can do shall stay.',
+  ),
   'rate-simpo': always('Half of the rate for DPO: no reference holds the model back.'),
   'rate-kto': always('A tenth of the supervised rate, as for DPO.'),
   'epochs-later': always('The epochs are set again when the rows are counted.'),
   'epochs-by-rows': ({ rows, epochs }) => `${rows} rows are read in ${epochs} ${epochs === 1 ? 'pass' : 'passes'}.`,
   'batch-of-rows': ({ batch }) => `${batch} rows a step: enough to calm the gradient, small enough for little memory.`,
   'batch-of-pairs': ({ batch }) => `${batch} pairs a step: one pair alone says little.`,
+  'batch-of-prompts': ({ batch }) => `${batch} prompts a step, each answered several times.`,
   'batch-of-answers': ({ batch }) => `${batch} answers a step: how far the model has moved is estimated from them.`,
   'cutoff-advised': ({ cutoff, longest }) =>
     `Rows longer than ${cutoff} tokens are cut; the model reads at most ${longest}.`,

@@ -43,6 +43,8 @@ export interface PlanInput {
   precision?: Precision | null;
   /** Trained tokens by all tokens; 1 where it is not known. */
   trainedShare?: number;
+  /** Of a method that has the model answer each prompt several times. */
+  answers?: { toEach: number; tokensMax: number };
   /** Undefined: nobody knows yet what there is to run on. */
   profile: PlanProfile | undefined;
 }
@@ -52,10 +54,11 @@ export const rowTokensOf = (input: PlanInput): number =>
   Math.max(1, Math.min(input.longestRowTokens, input.cutoffLength));
 
 /** A pair goes through the model as a whole, and KTO also gives it prompts with the answers of other rows. */
-const ROWS_A_PASS = { sft: 1, pretrain: 1, preference: 2, kto: 2 } as const;
+const ROWS_A_PASS = { sft: 1, pretrain: 1, preference: 2, kto: 2, prompts: 1 } as const;
 
 /** Tokens of the largest thing that goes through the model as a whole. */
 export function passTokensOf(input: PlanInput): number {
   const rows = ROWS_A_PASS[PREPARED_FOR_METHOD[input.method]];
-  return Math.min(input.longestPassTokens ?? rows * input.longestRowTokens, rows * input.cutoffLength);
+  const stored = Math.min(input.longestPassTokens ?? rows * input.longestRowTokens, rows * input.cutoffLength);
+  return stored + (input.answers?.tokensMax ?? 0);
 }

@@ -12,13 +12,19 @@ export function totalSteps(rows: number, { epochs, globalBatch, maxSteps }: Hype
   return maxSteps === null ? steps : Math.min(steps, maxSteps);
 }
 
+/** Tokens that go through the model for a row; a prompt comes again with each of its answers, at their longest. */
+function trainedOfRow({ tokensPerEpoch, rows, answers }: PlanInput): number {
+  const stored = tokensPerEpoch / Math.max(1, rows);
+  return answers ? answers.toEach * (stored + answers.tokensMax) : stored;
+}
+
 /** Memory, steps and time of a run, and what to change when it does not fit. Pure. */
 export function planRun(input: PlanInput): Plan {
   const { profile } = input;
   const given = profile?.memoryMib ?? Number.POSITIVE_INFINITY;
   const memory = memoryOf(input, Math.min(given, input.memoryCapMib ?? given));
   const steps = totalSteps(input.rows, input.hyperparameters);
-  const perRow = input.tokensPerEpoch / Math.max(1, input.rows);
+  const perRow = trainedOfRow(input);
   const tokens = Math.round(
     Math.min(steps * input.hyperparameters.globalBatch, input.rows * input.hyperparameters.epochs) * perRow,
   );

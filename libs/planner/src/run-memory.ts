@@ -57,6 +57,7 @@ const torchMemoryOf = (input: PlanInput, limitMib: number): MemoryEstimate =>
       ...{ shape: input.shape, method: input.method, tuning: input.tuning, passTokens: passTokensOf(input) },
       optimizer: input.hyperparameters.optimizer,
       ...{ precision: precisionOf(input).precision, processes: input.worldSize ?? 1, onGpu: !onCpus(input) },
+      answersTogether: input.answers?.toEach ?? 0,
     },
     limitMib,
   );

@@ -23,9 +23,10 @@ const FORWARD_SHARE = 0.5;
 /**
  * What a method measures beside its training, as tokens that are trained in the same time. DPO and KTO measure every row
  * once before the first step (their reference); KTO does so, too, with prompts and the answers of other rows, before the
- * first step and again at each.
+ * first step and again at each. GRPO generates what it trains.
  */
 export function measuringTokens(method: Method['type'], trainingTokens: number, tokensPerEpoch: number): number {
+  if (method === 'grpo') return FORWARD_SHARE * trainingTokens;
   if (method === 'dpo') return FORWARD_SHARE * tokensPerEpoch;
   return method === 'kto' ? FORWARD_SHARE * (tokensPerEpoch + 2 * trainingTokens) : 0;
 }

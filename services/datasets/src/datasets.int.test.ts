@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { readdir } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import {
@@ -277,6 +278,27 @@ describe('preparation', () => {
     await dataset.close();
     const page = await bus.request(readRows, { fileId: id });
     expect(page.rows.map(({ desirable }) => desirable)).toEqual([true, false]);
+  });
+
+  it('stores prompts with what their answers are judged by, and leaves out those that are too long', async () => {
+    const prompt = (content: string, answer: string): string =>
+      `${JSON.stringify({ messages: [{ role: 'user', content }], answer })}\n`;
+    const { id } = await upload(`${prompt('a', 'x')}${prompt('b'.repeat(900), 'y')}${prompt('c', 'é')}`);
+    const done = await prepared((await bus.request(prepareDataset, order([id], { kind: 'prompts' }))).id);
+    expect(done).toMatchObject({ state: 'ready', rows: 2, trainedTokens: 0 });
+    expect(done.sources).toMatchObject([{ rows: 3, usedRows: 2, droppedRows: 1, cutRows: 0 }]);
+    const dir = store.localPath(`artifact://datasets/${done.id}`);
+    const dataset = await openPreparedDataset(dir);
+    const row = await dataset.row(1);
+    expect(row).toMatchObject({ sourceLine: 3, promptLength: row.tokens.length });
+    expect([...row.trained]).toEqual(Array(row.tokens.length).fill(0));
+    await dataset.close();
+    const items = await readFile(join(dir, 'items-00000.jsonl'));
+    expect(items.toString()).toBe('{"answer":"x"}\n{"answer":"é"}\n');
+    const sha256 = createHash('sha256').update(items).digest('hex');
+    expect(dataset.manifest.shards).toMatchObject([{ rows: 2, items: { file: 'items-00000.jsonl', sha256 } }]);
+    const page = await bus.request(readRows, { fileId: id });
+    expect(page.rows.map(({ item }) => item)).toEqual([{ answer: 'x' }, { answer: 'y' }, { answer: 'é' }]);
   });
 
   it('splits long texts into rows of one length and learns where they end', async () => {

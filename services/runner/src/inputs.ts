@@ -73,7 +73,12 @@ export class Inputs {
 
   private dataset(ref: ArtifactRef, name: string): Promise<string> {
     return this.listedFolder(ref, DATASET_FILE, name, 'data.bad', (json) =>
-      preparedManifest.parse(json).shards.map(({ file, sha256 }) => ({ name: file, sha256 })),
+      preparedManifest
+        .parse(json)
+        .shards.flatMap(({ file, sha256, items }) => [
+          { name: file, sha256 },
+          ...(items ? [{ name: items.file, sha256: items.sha256 }] : []),
+        ]),
     );
   }
 

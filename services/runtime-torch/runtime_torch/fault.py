@@ -52,10 +52,11 @@ _DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded", re.IGNOR
 class Fault(Exception):
     """What ends a run with a diagnosis."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+        """`hint`: what to do, where that of the code says less."""
         super().__init__(message)
         self.code = code
-        self.hint = HINT_OF_CODE[code]
+        self.hint = hint or HINT_OF_CODE[code]
 
     @property
     def exit_status(self) -> int:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -20,6 +20,8 @@ from .place import Patience, Place
 from .prepared_dataset import Unit
 from .roll_call import call_roll, open_store
 from .run_control import StopRequested
+
+Found = TypeVar("Found")
 
 _STORE_ANSWER_S = 5
 # How long those that have lost another one wait for each other to say so: they notice at about the same time.
@@ -104,6 +106,10 @@ class Group:
         """By name; a process need not have all of them."""
         return dict(numbers)
 
+    def gather(self, what: str, mine: Found) -> list[Found]:  # noqa: ARG002
+        """What each process has found, by rank."""
+        return [mine]
+
     def add_up_gradients(self, what: str, parameters: Sequence[torch.nn.Parameter]) -> None:
         """In one message, for all micro-batches of a step; needless in lockstep."""
 
@@ -182,10 +188,14 @@ class GroupOfSeveral(Group):
         with self.meeting(what):
             yield
 
-    def add_up(self, what: str, numbers: dict[str, float]) -> dict[str, float]:
+    def gather(self, what: str, mine: Found) -> list[Found]:
         parts: list[Any] = [None] * self.size
         with self.meeting(what):
-            dist.all_gather_object(parts, numbers, group=self.words)
+            dist.all_gather_object(parts, mine, group=self.words)
+        return parts
+
+    def add_up(self, what: str, numbers: dict[str, float]) -> dict[str, float]:
+        parts = self.gather(what, numbers)
         names = dict.fromkeys(name for part in parts for name in part)
         return {name: math.fsum(part.get(name, 0.0) for part in parts) for name in names}
 

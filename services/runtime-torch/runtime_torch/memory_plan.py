@@ -9,7 +9,7 @@ from typing import Literal
 from .fault import Fault
 from .model_config import ModelConfig
 from .run_features import why_whole
-from .spec import Freeze, Full, Lora, LoraFields, Qlora, Reward, RuntimeSpec
+from .spec import Freeze, Full, Grpo, Lora, LoraFields, Qlora, Reward, RuntimeSpec
 
 MemoryMode = Literal["whole-step", "layer-recompute"]
 
@@ -112,7 +112,9 @@ def _activations(spec: RuntimeSpec, config: ModelConfig, way: MemoryPlan, number
     return layers * way.token_budget * config.hidden_size * number_bytes + layer + working
 
 
-def _components(spec: RuntimeSpec, config: ModelConfig, room: Room, way: MemoryPlan) -> dict[str, float]:
+def _components(
+    spec: RuntimeSpec, config: ModelConfig, longest_pass: int, room: Room, way: MemoryPlan
+) -> dict[str, float]:
     half = spec.precision in ("bfloat16", "float16")
     weight_bytes = 2 if half and not isinstance(spec.tuning, Full | Freeze) else _FLOAT_BYTES
     activation_bytes = 2 if half else _FLOAT_BYTES
@@ -122,11 +124,15 @@ def _components(spec: RuntimeSpec, config: ModelConfig, room: Room, way: MemoryP
     whole_bytes = weight_bytes + (_FLOAT_BYTES if isinstance(spec.tuning, Full) else 0)
     # A reward model gives a row one number, no score for each word.
     words = 0 if isinstance(spec.method, Reward) else config.vocab_size
+    # While a group of answers is generated, keys and values of all that stands before are kept.
+    cached = spec.method.group_size * longest_pass if isinstance(spec.method, Grpo) else 0
+    cache = 2 * config.num_hidden_layers * config.key_size * cached * activation_bytes
     return {
         "weights": _weights(spec, config, weight_bytes) / parts / _MIB,
         "adapterAndOptimiser": _trained(spec, config) / parts / _MIB,
         "activations": _activations(spec, config, way, activation_bytes) / _MIB,
         "head": _LOGIT_COPIES * CHUNK_POSITIONS * words * _FLOAT_BYTES / _MIB,
+        **({"cache": cache / _MIB} if cache else {}),
         # On a GPU what is free was measured with the libraries loaded.
         "runtime": 0 if room.on_gpu else _RUNTIME_MIB,
         **({"wholeLayers": whole * whole_bytes / _MIB} if way.sharded else {}),
@@ -150,7 +156,7 @@ def plan_memory(spec: RuntimeSpec, config: ModelConfig, longest_pass: int, room:
     """Raises `device.out-of-memory` with the numbers when no way, or not the one that is forced, fits."""
     parts: dict[str, float] = {}
     for way in _ways(spec, longest_pass, room):
-        parts = _components(spec, config, room, way)
+        parts = _components(spec, config, longest_pass, room, way)
         needed = sum(parts.values())
         if needed <= room.mib:
             if room.on_gpu:

@@ -79,7 +79,7 @@ class PackedModel(torch.nn.Module):
     def forward(self, batch: Packed, head: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Found]) -> Found:
         """`head` takes the hidden states [n, size] before the trained tokens, the output weights and the labels."""
         batch = batch.to(self.device)
-        with self._autocast():
+        with self.autocast():
             states = self.language_model.base_model(
                 inputs_embeds=self._embedded(batch)[None],
                 position_ids=batch.positions[None],
@@ -105,7 +105,7 @@ class PackedModel(torch.nn.Module):
         head = model.get_output_embeddings()
         return (model.score if head is None else head).weight
 
-    def _autocast(self) -> AbstractContextManager[object]:
+    def autocast(self) -> AbstractContextManager[object]:
         """In halves what is trained stays in float32 and is rounded for each product."""
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)
 

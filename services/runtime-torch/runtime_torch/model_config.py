@@ -29,6 +29,7 @@ class ModelConfig(BaseModel):
     num_attention_heads: Size
     num_key_value_heads: Size | None = None
     head_dim: Size | None = None
+    max_position_embeddings: Size | None = None
     tie_word_embeddings: bool = False
     use_sliding_window: bool = False
     quantization_config: object = None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from .fault import Fault
@@ -23,6 +25,14 @@ from .trainer_state import Score
 LossOfMicroBatch = Callable[[Sequence[Unit]], Share]
 
 
+class OpenBatch(NamedTuple):
+    units: Sequence[Unit]
+    """What is trained: those of the global batch, or what the model has made of them."""
+    share: LossOfMicroBatch
+    metrics: Mapping[str, float] = MappingProxyType({})
+    """Known already, before anything is trained; they add up over the processes."""
+
+
 class Surroundings(NamedTuple):
     """What an objective needs of its run."""
 
@@ -32,6 +42,8 @@ class Surroundings(NamedTuple):
     group: Group
     between: Callable[[], None]
     """Called after every micro-batch that is measured; it raises to leave."""
+    base_only: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Within it the model answers as it did before it was trained."""
 
 
 class Objective(ABC):
@@ -47,7 +59,7 @@ class Objective(ABC):
     def save(self, checkpoint: Path) -> None: ...
 
     @abstractmethod
-    def open(self, batch: Batch) -> LossOfMicroBatch:
+    def open(self, batch: Batch) -> OpenBatch:
         """
         The loss of a global batch, as a function of its micro-batches whose results add up. To be called before each
         step, without dropout or gradients.
@@ -67,7 +79,7 @@ class TokenObjective(Objective):
     def load(self, checkpoint: Path) -> None: ...
     def save(self, checkpoint: Path) -> None: ...
 
-    def open(self, batch: Batch) -> LossOfMicroBatch:
+    def open(self, batch: Batch) -> OpenBatch:
         model = self._around.model
         trained_tokens = sum(unit.trained_count for unit in batch.units)
         smoothing = self._around.spec.hyperparameters.label_smoothing_factor or 0.0
@@ -78,8 +90,8 @@ class TokenObjective(Objective):
         def share(micro: Sequence[Unit]) -> Share:
             return Share(model(pack(rows_of(micro)), head) / trained_tokens, {})
 
-        return share
+        return OpenBatch(batch.units, share)
 
     def score(self, dataset: PreparedDataset) -> Score:
-        _, model, token_budget, group, between = self._around
+        _, model, token_budget, group, between, _ = self._around
         return score_rows(model, dataset, token_budget, group, between)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from .global_batches import TrainingBatches
+from .grpo_objective import GrpoObjective
 from .objective import Objective, Surroundings, TokenObjective
 from .open_run import Inputs
 from .preference_objective import PreferenceObjective
 from .reward_objective import RewardObjective
-from .spec import Dpo, Kto, Orpo, Pretrain, Reward, Simpo, Supervised
+from .spec import Dpo, Grpo, Kto, Orpo, Pretrain, Reward, Simpo, Supervised
 
 
 def objective_of(around: Surroundings, inputs: Inputs, batches: TrainingBatches | None = None) -> Objective:
@@ -20,3 +21,5 @@ def objective_of(around: Surroundings, inputs: Inputs, batches: TrainingBatches 
             return PreferenceObjective(around, settings, train, inputs.held_out)
         case Reward() as settings:
             return RewardObjective(around, settings)
+        case Grpo() as settings:
+            return GrpoObjective(around, settings)

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 from .adapter_settings import AdapterSettings, settings_of_folder, settings_of_request
 from .fault import Fault, blaming
+from .grader import open_grader
 from .memory_plan import MemoryPlan, Room, plan_memory
 from .model_config import ModelConfig, read_model_config
 from .prepared_dataset import Kind, PreparedDataset, open_prepared_dataset
 from .run_features import check_features, check_rank
-from .spec import Freeze, Full, Reward, RuntimeSpec
+from .spec import Freeze, Full, Grpo, Reward, RuntimeSpec
 from .trainer_state import TrainerState, read_state
 
 _ROWS: tuple[Kind, ...] = ("sft", "pretrain")
 _PAIRS: tuple[Kind, ...] = ("preference",)
 _RATED: tuple[Kind, ...] = ("kto",)
+_PROMPTS: tuple[Kind, ...] = ("prompts",)
 KINDS_OF_METHOD = {
     "supervised": _ROWS,
     "pretrain": _ROWS,
@@ -24,6 +26,7 @@ KINDS_OF_METHOD = {
     "simpo": _PAIRS,
     "reward": _PAIRS,
     "kto": _RATED,
+    "grpo": _PROMPTS,
 }
 
 
@@ -52,18 +55,36 @@ def open_inputs(spec: RuntimeSpec) -> Inputs:
     if spec.mode == "score" and spec.data.held_out_dir is None:
         raise Fault("config.bad", "data.heldOutDir: a scoring run needs held-out data.")
     check_features(spec)
-    if isinstance(spec.method, Reward) and isinstance(spec.tuning, Full | Freeze):
-        raise Fault("config.bad", f"tuning: a reward model is trained as an adapter, not by {spec.tuning.type} tuning.")
+    if isinstance(spec.method, Reward | Grpo) and isinstance(spec.tuning, Full | Freeze):
+        raise Fault(
+            "config.bad", f'tuning: "{spec.method.type}" is trained as an adapter, not by "{spec.tuning.type}".'
+        )
+    if isinstance(spec.method, Grpo):
+        open_grader(spec.method.grader)  # what cannot be read is said before anything is loaded
+        if spec.adapter_dir and spec.method.beta > 0 and spec.mode != "score":
+            raise Fault(
+                "config.bad", "method.beta: the reference is the base model, so 0 where a run goes on from an adapter."
+            )
     config = read_model_config(spec.model_dir)
     train, held_out = (
         open_prepared_dataset(folder, config.vocab_size, kinds) if folder else None
         for folder in (spec.data.train_dir, spec.data.held_out_dir)
     )
     longest = max((data.longest_pass for data in (train, held_out) if data), default=1)
+    if isinstance(spec.method, Grpo):
+        longest += spec.method.max_completion_tokens
+        _check_context(spec.method, longest, config.max_position_embeddings)
     if isinstance(spec.tuning, Freeze) and spec.tuning.trainable_layers > config.num_hidden_layers:
         raise Fault("config.bad", f"tuning.trainableLayers: the model has {config.num_hidden_layers} layers.")
     check_rank(spec, config)
     return Inputs(config, train, held_out, _adapter_of(spec), longest, _state_of(spec))
+
+
+def _check_context(method: Grpo, longest: int, context: int | None) -> None:
+    if context is not None and longest > context:
+        prompt = longest - method.max_completion_tokens
+        said = f"the longest prompt has {prompt} tokens, and the model reads {context} with the answer"
+        raise Fault("config.bad", f"method.maxCompletionTokens: {said}.")
 
 
 def _state_of(spec: RuntimeSpec) -> TrainerState:

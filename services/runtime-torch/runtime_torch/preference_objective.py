@@ -13,7 +13,7 @@ from .global_batches import Batch, TrainingBatches, rows_of, stored_batches
 from .head import score_tokens
 from .likelihood import log_probabilities, measure_rows, sum_by_row
 from .micro_batch import pack
-from .objective import LossOfMicroBatch, Objective, Surroundings
+from .objective import Objective, OpenBatch, Surroundings
 from .preference_share import Likelihoods, Preference, Share, preference_share, totals_of
 from .prepared_dataset import PreparedDataset, Row, Unit
 from .reference import Reference, load_references, measure_reference, mismatched_rows, save_references
@@ -56,7 +56,7 @@ class PreferenceObjective(Objective):
         if self._references:
             save_references(self._references, checkpoint)
 
-    def open(self, batch: Batch) -> LossOfMicroBatch:
+    def open(self, batch: Batch) -> OpenBatch:
         for row in batch.rows:
             if row.trained_count == 0:
                 raise Fault("data.bad", f"{row.place}: the answer has no trained token, so it cannot be compared.")
@@ -69,12 +69,12 @@ class PreferenceObjective(Objective):
             found = Likelihoods(policy, self._of_rows(reference, micro), mismatched)
             return preference_share(self._settings, micro, found, totals)
 
-        return share
+        return OpenBatch(batch.units, share)
 
     @torch.no_grad()
     def score(self, dataset: PreparedDataset) -> Score:
         """The method's loss, and how well the answers to learn are predicted."""
-        _, model, token_budget, group, between = self._around
+        _, model, token_budget, group, between, _ = self._around
         model.eval()
         reference = self._references.get("heldOut")
         totals = totals_of(dataset)
@@ -112,7 +112,7 @@ class PreferenceObjective(Objective):
         return stored_batches(dataset, self._around.spec.hyperparameters.global_batch)
 
     def _measure(self, rows: list[Row]) -> torch.Tensor:
-        _, model, token_budget, group, between = self._around
+        _, model, token_budget, group, between, _ = self._around
         return measure_rows(model, rows, token_budget, group, between)
 
     def _mismatched(self, batch: Batch, reference: Reference | None) -> torch.Tensor:

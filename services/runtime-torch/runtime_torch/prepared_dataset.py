@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +37,19 @@ class Source(_Open):
     unit: Literal["line", "row"]
 
 
+class ItemsEntry(_Open):
+    file: Annotated[str, Field(pattern=r"^items-\d{5}\.jsonl$")]
+    sha256: Annotated[Sha256, Field(alias="sha256")]
+
+
 class ShardEntry(_Open):
     file: Annotated[str, Field(pattern=r"^shard-\d{5}\.safetensors$")]
     sha256: Annotated[Sha256, Field(alias="sha256")]
     rows: NonNegative
     tokens: NonNegative
     trained_tokens: NonNegative
+    items: ItemsEntry | None = None
+    """Of prompts: what graders look at."""
 
 
 class Manifest(_Open):
@@ -68,6 +75,8 @@ class Row:
     """Of KTO's rows: whether the answer is one to learn or one to leave."""
     number: int = 0
     """Among the stored rows, from 0."""
+    item: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Of prompts: the fields of the row that a grader looks at."""
 
     @property
     def trained_count(self) -> int:
@@ -111,6 +120,7 @@ class _Shard:
             raise Fault("data.bad", f"{entry.file}: promptLength lies outside its row.")
         if kind == "preference" and entry.rows % 2 != 0:
             raise Fault("data.bad", f"{entry.file}: a shard of preference data must hold whole pairs.")
+        self._items = _items_of(path.parent, entry, kind)
         self._labels = tensors.vector("label", np.uint8, entry.rows) if kind == "kto" else None
         self._sources = sources
 
@@ -119,8 +129,15 @@ class _Shard:
         source = self._sources[int(self._files[index])]
         place = f"{source.file_id} {source.unit} {int(self._lines[index])}"
         desirable = self._labels is None or self._labels[index] == 1
-        prompt_length = int(self.prompts[index])
-        return Row(self.tokens[begin:end], self._trained[begin:end], place, prompt_length, bool(desirable), number)
+        return Row(
+            self.tokens[begin:end],
+            self._trained[begin:end],
+            place,
+            int(self.prompts[index]),
+            bool(desirable),
+            number,
+            self._items[index] if self._items else {},
+        )
 
 
 class PreparedDataset:
@@ -192,7 +209,7 @@ def open_prepared_dataset(folder: str, vocabulary_size: int, kinds: tuple[Kind, 
         manifest = _read_manifest(Path(folder) / "manifest.json")
         if manifest.kind not in kinds:
             raise Fault("data.bad", f'The data are of kind "{manifest.kind}"; expected {" or ".join(kinds)}.')
-        if manifest.rows == 0 or manifest.trained_tokens == 0:
+        if manifest.rows == 0 or (manifest.trained_tokens == 0 and manifest.kind != "prompts"):
             raise Fault("data.bad", "The data hold no trained token.")
         shards = [_Shard(Path(folder) / one.file, one, manifest.sources, manifest.kind) for one in manifest.shards]
         dataset = PreparedDataset(manifest, shards)
@@ -207,11 +224,25 @@ def _read_manifest(path: Path) -> Manifest:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except ValidationError as cause:
         raise Fault("data.bad", f"The manifest of the prepared dataset is not valid: {cause}") from cause
-    for field in ("rows", "tokens", "trained_tokens"):
-        total = sum(getattr(shard, field) for shard in manifest.shards)
-        if total != getattr(manifest, field):
-            raise Fault("data.bad", f"The manifest counts {getattr(manifest, field)} {field}, its shards {total}.")
+    for what in ("rows", "tokens", "trained_tokens"):
+        total = sum(getattr(shard, what) for shard in manifest.shards)
+        if total != getattr(manifest, what):
+            raise Fault("data.bad", f"The manifest counts {getattr(manifest, what)} {what}, its shards {total}.")
     return manifest
+
+
+def _items_of(folder: Path, shard: ShardEntry, kind: Kind) -> list[Mapping[str, Any]]:
+    if kind != "prompts":
+        return []
+    if shard.items is None:
+        raise Fault("data.bad", f"{shard.file}: a shard of prompts must name its items.")
+    path = folder / shard.items.file
+    if _sha256_of(path) != shard.items.sha256:
+        raise Fault("data.bad", f"{path.name} does not have the sha256 of the manifest.")
+    items = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if len(items) != shard.rows or not all(isinstance(item, dict) for item in items):
+        raise Fault("data.bad", f"{path.name} must hold an object for each of the {shard.rows} rows of {shard.file}.")
+    return items
 
 
 def _sha256_of(path: Path) -> str:

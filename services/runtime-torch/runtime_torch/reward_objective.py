@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn.functional import linear
 
 from .global_batches import Batch, rows_of, stored_batches
 from .micro_batch import Packed, pack
-from .objective import LossOfMicroBatch, Objective, Surroundings
+from .objective import Objective, OpenBatch, Surroundings
 from .preference_share import Share
 from .prepared_dataset import PreparedDataset, Row, Unit
 from .reward_loss import reward_loss
@@ -31,13 +32,13 @@ class RewardObjective(Objective):
     def load(self, checkpoint: Path) -> None: ...
     def save(self, checkpoint: Path) -> None: ...
 
-    def open(self, batch: Batch) -> LossOfMicroBatch:
-        return lambda micro: self._share(micro, len(batch.units))
+    def open(self, batch: Batch) -> OpenBatch:
+        return OpenBatch(batch.units, partial(self._share, len(batch.units)))
 
     @torch.no_grad()
     def score(self, dataset: PreparedDataset) -> Score:
         """How often, and by how many points, the better answer is ahead. There are no tokens to predict."""
-        spec, model, token_budget, group, between = self._around
+        spec, model, token_budget, group, between, _ = self._around
         model.eval()
         sums: dict[str, float] = {"loss": 0.0}
         trained_tokens = 0
@@ -46,7 +47,7 @@ class RewardObjective(Objective):
             with group.together(_WHAT):
                 for micro, counts in group.turns(batch.units, token_budget):
                     with group.passing(_WHAT):
-                        share = self._share(micro, dataset.units)
+                        share = self._share(dataset.units, micro)
                     if counts:
                         for name, value in {"loss": share.loss, **share.metrics}.items():
                             sums[name] = sums.get(name, 0.0) + float(value)
@@ -59,7 +60,7 @@ class RewardObjective(Objective):
             metrics=metrics,
         )
 
-    def _share(self, micro: Sequence[Unit], pairs: int) -> Share:
+    def _share(self, pairs: int, micro: Sequence[Unit]) -> Share:
         model = self._around.model
         points = model(_pack_ends(rows_of(micro), model.pad_token), _points)
         chosen, rejected = points[0::2], points[1::2]

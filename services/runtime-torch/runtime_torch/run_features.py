@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .fault import Fault
 from .model_config import ModelConfig
-from .spec import Lora, Pretrain, Qlora, Reward, RuntimeSpec, Supervised
+from .spec import Grpo, Lora, Pretrain, Qlora, Reward, RuntimeSpec, Supervised
 
 FEATURES = ("dora", "pissa", "loraplus", "neftune", "label-smoothing", "adamw8bit", "adafactor", "muon")
 """Those that are built."""
@@ -35,6 +35,8 @@ def begins_by_pissa(spec: RuntimeSpec) -> bool:
 
 def why_whole(spec: RuntimeSpec) -> str | None:
     """Why the model cannot be dealt out over several processes; None: it can."""
+    if isinstance(spec.method, Grpo):
+        return "each process generates answers alone"
     if isinstance(spec.tuning, Qlora):
         return "weights of few bits are kept whole"
     if begins_by_pissa(spec):

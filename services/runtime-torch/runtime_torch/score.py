@@ -28,9 +28,10 @@ def score(spec: RuntimeSpec, inputs: Inputs, plan: MemoryPlan, events: EventsFil
         tuning, model = open_tuning(spec, inputs, plan, group)
     else:
         tuning, model = None, open_base(spec, plan, group)
-    objective = objective_of(Surroundings(spec, model, plan.token_budget, group, between), inputs)
+    base_only = tuning.base_only if tuning else nullcontext
+    objective = objective_of(Surroundings(spec, model, plan.token_budget, group, between, base_only), inputs)
     events.write("phase", phase="scoring-base")
-    with tuning.base_only() if tuning else nullcontext():
+    with base_only():
         objective.prepare()
         base = objective.score(held_out)
     if tuning is None:

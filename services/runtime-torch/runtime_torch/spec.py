@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationError
 
 from .fault import Fault
+from .grader_spec import GraderSettings, Strict
 
 Count = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -17,10 +17,6 @@ NonEmpty = Annotated[str, Field(min_length=1)]
 Optimizer = Literal["adamw", "adamw8bit", "adafactor", "muon"]
 Bits = Literal[4, 8]
 Precision = Literal["float32", "bfloat16", "float16"]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
 
 
 class Supervised(Strict):
@@ -59,6 +55,17 @@ class Kto(Strict):
 class Reward(Strict):
     type: Literal["reward"]
     center_rewards_coefficient: Annotated[float, Field(ge=0)]
+
+
+class Grpo(Strict):
+    type: Literal["grpo"]
+    group_size: Annotated[int, Field(ge=2, le=64)]
+    beta: Annotated[float, Field(ge=0)]
+    epsilon: Annotated[float, Field(gt=0, lt=1)]
+    temperature: Annotated[float, Field(gt=0, le=2)]
+    max_completion_tokens: Annotated[int, Field(gt=0, le=4096)]
+    loss_type: Literal["grpo", "dr_grpo"]
+    grader: Annotated[GraderSettings, Field(discriminator="type")]
 
 
 class LoraFields(Strict):
@@ -135,7 +142,7 @@ class RuntimeSpec(Strict):
     attempt: Count
     incarnation: Count
     mode: Literal["train", "rehearse", "score", "export"]
-    method: Annotated[Supervised | Pretrain | Dpo | Orpo | Simpo | Kto | Reward, Field(discriminator="type")]
+    method: Annotated[Supervised | Pretrain | Dpo | Orpo | Simpo | Kto | Reward | Grpo, Field(discriminator="type")]
     tuning: Annotated[Lora | Qlora | Full | Freeze, Field(discriminator="type")]
     hyperparameters: Hyperparameters
     parallelism: Parallelism

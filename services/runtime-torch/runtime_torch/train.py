@@ -53,13 +53,13 @@ class TrainRun:
             self.model.noise = EmbeddingNoise(spec.seed, spec.hyperparameters.neftune_noise_alpha)
         self.optimiser = optimiser_of(spec, self.tuning.trained)
         self.batches = TrainingBatches(spec, inputs.train)
-        around = Surroundings(spec, self.model, self.plan.token_budget, group, self._between)
+        budget = self.plan.token_budget
+        around = Surroundings(spec, self.model, budget, group, self._between, self.tuning.base_only)
         self.objective = objective_of(around, inputs, self.batches)
         if spec.resume_from:
             with blaming("model.unreadable"):
                 restore(Path(spec.resume_from), self.tuning, self.optimiser, self.state)
                 self.objective.load(Path(spec.resume_from))
-        budget = self.plan.token_budget
         self.stepper = Stepper(
             spec, self.tuning, self.optimiser, self.batches, self.objective, budget, group, self._between
         )

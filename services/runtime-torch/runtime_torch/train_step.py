@@ -14,11 +14,11 @@ from .first_bad import bad_gradient, bad_output, bad_weight
 from .global_batches import Batch, TrainingBatches, rows_of
 from .group import Group
 from .loss_scale import LossScale
-from .objective import Objective
+from .objective import Objective, OpenBatch
 from .optimiser import Optimiser
 from .portable_random import RandomStream
 from .preference_share import Share
-from .prepared_dataset import Row
+from .prepared_dataset import Row, Unit
 from .schedule import learning_rate_at
 from .spec import RuntimeSpec
 from .tuning import Tuning
@@ -64,23 +64,24 @@ class Stepper:
     def run(self, step: int) -> StepOutcome:
         """Step `step`, from 0. Raises `training.diverged` when loss or gradient is not finite."""
         batch = self.batches.at(step)
-        loss, metrics, grad_norm = self._gradients(step, batch)
+        units, loss, metrics, grad_norm = self._gradients(step, batch)
         while not math.isfinite(grad_norm):
             if self.scale is None or not self.scale.can_fall:
                 bad = bad_gradient(self.tuning.model)
                 raise _diverged(step, f"loss {loss}, gradient norm {grad_norm}", bad, batch.rows)
             self.scale = self.scale.fallen()
-            loss, metrics, grad_norm = self._gradients(step, batch)
+            units, loss, metrics, grad_norm = self._gradients(step, batch)
         self.scale = self.scale and self.scale.after_step()
         learning_rate = learning_rate_at(step, self.batches.total_steps, self.spec.hyperparameters)
         self.optimiser.step(learning_rate)
-        tokens = sum(unit.length for unit in batch.units)
-        trained_tokens = sum(unit.trained_count for unit in batch.units)
+        tokens = sum(unit.length for unit in units)
+        trained_tokens = sum(unit.trained_count for unit in units)
         return StepOutcome(loss, grad_norm, learning_rate, tokens, trained_tokens, metrics)
 
-    def _gradients(self, step: int, batch: Batch) -> tuple[float, dict[str, float], float]:
-        """Leaves the clipped gradients of the batch; loss, metrics and the gradients' norm before."""
-        loss, metrics = self._accumulate(step, batch)
+    def _gradients(self, step: int, batch: Batch) -> tuple[Sequence[Unit], float, dict[str, float], float]:
+        """Leaves the clipped gradients of the batch; what was trained, loss, metrics and the gradients' norm before."""
+        opened = self.objective.open(batch)
+        loss, metrics = self._accumulate(step, opened)
         parameters = list(self.tuning.trained.values())
         if self.scale:
             for parameter in parameters:
@@ -88,19 +89,19 @@ class Stepper:
                     parameter.grad /= self.scale.value
         # Scales by maxGradNorm / (norm + 1e-6) where the norm is above.
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.spec.hyperparameters.max_grad_norm)
-        return loss, metrics, float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+        return opened.units, loss, metrics, float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
-    def _accumulate(self, step: int, batch: Batch) -> tuple[float, dict[str, float]]:
+    def _accumulate(self, step: int, opened: OpenBatch) -> tuple[float, dict[str, float]]:
         """
         Adds up the gradients, losses and metrics of the batch's shares. Each process of the group takes some of its
         units; gradients travel once a step, whatever the number of micro-batches, unless the model is sharded.
         """
         group, what = self.group, f"step {step + 1}"
-        share_of = self.objective.open(batch)
+        share_of = opened.share
         self.tuning.model.train()
         self.optimiser.zero_grad()
         scale = self.scale.value if self.scale else 1.0
-        turns = group.turns(batch.units, self.token_budget)
+        turns = group.turns(opened.units, self.token_budget)
         found: list[Share] = []
         with group.together(what):
             for index, turn in enumerate(turns):
@@ -118,7 +119,7 @@ class Stepper:
                     raise _diverged(step, f"loss {loss}", bad, rows_of(turns[index].units))
         loss, *metrics = (math.fsum(column) for column in zip(*rows, strict=True))
         group.add_up_gradients(what, list(self.tuning.trained.values()))
-        sums = group.add_up(what, {"loss": loss, **dict(zip(names, metrics, strict=True))})
+        sums = group.add_up(what, {"loss": loss, **dict(zip(names, metrics, strict=True)), **opened.metrics})
         return sums.pop("loss"), sums
 
     def _seed_dropout(self, step: int, index: int) -> None:

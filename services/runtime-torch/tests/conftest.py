@@ -88,6 +88,20 @@ def write_data(
     return folder
 
 
+def write_prompts(folder: Path, rows: Sequence[Sequence[int]], items: Sequence[dict[str, Any]]) -> Path:
+    """Rows that are prompts as a whole, each with what a grader looks at."""
+    write_data(folder, rows, max(map(len, rows)), kind="prompts")
+    text = "".join(f"{json.dumps(item)}\n" for item in items)
+    (folder / "items-00000.jsonl").write_text(text)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["shards"][0]["items"] = {
+        "file": "items-00000.jsonl",
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
 def counting_rows(count: int) -> list[list[int]]:
     """Rows of several lengths that count upwards: easy to learn."""
     return [[(7 * row + i) % VOCABULARY for i in range(5 + row % 6)] for row in range(count)]

@@ -96,6 +96,13 @@ const jobRequest = (patch: Partial<JobRequest> = {}): JobRequest => ({
   ...patch,
 });
 const REWARD = { type: 'reward', centerRewardsCoefficient: 0.01 } as const;
+const GRPO: JobRequest['method'] = {
+  ...{ type: 'grpo', groupSize: 4, beta: 0, epsilon: 0.2, temperature: 1, maxCompletionTokens: 8, lossType: 'grpo' },
+  grader: {
+    ...{ type: 'string_check', name: 'right', operation: 'eq' },
+    ...{ input: '{{sample.output_text}}', reference: '{{item.answer}}' },
+  },
+};
 const DPO = { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 } as const;
 const pairs = (): string => peers.file({ rowKind: 'pairs' });
 const create = (patch: Partial<JobRequest> = {}): Promise<JobRecord> => bus.request(createJob, jobRequest(patch));
@@ -304,6 +311,21 @@ describe('a job', () => {
     expect(peers.evaluations.has(id)).toBe(false);
     expect(job.message).toMatch(/unproven: A reward model gives points instead of answers/);
     expect(peers.models.get(id)).toMatchObject({ gives: 'points' });
+  });
+
+  it('learns from graded answers where the grader knows the fields of the rows, and says what shows its worth', async () => {
+    for (const { capabilities } of peers.inventory.profiles) capabilities.methods.push('grpo');
+    const prompts = (...itemFields: string[]): string => peers.file({ rowKind: 'prompts', itemFields });
+    const files = { validationFile: prompts('answer', 'place'), generalFile: null };
+    await expect(create({ method: GRPO, ...files, trainingFile: prompts('place') })).rejects.toMatchObject({
+      ...{ code: 'request.invalid', param: 'method.grpo.grader' },
+      hint: expect.stringContaining('{{item.place}}'),
+    });
+    const { id } = await create({ method: GRPO, ...files, trainingFile: prompts('answer') });
+    const job = await until(id, 'succeeded');
+    expect(peers.prepared.map(({ role, kind }) => `${role} ${kind}`)).toContain('train prompts');
+    expect(job.message).toMatch(/unproven: Prompts hold no answers to compare with/);
+    expect(peers.evaluations.has(id)).toBe(false);
   });
 
   it('succeeds without proof when its evaluation fails', async () => {

@@ -103,6 +103,7 @@ describe('what the platform says, in the reader’s language', () => {
     ['The job has successfully completed', 'completed'],
     ['The job has succeeded, but the model is unproven: The job has no held-out rows, so nothing', 'noHeldOut'],
     ['The job has succeeded, but the model is unproven: A reward model gives points instead of', 'rewardModel'],
+    ['The job has succeeded, but the model is unproven: Prompts hold no answers to compare with', 'promptsOnly'],
     ['The job has succeeded, but the model is unproven: The evaluation took too long.', 'unproven'],
     ['The run ran out of memory; trying again: activations computed layer by layer, about 860 MiB', 'again.recompute'],
     ['The run ran out of memory; trying again: batch of 4, about 860 MiB', 'again.batch'],
@@ -126,9 +127,10 @@ describe('what the platform says, in the reader’s language', () => {
     const message = 'The job has succeeded, but the model is unproven: The evaluation took too long.';
     const told = job({ status: 'succeeded', phase: 'done', message });
     expect(told.key).toBe('job.succeededUnproven');
-    expect(missing([told.key, 'verdict.noHeldOut', 'verdict.rewardModel'])).toEqual([]);
+    expect(missing([told.key, 'verdict.noHeldOut', 'verdict.rewardModel', 'verdict.promptsOnly'])).toEqual([]);
     expect(proofTold('The job has no held-out rows, so nothing shows …')).toEqual({ key: 'verdict.noHeldOut' });
     expect(proofTold('A reward model gives points instead of answers …')).toEqual({ key: 'verdict.rewardModel' });
+    expect(proofTold('Prompts hold no answers to compare with; …')).toEqual({ key: 'verdict.promptsOnly' });
     expect(proofTold('The evaluation failed: no answers')).toBeNull();
   });
 

@@ -95,6 +95,7 @@ const EVENTS: readonly Rule[] = [
   [/^The job has successfully completed/, () => ({ key: 'event.completed' })],
   [/^The job has succeeded, but the model is unproven: The job has no held-out/, () => ({ key: 'event.noHeldOut' })],
   [/^The job has succeeded, but the model is unproven: A reward model/, () => ({ key: 'event.rewardModel' })],
+  [/^The job has succeeded, but the model is unproven: Prompts hold/, () => ({ key: 'event.promptsOnly' })],
   [
     /^The job has succeeded, but the model is unproven: (.+)$/,
     ([, reason = '']) => ({ key: 'event.unproven', values: { reason } }),
@@ -150,6 +151,7 @@ export const proofTold = (reason: string): Told | null =>
     [
       [/^The job has no held-out rows/, () => ({ key: 'verdict.noHeldOut' })],
       [/^A reward model gives points/, () => ({ key: 'verdict.rewardModel' })],
+      [/^Prompts hold no answers/, () => ({ key: 'verdict.promptsOnly' })],
     ],
     reason,
   );

@@ -4,6 +4,7 @@ import { JOB_METHODS } from '../method-data.js';
 import { priority } from '../priority.js';
 import { hyperparameters, OPTIMIZERS, PRECISIONS } from '../run-spec.js';
 import { queueName } from '../services/training.js';
+import { httpGrader } from './grader.js';
 
 const auto = z.literal('auto');
 
@@ -32,7 +33,22 @@ const beta = z
 const settingsOf = <S extends z.ZodType>(hyperparameters: S) =>
   z.object({ hyperparameters: hyperparameters.optional() }).optional();
 
-/** OpenAI's `supervised` and `dpo`, and the others in the same form; names as TRL and LLaMA-Factory have them. */
+const gradedBy = <S extends z.ZodType>(hyperparameters: S) =>
+  z.object({ grader: httpGrader, hyperparameters: hyperparameters.optional() }).optional();
+
+const grpoHyperparameters = httpHyperparameters.extend({
+  num_generations: z.int().min(2).max(64).optional().describe('Answers to each prompt. 8'),
+  beta: z
+    .union([auto, z.number().min(0).max(100)])
+    .optional()
+    .describe('How closely the model stays by the base; 0: nothing holds it. 0'),
+  epsilon: z.number().gt(0).lt(1).optional().describe('How far a token may move before it counts no more. 0.2'),
+  temperature: z.number().gt(0).max(2).optional().describe('At which answers are drawn. 1'),
+  max_completion_length: z.int().min(1).max(4096).optional().describe('Tokens of an answer at most. 256'),
+  loss_type: z.enum(['grpo', 'dr_grpo']).optional(),
+});
+
+/** OpenAI's `supervised`, `dpo` and `reinforcement` (GRPO), and the others in the same form; names as TRL and LLaMA-Factory have them. */
 export const httpMethod = z.object({
   type: z.enum([...JOB_METHODS, 'reinforcement']),
   supervised: settingsOf(httpHyperparameters),
@@ -66,6 +82,15 @@ export const httpMethod = z.object({
       beta,
       desirable_weight: z.number().positive().max(100).optional(),
       undesirable_weight: z.number().positive().max(100).optional(),
+    }),
+  ),
+  grpo: gradedBy(grpoHyperparameters),
+  reinforcement: gradedBy(
+    grpoHyperparameters.extend({
+      eval_interval: z.union([auto, z.int().min(1)]).optional(),
+      eval_samples: z.union([auto, z.int().min(1)]).optional(),
+      compute_multiplier: z.union([auto, z.number().positive().max(10)]).optional(),
+      reasoning_effort: z.enum(['default', 'low', 'medium', 'high']).optional(),
     }),
   ),
 });

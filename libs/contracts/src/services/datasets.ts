@@ -68,6 +68,8 @@ export const validationReport = z.object({
   /** At most the first 100; all are counted. */
   issues: z.array(rowIssue).max(100),
   issueCounts: z.record(z.string(), z.int().nonnegative()),
+  /** Of prompts: the fields beside them that every usable row has, for graders to look at; at most 100. */
+  itemFields: z.array(z.string()).default([]),
   /** Of what a model reads: the prompt of a pair counts for either answer. */
   characters: z.int().nonnegative(),
   finishedAt: z.string().nullable(),
@@ -97,7 +99,7 @@ export type ChatMessage = z.output<typeof chatMessage>;
 
 /**
  * A usable row, format differences removed. `facts` and `suite` are for evaluation. The messages of a pair end with its
- * chosen answer; plain text has none.
+ * chosen answer, and those of a prompt with the user; plain text has none.
  */
 export const datasetRow = z.object({
   line: z.int().positive(),
@@ -108,6 +110,8 @@ export const datasetRow = z.object({
   desirable: z.boolean().optional(),
   /** Of plain text. */
   text: z.string().optional(),
+  /** Of a prompt: the fields beside it. */
+  item: z.record(z.string(), z.unknown()).optional(),
   facts: z.array(z.string()),
   suite: z.string().nullable(),
 });

@@ -40,8 +40,28 @@ const WORDS_FOR_LABELS: readonly unknown[] = [0, 1, 'true', 'false'];
 const isRated = ({ kto_tag: tag, label }: JsonObject): boolean =>
   isGiven(tag) || typeof label === 'boolean' || WORDS_FOR_LABELS.includes(label);
 
+/** Those that are not for graders: OpenAI's beside `messages`, and the ones for evaluation. */
+const NOT_FOR_GRADERS: readonly string[] = [
+  ...['messages', 'tools', 'parallel_tool_calls', 'functions', 'facts', 'suite'],
+];
+
+const RATING_FIELDS: readonly string[] = ['kto_tag', 'label'];
+
+function itemOf(row: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(row).filter(([name]) => !NOT_FOR_GRADERS.includes(name)));
+}
+
+/** OpenAI's rows for reinforcement: what is asked, and beside it what an answer is judged by: not its rating alone. */
+function isPrompt(row: JsonObject, format: RowFormatReader): boolean {
+  const { messages } = row;
+  const last: unknown = Array.isArray(messages) ? messages.at(-1) : undefined;
+  const judging = Object.keys(itemOf(row)).filter((name) => !isRated(row) || !RATING_FIELDS.includes(name));
+  return format === chat && isObject(last) && last['role'] === 'user' && judging.length > 0;
+}
+
 function kindOf(row: JsonObject, format: RowFormatReader): RowKind {
   if (format === plainText) return 'text';
+  if (isPrompt(row, format) && !isPair(row)) return 'prompts';
   if (format === openAiPreference || isPair(row)) return 'pairs';
   return isRated(row) ? 'ratings' : 'examples';
 }
@@ -61,7 +81,8 @@ function readExtras(row: JsonObject, build: RowBuilder): Pick<TrainingRow, 'fact
 function readExample(build: RowBuilder): Pick<TrainingRow & { kind: 'examples' }, 'kind' | 'messages'> {
   const { messages, issues } = build;
   if (issues.length === 0 && !messages.some(({ role, weight }) => role === 'assistant' && weight !== 0)) {
-    const hint = 'Add an assistant message (with weight 1 or none).';
+    const hint =
+      'Add an assistant message (with weight 1 or none); or, for answers that a grader judges, a field to judge them by.';
     build.refuse('no-assistant-turn', null, 'The row has no answer to learn from.', hint);
   }
   return { kind: 'examples', messages };
@@ -135,6 +156,8 @@ function readRow(json: JsonObject, format: RowFormatReader, kind: RowKind, build
       return { ...common, ...readPair(json, format, answers, build) };
     case 'ratings':
       return { ...common, ...readRating(json, build) };
+    case 'prompts':
+      return { ...common, kind, messages: build.messages, item: itemOf(json) };
     case 'text':
       return { ...common, kind, text: build.text(json, 'text', 'text') ?? '' };
   }

@@ -28,6 +28,7 @@ const KIND_NAMES: Readonly<Record<RowKind, string>> = {
   pairs: 'a pair',
   ratings: 'a rating',
   text: 'plain text',
+  prompts: 'a prompt to be answered',
 };
 
 /** Keeps format and kind of the first usable row: a file is in one format, and its rows serve one purpose. */

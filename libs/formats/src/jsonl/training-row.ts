@@ -45,17 +45,25 @@ export interface TextRow extends CommonFields {
   readonly text: string;
 }
 
-export type TrainingRow = ExampleRow | PairRow | RatingRow | TextRow;
+/** A question without its answer: the model answers, and a grader judges by the fields beside it. */
+export interface PromptRow extends CommonFields {
+  readonly kind: 'prompts';
+  readonly messages: readonly TrainingMessage[];
+  readonly item: Readonly<Record<string, unknown>>;
+}
+
+export type TrainingRow = ExampleRow | PairRow | RatingRow | TextRow | PromptRow;
 
 export type ParsedRow =
   | { readonly ok: true; readonly row: TrainingRow; readonly warnings: readonly TrainingRowIssue[] }
   | { readonly ok: false; readonly format: RowFormat | null; readonly issues: readonly TrainingRowIssue[] };
 
-/** The conversation that ends with the answer to give; of plain text none, and of a rating the one that was rated. */
+/** What is said: up to the answer to give, or the one that was rated, or, of a prompt, the question; of text nothing. */
 export function conversationOf(row: TrainingRow): readonly TrainingMessage[] {
   switch (row.kind) {
     case 'examples':
     case 'ratings':
+    case 'prompts':
       return row.messages;
     case 'pairs':
       return [...row.prompt, { role: 'assistant', content: row.chosen }];

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, rename } from 'node:fs/promises';
+import { mkdir, open, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { preparedManifest } from '@luthier/contracts';
 import type { PreparedManifest } from '@luthier/contracts';
 import { FormatError } from '../format-error.js';
 import { fsyncFolder, writeSafetensors } from '../safetensors/write-safetensors.js';
-import { PREPARED_MANIFEST_FILE, SHARD_BYTES_MAX, shardFileName } from './prepared-row.js';
+import { PREPARED_MANIFEST_FILE, SHARD_BYTES_MAX, itemsFileName, shardFileName } from './prepared-row.js';
 import type { PreparedRow, StoredKind } from './prepared-row.js';
 import { ShardBuffer } from './shard-buffer.js';
 
@@ -128,7 +128,7 @@ export class PreparedDatasetWriter {
   private async store(rows: readonly RowToStore[]): Promise<'stored' | 'dropped'> {
     this.refuseFinished();
     const trained = rows.map((row) => this.check(row));
-    if (trained.includes(0)) {
+    if (trained.includes(0) && this.options.kind !== 'prompts') {
       for (const row of rows) this.source(row.sourceFile).droppedRows += 1;
       return 'dropped';
     }
@@ -159,6 +159,8 @@ export class PreparedDatasetWriter {
       fail('promptLength lies outside the row.');
     if (!Number.isSafeInteger(sourceLine) || sourceLine < 1) fail('lines count from 1.');
     if (this.options.kind === 'kto' && row.label === undefined) fail('a KTO row needs a label.');
+    if (this.options.kind === 'prompts' && (row.item === undefined || trained.includes(1)))
+      fail('a prompt has an item, and nothing that is trained.');
     if (trained[0] === 1) fail('the first token cannot be trained: nothing predicts it.');
     let count = 0;
     for (const flag of trained) {
@@ -174,14 +176,22 @@ export class PreparedDatasetWriter {
     const file = shardFileName(this.shards.length);
     const options = { fsync: this.options.fsync ?? false };
     const { sha256 } = await writeSafetensors(join(this.dir, file), buffer.tensors(), {}, options);
+    const items = this.options.kind === 'prompts' && (await this.writeItems(itemsFileName(this.shards.length)));
     this.shards.push({
       file,
       sha256,
       rows: buffer.rows,
       tokens: buffer.tokenCount,
       trainedTokens: buffer.trainedTokens,
+      ...(items && { items }),
     });
     buffer.clear();
+  }
+
+  private async writeItems(file: string): Promise<{ file: string; sha256: string }> {
+    const lines = this.buffer.itemLines();
+    await writeFile(join(this.dir, file), lines, { flush: this.options.fsync ?? false });
+    return { file, sha256: createHash('sha256').update(lines).digest('hex') };
   }
 
   private source(index: number): SourceCounts {

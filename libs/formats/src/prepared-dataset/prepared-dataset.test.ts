@@ -129,6 +129,20 @@ describe('prepared dataset', () => {
     await dataset.close();
   });
 
+  it('stores a prompt with its item, and refuses one without or with anything that is trained', async () => {
+    const writer = await PreparedDatasetWriter.create(join(dir, 'prompts'), { ...options, kind: 'prompts' });
+    writer.addSource(source);
+    const { tokens, ...row } = makeRow(1);
+    const prompt = { ...row, tokens, trained: new Uint8Array(tokens.length), promptLength: tokens.length };
+    const refused = { code: 'format.invalid-input' };
+    await expect(writer.addRow(prompt)).rejects.toMatchObject(refused);
+    await expect(writer.addRow({ ...makeRow(1), item: {} })).rejects.toMatchObject(refused);
+    expect(await writer.addRow({ ...prompt, item: { answer: 'x' } })).toBe('stored');
+    const { manifest } = await writer.finish();
+    expect(manifest).toMatchObject({ kind: 'prompts', rows: 1, trainedTokens: 0 });
+    expect(await readFile(join(dir, 'prompts/items-00000.jsonl'), 'utf8')).toBe('{"answer":"x"}\n');
+  });
+
   it.each([
     ['a trained first token', { trained: Uint8Array.of(1, 0, 0, 0, 0, 0) }],
     ['lengths that differ', { trained: new Uint8Array(3) }],

@@ -10,12 +10,14 @@ export interface PreparedRow {
   readonly sourceFile: number;
   /** Only in KTO datasets: 1 desirable, 0 undesirable. */
   readonly label?: 0 | 1;
+  /** Of prompts, and of them alone: what a grader looks at. */
+  readonly item?: Readonly<Record<string, unknown>>;
 }
 
-/** Kinds whose rows this package stores. `prompts` needs items beside the rows and is refused. */
-export type StoredKind = 'sft' | 'pretrain' | 'preference' | 'kto';
+export type StoredKind = 'sft' | 'pretrain' | 'preference' | 'kto' | 'prompts';
 
 export const SHARD_BYTES_MAX = 256 * 1024 * 1024;
 export const PREPARED_MANIFEST_FILE = 'manifest.json';
 
 export const shardFileName = (index: number): string => `shard-${String(index).padStart(5, '0')}.safetensors`;
+export const itemsFileName = (index: number): string => `items-${String(index).padStart(5, '0')}.jsonl`;

@@ -19,6 +19,8 @@ export class ShardBuffer {
   private readonly trained = growableUint8();
   private readonly label = growableUint8();
   trainedTokens = 0;
+  private items: string[] = [];
+  private itemBytes = 0;
 
   constructor(private readonly kind: StoredKind) {
     this.clear();
@@ -32,10 +34,10 @@ export class ShardBuffer {
     return this.tokens.size;
   }
 
-  /** Size of the file if `rows` more rows with `tokens` tokens were added. */
+  /** Size of the files if `rows` more rows with `tokens` tokens were added. */
   sizeBytesWith(rows: number, tokens: number): number {
     const bytes = (this.rows + rows + 1) * BYTES_PER_ROW + (this.tokenCount + tokens) * BYTES_PER_TOKEN;
-    return HEADER_BYTES_MAX + bytes;
+    return HEADER_BYTES_MAX + bytes + this.itemBytes;
   }
 
   append(row: PreparedRow, trainedTokens: number): void {
@@ -47,6 +49,10 @@ export class ShardBuffer {
     this.rowOffsets.append(BigInt64Array.of(BigInt(this.tokens.size)));
     if (this.kind === 'kto') this.label.append(Uint8Array.of(row.label ?? 0));
     this.trainedTokens += trainedTokens;
+    if (this.kind !== 'prompts') return;
+    const item = `${JSON.stringify(row.item ?? {})}\n`;
+    this.items.push(item);
+    this.itemBytes += Buffer.byteLength(item);
   }
 
   clear(): void {
@@ -54,6 +60,13 @@ export class ShardBuffer {
     for (const column of [...columns, this.trained, this.label]) column.clear();
     this.rowOffsets.append(BigInt64Array.of(0n));
     this.trainedTokens = 0;
+    this.items = [];
+    this.itemBytes = 0;
+  }
+
+  /** Of prompts: an object a line, in the order of the rows. */
+  itemLines(): string {
+    return this.items.join('');
   }
 
   tensors(): TensorToWrite[] {

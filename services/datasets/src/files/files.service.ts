@@ -56,6 +56,7 @@ export class FilesService {
         warningCount: 0,
         issues: [],
         issueCounts: {},
+        itemFields: [],
         characters: 0,
         finishedAt: null,
       }

@@ -42,6 +42,7 @@ const toDatasetRow = (row: NonNullable<FileRow['row']>, line: number): DatasetRo
   ...(row.kind === 'pairs' && { rejected: row.rejected }),
   ...(row.kind === 'ratings' && { desirable: row.desirable }),
   ...(row.kind === 'text' && { text: row.text }),
+  ...(row.kind === 'prompts' && { item: row.item }),
   facts: [...(row.facts ?? [])],
   suite: row.suite ?? null,
 });

@@ -15,12 +15,25 @@ const row = (instruction: string, output = 'an answer'): string => JSON.stringif
 const PAIR = '{"prompt":"p","chosen":"good","rejected":"bad"}';
 const rating = (completion: string, label: boolean): string => JSON.stringify({ prompt: 'p', completion, label });
 
+const prompt = (content: string, item: object): string =>
+  JSON.stringify({ messages: [{ role: 'user', content }], ...item });
+
 describe('validation of a file', () => {
+  it('names the fields that every prompt has, and takes the same question with another answer for another row', async () => {
+    const [a, b] = [prompt('Why?', { answer: 'x', place: 1 }), prompt('Why?', { place: 2, answer: 'y', more: 0 })];
+    expect(await validate(`${a}\n${b}\n`)).toMatchObject({
+      usableRows: 2,
+      itemFields: ['answer', 'place'],
+      issues: [],
+    });
+    expect((await validate(`${a}\n${a}\n`)).issueCounts).toEqual({ 'duplicate-row': 1 });
+  });
   it.each([
     ['examples', row('a'), 10],
     ['pairs', PAIR, 9],
     ['ratings', rating('yes', true), 4],
     ['text', '{"text":"Once"}', 4],
+    ['prompts', prompt('Why?', { answer: 'x' }), 4],
   ])('tells that it holds %s, and what a model reads of it', async (rowKind, line, characters) => {
     expect(await validate(`${line}\n`)).toMatchObject({ rowKind, characters, usableRows: 1 });
   });

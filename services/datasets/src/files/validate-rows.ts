@@ -4,6 +4,7 @@ import type { FileRow, TrainingRow } from '@luthier/formats';
 import { DuplicateRows } from './duplicate-rows.js';
 
 const ISSUES_LISTED_MAX = 100;
+const ITEM_FIELDS_MAX = 100;
 
 class ReportBuilder {
   readonly report: ValidationReport;
@@ -24,6 +25,7 @@ class ReportBuilder {
       warningCount: 0,
       issues: [],
       issueCounts: {},
+      itemFields: [],
       characters: 0,
       finishedAt: null,
     };
@@ -35,11 +37,12 @@ class ReportBuilder {
     for (const issue of issues) this.addIssue(issue);
     if (!row) return;
     report.usableRows += 1;
+    if (row.kind === 'prompts') this.addItem(Object.keys(row.item));
     report.format ??= row.format;
     report.rowKind ??= row.kind;
     report.characters += charactersRead(row);
     if (row.kind === 'ratings') this.ratings[row.desirable ? 'desirable' : 'undesirable'] += 1;
-    const first = this.duplicates.firstLineOf(JSON.stringify(textsOf(row)), line);
+    const first = this.duplicates.firstLineOf(textOf(row), line);
     if (first !== undefined) {
       this.addIssue({
         line,
@@ -50,6 +53,15 @@ class ReportBuilder {
         hint: 'Remove one of the two, unless the repetition is meant.',
       });
     }
+  }
+
+  /** Keeps the fields that all rows have. */
+  private addItem(fields: readonly string[]): void {
+    const { report } = this;
+    report.itemFields =
+      report.usableRows === 1
+        ? fields.slice(0, ITEM_FIELDS_MAX)
+        : report.itemFields.filter((name) => fields.includes(name));
   }
 
   addIssue(issue: RowIssue): void {
@@ -107,6 +119,10 @@ class ReportBuilder {
     return { ...report, finishedAt: new Date().toISOString() };
   }
 }
+
+/** What makes a row the same as another. */
+const textOf = (row: TrainingRow): string =>
+  JSON.stringify(row.kind === 'prompts' ? [...textsOf(row), row.item] : textsOf(row));
 
 /** Characters of what a model reads of a row: the prompt of a pair stands before either answer. */
 function charactersRead(row: TrainingRow): number {

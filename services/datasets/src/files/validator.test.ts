@@ -29,6 +29,7 @@ const report: ValidationReport = {
   warningCount: 0,
   issues: [],
   issueCounts: {},
+  itemFields: [],
   characters: 1,
   finishedAt: null,
 };

@@ -125,6 +125,7 @@ function unreadable(fileId: string, { message, hint }: AppError): ValidationRepo
       },
     ],
     issueCounts: { 'not-json': 1 },
+    itemFields: [],
     characters: 0,
     finishedAt: new Date().toISOString(),
   };

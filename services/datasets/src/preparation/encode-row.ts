@@ -1,9 +1,9 @@
 import type { RowToStore, TrainingMessage, TrainingRow } from '@luthier/formats';
 import { conversationOf } from '@luthier/formats';
-import { encodeConversation, encodeDocument } from '@luthier/text';
+import { encodeConversation, encodeDocument, encodePrompt } from '@luthier/text';
 import type { ChatTemplate, TextTokenizer } from '@luthier/text';
 
-export type EncodedRow = Pick<RowToStore, 'tokens' | 'trained' | 'promptLength' | 'truncated' | 'label'>;
+export type EncodedRow = Pick<RowToStore, 'tokens' | 'trained' | 'promptLength' | 'truncated' | 'label' | 'item'>;
 /** What is stored, ordered and trained as a whole: a row, or a chosen row and the rejected one. */
 export type EncodedUnit = readonly [EncodedRow] | readonly [EncodedRow, EncodedRow];
 
@@ -15,7 +15,7 @@ export interface TextParts {
 
 /**
  * A row of a file as what it is trained by: one unit, several of a long text, none of a pair whose answers are the same as
- * far as they are kept. @throws TextError for a row that cannot be rendered.
+ * far as they are kept, and of a prompt that is too long. @throws TextError for a row that cannot be rendered.
  */
 export async function encodeRow(row: TrainingRow, parts: TextParts): Promise<readonly EncodedUnit[]> {
   switch (row.kind) {
@@ -29,6 +29,13 @@ export async function encodeRow(row: TrainingRow, parts: TextParts): Promise<rea
       const chosen = lastAnswerOnly(conversationOf(row));
       const rejected = lastAnswerOnly(conversationOf({ ...row, chosen: row.rejected }));
       return pairOf(...(await Promise.all([encode(chosen, parts), encode(rejected, parts)])));
+    }
+    case 'prompts': {
+      // Without its end a prompt asks something else, so a long one is left out.
+      const tokens = await encodePrompt({ ...parts, messages: row.messages });
+      if (tokens.length > parts.cutoffLength) return [];
+      const nothing = new Uint8Array(tokens.length);
+      return [[{ tokens, trained: nothing, promptLength: tokens.length, item: row.item }]];
     }
     case 'text':
       return encodeDocument(row.text, parts.tokenizer, parts.cutoffLength).map((tokens) => [plainRow(tokens)]);

@@ -75,7 +75,7 @@ class Preparation {
       longestPassTokens: this.lengths.longestPass,
       manifestSha256: sha256,
       dir,
-      shards: manifest.shards.map(({ file }) => file),
+      shards: manifest.shards.flatMap(({ file, items }) => [file, ...(items ? [items.file] : [])]),
     };
   }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FILE_PURPOSES, JOB_STATUSES, obstacle } from '@luthier/contracts';
+import { FILE_PURPOSES, JOB_STATUSES, httpGrader, obstacle } from '@luthier/contracts';
 
 /** OpenAI's objects as they stand on the wire; already snake_case. */
 const unixSeconds = z.int().describe('Unix time in seconds');
@@ -66,7 +66,12 @@ const methodSettings = z
       center_rewards_coefficient: z.number().optional(),
       desirable_weight: z.number().optional(),
       undesirable_weight: z.number().optional(),
+      num_generations: z.int().optional(),
+      epsilon: z.number().optional(),
+      temperature: z.number().optional(),
+      max_completion_length: z.int().optional(),
     }),
+    grader: httpGrader.optional(),
   })
   .optional();
 
@@ -91,6 +96,7 @@ export const jobObject = z.object({
     simpo: methodSettings,
     reward: methodSettings,
     kto: methodSettings,
+    reinforcement: methodSettings,
   }),
   fine_tuned_model: z.string().nullable(),
   finished_at: unixSeconds.nullable(),

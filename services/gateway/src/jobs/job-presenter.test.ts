@@ -36,6 +36,26 @@ describe('a job as OpenAI shows it', () => {
     const { reward } = shown({ type: 'reward', centerRewardsCoefficient: 0.02 });
     expect(reward?.hyperparameters.center_rewards_coefficient).toBe(0.02);
     expect(shown({ type: 'orpo', beta: 0.1 }).orpo?.hyperparameters.beta).toBe(0.1);
+    const check = {
+      type: 'string_check',
+      name: 'a',
+      input: '{{sample.output_text}}',
+      reference: 'x',
+      operation: 'eq',
+    } as const;
+    const similar = { ...check, type: 'text_similarity', name: 'b', evaluationMetric: 'bleu' } as const;
+    const { operation: _, ...rest } = similar;
+    const grader = { type: 'multi', name: 'all', graders: [check, rest], calculateOutput: 'a + b' } as const;
+    const sampling = { groupSize: 8, beta: 0, epsilon: 0.2, temperature: 1, maxCompletionTokens: 64 };
+    expect(
+      shown({ type: 'grpo', ...sampling, lossType: 'grpo', grader: { ...grader, graders: [check, rest] } }),
+    ).toMatchObject({
+      type: 'reinforcement',
+      reinforcement: {
+        grader: { graders: { a: { operation: 'eq' }, b: { evaluation_metric: 'bleu' } }, calculate_output: 'a + b' },
+        hyperparameters: { num_generations: 8, max_completion_length: 64, n_epochs: 3 },
+      },
+    });
     expect(Object.keys(shown({ type: 'supervised' }))).toEqual(['type', 'supervised']);
   });
 

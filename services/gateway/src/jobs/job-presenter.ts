@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { JobRecord, jobCheckpoint, jobEvent } from '@luthier/contracts';
 import { unixSeconds } from '../http/openai-list.js';
+import { presentGrader } from './job-grader.js';
 import { presentMethodSettings } from './job-method.js';
 import type { checkpointObject, jobEventObject, jobObject } from '../http/openai-schemas.js';
 import { snakeName } from '../http/snake-case.js';
@@ -16,6 +17,7 @@ export function presentJob(job: JobRecord, nowMs: number = Date.now()): z.output
     learning_rate_multiplier: 'auto' as const,
     learning_rate: job.hyperparameters.learningRate,
   };
+  const methodName = job.method.type === 'grpo' ? 'reinforcement' : job.method.type;
   const secondsLeft = job.status === 'running' ? (job.progress?.secondsLeft ?? null) : null;
   return {
     id: job.id,
@@ -30,8 +32,11 @@ export function presentJob(job: JobRecord, nowMs: number = Date.now()): z.output
     seed: job.seed,
     hyperparameters,
     method: {
-      type: job.method.type,
-      [job.method.type]: { hyperparameters: { ...hyperparameters, ...presentMethodSettings(job.method) } },
+      type: methodName,
+      [methodName]: {
+        ...(job.method.type === 'grpo' && { grader: presentGrader(job.method.grader) }),
+        hyperparameters: { ...hyperparameters, ...presentMethodSettings(job.method) },
+      },
     },
     fine_tuned_model: job.fineTunedModel,
     finished_at: job.finishedAt === null ? null : unixSeconds(job.finishedAt),

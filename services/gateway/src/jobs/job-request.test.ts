@@ -5,6 +5,19 @@ import { inPublicNames, toJobRequest } from './job-request.js';
 const training_file = newId('file');
 const requestOf = (body: object) => toJobRequest(httpCreateJob.parse({ model: 'm', training_file, ...body }));
 
+const CHECK = {
+  ...{ type: 'string_check', name: 'right', input: '{{sample.output_text}}', reference: '{{item.answer}}' },
+  operation: 'eq',
+};
+const SIMILAR = (evaluation_metric: string): object => ({
+  ...{ type: 'text_similarity', name: 'like', input: '{{sample.output_text}}', reference: '{{item.answer}}' },
+  evaluation_metric,
+});
+const mixed = (calculate_output: string, a: object = CHECK): object => ({
+  ...{ type: 'multi', name: 'both', graders: { a, b: SIMILAR('rouge_l') }, calculate_output },
+});
+const graded = (grader: object): object => ({ method: { type: 'grpo', grpo: { grader } } });
+
 describe('the public body of a job', () => {
   it('with only what is required leaves everything else to training', () => {
     const request = requestOf({});
@@ -115,7 +128,22 @@ describe('the public body of a job', () => {
 
   it.each([
     [{ method: { type: 'dpo', supervised: { hyperparameters: {} } } }, 'request.invalid', 'method.supervised'],
-    [{ method: { type: 'reinforcement' } }, 'request.unsupported', 'method.type'],
+    [{ method: { type: 'reinforcement' } }, 'request.invalid', 'method.reinforcement.grader'],
+    [{ method: { type: 'grpo' } }, 'request.invalid', 'method.grpo.grader'],
+    [graded({ ...CHECK, reference: '{{x}}' }), 'request.invalid', 'method.grpo.grader.reference'],
+    [graded(mixed('a + c')), 'request.invalid', 'method.grpo.grader.calculate_output'],
+    [graded(mixed('a', { type: 'python' })), 'request.unsupported', 'method.grpo.grader.graders.a.type'],
+    [graded(mixed('a', { ...CHECK, input: '{{' })), 'request.invalid', 'method.grpo.grader.graders.a.input'],
+    [graded({ type: 'score_model', model: 'x' }), 'request.unsupported', 'method.grpo.grader.type'],
+    [graded(SIMILAR('cosine')), 'request.unsupported', 'method.grpo.grader.evaluation_metric'],
+    [graded(SIMILAR('meteor')), 'request.unsupported', 'method.grpo.grader.evaluation_metric'],
+    [
+      {
+        method: { type: 'reinforcement', reinforcement: { grader: CHECK, hyperparameters: { compute_multiplier: 2 } } },
+      },
+      'request.unsupported',
+      'method.reinforcement.hyperparameters.compute_multiplier',
+    ],
     [{ training_file: '../etc/passwd' }, 'file.not-found', 'training_file'],
     [{ mix: { file_id: 'x', share: 0.1 } }, 'file.not-found', 'mix.file_id'],
     [{ tuning: { type: 'freeze' } }, 'request.invalid', 'tuning.trainable_layers'],
@@ -161,6 +189,29 @@ describe('the public body of a job', () => {
     ['a weight below nothing', { type: 'kto', kto: { hyperparameters: { desirable_weight: -1 } } }],
     ['more noise than signal', { type: 'dpo', dpo: { hyperparameters: { label_smoothing: 0.6 } } }],
   ])('refuses %s', (_what, method) => expect(() => requestOf({ method })).toThrow());
+
+  it('takes GRPO by the name of OpenAI and by that of TRL, with the same meaning', () => {
+    const hyperparameters = { n_epochs: 2, num_generations: 4, max_completion_length: 32, loss_type: 'dr_grpo' };
+    const named = requestOf({ method: { type: 'grpo', grpo: { grader: mixed('0.5 * a + b'), hyperparameters } } });
+    expect(planJob.request.parse(named)).toEqual(named);
+    expect(named.hyperparameters).toEqual({ epochs: 2 });
+    expect(named.method).toMatchObject({
+      ...{ type: 'grpo', groupSize: 4, beta: 0, epsilon: 0.2, temperature: 1, maxCompletionTokens: 32 },
+      lossType: 'dr_grpo',
+      grader: {
+        graders: [{ name: 'a' }, { name: 'b', evaluationMetric: 'rouge_l' }],
+        calculateOutput: '0.5 * a + b',
+      },
+    });
+    const settings = { ...hyperparameters, eval_interval: 5, eval_samples: 'auto', compute_multiplier: 'auto' };
+    const reinforcement = {
+      grader: mixed('0.5 * a + b'),
+      hyperparameters: { ...settings, reasoning_effort: 'default' },
+    };
+    const official = requestOf({ method: { type: 'reinforcement', reinforcement } });
+    expect(official.method).toEqual(named.method);
+    expect(official.hyperparameters).toEqual({ epochs: 2, evaluationSteps: 5 });
+  });
 
   it('gives refusals of training the public field names', () => {
     const named = (param: string, code: 'request.invalid' | 'model.not-found' = 'request.invalid') =>

@@ -14,6 +14,7 @@ import { baseModelOf } from './job.js';
 import type { Job } from './job.js';
 import { JobStore } from './job.store.js';
 import { JobWorker } from './job-worker.js';
+import { answersOf } from './plan-input.js';
 import { namedFiles, refuseWrongRows } from './wanted-rows.js';
 import type { NamedFile } from './wanted-rows.js';
 
@@ -118,6 +119,7 @@ export class JobsService {
     const ofMemory = planRun({
       shape: model.shape,
       method: wish.method.type,
+      ...answersOf(wish.method),
       tuning,
       hyperparameters,
       ...guessData(report, cutoffLength),

@@ -1,8 +1,13 @@
+import type { Method } from '@luthier/contracts';
 import type { PlanInput } from '@luthier/planner';
 import type { Run } from '../runs/run.js';
 import type { Job, PreparedData } from './job.js';
 
 const trainedShare = ({ trainedTokens, tokens }: PreparedData): number => trainedTokens / Math.max(1, tokens);
+
+/** Of a method whose answers are generated while it trains. */
+export const answersOf = (method: Method): Pick<PlanInput, 'answers'> =>
+  method.type === 'grpo' ? { answers: { toEach: method.groupSize, tokensMax: method.maxCompletionTokens } } : {};
 
 /** What the planner is asked for a job; undefined before its datasets are prepared. */
 export function planInputOf(job: Job): Omit<PlanInput, 'profile'> | undefined {
@@ -11,6 +16,7 @@ export function planInputOf(job: Job): Omit<PlanInput, 'profile'> | undefined {
   return {
     shape: base.shape,
     method: job.request.method.type,
+    ...answersOf(job.request.method),
     tuning: job.tuning,
     hyperparameters: job.hyperparameters,
     rows: train.rows,

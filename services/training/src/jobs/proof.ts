@@ -11,6 +11,12 @@ export function nothingToCompare({ request }: Pick<Job, 'request'>): string | nu
       'how often it has ranked held-out pairs rightly stands in the result.'
     );
   }
+  if (request.method.type === 'grpo' && request.generalFile === null) {
+    return (
+      'Prompts hold no answers to compare with; ' +
+      'what the answers of base and tuned model to held-out prompts are worth stands in the result.'
+    );
+  }
   if (request.validationFile !== null || request.generalFile !== null) return null;
   return (
     'The job has no held-out rows, so nothing shows whether the model is better than its base; ' +

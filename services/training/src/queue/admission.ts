@@ -60,7 +60,7 @@ const ON_TORCH =
 const MORE_METHODS = `Choose one of those, or ${ON_TORCH}`;
 
 /** What they keep of the base, a score head or a reference to stay near, lies beside an adapter. */
-const ADAPTERS_ONLY: readonly Method['type'][] = ['reward'];
+const ADAPTERS_ONLY: readonly Method['type'][] = ['reward', 'grpo'];
 const ADAPTER_TUNINGS: readonly Tuning['type'][] = ['lora', 'qlora'];
 
 const lacksOf = ({ capabilities }: Profile, { features }: Wish): AskedFeature[] =>

@@ -9,10 +9,11 @@ import { Connected } from './connected';
 import type { LiveJob } from './live-entries';
 import type { Connection } from './use-live-job';
 
-/** The loss as it falls and, of a method that compares, how often the chosen answers gain more; with pace and memory. */
+/** The loss as it falls, or the reward of GRPO as it rises; of a method that compares, how often the chosen answers gain more; with pace and memory. */
 export function JobCurve({ job, live, connection }: { job: Job; live: LiveJob; connection: Connection }) {
   const t = useTranslations('jobs');
   const { curves } = live;
+  const { rewardMean, evaluationRewardMean } = curves;
   const count = curves['loss']?.length ?? 0;
   const ofTokens = job.method.type === 'supervised' || job.method.type === 'pretrain';
   if (count === 0 && isOver(job.status)) return null;
@@ -23,13 +24,23 @@ export function JobCurve({ job, live, connection }: { job: Job; live: LiveJob; c
         <p className="py-10 text-center text-sm text-muted">{t('curve.notYet')}</p>
       ) : (
         <div data-points={count}>
-          <Curve
-            job={job}
-            label={t('curve.label', { count })}
-            unit={ofTokens ? t('curve.unit') : t('curve.unitOfMethod')}
-            named={[t('curve.loss'), curves['loss']]}
-            heldOut={[t('curve.heldOut'), curves['evaluationLoss']]}
-          />
+          {rewardMean ? (
+            <Curve
+              job={job}
+              label={t('reward.label', { count })}
+              unit={t('reward.unit')}
+              named={[t('reward.name'), rewardMean]}
+              heldOut={[t('comparison.heldOut'), evaluationRewardMean]}
+            />
+          ) : (
+            <Curve
+              job={job}
+              label={t('curve.label', { count })}
+              unit={ofTokens ? t('curve.unit') : t('curve.unitOfMethod')}
+              named={[t('curve.loss'), curves['loss']]}
+              heldOut={[t('curve.heldOut'), curves['evaluationLoss']]}
+            />
+          )}
         </div>
       )}
       <Comparison job={job} curves={curves} />

@@ -1,6 +1,8 @@
 import type { Job, JobBody } from '../../lib/api';
 import { methodBody, methodSettingsOf } from './method-settings';
 import type { MethodSetting } from './method-settings';
+import { EMPTY_GRADER, graderOf } from './grader-form';
+import type { GraderForm } from './grader-form';
 import type { Method } from './job-methods';
 import { TUNING_KINDS, tuningBody } from './tuning-kinds';
 import type { TuningKind } from './tuning-kinds';
@@ -16,7 +18,7 @@ export const PRIORITIES: readonly Priority[] = ['high', 'normal', 'low'];
 export type Change = Readonly<Record<string, string | number>>;
 
 /** What the form holds, as written; an empty text leaves the choice to the platform. */
-export interface JobForm {
+export interface JobForm extends GraderForm {
   model: string;
   trainingFile: string;
   /** Empty: the first that learns from the rows of the file. */
@@ -45,6 +47,9 @@ export interface JobForm {
   gamma: string;
   labelSmoothing: string;
   centring: string;
+  groupSize: string;
+  answerTokens: string;
+  temperature: string;
   desirableWeight: string;
   undesirableWeight: string;
 }
@@ -77,6 +82,10 @@ export const EMPTY_FORM: JobForm = {
   gamma: '',
   labelSmoothing: '',
   centring: '',
+  groupSize: '',
+  answerTokens: '',
+  temperature: '',
+  ...EMPTY_GRADER,
   desirableWeight: '',
   undesirableWeight: '',
 };
@@ -118,6 +127,9 @@ export const RANGES: Readonly<Record<NumberField, Range>> = {
   gamma: { min: 0, max: 100, whole: false },
   labelSmoothing: { min: 0, max: 0.5, whole: false },
   centring: { min: 0, max: 100, whole: false },
+  groupSize: { min: 2, max: 64, whole: true },
+  answerTokens: { min: 1, max: 4096, whole: true },
+  temperature: { min: 0.01, max: 2, whole: false },
   desirableWeight: { min: 0.01, max: 100, whole: false },
   undesirableWeight: { min: 0.01, max: 100, whole: false },
 };
@@ -157,6 +169,8 @@ function given<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?:
 /** The body of the request; null while it cannot be one. */
 export function jobBody(form: JobForm): JobBody | null {
   if (form.model === '' || form.trainingFile === '' || Object.keys(wrongFields(form)).length > 0) return null;
+  const grader = form.method === 'grpo' ? graderOf(form) : undefined;
+  if (form.method === 'grpo' && !grader) return null;
   const hyperparameters = given({
     n_epochs: numberOf(form.epochs),
     batch_size: numberOf(form.batchSize),
@@ -185,7 +199,7 @@ export function jobBody(form: JobForm): JobBody | null {
     ...(form.priority !== 'normal' && { priority: form.priority }),
     ...(form.rehearsal !== 'advised' && { rehearsal: form.rehearsal === 'yes' }),
     ...given({ seed: numberOf(form.seed), cutoff_length: numberOf(form.cutoffLength) }),
-    method: methodBody(form.method || 'supervised', hyperparameters, (field) => numberOf(form[field])),
+    method: methodBody(form.method || 'supervised', hyperparameters, (field) => numberOf(form[field]), grader),
     ...(tuning && { tuning }),
     ...(Object.keys(resources).length > 0 && { resources }),
     ...(form.queue.trim() !== '' && { queue: form.queue.trim() }),

@@ -10,6 +10,7 @@ import { ErrorNotice } from '../../lib/error-notice';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { FilePicker } from './file-picker';
+import { GraderPicker } from './grader-picker';
 import { JobSettings } from './job-settings';
 import type { JobForm } from './job-form-state';
 import { PRIORITIES, jobBody, namesPlace, withChange } from './job-form-state';
@@ -35,7 +36,15 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
   const usable = training.data?.state === 'done' && training.data.usable_rows > 0;
   const rows = usable ? (training.data?.row_kind ?? null) : null;
   const offered = useMemo(() => (rows === null ? [] : methodsFor(rows, inventory.data)), [rows, inventory.data]);
-  const form = useMemo(() => ({ ...wanted, method: chosenMethod(wanted.method, offered) }), [wanted, offered]);
+  const fields = useMemo(() => training.data?.item_fields ?? [], [training.data]);
+  const form = useMemo(
+    () => ({
+      ...wanted,
+      method: chosenMethod(wanted.method, offered),
+      gradeField: fields.includes(wanted.gradeField) ? wanted.gradeField : (fields[0] ?? ''),
+    }),
+    [wanted, offered, fields],
+  );
   const body = useMemo(() => jobBody(form), [form]);
   const planned = useDeferredValue(body !== null && usable && modelReady ? body : null);
   const plan = useQuery(planQuery(planned));
@@ -69,6 +78,7 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
             {rows !== null && (
               <MethodPicker rows={rows} offered={offered} value={form.method} onChange={(method) => set({ method })} />
             )}
+            {form.method === 'grpo' && <GraderPicker fields={fields} value={form} onChange={set} />}
             <FilePicker
               label={t('form.heldOutFile')}
               hint={t('form.heldOutFileHint')}

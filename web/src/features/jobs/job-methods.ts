@@ -9,6 +9,7 @@ const METHODS_FOR_ROWS: Readonly<Record<RowKind, readonly [Method, ...Method[]]>
   pairs: ['dpo', 'orpo', 'simpo', 'reward'],
   ratings: ['kto'],
   text: ['pretrain'],
+  prompts: ['grpo'],
 };
 
 export interface OfferedMethod {

@@ -125,7 +125,7 @@ function useComparisons(): (job: Job) => Measure[] {
   const format = useFormat();
   return ({ result }) => {
     const row = (
-      key: 'reward_accuracy' | 'reward_margin',
+      key: 'reward_accuracy' | 'reward_margin' | 'reward_mean',
       name: string,
       show: (value: number) => string,
     ): Measure[] => {
@@ -138,6 +138,7 @@ function useComparisons(): (job: Job) => Measure[] {
     };
     return [
       ...row('reward_accuracy', 'rewardAccuracy', (value) => format.percent(value, 1)),
+      ...row('reward_mean', 'rewardMean', (value) => format.number(value, 3)),
       ...row('reward_margin', 'rewardMargin', (value) => format.number(value, 3)),
     ];
   };

@@ -1,8 +1,12 @@
 import type { Job, JobBody } from '../../lib/api';
+import { graderFormOf } from './grader-form';
+import type { Grader, GraderForm } from './grader-form';
 import type { Method } from './job-methods';
 
 /** What a method has beside the settings of every method. */
-export type MethodSetting = 'beta' | 'gamma' | 'labelSmoothing' | 'centring' | 'desirableWeight' | 'undesirableWeight';
+export type MethodSetting =
+  | ('beta' | 'gamma' | 'labelSmoothing' | 'centring' | 'desirableWeight' | 'undesirableWeight')
+  | ('groupSize' | 'answerTokens' | 'temperature');
 
 export const SETTINGS_OF_METHOD: Readonly<Record<Method, readonly MethodSetting[]>> = {
   supervised: [],
@@ -12,6 +16,7 @@ export const SETTINGS_OF_METHOD: Readonly<Record<Method, readonly MethodSetting[
   simpo: ['beta', 'gamma'],
   reward: ['centring'],
   kto: ['beta', 'desirableWeight', 'undesirableWeight'],
+  grpo: ['groupSize', 'answerTokens', 'temperature', 'beta'],
 };
 
 const PUBLIC_NAMES: Readonly<Record<MethodSetting, string>> = {
@@ -21,6 +26,9 @@ const PUBLIC_NAMES: Readonly<Record<MethodSetting, string>> = {
   centring: 'center_rewards_coefficient',
   desirableWeight: 'desirable_weight',
   undesirableWeight: 'undesirable_weight',
+  groupSize: 'num_generations',
+  answerTokens: 'max_completion_length',
+  temperature: 'temperature',
 };
 
 /** The method of a request with what was given; the rest is left to the platform. */
@@ -28,18 +36,22 @@ export function methodBody(
   type: Method,
   hyperparameters: Readonly<Record<string, number>>,
   given: (setting: MethodSetting) => number | undefined,
+  grader?: Grader,
 ): NonNullable<JobBody['method']> {
   const own = SETTINGS_OF_METHOD[type].flatMap((setting) => {
     const value = given(setting);
     return value === undefined ? [] : [[PUBLIC_NAMES[setting], value] as const];
   });
-  return { type, [type]: { hyperparameters: { ...hyperparameters, ...Object.fromEntries(own) } } };
+  return {
+    type,
+    [type]: { ...(grader && { grader }), hyperparameters: { ...hyperparameters, ...Object.fromEntries(own) } },
+  };
 }
 
 /** The fields of the form as an earlier job was asked for. */
 export function methodSettingsOf(
   method: Job['method'],
-): { method: Method | '' } & Partial<Record<MethodSetting, string>> {
+): { method: Method | '' } & Partial<Record<MethodSetting, string>> & Partial<GraderForm> {
   switch (method.type) {
     case 'supervised':
     case 'pretrain':
@@ -56,6 +68,15 @@ export function methodSettingsOf(
         beta: String(method.beta),
         desirableWeight: String(method.desirable_weight),
         undesirableWeight: String(method.undesirable_weight),
+      };
+    case 'grpo':
+      return {
+        ...graderFormOf(method.grader),
+        method: method.type,
+        groupSize: String(method.group_size),
+        answerTokens: String(method.max_completion_tokens),
+        temperature: String(method.temperature),
+        beta: method.beta > 0 ? String(method.beta) : '',
       };
     case 'reward':
       return { method: method.type, centring: String(method.center_rewards_coefficient) };

@@ -51,7 +51,8 @@ export class Evaluate extends PhaseStep {
       jobId: job.id,
       modelId: tunedModelId,
       baseModelId: base.id,
-      heldOutFileId: request.validationFile,
+      // Held-out prompts have no answers to compare with; the run itself has had them graded.
+      heldOutFileId: request.method.type === 'grpo' ? null : request.validationFile,
       generalFileId: request.generalFile,
       base: result?.base ?? null,
       tuned: result?.tuned ?? null,

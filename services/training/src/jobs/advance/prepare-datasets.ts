@@ -16,7 +16,8 @@ export class PrepareDatasets extends PhaseStep {
 
   override async look(job: Job): Promise<StepOutcome> {
     const train = await this.prepare(job, 'train', job.request.trainingFile);
-    const { validationFile } = job.request;
+    const { request } = job;
+    const { validationFile } = request;
     const heldOut = validationFile === null ? null : await this.prepare(job, 'held-out', validationFile);
     for (const record of [train, heldOut]) {
       if (record?.state === 'failed') {
@@ -36,7 +37,9 @@ export class PrepareDatasets extends PhaseStep {
     const data = preparedData(train);
     const heldOutData = heldOut && preparedData(heldOut);
     if (!data || heldOutData === undefined) return wait('Preparing the datasets');
-    if (data.rows === 0 || data.trainedTokens === 0) return fail({ code: 'dataset.no-trained-tokens' });
+    // Of prompts nothing is trained but the answers that the model will give.
+    const learnsNothing = data.trainedTokens === 0 && request.method.type !== 'grpo';
+    if (data.rows === 0 || learnsNothing) return fail({ code: 'dataset.no-trained-tokens' });
     return change(async (tx) => {
       await tx.event({
         level: 'info',

@@ -1,0 +1,210 @@
+"""GRPO: what a run learns, and that it does so the same however it goes on."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import SIZES, VOCABULARY, Workshop, open_run, write_model, write_prompts
+from processes import in_ranks
+from test_preference import events, losses
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+
+from runtime_torch.fault import Fault
+from runtime_torch.group import Group
+from runtime_torch.memory_plan import Room
+from runtime_torch.open_run import open_inputs
+from runtime_torch.run_control import StopRequested
+from runtime_torch.spec import RuntimeSpec
+
+WANTED = "w9"
+LETTER = {
+    "type": "string_check",
+    "name": "letter",
+    "input": "{{sample.output_text}}",
+    "reference": "{{item.letter}}",
+    "operation": "like",
+}
+STEP_SETTINGS = {"globalBatch": 4, "learningRate": 0.05, "maxSteps": 30, "epochs": 50}
+
+
+def method(**changes: Any) -> dict[str, Any]:
+    fields = {"groupSize": 6, "beta": 0.0, "epsilon": 0.2, "temperature": 1.0, "maxCompletionTokens": 3}
+    return {"type": "grpo", **fields, "lossType": "grpo", "grader": LETTER, **changes}
+
+
+@pytest.fixture
+def prompts(workshop: Workshop) -> Workshop:
+    """The workshop with a model whose tokens are words, and prompts that all want one of them."""
+    write_model(workshop.model, sizes={**SIZES, "eos_token_id": 2})
+    words = Tokenizer(WordLevel({f"w{number}": number for number in range(VOCABULARY)}, unk_token="w0"))
+    words.save(str(workshop.model / "tokenizer.json"))
+    return workshop
+
+
+def spec_of(workshop: Workshop, item: dict[str, Any] | None = None, **changes: Any) -> RuntimeSpec:
+    number = sum(1 for _ in workshop.root.iterdir())
+    rows = [[5 + row, 6, 7 + row % 3] for row in range(8)]
+    items = [item or {"letter": WANTED}] * len(rows)
+    data = {
+        "trainDir": str(write_prompts(workshop.root / f"prompts-{number}", rows, items)),
+        "heldOutDir": str(write_prompts(workshop.root / f"held-out-{number}", rows[:3], items[:3])),
+    }
+    settings = {**STEP_SETTINGS, **changes.pop("hyperparameters", {})}
+    return workshop.spec(**{"method": method(), "data": data, "hyperparameters": settings, **changes})
+
+
+def metric(spec: RuntimeSpec, name: str) -> list[float]:
+    return [event["metrics"][name] for event in events(spec, "step")]
+
+
+@pytest.mark.parametrize("loss_type", ["grpo", "dr_grpo"])
+def test_a_model_learns_to_say_what_is_rewarded(prompts: Workshop, loss_type: str):
+    spec = spec_of(prompts, method=method(lossType=loss_type))
+    result = open_run(spec).run()
+    rewards = metric(spec, "rewardMean")
+    assert sum(rewards[:3]) / 3 < 0.3  # seven words of 96 are right, and there are three to an answer
+    assert sum(rewards[-3:]) / 3 > 0.8
+    assert result["base"]["metrics"]["rewardMean"] < 0.5 < result["tuned"]["metrics"]["rewardMean"]
+    assert result["tuned"]["loss"] == -result["tuned"]["metrics"]["rewardMean"]
+    assert "perplexity" not in result["tuned"]
+    assert set(events(spec, "step")[-1]["metrics"]) >= {
+        *("rewardMean", "rewardStd", "groupsWithoutSpread", "completionTokens", "cutOffShare")
+    }
+
+
+def test_a_reference_holds_the_model_back_and_its_divergence_is_told(prompts: Workshop):
+    free, held = (spec_of(prompts, method=method(beta=beta)) for beta in (1e-9, 2.0))
+    for spec in (free, held):
+        open_run(spec).run()
+    assert metric(free, "klDivergence")[0] == pytest.approx(0, abs=1e-9)
+    assert 0 <= metric(held, "klDivergence")[-1] < metric(free, "klDivergence")[-1] / 2
+
+
+@pytest.mark.parametrize("dropout", [0, 0.1])
+def test_a_stopped_run_goes_on_exactly(prompts: Workshop, dropout: float):
+    lora = {"r": 4, "loraAlpha": 8, "loraDropout": dropout, "targetModules": "all-linear", "useRslora": False}
+    short: dict[str, Any] = {"hyperparameters": {"maxSteps": 6}, "tuning": {"type": "lora", **lora}}
+    whole, stopped = spec_of(prompts, **short), spec_of(prompts, **short)
+    expected = open_run(whole).run()
+    run = open_run(stopped)
+
+    def stop_in_the_fourth_step() -> None:
+        if run.step == 3:
+            raise StopRequested
+
+    run.objective._answerer._between = stop_in_the_fourth_step  # type: ignore[attr-defined]
+    with pytest.raises(StopRequested):
+        run.run()
+    checkpoint = str(Path(stopped.output_dir) / "checkpoints/step-000003")
+    resumed = spec_of(prompts, resumeFrom=checkpoint, **short)
+    result = open_run(resumed).run()
+    assert metric(stopped, "rewardMean") + metric(resumed, "rewardMean") == metric(whole, "rewardMean")
+    assert losses(stopped) + losses(resumed) == losses(whole)
+    assert result["tuned"] == expected["tuned"]
+
+
+def test_a_stop_is_seen_after_each_token_that_is_generated(prompts: Workshop):
+    spec = spec_of(prompts)
+    looks: list[int] = []
+    run = open_run(spec)
+    run.objective._answerer._between = lambda: looks.append(run.step)  # type: ignore[attr-defined]
+    run.objective.open(run.batches.at(0))
+    assert len(looks) == 4 * 3  # prompts by tokens
+
+
+def train(spec: RuntimeSpec, group: Group) -> dict[str, Any]:
+    return open_run(spec, group).run()
+
+
+def test_two_processes_give_the_answers_and_losses_of_one(prompts: Workshop):
+    short: dict[str, Any] = {"hyperparameters": {"maxSteps": 4}, "method": method(beta=0.05)}
+    alone, together = spec_of(prompts, **short), spec_of(prompts, **short)
+    expected = train(alone, Group())
+    ends = in_ranks([partial(train, together)] * 2)
+    assert [how for how, _ in ends] == ["done"] * 2
+    np.testing.assert_allclose(losses(together), losses(alone), atol=1e-4)
+    for name in ("rewardMean", "klDivergence", "completionTokens"):
+        np.testing.assert_allclose(metric(together, name), metric(alone, name), atol=1e-4)
+    assert ends[0][1]["tuned"]["metrics"] == pytest.approx(expected["tuned"]["metrics"])
+
+
+def test_a_run_without_anything_to_learn_ends_with_the_reason(prompts: Workshop):
+    spec = spec_of(prompts, {"letter": "never"}, hyperparameters={"maxSteps": 50})
+    with pytest.raises(Fault, match="For 20 steps all answers to each prompt were worth the same") as raised:
+        open_run(spec).run()
+    assert "more varied prompts" in raised.value.hint
+    assert len(events(spec, "step")) == 19
+    assert metric(spec, "groupsWithoutSpread") == [1.0] * 19
+
+
+def test_the_steps_without_anything_to_learn_are_counted_over_a_stop(prompts: Workshop):
+    first = spec_of(prompts, {"letter": "never"}, hyperparameters={"maxSteps": 8})
+    open_run(first).run()
+    checkpoint = str(Path(first.output_dir) / "checkpoints/step-000008")
+    changes = {"hyperparameters": {"maxSteps": 50}, "resumeFrom": checkpoint}
+    resumed = spec_of(prompts, {"letter": "never"}, **changes)
+    with pytest.raises(Fault, match="For 20 steps"):
+        open_run(resumed).run()
+    assert [event["step"] for event in events(resumed, "step")] == list(range(9, 20))
+
+
+def test_the_log_probabilities_are_those_of_the_tokens_at_the_temperature_they_were_drawn_at(prompts: Workshop):
+    temperature = 0.7
+    run = open_run(spec_of(prompts, method=method(temperature=temperature)))
+    opened = run.objective.open(run.batches.at(0))
+    from runtime_torch.micro_batch import pack
+
+    packed = pack([unit.rows[0] for unit in opened.units])
+    found = run.objective._log_probabilities(packed)  # type: ignore[attr-defined]
+    model: Any = run.tuning.model
+    model.set_attn_implementation("eager")
+    wanted: list[float] = []
+    for unit in opened.units:
+        row = unit.rows[0]
+        logits = model(input_ids=torch.tensor([row.tokens.tolist()])).logits[0] / temperature
+        steps = logits.log_softmax(-1)
+        wanted += [steps[at - 1, row.tokens[at]].item() for at in range(row.prompt_length, len(row.tokens))]
+    assert found.tolist() == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tuning": {"type": "full"}}, "trained as an adapter"),
+        ({"method": method(maxCompletionTokens=300)}, "the model reads 256"),
+        ({"method": method(grader={**LETTER, "reference": "{{x}}"})}, r"method\.grader\.reference"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(
+    prompts: Workshop, changes: dict[str, Any], said: str
+):
+    with pytest.raises(Fault, match=said):
+        open_inputs(spec_of(prompts, **changes))
+
+
+def test_a_model_that_one_process_cannot_hold_is_refused(prompts: Workshop):
+    spec = spec_of(prompts)
+    inputs = open_inputs(spec)
+    assert not inputs.plan(spec, Room(2048, processes=2)).sharded
+    with pytest.raises(Fault, match="MiB"):
+        inputs.plan(spec, Room(1, processes=2))
+
+
+def test_a_row_that_the_grader_cannot_grade_is_named(prompts: Workshop):
+    with pytest.raises(Fault, match=r'file-a line 1: the row has no "item\.letter"') as raised:
+        open_run(spec_of(prompts, {"other": 1})).run()
+    assert raised.value.exit_status == 40
+
+
+def test_items_that_do_not_fit_their_rows_are_refused(prompts: Workshop):
+    spec = spec_of(prompts)
+    folder = Path(spec.data.train_dir or "")
+    items = folder / "items-00000.jsonl"
+    items.write_text(items.read_text() + json.dumps({}) + "\n")
+    with pytest.raises(Fault, match=r"items-00000\.jsonl does not have the sha256"):
+        open_inputs(spec)

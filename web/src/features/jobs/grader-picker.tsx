@@ -1,0 +1,46 @@
+'use client';
+import { Field, Select } from '@luthier/ui';
+import { useTranslations } from 'next-intl';
+import { GRADINGS } from './grader-form';
+import type { GraderForm, Grading } from './grader-form';
+
+export interface GraderPickerProps {
+  /** Those that every row of the file has. */
+  fields: readonly string[];
+  value: GraderForm;
+  onChange: (change: Partial<GraderForm>) => void;
+}
+
+/** What makes an answer a good one, in plain words: how it is compared, and with which field of its row. */
+export function GraderPicker({ fields, value, onChange }: GraderPickerProps) {
+  const t = useTranslations('jobs');
+  const gradings: Grading[] = [...GRADINGS, ...(value.keptGrader === '' ? [] : ['kept' as const])];
+  return (
+    <div className="grid gap-4 sm:grid-cols-2">
+      <Field label={t('grader.way')} hint={t(`grader.hint.${value.grading}`)}>
+        {(ids) => (
+          <Select {...ids} value={value.grading} onChange={(e) => onChange({ grading: e.target.value as Grading })}>
+            {gradings.map((grading) => (
+              <option key={grading} value={grading}>
+                {t(`grader.name.${grading}`)}
+              </option>
+            ))}
+          </Select>
+        )}
+      </Field>
+      {value.grading !== 'kept' && (
+        <Field label={t('grader.field')} hint={t('grader.fieldHint')}>
+          {(ids) => (
+            <Select {...ids} value={value.gradeField} onChange={(e) => onChange({ gradeField: e.target.value })}>
+              {fields.map((field) => (
+                <option key={field} value={field}>
+                  {field}
+                </option>
+              ))}
+            </Select>
+          )}
+        </Field>
+      )}
+    </div>
+  );
+}
