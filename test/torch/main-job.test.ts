@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { unwrap } from '@luthier/api-client';
 import { openSafetensors } from '@luthier/formats';
-import { removeHome, tempDir } from '@luthier/testing';
+import { removeHome, tempDir, waitFor } from '@luthier/testing';
 import {
   TINY_MODEL,
   expectWholeAndSingle,
@@ -126,6 +126,24 @@ describeWithTorch('a job at home', () => {
       expect(await answerOf(job.fine_tuned_model ?? '')).toBe(tuned);
       const served = await readdir(join(home, 'work/inference/gguf'));
       expect(served).toContainEqual(expect.stringContaining(model.files.weights.sha256));
+      const exported = { ...path, format: 'gguf' as const };
+      const made = await waitFor(
+        async () => {
+          const answer = await unwrap(
+            client.POST('/api/v1/models/{model}/exports/{format}', { params: { path: exported } }),
+          );
+          return answer.state === 'ready' ? answer : undefined;
+        },
+        { timeoutMs: 60_000, what: 'the export' },
+      );
+      const [file] = made.files;
+      const { data } = await client.GET('/api/v1/models/{model}/exports/{format}/{file}', {
+        params: { path: { ...exported, file: file?.name ?? '' } },
+        parseAs: 'arrayBuffer',
+      });
+      const bytes = Buffer.from(data as ArrayBuffer);
+      expect(bytes.subarray(0, 4).toString()).toBe('GGUF');
+      expect(bytes.length).toBe(file?.size_bytes);
     },
     TIMEOUT_MS,
   );

@@ -52,7 +52,7 @@ function allBindings(app: NestFastifyApplication, config: GatewayConfig): RouteB
     }),
     ...fineTuningBindings(bus),
     ...jobBindings(bus, app.get(JobStreams), app.get(LogStreams)),
-    ...modelBindings(bus),
+    ...modelBindings(bus, app.get(ArtifactStore)),
     ...chatBindings(bus),
     ...platformBindings(bus, authenticator),
     ...sessionBindings({ authenticator, sessions: app.get(SessionStore), sessionSeconds, secureCookie }),

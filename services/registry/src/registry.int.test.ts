@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import {
   ARTIFACT_MANIFEST_FILE,
   deleteModel,
   evaluationCompleted,
+  exportModel,
   getModel,
   idTail,
   importModel,
@@ -16,8 +17,8 @@ import {
   newId,
   registerModel,
 } from '@luthier/contracts';
-import type { ArtifactRef, ModelFiles, ModelRecord } from '@luthier/contracts';
-import { FileArtifactStore } from '@luthier/artifacts';
+import type { ArtifactRef, ExportFormat, ModelFiles, ModelRecord } from '@luthier/contracts';
+import { FileArtifactStore, readArtifact } from '@luthier/artifacts';
 import { writeSafetensors } from '@luthier/formats';
 import { MessageBus, provision } from '@luthier/messaging';
 import { loadConfig } from '@luthier/service-kit';
@@ -26,6 +27,7 @@ import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
 import type { TestDatabase, TestNats, TestPostgres } from '@luthier/testing';
 import { jetstream } from '@nats-io/jetstream';
 import { Client } from 'pg';
+import { writeTinyAdapter, writeTinyChatModel } from '../../../test/fixtures/tiny-llama.js';
 import { CATALOGUE } from './catalogue/catalogue.js';
 import { expectedTensors } from './import/check-model-folder.js';
 import { registryConfigSchema, startRegistry } from './index.js';
@@ -132,6 +134,17 @@ async function putArtifact(runId: string, names: readonly string[]): Promise<Art
   const uri = `artifact://runs/${runId}/1/1/artifact`;
   const files = [];
   for (const name of names) files.push({ name, ...(await store.put(`${uri}/${name}`, '{}')) });
+  const manifest = JSON.stringify({ version: 1, files });
+  await store.put(`${uri}/${ARTIFACT_MANIFEST_FILE}`, manifest);
+  return { uri, sha256: createHash('sha256').update(manifest).digest('hex') };
+}
+
+/** A local folder as a run leaves it in the store. */
+async function putFolder(runId: string, dir: string): Promise<ArtifactRef> {
+  const uri = `artifact://runs/${runId}/1/1/artifact`;
+  const files = [];
+  for (const name of await readdir(dir))
+    files.push({ name, ...(await store.put(`${uri}/${name}`, await readFile(join(dir, name)))) });
   const manifest = JSON.stringify({ version: 1, files });
   await store.put(`${uri}/${ARTIFACT_MANIFEST_FILE}`, manifest);
   return { uri, sha256: createHash('sha256').update(manifest).digest('hex') };
@@ -329,5 +342,43 @@ describe('tuned models', () => {
       bus.request(registerModel, { jobId, baseModelId: base.id, suffix: null, files }),
     ).rejects.toMatchObject({ code: 'model.unreadable' });
     expect((await store.list(`artifact://models/model-${idTail(jobId)}`)).items).toEqual([]);
+  });
+
+  it('is exported as one whole model: an adapter merged into its base, a whole one as it is, and as GGUF', async () => {
+    const dir = await tempDir('tiny');
+    const config = await writeTinyChatModel(dir);
+    const base = await importFolder('base-of-exports', dir);
+    const adapterDir = await tempDir('adapter');
+    await writeTinyAdapter(adapterDir, config);
+    const made: ModelFiles = { form: 'adapter', adapter: await putFolder(newId('run'), adapterDir) };
+    const request = { baseModelId: base.id, suffix: null };
+    const tuned = await bus.request(registerModel, { ...request, jobId: newId('job'), files: made });
+    const exported = (model: string, format: ExportFormat) =>
+      waitFor(async () => {
+        const answer = await bus.request(exportModel, { model, format });
+        return answer.state === 'ready' ? answer : undefined;
+      });
+    const merged = await exported(tuned.id, 'safetensors');
+    expect(merged.files.map(({ name }) => name)).toEqual(expect.arrayContaining(WHOLE));
+    const [before, after] = await Promise.all(
+      [base.files?.form === 'whole' ? base.files.weights.uri : '', merged.uri ?? ''].map((uri) =>
+        readArtifact(store, `${uri}/model.safetensors`),
+      ),
+    );
+    expect(after?.equals(before ?? Buffer.alloc(0))).toBe(false);
+    const gguf = await exported(tuned.id, 'gguf');
+    expect(gguf.files.map(({ name }) => name)).toEqual(['model.gguf']);
+    expect((await readArtifact(store, `${gguf.uri}/model.gguf`)).subarray(0, 4).toString()).toBe('GGUF');
+    expect(await exported(tuned.id, 'gguf')).toEqual(gguf);
+
+    const weights = await putFolder(newId('run'), dir);
+    const files: ModelFiles = { form: 'whole', weights };
+    const whole = await bus.request(registerModel, { ...request, jobId: newId('job'), files });
+    expect((await exported(whole.id, 'safetensors')).uri).toBe(`artifact://models/${whole.id}/weights`);
+    const ofWhole = await exported(whole.id, 'gguf');
+    const bytes = await readArtifact(store, `${ofWhole.uri}/model.gguf`);
+    expect(bytes.equals(await readArtifact(store, `${(await exported(base.id, 'gguf')).uri}/model.gguf`))).toBe(true);
+    await bus.request(deleteModel, { model: tuned.id });
+    expect((await store.list(`artifact://models/${tuned.id}`)).items).toEqual([]);
   });
 });

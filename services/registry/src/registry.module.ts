@@ -1,10 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { Inject, Injectable, Module } from '@nestjs/common';
 import type { DynamicModule, OnApplicationBootstrap, OnApplicationShutdown } from '@nestjs/common';
-import { ArtifactStore, openArtifactStore } from '@luthier/artifacts';
+import { join } from 'node:path';
+import { ArtifactStore, LocalFolders, openArtifactStore } from '@luthier/artifacts';
 import { DatabaseModule, LOGGER, ServiceMetrics } from '@luthier/service-kit';
 import type { Logger } from '@luthier/service-kit';
 import { inbox, outbox, tables } from './db/schema.js';
+import { ExportsService } from './exports/exports.service.js';
 import { Importer } from './import/importer.js';
 import { SourceFetcher } from './import/source-fetcher.js';
 import { ModelStore } from './models/model.store.js';
@@ -65,6 +67,15 @@ export function registryModule(config: RegistryConfig): DynamicModule {
         inject: [ModelStore, ArtifactStore, Importer],
         useFactory: (store: ModelStore, artifacts: ArtifactStore, importer: Importer) =>
           new ModelsService(store, artifacts, importer),
+      },
+      {
+        provide: ExportsService,
+        inject: [ModelsService, ArtifactStore],
+        useFactory: (models: ModelsService, artifacts: ArtifactStore) => {
+          const cacheDir = join(config.workDir, 'models');
+          const folders = new LocalFolders(artifacts, { cacheDir, maxSizeBytes: config.modelBytesMax });
+          return new ExportsService(models, artifacts, folders, config.workDir);
+        },
       },
       ModelsEvents,
       ImporterLife,

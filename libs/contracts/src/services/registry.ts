@@ -3,7 +3,7 @@ import { defineEvent, defineRequest } from '../define.js';
 import { errorCode } from '../errors.js';
 import { idOf } from '../ids.js';
 import { page, pageQuery } from '../paging.js';
-import { artifactRef } from '../run-spec.js';
+import { artifactRef, artifactUri, sha256 } from '../run-spec.js';
 
 /** Numbers of a model's config.json that plans are made from. */
 export const modelShape = z.object({
@@ -114,6 +114,22 @@ export const registerModel = defineRequest({
   }),
   response: modelRecord,
   errors: ['model.not-found', 'model.unreadable', 'disk.full'],
+  timeoutMs: 15_000,
+});
+/** Hugging Face folder, or one file for llama.cpp. */
+export const EXPORT_FORMATS = ['safetensors', 'gguf'] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+/** One whole model as files, an adapter merged into its base. Begins or joins; ask again while it is being made. */
+export const exportModel = defineRequest({
+  subject: `${s}.export-model`,
+  request: byModel.extend({ format: z.enum(EXPORT_FORMATS) }),
+  response: z.object({
+    state: z.enum(['making', 'ready']),
+    /** Folder in the artifact store; null while it is being made. */
+    uri: artifactUri.nullable(),
+    files: z.array(z.object({ name: z.string(), sizeBytes: z.int().nonnegative(), sha256 })),
+  }),
+  errors: ['model.not-found', 'model.not-ready', 'model.unsupported', 'model.unreadable', 'disk.full'],
   timeoutMs: 15_000,
 });
 export const deleteModel = defineRequest({

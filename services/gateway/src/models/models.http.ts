@@ -1,5 +1,6 @@
-import { deleteModel, getModel, importModel, listCatalog, listModels } from '@luthier/contracts';
+import { AppError, deleteModel, exportModel, getModel, importModel, listCatalog, listModels } from '@luthier/contracts';
 import type { ModelRecord } from '@luthier/contracts';
+import type { ArtifactStore } from '@luthier/artifacts';
 import type { MessageBus } from '@luthier/messaging';
 import { bindRoute } from '../http/route.js';
 import type { RouteBinding } from '../http/route.js';
@@ -25,7 +26,7 @@ async function allModels(bus: MessageBus, requestId: string): Promise<ModelRecor
   return models;
 }
 
-export function modelBindings(bus: MessageBus): RouteBinding[] {
+export function modelBindings(bus: MessageBus, artifacts: ArtifactStore): RouteBinding[] {
   return [
     bindRoute(routes.listModelsRoute, async ({ requestId }) => {
       const models = await allModels(bus, requestId);
@@ -47,5 +48,19 @@ export function modelBindings(bus: MessageBus): RouteBinding[] {
     bindRoute(routes.getModelRecordRoute, ({ params, requestId }) =>
       bus.request(getModel, { model: params.model }, { requestId }),
     ),
+    bindRoute(routes.exportModelRoute, ({ params, requestId }) => bus.request(exportModel, params, { requestId })),
+    bindRoute(routes.getExportedFileRoute, async ({ params, request, reply, requestId }) => {
+      const { model, format, file: name } = params;
+      const { uri, files } = await bus.request(exportModel, { model, format }, { requestId });
+      if (uri === null) throw new AppError('model.not-ready', 'The export is still being made', { param: 'model' });
+      const file = files.find((one) => one.name === name);
+      if (!file) throw new AppError('file.not-found', `The export has no file ${JSON.stringify(name.slice(0, 100))}`);
+      const content = await artifacts.get(`${uri}/${file.name}`);
+      request.raw.once('close', () => content.destroy());
+      reply.header('content-length', file.sizeBytes);
+      reply.header('content-disposition', `attachment; filename*=UTF-8''${encodeURIComponent(file.name)}`);
+      reply.type('application/octet-stream');
+      return content;
+    }),
   ];
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { getModel, listCatalog, listModels, modelRecord, page } from '@luthier/contracts';
+import { EXPORT_FORMATS, exportModel, getModel, listCatalog, listModels, modelRecord, page } from '@luthier/contracts';
 import { modelDeletedObject, modelList, modelObject } from '../http/openai-schemas.js';
 import { defineRoute } from '../http/route.js';
 
@@ -75,6 +75,30 @@ export const getModelRecordRoute = defineRoute({
   errors: ['model.not-found'],
 });
 
+const byExport = byModel.extend({ format: z.enum(EXPORT_FORMATS) });
+
+export const exportModelRoute = defineRoute({
+  id: 'exportModel',
+  method: 'POST',
+  path: '/api/v1/models/{model}/exports/{format}',
+  tag: 'Models',
+  summary: 'Make a model into files for other programs',
+  description: 'Begins or joins the export; ask again while `state` is `making`. An adapter is merged into its base.',
+  params: byExport,
+  answer: { status: 200, description: 'Its files, once they are there', schema: exportModel.response },
+  errors: ['model.not-found', 'model.not-ready', 'model.unsupported', 'model.unreadable', 'disk.full'],
+});
+export const getExportedFileRoute = defineRoute({
+  id: 'getExportedFile',
+  method: 'GET',
+  path: '/api/v1/models/{model}/exports/{format}/{file}',
+  tag: 'Models',
+  summary: 'Read a file of an export',
+  params: byExport.extend({ file: z.string().describe('A name among the files of the export') }),
+  answer: { status: 200, description: 'Its bytes', contentType: 'application/octet-stream' },
+  errors: ['model.not-found', 'model.not-ready', 'file.not-found', 'storage.unreachable'],
+});
+
 export const MODEL_ROUTES = [
   listModelsRoute,
   getModelRoute,
@@ -83,4 +107,6 @@ export const MODEL_ROUTES = [
   importModelRoute,
   listModelRecordsRoute,
   getModelRecordRoute,
+  exportModelRoute,
+  getExportedFileRoute,
 ] as const;

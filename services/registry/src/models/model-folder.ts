@@ -23,6 +23,13 @@ async function putManifest(store: ArtifactStore, uri: string, files: ArtifactMan
   return { uri, sha256, files: manifest.files };
 }
 
+/** The files of a stored folder; undefined: it is not there, or not yet whole. */
+export async function filesOf(store: ArtifactStore, uri: string): Promise<StoredFolder['files'] | undefined> {
+  const manifest = `${uri}/${ARTIFACT_MANIFEST_FILE}`;
+  if (!(await store.stat(manifest))) return undefined;
+  return artifactManifest.parse(JSON.parse((await readArtifact(store, manifest)).toString('utf8'))).files;
+}
+
 /** Stores the plain files of a local folder. */
 export async function putModelFolder(
   store: ArtifactStore,

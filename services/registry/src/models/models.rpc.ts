@@ -1,16 +1,29 @@
 import { Controller } from '@nestjs/common';
-import { deleteModel, getModel, importModel, listCatalog, listModels, registerModel } from '@luthier/contracts';
+import {
+  deleteModel,
+  exportModel,
+  getModel,
+  importModel,
+  listCatalog,
+  listModels,
+  registerModel,
+} from '@luthier/contracts';
 import type { ModelRecord, Page, RequestDefinition, ResponseOf } from '@luthier/contracts';
 import { OnRequest } from '@luthier/messaging';
 import type { z } from 'zod';
 import { CATALOGUE, describeSource } from '../catalogue/catalogue.js';
+import { ExportsService } from '../exports/exports.service.js';
+import type { ExportAnswer } from '../exports/exports.service.js';
 import { ModelsService } from './models.service.js';
 
 type Asked<D> = D extends RequestDefinition<infer Req, z.ZodType> ? z.output<Req> : never;
 
 @Controller()
 export class ModelsRpc {
-  constructor(private readonly service: ModelsService) {}
+  constructor(
+    private readonly service: ModelsService,
+    private readonly exports: ExportsService,
+  ) {}
 
   @OnRequest(importModel)
   import({ model, localDir }: Asked<typeof importModel>): Promise<ModelRecord> {
@@ -41,6 +54,11 @@ export class ModelsRpc {
   @OnRequest(registerModel)
   register(request: Asked<typeof registerModel>): Promise<ModelRecord> {
     return this.service.register(request);
+  }
+
+  @OnRequest(exportModel)
+  export({ model, format }: Asked<typeof exportModel>): Promise<ExportAnswer> {
+    return this.exports.export(model, format);
   }
 
   @OnRequest(deleteModel)
