@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { contradictionIn, featuresAsked } from './run-features.js';
 import type { RunSettings } from './run-features.js';
 import type { Tuning } from './run-spec.js';
+import type { ModelShape } from './services/registry.js';
 
 const LORA: Extract<Tuning, { type: 'lora' }> = {
   type: 'lora',
@@ -45,6 +46,16 @@ describe('settings that no runtime can have together', () => {
     ],
   ])('are named by their field: %s', (_, change, field) => {
     expect(contradictionIn(run(change))).toMatchObject({ field });
+  });
+
+  it('are a rank that the weights of the model do not have', () => {
+    const shape: ModelShape = {
+      ...{ architecture: 'LlamaForCausalLM', hiddenSize: 64, intermediateSize: 128, layers: 2, heads: 4, kvHeads: 1 },
+      ...{ headDim: 16, vocabularySize: 96, tiedEmbeddings: true, contextLength: 64, parameters: 1, weightBytes: 4 },
+    };
+    const of = (r: number) => contradictionIn(run({ tuning: { ...LORA, r, initLoraWeights: 'pissa' } }), shape);
+    expect(of(17)).toMatchObject({ field: 'tuning.r', hint: expect.stringContaining('16') });
+    expect(of(16)).toBeUndefined();
   });
 
   it.each<[string, Partial<RunSettings>]>([

@@ -1,4 +1,5 @@
 import type { Hyperparameters, Method, Tuning } from './run-spec.js';
+import type { ModelShape } from './services/registry.js';
 
 /** What a run can ask for beyond its method and kind of tuning. Not every runtime has each. */
 export const RUN_FEATURES = [
@@ -44,6 +45,10 @@ export function featuresAsked({ tuning, hyperparameters }: Omit<RunSettings, 'me
   return asked;
 }
 
+/** Of any linear layer. */
+const shortestSide = ({ hiddenSize, intermediateSize, heads, kvHeads, headDim }: ModelShape): number =>
+  Math.min(hiddenSize, intermediateSize, heads * headDim, kvHeads * headDim);
+
 export interface Contradiction {
   /** The field to change. */
   readonly field: string;
@@ -51,8 +56,14 @@ export interface Contradiction {
   readonly hint: string;
 }
 
-/** Settings that no runtime can have together; undefined: there are none. The PyTorch runtime refuses the same. */
-export function contradictionIn({ method, tuning, hyperparameters }: RunSettings): Contradiction | undefined {
+/**
+ * Settings that no runtime can have together, or with a model of that shape; undefined: there are none. The PyTorch runtime
+ * refuses the same.
+ */
+export function contradictionIn(
+  { method, tuning, hyperparameters }: RunSettings,
+  shape: ModelShape | null = null,
+): Contradiction | undefined {
   if (isAdapter(tuning)) {
     if (hyperparameters.optimizer === 'muon') {
       return {
@@ -67,6 +78,14 @@ export function contradictionIn({ method, tuning, hyperparameters }: RunSettings
         field: 'tuning.initLoraWeights',
         message: 'DoRA and PiSSA both begin by splitting the weights, each in its own way.',
         hint: 'Take one of them: leave out `useDora`, or `initLoraWeights`.',
+      };
+    }
+    const most = shape === null ? tuning.r : shortestSide(shape);
+    if (tuning.initLoraWeights === 'pissa' && tuning.r > most) {
+      return {
+        field: 'tuning.r',
+        message: `PiSSA begins with the principal parts of the weights; those of this model have at most ${most}.`,
+        hint: `Take a rank of at most ${most}.`,
       };
     }
     if (tuning.initLoraWeights === 'pissa' && method === 'reward') {

@@ -7,6 +7,7 @@ const OF_FIELD: Readonly<Record<string, string>> = {
   cutoff_length: 'change.cutoff',
   'tuning.r': 'change.rank',
   'tuning.type': 'change.tuning',
+  'tuning.bits': 'change.bits',
 };
 
 /** What an alternative of a plan changes, a piece for each change; empty for one that this dashboard does not know. */

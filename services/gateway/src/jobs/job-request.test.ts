@@ -45,6 +45,27 @@ describe('the public body of a job', () => {
     [{ priority: 7 }],
   ])('refuses %j', (body) => expect(() => requestOf(body)).toThrow());
 
+  it('takes tunings and optimisers by the names that PEFT and transformers have, and refuses by them', () => {
+    const request = requestOf({
+      tuning: { type: 'qlora', r: 8, use_dora: true, init_lora_weights: 'default', loraplus_lr_ratio: 16 },
+      method: {
+        type: 'supervised',
+        supervised: {
+          hyperparameters: { optimizer: 'adamw8bit', neftune_noise_alpha: 5, label_smoothing_factor: 0.1 },
+        },
+      },
+    });
+    expect(request.tuning).toMatchObject({
+      ...{ type: 'qlora', bits: 4, useDora: true, initLoraWeights: 'default', loraplusLrRatio: 16 },
+    });
+    expect(request.hyperparameters).toEqual({
+      ...{ optimizer: 'adamw8bit', neftuneNoiseAlpha: 5, labelSmoothingFactor: 0.1 },
+    });
+    expect(() => requestOf({ tuning: { type: 'lora', init_lora_weights: 'magic' } })).toThrow();
+    const refused = new AppError('request.invalid', 'no', { param: 'tuning.initLoraWeights' });
+    expect(inPublicNames(refused)).toMatchObject({ param: 'tuning.init_lora_weights' });
+  });
+
   it('carries every field over', () => {
     const general_file = newId('file');
     const hyperparameters = {

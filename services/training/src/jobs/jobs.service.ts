@@ -105,7 +105,7 @@ export class JobsService {
       requested: wish,
     });
     const settings = { method: wish.method.type, tuning, hyperparameters };
-    refuseContradiction(settings);
+    refuseContradiction(settings, model.shape);
     const inventory = await inventoryOf(this.bus);
     const kind = wishOf(settings, model.shape.architecture, wish);
     const capable = ofKindAsked(inventory ? capableProfiles(inventory, kind) : [], wish);
@@ -141,7 +141,7 @@ export class JobsService {
 
   /** The settings go together and a runtime has them. */
   private async checkSettings(wish: Wish, settings: RunSettings, model: ModelRecord | undefined): Promise<void> {
-    refuseContradiction(settings);
+    refuseContradiction(settings, model?.shape ?? null);
     refuseRehearsalOfNodes(wish);
     const inventory = await inventoryOf(this.bus);
     if (!inventory) return;
@@ -180,8 +180,8 @@ export class JobsService {
 }
 
 /** @throws AppError `request.invalid`. */
-function refuseContradiction(settings: RunSettings): void {
-  const found = contradictionIn(settings);
+function refuseContradiction(settings: RunSettings, shape: ModelRecord['shape']): void {
+  const found = contradictionIn(settings, shape);
   if (found) throw new AppError('request.invalid', found.message, { param: found.field, hint: found.hint });
 }
 

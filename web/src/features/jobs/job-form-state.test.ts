@@ -71,6 +71,22 @@ describe('the form of a new job', () => {
     });
   });
 
+  it('asks for few bits and finer settings only where they were chosen, and takes them over', () => {
+    const filled = { ...FORM, tuning: 'qlora', bits: '8', variant: 'dora', loraplusRatio: '16' } as const;
+    const body = jobBody({ ...filled, optimizer: 'adamw8bit', noiseAlpha: '5' });
+    expect(body?.tuning).toEqual({ type: 'qlora', bits: 8, use_dora: true, loraplus_lr_ratio: 16 });
+    expect(body?.method).toEqual({
+      ...{ type: 'supervised', supervised: { hyperparameters: { optimizer: 'adamw8bit', neftune_noise_alpha: 5 } } },
+    });
+    expect(jobBody({ ...filled, tuning: 'full' })?.tuning).toEqual({ type: 'full' });
+    const changed = withChange(FORM, { 'tuning.type': 'qlora', 'tuning.bits': 4 });
+    expect(jobBody(changed)?.tuning).toEqual({ type: 'qlora', bits: 4 });
+    const lora = { lora_dropout: 0, target_modules: 'all-linear', use_rslora: false, r: 8, lora_alpha: 16 } as const;
+    const again = formOf({ ...pairsJob, tuning: { type: 'qlora', bits: 8, ...lora, init_lora_weights: 'pissa' } });
+    expect(again).toMatchObject({ tuning: 'qlora', bits: '8', variant: 'pissa', optimizer: 'adamw' });
+    expect(wrongFields({ ...FORM, loraplusRatio: '0.5' })).toHaveProperty('loraplusRatio');
+  });
+
   it('names the fields that are no number or out of range, and makes no body of them', () => {
     const wrong = { ...FORM, epochs: 'many', batchSize: '2.5', learningRate: '0', mixFile: 'file-3', mixPercent: '' };
     expect(Object.keys(wrongFields(wrong)).sort()).toEqual(['batchSize', 'epochs', 'learningRate', 'mixPercent']);

@@ -1,4 +1,6 @@
 import type { Job, JobBody } from '../../lib/api';
+import { EMPTY_FINE_SETTINGS, fineHyperparameters, fineSettingsOf, fineTuning } from './fine-settings';
+import type { FineNumber, FineSettings } from './fine-settings';
 import { methodBody, methodSettingsOf } from './method-settings';
 import type { MethodSetting } from './method-settings';
 import { EMPTY_GRADER, graderOf } from './grader-form';
@@ -18,7 +20,7 @@ export const PRIORITIES: readonly Priority[] = ['high', 'normal', 'low'];
 export type Change = Readonly<Record<string, string | number>>;
 
 /** What the form holds, as written; an empty text leaves the choice to the platform. */
-export interface JobForm extends GraderForm {
+export interface JobForm extends GraderForm, FineSettings {
   model: string;
   trainingFile: string;
   /** Empty: the first that learns from the rows of the file. */
@@ -88,6 +90,7 @@ export const EMPTY_FORM: JobForm = {
   ...EMPTY_GRADER,
   desirableWeight: '',
   undesirableWeight: '',
+  ...EMPTY_FINE_SETTINGS,
 };
 
 type NumberField =
@@ -102,7 +105,7 @@ type NumberField =
       | 'mixPercent'
       | 'trainableLayers'
     )
-  | ('nodes' | 'devicesPerNode' | MethodSetting);
+  | ('nodes' | 'devicesPerNode' | MethodSetting | FineNumber);
 
 interface Range {
   min: number;
@@ -132,6 +135,9 @@ export const RANGES: Readonly<Record<NumberField, Range>> = {
   temperature: { min: 0.01, max: 2, whole: false },
   desirableWeight: { min: 0.01, max: 100, whole: false },
   undesirableWeight: { min: 0.01, max: 100, whole: false },
+  loraplusRatio: { min: 1, max: 1000, whole: false },
+  noiseAlpha: { min: 0.01, max: 1000, whole: false },
+  smoothing: { min: 0, max: 0.9, whole: false },
 };
 
 const NUMBER_FIELDS = Object.keys(RANGES) as NumberField[];
@@ -175,12 +181,14 @@ export function jobBody(form: JobForm): JobBody | null {
     n_epochs: numberOf(form.epochs),
     batch_size: numberOf(form.batchSize),
     learning_rate: numberOf(form.learningRate),
+    ...fineHyperparameters(form),
   });
   const tuning = tuningBody(
     form.tuning,
     given({
       ...{ r: numberOf(form.rank), lora_alpha: numberOf(form.alpha) },
       trainable_layers: numberOf(form.trainableLayers),
+      ...fineTuning(form.tuning, form),
     }),
   );
   const resources = given({
@@ -216,6 +224,7 @@ const CHANGED_FIELDS: Readonly<Record<string, keyof JobForm>> = {
   learningrate: 'learningRate',
   learning_rate: 'learningRate',
   type: 'tuning',
+  bits: 'bits',
   r: 'rank',
   loraalpha: 'alpha',
   lora_alpha: 'alpha',
@@ -265,5 +274,6 @@ export function formOf(job: Job): JobForm {
     deviceType: resources?.device_type ?? '',
     queue: job.queue ?? '',
     ...methodSettingsOf(job.method),
+    ...fineSettingsOf(job),
   };
 }

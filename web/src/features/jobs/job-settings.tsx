@@ -1,6 +1,7 @@
 'use client';
 import { Field, Input, Select } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
+import { FineSettingsFields } from './fine-settings-fields';
 import { REHEARSALS } from './job-form-state';
 import type { JobForm } from './job-form-state';
 import { SETTINGS_OF_METHOD } from './method-settings';
@@ -8,7 +9,8 @@ import { TuningPicker } from './tuning-picker';
 import { useRangeText } from './use-range-text';
 
 const FIELDS = ['epochs', 'learningRate', 'batchSize', 'cutoffLength', 'seed'] as const;
-const FIELDS_OF_TUNING = { lora: ['rank', 'alpha'], full: [], freeze: ['trainableLayers'] } as const;
+const OF_ADAPTERS = ['rank', 'alpha'] as const;
+const FIELDS_OF_TUNING = { lora: OF_ADAPTERS, qlora: OF_ADAPTERS, full: [], freeze: ['trainableLayers'] } as const;
 
 /** Settings that are advised; whoever knows better writes a number. */
 export function JobSettings({ form, onChange }: { form: JobForm; onChange: (change: Partial<JobForm>) => void }) {
@@ -48,6 +50,7 @@ export function JobSettings({ form, onChange }: { form: JobForm; onChange: (chan
           )}
         </Field>
       </div>
+      <FineSettingsFields form={form} onChange={onChange} />
     </div>
   );
 }

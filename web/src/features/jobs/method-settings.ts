@@ -34,7 +34,7 @@ const PUBLIC_NAMES: Readonly<Record<MethodSetting, string>> = {
 /** The method of a request with what was given; the rest is left to the platform. */
 export function methodBody(
   type: Method,
-  hyperparameters: Readonly<Record<string, number>>,
+  hyperparameters: Readonly<Record<string, number | string>>,
   given: (setting: MethodSetting) => number | undefined,
   grader?: Grader,
 ): NonNullable<JobBody['method']> {

@@ -1,11 +1,11 @@
 import type { Inventory, JobBody } from '../../lib/api';
 
 type JobTuning = NonNullable<JobBody['tuning']>;
-/** What is trained: an adapter beside the weights, all weights, or those of the topmost layers. */
-export type TuningKind = Extract<JobTuning['type'], 'lora' | 'full' | 'freeze'>;
+/** What is trained: an adapter beside the weights, or beside weights of few bits; all weights, or the topmost layers'. */
+export type TuningKind = JobTuning['type'];
 
 /** The usual one first. */
-export const TUNING_KINDS: readonly TuningKind[] = ['lora', 'full', 'freeze'];
+export const TUNING_KINDS: readonly TuningKind[] = ['lora', 'qlora', 'full', 'freeze'];
 
 /** Whether a runtime here can do it. Everything can be chosen as long as it is not known what there is to run on. */
 export function isUsable(kind: TuningKind, inventory: Inventory | undefined): boolean {
@@ -14,12 +14,9 @@ export function isUsable(kind: TuningKind, inventory: Inventory | undefined): bo
 }
 
 /** The tuning of a request; undefined: the platform's own choice, which is LoRA. */
-export function tuningBody(
-  kind: TuningKind,
-  given: { r?: number; lora_alpha?: number; trainable_layers?: number },
-): JobTuning | undefined {
+export function tuningBody(kind: TuningKind, given: Partial<JobTuning>): JobTuning | undefined {
   const { trainable_layers, ...lora } = given;
   if (kind === 'full') return { type: kind };
   if (kind === 'freeze') return { type: kind, ...(trainable_layers !== undefined && { trainable_layers }) };
-  return Object.keys(lora).length > 0 ? { type: kind, ...lora } : undefined;
+  return kind === 'qlora' || Object.keys(lora).length > 0 ? { ...lora, type: kind } : undefined;
 }

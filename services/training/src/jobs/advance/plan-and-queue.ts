@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { AppError, getInventory, newId } from '@luthier/contracts';
-import type { FitAnswer, Inventory, Plan } from '@luthier/contracts';
+import { AppError, contradictionIn, getInventory, newId } from '@luthier/contracts';
+import type { FitAnswer, Inventory, Plan, RunSettings } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { planRun } from '@luthier/planner';
 import { capableProfiles, whyUnsupported, wishOf } from '../../queue/admission.js';
@@ -42,9 +42,13 @@ export function planJobRun(job: Job, inventory: Inventory | undefined): PlacedPl
   return best;
 }
 
+const settingsOf = ({ request, tuning, hyperparameters }: Job): RunSettings => ({
+  ...{ method: request.method.type, tuning, hyperparameters },
+});
+
 /** What the job asks of a runtime. */
-export const wishOfJob = ({ request, tuning, hyperparameters, base }: Job): Wish =>
-  wishOf({ method: request.method.type, tuning, hyperparameters }, base?.shape?.architecture ?? null, request);
+export const wishOfJob = (job: Job): Wish =>
+  wishOf(settingsOf(job), job.base?.shape?.architecture ?? null, job.request);
 
 /** Those that can do the job and are of the kind it asks for. */
 const profilesFor = (job: Job, inventory: Inventory): readonly Profile[] =>
@@ -102,6 +106,12 @@ export class PlanAndQueue extends PhaseStep {
   }
 
   override async look(job: Job): Promise<StepOutcome> {
+    // Of a model that was not here when the job was asked for.
+    const contradiction = contradictionIn(settingsOf(job), job.base?.shape);
+    if (contradiction) {
+      const { message, hint } = contradiction;
+      return fail({ code: 'request.invalid', message, hint });
+    }
     const inventory = await inventoryOf(this.bus);
     const wish = wishOfJob(job);
     const unsupported = inventory && whyUnsupported(inventory, wish);

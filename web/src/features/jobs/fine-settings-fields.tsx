@@ -1,0 +1,62 @@
+'use client';
+import { Field, Input, Select } from '@luthier/ui';
+import { useQuery } from '@tanstack/react-query';
+import { useTranslations } from 'next-intl';
+import { inventoryQuery } from '../../lib/api';
+import { BITS, FEATURE_OF, OPTIMIZERS, VARIANTS, isAdapter, isOffered } from './fine-settings';
+import type { FineNumber } from './fine-settings';
+import type { JobForm } from './job-form-state';
+import { useRangeText } from './use-range-text';
+
+const NUMBERS = Object.keys(FEATURE_OF) as FineNumber[];
+
+/** What most leave alone. Only what goes with the other settings, and a runtime here has, is shown. */
+export function FineSettingsFields({
+  form,
+  onChange,
+}: {
+  form: JobForm;
+  onChange: (change: Partial<JobForm>) => void;
+}) {
+  const t = useTranslations('jobs');
+  const rangeText = useRangeText(form);
+  const inventory = useQuery(inventoryQuery);
+  const around = { kind: form.tuning, method: form.method || 'supervised', inventory: inventory.data };
+  const choices = [
+    { field: 'bits', values: form.tuning === 'qlora' ? BITS : [] },
+    { field: 'variant', values: isAdapter(form.tuning) ? VARIANTS.filter((one) => isOffered(one, around)) : [] },
+    { field: 'optimizer', values: OPTIMIZERS.filter((one) => isOffered(one, around)) },
+  ] as const;
+  return (
+    <div className="grid gap-4 sm:grid-cols-2">
+      {choices
+        .filter(({ values }) => values.length > 1)
+        .map(({ field, values }) => (
+          <Field key={field} label={t(`fine.label.${field}`)} hint={t(`fine.hint.${field}`)}>
+            {(ids) => (
+              <Select {...ids} value={form[field]} onChange={(event) => onChange({ [field]: event.target.value })}>
+                {values.map((value) => (
+                  <option key={value} value={value}>
+                    {t(`fine.choice.${value}`)}
+                  </option>
+                ))}
+              </Select>
+            )}
+          </Field>
+        ))}
+      {NUMBERS.filter((field) => isOffered(FEATURE_OF[field], around)).map((field) => (
+        <Field key={field} label={t(`fine.label.${field}`)} hint={t(`fine.hint.${field}`)} error={rangeText(field)}>
+          {(ids) => (
+            <Input
+              {...ids}
+              inputMode="decimal"
+              placeholder={t('fine.off')}
+              value={form[field]}
+              onChange={(event) => onChange({ [field]: event.target.value })}
+            />
+          )}
+        </Field>
+      ))}
+    </div>
+  );
+}

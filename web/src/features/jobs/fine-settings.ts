@@ -1,0 +1,87 @@
+import type { Inventory, Job, JobBody } from '../../lib/api';
+import type { TuningKind } from './tuning-kinds';
+
+/** What most never touch, and not every runtime has. */
+export interface FineSettings {
+  /** Of QLoRA. */
+  bits: (typeof BITS)[number];
+  variant: (typeof VARIANTS)[number];
+  optimizer: (typeof OPTIMIZERS)[number];
+  loraplusRatio: string;
+  noiseAlpha: string;
+  smoothing: string;
+}
+
+export const BITS = ['4', '8'] as const;
+/** DoRA and PiSSA exclude each other. */
+export const VARIANTS = ['plain', 'dora', 'pissa'] as const;
+export const OPTIMIZERS = ['adamw', 'adamw8bit', 'adafactor', 'muon'] as const;
+
+export const EMPTY_FINE_SETTINGS: FineSettings = {
+  bits: '4',
+  variant: 'plain',
+  optimizer: 'adamw',
+  loraplusRatio: '',
+  noiseAlpha: '',
+  smoothing: '',
+};
+
+/** Of the numbers among them, the feature of a runtime that has it. */
+export const FEATURE_OF = { loraplusRatio: 'loraplus', noiseAlpha: 'neftune', smoothing: 'label-smoothing' } as const;
+export type FineNumber = keyof typeof FEATURE_OF;
+
+type Tuning = NonNullable<JobBody['tuning']>;
+type Hyperparameters = NonNullable<JobBody['hyperparameters']>;
+
+export const isAdapter = (kind: TuningKind): boolean => kind === 'lora' || kind === 'qlora';
+
+/** Whether it goes with what is trained and what is learnt from, and a runtime here has it, as far as that is known. */
+export function isOffered(
+  feature: string,
+  { kind, method, inventory }: { kind: TuningKind; method: string; inventory: Inventory | undefined },
+): boolean {
+  if (feature === 'muon' && isAdapter(kind)) return false;
+  if (['dora', 'pissa', 'loraplus'].includes(feature) && !isAdapter(kind)) return false;
+  if (feature === 'pissa' && method === 'reward') return false;
+  if (feature === 'label-smoothing' && method !== 'supervised' && method !== 'pretrain') return false;
+  if (feature === 'plain' || feature === 'adamw' || inventory === undefined) return true;
+  return inventory.profiles.some(({ capabilities }) => capabilities.features?.includes(feature));
+}
+
+/** What of them belongs to the tuning of a request; nothing of what was left as it is. */
+export function fineTuning(kind: TuningKind, form: FineSettings): Partial<Tuning> {
+  if (!isAdapter(kind)) return {};
+  const ratio = form.loraplusRatio.trim();
+  return {
+    ...(kind === 'qlora' && { bits: form.bits === '4' ? (4 as const) : (8 as const) }),
+    ...(form.variant === 'dora' && { use_dora: true }),
+    ...(form.variant === 'pissa' && { init_lora_weights: 'pissa' as const }),
+    ...(ratio !== '' && { loraplus_lr_ratio: Number(ratio) }),
+  };
+}
+
+/** What of them stands beside the method's own settings. */
+export function fineHyperparameters(form: FineSettings): Partial<Hyperparameters> {
+  const [alpha, smoothing] = [form.noiseAlpha.trim(), form.smoothing.trim()];
+  return {
+    ...(form.optimizer !== 'adamw' && { optimizer: form.optimizer }),
+    ...(alpha !== '' && { neftune_noise_alpha: Number(alpha) }),
+    ...(smoothing !== '' && { label_smoothing_factor: Number(smoothing) }),
+  };
+}
+
+const textOf = (value: number | undefined): string => (value === undefined ? '' : String(value));
+
+/** As an earlier job was asked for. */
+export function fineSettingsOf({ tuning, hyperparameters }: Pick<Job, 'tuning' | 'hyperparameters'>): FineSettings {
+  const lora = tuning.type === 'lora' || tuning.type === 'qlora' ? tuning : undefined;
+  const started = lora?.init_lora_weights === 'pissa' ? 'pissa' : 'plain';
+  return {
+    bits: tuning.type === 'qlora' && tuning.bits === 8 ? '8' : '4',
+    variant: lora?.use_dora ? 'dora' : started,
+    optimizer: hyperparameters.optimizer ?? 'adamw',
+    loraplusRatio: textOf(lora?.loraplus_lr_ratio),
+    noiseAlpha: textOf(hyperparameters.neftune_noise_alpha),
+    smoothing: textOf(hyperparameters.label_smoothing_factor),
+  };
+}
