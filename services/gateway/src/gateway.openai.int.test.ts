@@ -224,7 +224,7 @@ describe('the official OpenAI SDK against the gateway', () => {
       [
         create({ model: 'm', training_file: file, method: { type: 'reinforcement' } }),
         OpenAI.BadRequestError,
-        { param: 'method.type', code: 'request.unsupported' },
+        { param: 'method.reinforcement.grader', code: 'request.invalid' },
       ],
       [openai.files.retrieve(newId('file')), OpenAI.NotFoundError, { code: 'file.not-found' }],
       [openai.fineTuning.jobs.retrieve('nonsense'), OpenAI.NotFoundError, { code: 'job.not-found' }],
