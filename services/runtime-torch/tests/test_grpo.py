@@ -208,3 +208,10 @@ def test_items_that_do_not_fit_their_rows_are_refused(prompts: Workshop):
     items.write_text(items.read_text() + json.dumps({}) + "\n")
     with pytest.raises(Fault, match=r"items-00000\.jsonl does not have the sha256"):
         open_inputs(spec)
+
+
+def test_an_adapter_with_magnitudes_on_few_bits_learns_from_rewards_too(prompts: Workshop):
+    lora = {"r": 4, "loraAlpha": 8, "loraDropout": 0, "targetModules": "all-linear", "useRslora": False}
+    tuning = {"type": "qlora", "bits": 4, "useDora": True, **lora}
+    result = open_run(spec_of(prompts, tuning=tuning)).run()
+    assert result["tuned"]["metrics"]["rewardMean"] > result["base"]["metrics"]["rewardMean"]

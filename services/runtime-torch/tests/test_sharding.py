@@ -27,6 +27,7 @@ LONG = {"epochs": 3, "evaluationSteps": 4}
 SHORT = {"epochs": 2}
 # Fewer rows of some matrices than there are processes: some hold none of them.
 THIN = {"type": "lora", "r": 2, "loraAlpha": 8, "loraDropout": 0, "targetModules": "all-linear", "useRslora": False}
+DORA = {**THIN, "useDora": True}
 
 
 def train(spec: RuntimeSpec, group: Group) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def parts_in_memory(spec: RuntimeSpec, group: Group) -> float:
 
 @pytest.mark.parametrize(
     ("size", "tuning", "memory_mode"),
-    [(2, FULL, "layer-recompute"), (4, FULL, "whole-step"), (4, THIN, "whole-step")],
+    [(2, FULL, "layer-recompute"), (4, FULL, "whole-step"), (4, THIN, "whole-step"), (2, DORA, "whole-step")],
 )
 def test_ranks_with_parts_of_a_model_give_the_losses_and_scores_of_a_single_process(
     workshop: Workshop, size: int, tuning: dict[str, Any], memory_mode: str
