@@ -29,6 +29,7 @@ describe('the live log of a job', () => {
       const text = written.slice(from, from + 50);
       return { text, truncated: false, cursor: String(from + text.length) };
     });
+    await gateway.responders.ready();
   }, 60_000);
   afterAll(() => gateway.stop());
   beforeEach(() => {

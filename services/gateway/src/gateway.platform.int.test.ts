@@ -128,6 +128,7 @@ describe('the gateway', () => {
     gateway.responders.answer(listCatalog, () => ({
       entries: [{ name: 'a', title: 'A', parameters: 1, license: 'x', languages: ['en'], sources: ['hub'] }],
     }));
+    await gateway.responders.ready();
 
     const file = await uploadFile(client, { content: new Blob(['{}']), filename: 'a.jsonl', purpose: 'fine-tune' });
     expect(file).toMatchObject({ filename: 'a.jsonl', bytes: 2 });
@@ -164,6 +165,7 @@ describe('the gateway', () => {
         },
       ],
     }));
+    await responders.ready();
     const client = createClient({ baseUrl: gateway.url, apiKey: gateway.key });
     const cluster = await unwrap(client.GET('/api/v1/cluster'));
     expect(cluster).toMatchObject({ observed_at: 'now', watches: [{ last_sync_age_ms: 5 }] });
@@ -176,6 +178,7 @@ describe('the gateway', () => {
       obstacle: { reason: 'node-too-small', params, nearest },
     };
     responders.answer(checkCluster, () => ({ executor: 'kubernetes' as const, ok: false, checks: [failed] }));
+    await responders.ready();
     const { checks } = await unwrap(client.GET('/api/v1/cluster/doctor'));
     const inWords = { nodes: 2, devices_per_node: 8, device_type: null, other_type: false, without_queue: false };
     expect(checks).toEqual([{ ...failed, obstacle: { reason: 'node-too-small', params, nearest: inWords } }]);
@@ -183,6 +186,7 @@ describe('the gateway', () => {
 
   it('tells everybody its version, and which parts answer to those who are signed in', async () => {
     gateway.responders.answer(getInventory, () => ({ observedAt: 'now', profiles: [], countedRuns: [] }));
+    await gateway.responders.ready();
     const open = await fetch(`${gateway.url}/api/v1/status`);
     expect(await open.json()).toEqual({ version: '0.1.0', ready: false });
     const { parts } = (await (await gateway.call('/api/v1/status')).json()) as { parts: object[] };
