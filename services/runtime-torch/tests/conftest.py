@@ -19,6 +19,7 @@ from runtime_torch.events_file import EventsFile
 from runtime_torch.group import Group
 from runtime_torch.memory_plan import Room
 from runtime_torch.open_run import open_inputs
+from runtime_torch.run_control import StopRequested
 from runtime_torch.spec import RuntimeSpec
 from runtime_torch.train import TrainRun
 
@@ -188,3 +189,16 @@ def open_run(spec: RuntimeSpec, group: Group | None = None, *, sharded: bool | N
 @pytest.fixture
 def workshop(tmp_path: Path) -> Workshop:
     return Workshop(tmp_path)
+
+
+def stop_in_the_fifth_step(run: TrainRun) -> None:
+    """Trains until a stop is seen between the micro-batches of step 5, where a step has one: four are saved."""
+    looks = iter(range(1000))
+
+    def stop() -> None:
+        if next(looks) == 4:
+            raise StopRequested
+
+    run.stepper.between = stop
+    with pytest.raises(StopRequested):
+        run.run()

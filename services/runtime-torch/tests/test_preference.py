@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Workshop, open_run, write_data
+from conftest import Workshop, open_run, stop_in_the_fifth_step, write_data
 from torch.nn.functional import logsigmoid, relu
 from transformers import AutoModelForCausalLM
 
@@ -168,15 +168,7 @@ def test_a_stopped_run_goes_on_exactly_with_its_old_reference(
     whole, stopped = spec_of(workshop, method, **changes), spec_of(workshop, method, **changes)
     whole_result = open_run(whole).run()
     run = open_run(stopped)
-    looks = iter(range(1000))
-
-    def stop_in_the_fifth_step() -> None:
-        if next(looks) == 4:
-            raise StopRequested
-
-    run.stepper.between = stop_in_the_fifth_step
-    with pytest.raises(StopRequested):
-        run.run()
+    stop_in_the_fifth_step(run)
     checkpoint = Path(stopped.output_dir) / "checkpoints/step-000004"
     resumed = spec_of(workshop, method, resumeFrom=str(checkpoint), **changes)
     resumed_result = open_run(resumed).run()

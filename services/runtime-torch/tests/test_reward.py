@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import SIZES, Workshop, counting_pairs, open_run, write_data, write_model
+from conftest import SIZES, Workshop, counting_pairs, open_run, stop_in_the_fifth_step, write_data, write_model
 from peft import PeftModel
 from processes import in_ranks
 from test_preference import events, losses
@@ -23,7 +23,6 @@ from runtime_torch.memory_plan import Room
 from runtime_torch.open_run import open_inputs
 from runtime_torch.prepared_dataset import PreparedDataset, Row
 from runtime_torch.reward_loss import reward_loss
-from runtime_torch.run_control import StopRequested
 from runtime_torch.score import score
 from runtime_torch.spec import Reward, RuntimeSpec
 
@@ -129,15 +128,7 @@ def test_a_stopped_run_goes_on_exactly(workshop: Workshop):
     whole, stopped = (spec_of(workshop, hyperparameters={"epochs": 3}) for _ in range(2))
     expected = open_run(whole).run()
     run = open_run(stopped)
-    looks = iter(range(1000))
-
-    def stop_in_the_fifth_step() -> None:
-        if next(looks) == 4:
-            raise StopRequested
-
-    run.stepper.between = stop_in_the_fifth_step
-    with pytest.raises(StopRequested):
-        run.run()
+    stop_in_the_fifth_step(run)
     checkpoint = str(Path(stopped.output_dir) / "checkpoints/step-000004")
     resumed = spec_of(workshop, hyperparameters={"epochs": 3}, resumeFrom=checkpoint)
     result = open_run(resumed).run()

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Workshop, open_run, write_model
+from conftest import Workshop, open_run, stop_in_the_fifth_step, write_model
 from safetensors.torch import load_file, save_file
 
 from runtime_torch.fault import Fault
 from runtime_torch.open_run import open_inputs
-from runtime_torch.run_control import StopRequested
 from runtime_torch.spec import RuntimeSpec
 
 
@@ -75,15 +74,7 @@ def test_a_stopped_run_goes_on_exactly(workshop: Workshop, tuning: dict[str, Any
     train(whole)
     stopped = workshop.spec(hyperparameters=settings, **changes)
     run = open_run(stopped)
-    looks = iter(range(1000))
-
-    def stop_in_the_fifth_step() -> None:
-        if next(looks) == 4:
-            raise StopRequested
-
-    run.stepper.between = stop_in_the_fifth_step
-    with pytest.raises(StopRequested):
-        run.run()
+    stop_in_the_fifth_step(run)
     checkpoint = Path(stopped.output_dir) / "checkpoints/step-000004"
     resumed = workshop.spec(hyperparameters=settings, resumeFrom=str(checkpoint), **changes)
     train(resumed)
