@@ -159,8 +159,8 @@ const isSame = (a: PythonPlan | null | undefined, b: PythonPlan | null | undefin
 const PLAN_IN_PYTHON = `
 import json, sys
 from runtime_torch.fault import Fault
-from runtime_torch.memory_plan import Room, plan_memory
-from runtime_torch.model_config import ModelConfig
+from runtime_torch.devices.memory_plan import Room, plan_memory
+from runtime_torch.models.model_config import ModelConfig
 from runtime_torch.spec import RuntimeSpec
 
 with open(sys.argv[1]) as file:

@@ -46,7 +46,7 @@ const WHOLE_LAYERS = 2;
 const PLANNED_SHARE = 0.92;
 
 /**
- * The same numbers as `runtime_torch/memory_plan.py`, by which that runtime decides (a test compares). The reference of
+ * The same numbers as `runtime_torch/devices/memory_plan.py`, by which that runtime decides (a test compares). The reference of
  * DPO and KTO is not among them: its log-probabilities are measured before the first step by the model that is trained
  * afterwards, so there is never a second model, and what is kept of them is a number for each row.
  */

@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import NAME, VERSION
-from .device import Device, list_gpus, open_device, processor_precisions
-from .events_file import EventsFile
+from .devices.device import Device, list_gpus, open_device, processor_precisions
+from .devices.memory_plan import Room
+from .devices.processor import computes_bfloat16
 from .fault import EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_SAVED_AND_LEFT, Fault, fault_of
-from .memory_plan import Room
-from .model_config import ARCHITECTURES
-from .open_run import KINDS_OF_METHOD, Inputs, open_inputs
-from .place import Place, place_of_rank, read_launch, read_patience, share_of_node
-from .processor import computes_bfloat16
-from .run_control import StopRequested
+from .models.model_config import ARCHITECTURES
+from .processes.place import Place, place_of_rank, read_launch, read_patience, share_of_node
 from .run_features import FEATURES
+from .runs.events_file import EventsFile
+from .runs.open_run import KINDS_OF_METHOD, Inputs, open_inputs
+from .runs.run_control import StopRequested
 from .spec import RuntimeSpec, read_spec
 
 if TYPE_CHECKING:
-    from .train import TrainRun
+    from .runs.train import TrainRun
 
 _USAGE = "usage: runtime-torch capabilities | (train | rehearse | score) <spec.json>"
 _SLOW_PRECISION = "This processor has no instructions for bfloat16: it computes far slower than in float32."
@@ -95,7 +95,7 @@ class _Run:
             self._place = rank or launch.first
             self._events = EventsFile(spec.output_dir, self._place.rank)
             if rank is None and launch.size > 1:
-                from .launcher import launch_ranks
+                from .processes.launcher import launch_ranks
 
                 return launch_ranks(launch, read_patience(os.environ), spec, path)
             self._events.write("result", result=self._result_of(spec, self._events))
@@ -119,11 +119,11 @@ class _Run:
         events.write("started", resumeStep=inputs.state.step, worldSize=place.size, device=device.name)
         events.write("phase", phase="loading")
         self._warn(spec, device, events)
-        from .group import join_group
+        from .processes.group import join_group
 
         group = join_group(place, read_patience(os.environ), device)
         if device.type == "cuda":
-            from .device_memory import plannable_mib
+            from .devices.device_memory import plannable_mib
 
             # All have to plan alike.
             room = Room(group.least("the plan", plannable_mib(device)), place.size, on_gpu=True)
@@ -131,17 +131,17 @@ class _Run:
         if group.leads and (group.size > 1 or room.on_gpu):
             print(plan.described(room))
         if spec.mode == "score":
-            from .score import score
+            from .runs.score import score
 
             return score(spec, inputs, plan, events, group)
-        from .train import TrainRun
+        from .runs.train import TrainRun
 
         def open_training(spec: RuntimeSpec, inputs: Inputs) -> TrainRun:
             self._train = TrainRun(spec, inputs, plan, events, group)
             return self._train
 
         if spec.mode == "rehearse":
-            from .rehearse import rehearse
+            from .runs.rehearse import rehearse
 
             return rehearse(spec, inputs, open_training)
         return open_training(spec, inputs).run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .fault import Fault
-from .model_config import ModelConfig
+from .models.model_config import ModelConfig
 from .spec import Grpo, Lora, Pretrain, Qlora, Reward, RuntimeSpec, Supervised
 
 FEATURES = ("dora", "pissa", "loraplus", "neftune", "label-smoothing", "adamw8bit", "adafactor", "muon")

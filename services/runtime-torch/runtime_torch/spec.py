@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from .fault import Fault
-from .grader_spec import GraderSettings, Strict
+from .graders.grader_spec import GraderSettings, Strict
 
 Count = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]

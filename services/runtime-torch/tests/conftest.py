@@ -15,13 +15,13 @@ import torch
 from safetensors.numpy import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from runtime_torch.events_file import EventsFile
-from runtime_torch.group import Group
-from runtime_torch.memory_plan import Room
-from runtime_torch.open_run import open_inputs
-from runtime_torch.run_control import StopRequested
+from runtime_torch.devices.memory_plan import Room
+from runtime_torch.processes.group import Group
+from runtime_torch.runs.events_file import EventsFile
+from runtime_torch.runs.open_run import open_inputs
+from runtime_torch.runs.run_control import StopRequested
+from runtime_torch.runs.train import TrainRun
 from runtime_torch.spec import RuntimeSpec
-from runtime_torch.train import TrainRun
 
 VOCABULARY = 96
 Sizes = dict[str, int | None]

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from conftest import VOCABULARY, Sizes, Workshop, write_data, write_model
 
 from runtime_torch.command import run_command
-from runtime_torch.memory_plan import Room
-from runtime_torch.open_run import open_inputs
+from runtime_torch.devices.memory_plan import Room
+from runtime_torch.runs.open_run import open_inputs
 
 SIZES: Sizes = {
     "vocab_size": 49_152,
@@ -88,8 +88,8 @@ def _room(device: str) -> Room:
         return Room(MEMORY_MIB)
     import torch
 
-    from runtime_torch.device import Device
-    from runtime_torch.device_memory import plannable_mib
+    from runtime_torch.devices.device import Device
+    from runtime_torch.devices.device_memory import plannable_mib
 
     torch.cuda.empty_cache()
     return Room(plannable_mib(Device("cuda")), on_gpu=True)

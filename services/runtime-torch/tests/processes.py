@@ -12,17 +12,17 @@ from typing import Any
 
 from runtime_torch.command import run_command
 from runtime_torch.fault import Fault
-from runtime_torch.group import Group, join_group
-from runtime_torch.place import Patience, Place
-from runtime_torch.roll_call import open_store
-from runtime_torch.run_control import StopRequested
-from runtime_torch.train import TrainRun
+from runtime_torch.processes.group import Group, join_group
+from runtime_torch.processes.place import Patience, Place
+from runtime_torch.processes.roll_call import open_store
+from runtime_torch.runs.run_control import StopRequested
+from runtime_torch.runs.train import TrainRun
 
 _TIMEOUT_S = 120
 # What the last to end may take longer than the one before: one that was stopped never ends.
 _REST_S = 10
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["runtime_torch.train", "runtime_torch.launcher"])
+_server.set_forkserver_preload(["runtime_torch.runs.train", "runtime_torch.processes.launcher"])
 
 End = tuple[str, Any]
 """How a process ended: `done` with what it returned, `stopped`, a fault's code with its message, or `exit`."""

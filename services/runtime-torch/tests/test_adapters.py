@@ -14,14 +14,14 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from test_train import LONG, losses, train
 from transformers import AutoModelForCausalLM
 
+from runtime_torch.data.micro_batch import pack
+from runtime_torch.data.prepared_dataset import Row
+from runtime_torch.devices.memory_plan import Room
 from runtime_torch.fault import Fault
-from runtime_torch.memory_plan import Room
-from runtime_torch.micro_batch import pack
-from runtime_torch.open_run import open_inputs
-from runtime_torch.pissa_tuning import principal_parts
-from runtime_torch.prepared_dataset import Row
-from runtime_torch.quantised_model import QuantisedLinear
+from runtime_torch.models.quantised_model import QuantisedLinear
+from runtime_torch.runs.open_run import open_inputs
 from runtime_torch.spec import RuntimeSpec
+from runtime_torch.tunings.pissa_tuning import principal_parts
 
 LORA = {"type": "lora", "r": 4, "loraAlpha": 8, "loraDropout": 0, "targetModules": "all-linear", "useRslora": False}
 DORA = {**LORA, "useDora": True}

@@ -6,7 +6,7 @@ import torch
 from conftest import Workshop
 
 from runtime_torch import command, device
-from runtime_torch.processor import computes_bfloat16
+from runtime_torch.devices.processor import computes_bfloat16
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ from conftest import Workshop, open_run
 from device_speed import measure
 from test_train import LONG, losses
 
-from runtime_torch.device import Device, Gpu, choose_gpu, wanted_device
-from runtime_torch.device_memory import device_use
+from runtime_torch.devices.device import Device, Gpu, choose_gpu, wanted_device
+from runtime_torch.devices.device_memory import device_use
+from runtime_torch.devices.loss_scale import LossScale
+from runtime_torch.devices.memory_plan import Room, plan_memory
 from runtime_torch.fault import Fault, fault_of
-from runtime_torch.group import Group
-from runtime_torch.loss_scale import LossScale
-from runtime_torch.memory_plan import Room, plan_memory
-from runtime_torch.model_config import ModelConfig
-from runtime_torch.place import Place
+from runtime_torch.models.model_config import ModelConfig
+from runtime_torch.processes.group import Group
+from runtime_torch.processes.place import Place
 
 OLD, NEW = Gpu("V100", 16_384, bfloat16=False), Gpu("H100", 81_559, bfloat16=True)
 SECOND = Place(rank=5, size=8, local_rank=1, local_size=4)

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from runtime_torch.first_bad import bad_gradient, bad_output, bad_weight
+from runtime_torch.runs.first_bad import bad_gradient, bad_output, bad_weight
 
 
 def layers() -> list[nn.Linear]:

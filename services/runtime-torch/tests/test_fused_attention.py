@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from runtime_torch.fused_attention import HeadShape, fastest_attention
-from runtime_torch.segment_attention import row_by_row
+from runtime_torch.models.fused_attention import HeadShape, fastest_attention
+from runtime_torch.models.segment_attention import row_by_row
 
 CPU = torch.device("cpu")
 GROUPED = HeadShape(heads=4, key_heads=2, size=8)

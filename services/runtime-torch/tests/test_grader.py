@@ -6,11 +6,11 @@ import pytest
 from pydantic import TypeAdapter
 
 from runtime_torch.fault import Fault
-from runtime_torch.grader import open_grader
-from runtime_torch.grader_formula import parse_formula
-from runtime_torch.grader_spec import GraderSettings
-from runtime_torch.grader_template import GraderError, parse_template
-from runtime_torch.text_similarity import similarity_of, words_of
+from runtime_torch.graders.grader import open_grader
+from runtime_torch.graders.grader_formula import parse_formula
+from runtime_torch.graders.grader_spec import GraderSettings
+from runtime_torch.graders.grader_template import GraderError, parse_template
+from runtime_torch.graders.text_similarity import similarity_of, words_of
 
 ANSWER, WANTED = "{{sample.output_text}}", "{{ item.answer }}"
 

@@ -9,10 +9,10 @@ from conftest import Workshop, open_run
 from processes import disturb, in_ranks
 from test_train import losses
 
+from runtime_torch.data.prepared_dataset import Row, Unit
 from runtime_torch.fault import Fault
-from runtime_torch.group import Group
-from runtime_torch.place import Place
-from runtime_torch.prepared_dataset import Row, Unit
+from runtime_torch.processes.group import Group
+from runtime_torch.processes.place import Place
 from runtime_torch.spec import RuntimeSpec
 
 LONG = {"epochs": 3, "evaluationSteps": 2}

@@ -14,11 +14,11 @@ from test_preference import events, losses
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
+from runtime_torch.devices.memory_plan import Room
 from runtime_torch.fault import Fault
-from runtime_torch.group import Group
-from runtime_torch.memory_plan import Room
-from runtime_torch.open_run import open_inputs
-from runtime_torch.run_control import StopRequested
+from runtime_torch.processes.group import Group
+from runtime_torch.runs.open_run import open_inputs
+from runtime_torch.runs.run_control import StopRequested
 from runtime_torch.spec import RuntimeSpec
 
 WANTED = "w9"
@@ -157,7 +157,7 @@ def test_the_log_probabilities_are_those_of_the_tokens_at_the_temperature_they_w
     temperature = 0.7
     run = open_run(spec_of(prompts, method=method(temperature=temperature)))
     opened = run.objective.open(run.batches.at(0))
-    from runtime_torch.micro_batch import pack
+    from runtime_torch.data.micro_batch import pack
 
     packed = pack([unit.rows[0] for unit in opened.units])
     found = run.objective._log_probabilities(packed)  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from runtime_torch.grpo_loss import advantages_of, divergence_of, grpo_share, grpo_token_losses
+from runtime_torch.methods.grpo_loss import advantages_of, divergence_of, grpo_share, grpo_token_losses
 from runtime_torch.spec import Grpo
 
 GRADER = {

@@ -1,8 +1,8 @@
 import torch
 from torch.nn.functional import cross_entropy
 
-from runtime_torch.head import score_tokens, summed_loss, token_losses
-from runtime_torch.memory_plan import CHUNK_POSITIONS
+from runtime_torch.devices.memory_plan import CHUNK_POSITIONS
+from runtime_torch.models.head import score_tokens, summed_loss, token_losses
 
 POSITIONS = CHUNK_POSITIONS + 37
 

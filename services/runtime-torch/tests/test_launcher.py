@@ -16,14 +16,14 @@ from processes import command_in_ranks, each_alone
 from safetensors.torch import load_file, save_file
 
 from runtime_torch.fault import Fault, most_telling_status
-from runtime_torch.launcher import MAIN, launch_ranks
-from runtime_torch.place import Launch, Patience, Place, place_of_rank, read_launch, share_of_node
+from runtime_torch.processes.launcher import MAIN, launch_ranks
+from runtime_torch.processes.place import Launch, Patience, Place, place_of_rank, read_launch, share_of_node
 from runtime_torch.spec import RuntimeSpec
 
 SCRIPT = "import os, pathlib, signal, sys, time\nrank, out = int(os.environ['RANK']), sys.argv[2]\n"
 LONELY = f"""
 sys.path.insert(0, {str(MAIN.parent)!r})
-from runtime_torch.run_control import end_with_launcher
+from runtime_torch.runs.run_control import end_with_launcher
 end_with_launcher()
 pathlib.Path(out, str(rank)).write_text(str(os.getpid()))
 while len(os.listdir(out)) < 4: time.sleep(0.01)

@@ -12,12 +12,12 @@ from peft.optimizers import create_loraplus_optimizer
 from test_train import FULL, LONG, losses, train
 from transformers import AutoModelForCausalLM
 
-from runtime_torch.adapter_tuning import stored_name
-from runtime_torch.embedding_noise import EmbeddingNoise
-from runtime_torch.head import summed_loss
-from runtime_torch.micro_batch import pack
-from runtime_torch.optimiser import is_fast, is_matrix_of_a_layer, optimiser_of
-from runtime_torch.prepared_dataset import Row
+from runtime_torch.data.micro_batch import pack
+from runtime_torch.data.prepared_dataset import Row
+from runtime_torch.models.head import summed_loss
+from runtime_torch.runs.optimiser import is_fast, is_matrix_of_a_layer, optimiser_of
+from runtime_torch.tunings.adapter_tuning import stored_name
+from runtime_torch.tunings.embedding_noise import EmbeddingNoise
 
 LORA = {"type": "lora", "r": 4, "loraAlpha": 8, "loraDropout": 0, "targetModules": "all-linear", "useRslora": False}
 RATE, DECAY = 0.02, 0.1

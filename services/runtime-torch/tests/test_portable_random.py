@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from runtime_torch.portable_random import RandomStream, epoch_order, lora_initial_values, threefry2x32
+from runtime_torch.data.portable_random import RandomStream, epoch_order, lora_initial_values, threefry2x32
 
 
 def block(key: tuple[int, int], first: int, second: int) -> tuple[int, int]:

@@ -11,11 +11,11 @@ from conftest import Workshop, open_run, stop_in_the_fifth_step, write_data
 from torch.nn.functional import logsigmoid, relu
 from transformers import AutoModelForCausalLM
 
+from runtime_torch.data.global_batches import Batch, TrainingBatches
+from runtime_torch.data.prepared_dataset import Row
 from runtime_torch.fault import Fault
-from runtime_torch.global_batches import Batch, TrainingBatches
-from runtime_torch.open_run import open_inputs
-from runtime_torch.prepared_dataset import Row
-from runtime_torch.run_control import StopRequested
+from runtime_torch.runs.open_run import open_inputs
+from runtime_torch.runs.run_control import StopRequested
 from runtime_torch.spec import RuntimeSpec
 
 BETA, GAMMA, GOOD, BAD = 0.3, 0.5, 1.5, 0.7

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 import torch
 
-from runtime_torch.preference_loss import PairLogProbabilities, dpo_loss, kto_loss, orpo_odds_loss, simpo_loss
+from runtime_torch.methods.preference_loss import PairLogProbabilities, dpo_loss, kto_loss, orpo_odds_loss, simpo_loss
 from runtime_torch.spec import Dpo, Kto, Orpo, Simpo
 
 CHOSEN, REJECTED = [-4.0, -9.0, -2.5], [-6.0, -3.0, -2.5]

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from conftest import VOCABULARY, write_data
 
+from runtime_torch.data.prepared_dataset import open_prepared_dataset
 from runtime_torch.fault import Fault
-from runtime_torch.prepared_dataset import open_prepared_dataset
 
 
 def test_rows_come_by_their_number_with_the_place_they_came_from(tmp_path: Path):

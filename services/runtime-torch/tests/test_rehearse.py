@@ -65,7 +65,7 @@ def test_what_only_the_longest_row_meets_fails_here_as_it_would_in_the_run(works
 def test_more_memory_than_the_run_may_take_is_said_with_what_was_measured(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("runtime_torch.memory_plan._RUNTIME_MIB", 0)  # the estimate is far too low
+    monkeypatch.setattr("runtime_torch.devices.memory_plan._RUNTIME_MIB", 0)  # the estimate is far too low
     status, events = rehearse(workshop, limits={"memoryMib": 100, "cpu": 1, "deadlineSeconds": 60})
     assert status == 42
     assert events[-1]["code"] == "device.out-of-memory"
@@ -77,7 +77,7 @@ def test_a_checkpoint_that_cannot_be_written_is_found_out_now(workshop: Workshop
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("runtime_torch.checkpoint.save_file", full)
+    monkeypatch.setattr("runtime_torch.runs.checkpoint.save_file", full)
     status, events = rehearse(workshop)
     assert (status, events[-1]["code"], events[-1]["step"]) == (45, "disk.full", 2)
 

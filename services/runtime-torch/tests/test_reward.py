@@ -15,15 +15,15 @@ from test_preference import events, losses
 from torch.nn.functional import logsigmoid
 from transformers import AutoModelForSequenceClassification
 
-from runtime_torch.events_file import EventsFile
+from runtime_torch.data.global_batches import TrainingBatches
+from runtime_torch.data.prepared_dataset import PreparedDataset, Row
+from runtime_torch.devices.memory_plan import Room
 from runtime_torch.fault import Fault
-from runtime_torch.global_batches import TrainingBatches
-from runtime_torch.group import Group
-from runtime_torch.memory_plan import Room
-from runtime_torch.open_run import open_inputs
-from runtime_torch.prepared_dataset import PreparedDataset, Row
-from runtime_torch.reward_loss import reward_loss
-from runtime_torch.score import score
+from runtime_torch.methods.reward_loss import reward_loss
+from runtime_torch.processes.group import Group
+from runtime_torch.runs.events_file import EventsFile
+from runtime_torch.runs.open_run import open_inputs
+from runtime_torch.runs.score import score
 from runtime_torch.spec import Reward, RuntimeSpec
 
 CENTRE = 0.01

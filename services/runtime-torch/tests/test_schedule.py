@@ -1,7 +1,7 @@
 import pytest
 from conftest import Workshop
 
-from runtime_torch.schedule import learning_rate_at, total_steps
+from runtime_torch.runs.schedule import learning_rate_at, total_steps
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ import pytest
 import torch
 from conftest import write_model
 
-from runtime_torch.global_batches import rows_of
-from runtime_torch.head import summed_loss
-from runtime_torch.memory_plan import MemoryMode
-from runtime_torch.micro_batch import micro_batches, pack
-from runtime_torch.model import PackedModel, load_model, spend_memory
-from runtime_torch.model_config import ARCHITECTURES, read_model_config
-from runtime_torch.prepared_dataset import Row, Unit
+from runtime_torch.data.global_batches import rows_of
+from runtime_torch.data.micro_batch import micro_batches, pack
+from runtime_torch.data.prepared_dataset import Row, Unit
+from runtime_torch.devices.memory_plan import MemoryMode
+from runtime_torch.models.head import summed_loss
+from runtime_torch.models.model import PackedModel, load_model, spend_memory
+from runtime_torch.models.model_config import ARCHITECTURES, read_model_config
 
 MODEL_TYPE_OF = {"LlamaForCausalLM": "llama", "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3"}
 

@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 from test_train import FULL, losses
 from transformers import AutoModelForCausalLM
 
-from runtime_torch.events_file import EventsFile
-from runtime_torch.group import Group
-from runtime_torch.memory_plan import Room
-from runtime_torch.open_run import open_inputs
-from runtime_torch.score import score
+from runtime_torch.devices.memory_plan import Room
+from runtime_torch.processes.group import Group
+from runtime_torch.runs.events_file import EventsFile
+from runtime_torch.runs.open_run import open_inputs
+from runtime_torch.runs.score import score
 from runtime_torch.spec import RuntimeSpec
 
 LONG = {"epochs": 3, "evaluationSteps": 4}

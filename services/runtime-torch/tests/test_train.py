@@ -11,7 +11,7 @@ from conftest import Workshop, open_run, stop_in_the_fifth_step, write_model
 from safetensors.torch import load_file, save_file
 
 from runtime_torch.fault import Fault
-from runtime_torch.open_run import open_inputs
+from runtime_torch.runs.open_run import open_inputs
 from runtime_torch.spec import RuntimeSpec
 
 

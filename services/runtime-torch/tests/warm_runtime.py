@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 MESSAGE_BYTES = 65_536
-IMPORTED = ("runtime_torch.rehearse", "runtime_torch.score", "transformers.models.llama.modeling_llama")
+IMPORTED = ("runtime_torch.runs.rehearse", "runtime_torch.runs.score", "transformers.models.llama.modeling_llama")
 RELAYED = (signal.SIGTERM, signal.SIGINT)
 
 

@@ -24,13 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from translate import refuse_what_has_no_equal, rows_of_run, settings_of  # noqa: E402
 
-from runtime_torch.events_file import EventsFile  # noqa: E402
+from runtime_torch.data.global_batches import TrainingBatches  # noqa: E402
 from runtime_torch.fault import EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_SAVED_AND_LEFT, Fault, fault_of  # noqa: E402
-from runtime_torch.global_batches import TrainingBatches  # noqa: E402
-from runtime_torch.model_config import ARCHITECTURES  # noqa: E402
-from runtime_torch.open_run import open_inputs  # noqa: E402
-from runtime_torch.run_control import StopRequested, end_with_launcher, end_with_parent, raise_if_stopped  # noqa: E402
-from runtime_torch.run_folders import checkpoint_dir, remove_old_checkpoints, write_folder  # noqa: E402
+from runtime_torch.models.model_config import ARCHITECTURES  # noqa: E402
+from runtime_torch.runs.events_file import EventsFile  # noqa: E402
+from runtime_torch.runs.open_run import open_inputs  # noqa: E402
+from runtime_torch.runs.run_control import StopRequested, end_with_launcher, end_with_parent, raise_if_stopped  # noqa: E402
+from runtime_torch.runs.run_folders import checkpoint_dir, remove_old_checkpoints, write_folder  # noqa: E402
 from runtime_torch.spec import RuntimeSpec, read_spec  # noqa: E402
 
 _TRIED_WITH = "0.9.5"

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from runtime_torch.data.global_batches import TrainingBatches
+from runtime_torch.data.prepared_dataset import Row
 from runtime_torch.fault import Fault
-from runtime_torch.global_batches import TrainingBatches
-from runtime_torch.prepared_dataset import Row
 from runtime_torch.spec import Lora, Pretrain, RuntimeSpec, Supervised
 
 _NOT_TRAINED = -100

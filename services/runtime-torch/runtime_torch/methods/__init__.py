@@ -1,0 +1,1 @@
+"""What a run minimises: one objective per method, with its loss as a pure function."""

@@ -1,0 +1,60 @@
+"""A model that comes from its files layer by layer, so that no memory holds all of it as it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
+
+from ..fault import Fault
+from .segment_attention import SEGMENT_ATTENTION
+from .tensor_file import StoredWeights
+
+
+def empty_model(model_dir: str, dtype: torch.dtype, *, gives_points: bool = False) -> PreTrainedModel:
+    """Shapes without memory. See `load_model`."""
+    kind: Any = AutoModelForSequenceClassification if gives_points else AutoModelForCausalLM
+    labels = {"num_labels": 1} if gives_points else {}
+    config = AutoConfig.from_pretrained(model_dir, local_files_only=True, trust_remote_code=False, **labels)
+    with torch.device("meta"):
+        return kind.from_config(config, dtype=dtype, attn_implementation=SEGMENT_ATTENTION)
+
+
+def filled_layers(model: PreTrainedModel, model_dir: str) -> Iterator[torch.nn.Module]:
+    """
+    Reads the weights of an empty model: yields each layer when it has its own, and then fills what is of no layer. What
+    lies on layers beside the model's weights (an adapter), and a score head, get memory, and no values.
+    """
+    stored = StoredWeights(Path(model_dir))
+    inner: Any = model.base_model
+    for number, layer in enumerate(inner.layers):
+        _fill(layer, f"model.layers.{number}.", stored)
+        yield layer
+    for name in ("embed_tokens", "norm"):
+        _fill(getattr(inner, name), f"model.{name}.", stored)
+    head: Any = model.get_output_embeddings()
+    if head is None:
+        model.score.to_empty(device="cpu")  # type: ignore[operator]
+    elif model.config.tie_word_embeddings:
+        head.weight = inner.embed_tokens.weight
+    else:
+        _fill(head, "lm_head.", stored)
+    # Its numbers are computed, not stored.
+    inner.rotary_emb = type(inner.rotary_emb)(config=model.config)
+
+
+def _fill(module: torch.nn.Module, prefix: str, stored: StoredWeights) -> None:
+    module.to_empty(device="cpu")
+    for name, parameter in module.named_parameters():
+        if ".lora_" in name:
+            continue
+        full = prefix + name.replace(".base_layer.", ".")
+        if full not in stored:
+            raise Fault("model.unreadable", f"The weights lack {full}.")
+        values = stored.slice_of(full)
+        if values.get_shape() != list(parameter.shape):
+            raise Fault("model.unreadable", f"{full} has shape {values.get_shape()}, not {list(parameter.shape)}.")
+        parameter.data.copy_(values[:])

@@ -1,0 +1,1 @@
+"""A run from its start to its result, and how it goes on exactly."""

@@ -1,0 +1,124 @@
+"""How what is trained moves: by one of PyTorch's optimisers, or by two that share the parameters between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..spec import Lora, Qlora, RuntimeSpec
+
+Named = Mapping[str, torch.nn.Parameter]
+
+# What an optimiser knows of a parameter besides the number of its steps. Other entries follow from these.
+_KEPT = (
+    *("exp_avg", "exp_avg_sq", "exp_avg_sq_row", "exp_avg_sq_col", "momentum_buffer"),
+    *("state1", "state2", "absmax1", "absmax2"),
+)
+
+
+class Optimiser:
+    """Groups of parameters have a `rate_share`: by how much they are faster than the learning rate."""
+
+    def __init__(self, parts: Sequence[torch.optim.Optimizer], trained: Named) -> None:
+        self._parts = parts
+        self._trained = trained
+
+    def step(self, learning_rate: float) -> None:
+        for part in self._parts:
+            for group in part.param_groups:
+                group["lr"] = learning_rate * group["rate_share"]
+            part.step()
+
+    def zero_grad(self) -> None:
+        for part in self._parts:
+            part.zero_grad(set_to_none=True)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that has to be kept to go on exactly, by names that the tensors of a model do not have."""
+        return {f"{kept}/{name}": state[kept] for name, state in self._states() for kept in _KEPT if kept in state}
+
+    def open_states(self, step: int) -> None:
+        """As they are after that many steps, but for the values of `tensors`, which the caller fills."""
+        for parameter in self._trained.values():
+            parameter.grad = torch.zeros_like(parameter)
+        self.step(0.0)  # moves nothing, and gives each state its shape, whichever optimiser it is of
+        self.zero_grad()
+        for _, state in self._states():
+            if isinstance(state.get("step"), torch.Tensor):
+                state["step"].fill_(step)
+            elif "step" in state:
+                state["step"] = step
+
+    def _states(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for name, parameter in self._trained.items():
+            for part in self._parts:
+                if parameter in part.state:
+                    yield name, part.state[parameter]
+
+
+def optimiser_of(spec: RuntimeSpec, trained: Named) -> Optimiser:
+    settings = spec.hyperparameters
+    groups = _groups(spec, trained)
+    adam: dict[str, Any] = {
+        "lr": settings.learning_rate,
+        "betas": (settings.adam_beta1, settings.adam_beta2),
+        "eps": settings.adam_epsilon,
+        "weight_decay": settings.weight_decay,
+    }
+    match settings.optimizer:
+        case "adamw8bit":
+            from bitsandbytes.optim.adamw import AdamW8bit
+
+            parts = [AdamW8bit(groups, **adam)]
+        case "adafactor":
+            from transformers.optimization import Adafactor
+
+            # Without these it chooses rates of its own, by the size of what moves: B of an adapter begins at zero.
+            own = {"scale_parameter": False, "relative_step": False}
+            rate, decay = settings.learning_rate, settings.weight_decay
+            parts = [Adafactor(groups, lr=rate, weight_decay=decay, **own)]
+        case "muon":
+            parts = _muon_and_adamw(trained, adam)
+        case "adamw" | None:
+            parts = [_adamw(groups, adam)]
+    return Optimiser(parts, trained)
+
+
+def is_matrix_of_a_layer(name: str, parameter: torch.Tensor) -> bool:
+    """What Muon moves. Embeddings and output weights are looked up row by row, and are not for it."""
+    return parameter.ndim == 2 and ".layers." in name
+
+
+def is_fast(name: str, parameter: torch.Tensor) -> bool:
+    """What LoRA+ gives the higher rate: B, and as in PEFT what is a vector."""
+    return ".lora_B." in name or parameter.ndim == 1
+
+
+def _groups(spec: RuntimeSpec, trained: Named) -> list[dict[str, Any]]:
+    tuning = spec.tuning
+    ratio = (tuning.loraplus_lr_ratio if isinstance(tuning, Lora | Qlora) else None) or 1.0
+    if ratio == 1:
+        return [_group(trained.values(), 1.0)]
+    fast = [parameter for name, parameter in trained.items() if is_fast(name, parameter)]
+    slow = [parameter for name, parameter in trained.items() if not is_fast(name, parameter)]
+    return [_group(slow, 1.0), _group(fast, ratio)]
+
+
+def _group(parameters: Iterable[torch.nn.Parameter], rate_share: float) -> dict[str, Any]:
+    return {"params": list(parameters), "rate_share": rate_share}
+
+
+def _adamw(groups: list[dict[str, Any]], settings: dict[str, Any]) -> torch.optim.AdamW:
+    on_gpu = any(parameter.is_cuda for group in groups for parameter in group["params"])
+    return torch.optim.AdamW(groups, fused=True if on_gpu else None, **settings)
+
+
+def _muon_and_adamw(trained: Named, adam: dict[str, Any]) -> list[torch.optim.Optimizer]:
+    matrices = [parameter for name, parameter in trained.items() if is_matrix_of_a_layer(name, parameter)]
+    others = [parameter for name, parameter in trained.items() if not is_matrix_of_a_layer(name, parameter)]
+    # Steps as large as AdamW's, so that the learning rate means the same.
+    how: dict[str, Any] = {"adjust_lr_fn": "match_rms_adamw"}
+    muon = torch.optim.Muon([_group(matrices, 1.0)], lr=adam["lr"], weight_decay=adam["weight_decay"], **how)
+    return [muon, _adamw([_group(others, 1.0)], adam)] if others else [muon]

@@ -1,0 +1,63 @@
+"""Folders of a run that are there as a whole or not at all, and which of its checkpoints are kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..spec import RuntimeSpec
+
+_CHECKPOINTS_DIR = "checkpoints"
+_KEPT_MIN = 2
+
+
+def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Puts a folder in place as a whole: written beside it, flushed, renamed. An older one is replaced."""
+    with in_place(folder) as temporary:
+        write(temporary)
+
+
+@contextmanager
+def in_place(folder: Path) -> Generator[Path]:
+    """As `write_folder`: what is written within."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = beside(folder)
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir()
+        yield temporary
+        for path in [*temporary.iterdir(), temporary]:
+            _fsync(path)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+        _fsync(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.tmp")
+
+
+def checkpoint_dir(step: int) -> str:
+    """Relative to the output folder."""
+    return f"{_CHECKPOINTS_DIR}/step-{step:06d}"
+
+
+def remove_old_checkpoints(spec: RuntimeSpec) -> None:
+    parent = Path(spec.output_dir) / _CHECKPOINTS_DIR
+    kept = sorted(entry for entry in parent.iterdir() if re.fullmatch(r"step-\d+", entry.name))
+    for old in kept[: -max(_KEPT_MIN, spec.checkpointing.keep_last)]:
+        shutil.rmtree(old)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

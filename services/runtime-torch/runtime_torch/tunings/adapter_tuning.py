@@ -1,0 +1,117 @@
+"""A LoRA adapter on a frozen model, by PEFT."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PreTrainedModel
+
+from ..data.portable_random import lora_initial_values
+from ..fault import Fault
+from ..models.tensor_file import save_tensors, take
+from ..processes.group import Group
+from .adapter_settings import SCORE_HEAD, AdapterSettings
+from .tuning import Tuning
+
+
+class LoraTuning(Tuning):
+    """LoRA, rsLoRA and DoRA."""
+
+    artifact_dir = "adapter"
+    weights_file = "adapter_model.safetensors"
+
+    def __init__(self, model: PreTrainedModel, settings: AdapterSettings) -> None:
+        if settings.gives_points:
+            _score_head(model).float()  # it is trained, whatever the frozen weights are kept in
+        config = LoraConfig(
+            task_type="SEQ_CLS" if settings.gives_points else "CAUSAL_LM",
+            r=settings.r,
+            lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # a fraction scales as well
+            lora_dropout=settings.lora_dropout,
+            target_modules=_target_modules(model, settings.target_modules),
+            use_rslora=settings.use_rslora,
+            use_dora=settings.use_dora,
+            modules_to_save=settings.modules_to_save,
+        )
+        self.model = model
+        self.config = config
+        self._gives_points = settings.gives_points
+        peft = get_peft_model(model, config)
+        assert isinstance(peft, PeftModel)
+        self.peft = peft
+
+    def collect(self) -> None:
+        self.trained = {
+            stored_name(name): parameter for name, parameter in self.peft.named_parameters() if parameter.requires_grad
+        }
+
+    def start(self, seed: int, group: Group) -> None:  # noqa: ARG002
+        """
+        As PEFT starts, from the generator that all runtimes share: A Kaiming-uniform, B zero. DoRA's magnitudes are
+        those of the weights since the adapter lies on them. A score head starts as A does, also the one that the model
+        keeps without its adapter: it is the base of a reward model.
+        """
+        for name, parameter in self.trained.items():
+            if ".lora_B." in name:
+                parameter.data.zero_()
+            if ".lora_B." in name or ".lora_magnitude_vector" in name:
+                continue
+            values = lora_initial_values(seed, name, parameter.numel(), parameter.shape[1])
+            whole = torch.from_numpy(values).view(parameter.shape)
+            take(parameter, whole)
+            if self._gives_points and ".lora_A." not in name:
+                take(_score_head(self.model).original_module.weight, whole)
+
+    def save(self, folder: Path | None) -> None:
+        save_tensors(self.trained, folder and folder / self.weights_file)
+        if folder is not None:
+            save_config(self.config, folder)
+
+    @contextmanager
+    def base_only(self) -> Generator[None]:
+        with self.peft.disable_adapter():
+            yield
+        # PEFT freezes and thaws what lies in the model at the time: of a sharded one's outer weights another tensor.
+        for parameter in self.trained.values():
+            parameter.requires_grad_(True)
+
+
+def stored_name(name: str) -> str:
+    """As PEFT stores it; a magnitude is stored as if it were no module's weight."""
+    plain = name.replace(".lora_magnitude_vector.default.weight", ".lora_magnitude_vector")
+    return plain.replace(".modules_to_save", "").replace(".default.", ".")
+
+
+def save_config(config: LoraConfig, folder: Path) -> None:
+    stored = copy(config)
+    stored.base_model_name_or_path = None  # a path of this machine would mean nothing elsewhere
+    stored.inference_mode = True
+    stored.save_pretrained(str(folder))
+
+
+def _score_head(model: PreTrainedModel) -> Any:
+    return getattr(model, SCORE_HEAD)
+
+
+def _target_modules(model: PreTrainedModel, wanted: str | list[str]) -> list[str]:
+    """Last names of the linear layers to adapt; `all-linear` leaves out the output layer, as PEFT does."""
+    head = model.get_output_embeddings() or getattr(model, SCORE_HEAD)
+    linear = {
+        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
+    }
+    if isinstance(wanted, str):
+        return sorted({name.rsplit(".", 1)[-1] for name in linear})
+    chosen: set[str] = set()
+    for target in wanted:
+        matching = {name for name in linear if name.endswith(f".{target}")}
+        if not matching:
+            there = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
+            raise Fault("config.bad", f'No linear layer is called "{target}"; there are {there}.')
+        chosen |= {name.rsplit(".", 1)[-1] for name in matching}
+    return sorted(chosen)

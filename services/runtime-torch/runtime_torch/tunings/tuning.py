@@ -1,0 +1,83 @@
+"""What of a model is trained, under the names by which it is stored."""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from transformers import PreTrainedModel
+
+from ..models.tensor_file import save_tensors, take
+
+_SETTINGS_OF_A_MODEL = ("*.json", "*.jinja")
+
+
+class Tuning(ABC):
+    """`trained` maps the stored name of each trained tensor to its parameter, in float32."""
+
+    artifact_dir: str
+    weights_file: str
+    model: PreTrainedModel
+    trained: dict[str, torch.nn.Parameter]
+
+    @abstractmethod
+    def collect(self) -> None:
+        """Finds what is trained: once the model is where it stays, as sharding gives it other parameters."""
+
+    @abstractmethod
+    def save(self, folder: Path | None) -> None:
+        """Writes what is needed to use the result. Who only holds a part of it takes part without a folder."""
+
+    @abstractmethod
+    def base_only(self) -> AbstractContextManager[None]:
+        """Within it the model answers as the base does."""
+
+    def load_trained(self, folder: Path) -> None:
+        """Takes the values that `save` wrote; another shape or a missing name is a ValueError."""
+        with safe_open(folder / self.weights_file, framework="pt") as stored:
+            names = set(stored.keys())
+            for name, parameter in self.trained.items():
+                found = stored.get_slice(name) if name in names else None
+                if found is None or found.get_shape() != list(parameter.shape):
+                    shape = "missing" if found is None else found.get_shape()
+                    raise ValueError(f'"{name}" should have shape {list(parameter.shape)}, not {shape}.')
+                take(parameter, found)
+
+
+class WeightTuning(Tuning):
+    """The model's own weights: all, or those of its topmost layers. It is its own base until the first step."""
+
+    artifact_dir = "model"
+    weights_file = "model.safetensors"
+
+    def __init__(self, model: PreTrainedModel, model_dir: str, topmost_layers: int | None = None) -> None:
+        self.model = model
+        self._model_dir = Path(model_dir)
+        if topmost_layers is not None:
+            model.requires_grad_(False)
+            layers = model.base_model.layers
+            assert isinstance(layers, torch.nn.ModuleList)
+            for layer in layers[-topmost_layers:]:
+                layer.requires_grad_(True)
+
+    def collect(self) -> None:
+        # Kept, as after a pass a sharded model's outer weights lie whole in it for a while.
+        self._weights = dict(self.model.named_parameters())
+        self.trained = {name: weight for name, weight in self._weights.items() if weight.requires_grad}
+
+    def save(self, folder: Path | None) -> None:
+        """A whole model, those of its weights included that were not trained."""
+        save_tensors(self._weights, folder and folder / self.weights_file)
+        if folder is None:
+            return
+        for pattern in _SETTINGS_OF_A_MODEL:
+            for file in self._model_dir.glob(pattern):
+                if not file.name.endswith(".index.json"):  # of shards that are one file now
+                    shutil.copyfile(file, folder / file.name)
+
+    def base_only(self) -> AbstractContextManager[None]:
+        return nullcontext()
