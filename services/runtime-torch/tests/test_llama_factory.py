@@ -27,6 +27,9 @@ for step in range(first + 1, asked["max_steps"] + 1):
     if step % asked["save_steps"] == 0:
         folder = out / f"checkpoint-{{step}}"
         folder.mkdir()
+        if behaviour == "half a checkpoint":
+            (folder / "trainer_state.json").touch()
+            sys.exit("KeyError: 'x'")
         (folder / "adapter_model.safetensors").write_text("weights")
         (folder / "trainer_state.json").write_text(json.dumps({{"global_step": step}}))
     if behaviour == "full memory" and step == 2:
@@ -140,11 +143,13 @@ def test_what_was_stopped_ends_with_60_and_goes_on_from_its_last_checkpoint(fact
         ("nan", 43, "training.diverged"),
         ("full memory", 42, "device.out-of-memory"),
         ("broken", 1, "runtime.crashed"),
+        ("half a checkpoint", 1, "runtime.crashed"),
     ],
 )
 def test_what_it_prints_tells_how_it_ended(factory: Factory, behaviour: str, status: int, code: str):
     found, events, _ = factory.train(behaviour)
     assert (found, events[-1]["type"], events[-1]["code"]) == (status, "failed", code)
+    assert "Expecting value" not in events[-1]["message"], "a file half written is no reason"
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,10 @@ class Run:
     def _keep_checkpoints(self) -> None:
         """LLaMA-Factory writes the state last. What lies in `checkpoints` is named as the contract wants it."""
         for state in self._out.glob("checkpoint-*/trainer_state.json"):
-            step = _step_in(state.parent)
+            try:
+                step = _step_in(state.parent)
+            except ValueError:
+                continue  # it is being written, or was when LLaMA-Factory ended
             kept = self._output / checkpoint_dir(step)
             if step <= self.step and not kept.exists():
                 write_folder(kept, lambda into, made=state.parent: shutil.copytree(made, into, dirs_exist_ok=True))
