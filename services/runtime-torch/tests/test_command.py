@@ -5,7 +5,8 @@ import pytest
 import torch
 from conftest import Workshop
 
-from runtime_torch import command, device
+from runtime_torch import command
+from runtime_torch.devices import device
 from runtime_torch.devices.processor import computes_bfloat16
 
 
