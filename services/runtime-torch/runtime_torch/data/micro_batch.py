@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,15 +46,30 @@ class Packed:
     """The stored number of each row."""
 
     def to(self, device: torch.device) -> Packed:
+        """Nobody waits for what is `pinned`: it is there when the device comes to it."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> Packed:
+        """In memory that GPUs read by themselves."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Packed:
         return Packed(
-            self.tokens.to(device),
-            self.positions.to(device),
-            self.segments.to(device),
-            self.predictors.to(device),
-            self.labels.to(device),
-            self.row_of_label.to(device),
+            change(self.tokens),
+            change(self.positions),
+            self.segments.each(change),
+            change(self.predictors),
+            change(self.labels),
+            change(self.row_of_label),
             self.rows,
         )
+
+
+class MicroBatch(NamedTuple):
+    """What goes through the model at once."""
+
+    units: Sequence[Unit]
+    packed: Packed
 
 
 def pack(rows: Sequence[Row]) -> Packed:

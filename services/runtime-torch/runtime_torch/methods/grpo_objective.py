@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from ..data.global_batches import Batch, rows_of, stored_batches
-from ..data.micro_batch import Packed, pack
+from ..data.global_batches import Batch, stored_batches
+from ..data.micro_batch import MicroBatch, Packed
 from ..data.prepared_dataset import PreparedDataset, Unit
 from ..fault import Fault
 from ..graders.grader import open_grader
@@ -33,6 +33,8 @@ _HINT = (
 
 
 class GrpoObjective(Objective):
+    makes_rows = True
+
     def __init__(self, around: Surroundings, settings: Grpo) -> None:
         self._around = around
         self._settings = settings
@@ -120,9 +122,9 @@ class GrpoObjective(Objective):
             said = f"For {_FRUITLESS_STEPS_MAX} steps all answers to each prompt were worth the same"
             raise Fault("data.bad", f"{said}, so there is nothing to learn from.", _HINT)
 
-    def _share(self, advantages: torch.Tensor, all_tokens: int, micro: Sequence[Unit]) -> Share:
+    def _share(self, advantages: torch.Tensor, all_tokens: int, micro: MicroBatch) -> Share:
         settings, model = self._settings, self._around.model
-        packed = pack(rows_of(micro))
+        packed = micro.packed
         reference = None
         if settings.beta > 0:
             with torch.no_grad(), self._around.base_only():
@@ -130,7 +132,7 @@ class GrpoObjective(Objective):
         sampled = self._before(packed) if self._noisy else None
         policy = self._log_probabilities(packed)
         answer_of_token = packed.row_of_label.to(model.device)
-        of_answers = advantages[[unit.index for unit in micro]].to(model.device)
+        of_answers = advantages[[unit.index for unit in micro.units]].to(model.device)
         losses = grpo_token_losses(
             settings,
             policy,
@@ -138,7 +140,7 @@ class GrpoObjective(Objective):
             reference,
             of_answers[answer_of_token],
         )
-        loss = grpo_share(settings, losses, answer_of_token, len(micro), len(advantages))
+        loss = grpo_share(settings, losses, answer_of_token, len(micro.units), len(advantages))
         if reference is None:
             return Share(loss, {})
         return Share(loss, {"klDivergence": divergence_of(policy.detach(), reference).sum() / all_tokens})

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ..data.global_batches import Batch, rows_of
-from ..data.micro_batch import pack
+from ..data.micro_batch import MicroBatch, Packed, pack
 from ..data.prepared_dataset import PreparedDataset, Unit
 from ..fault import Fault
 from ..models.head import summed_loss
@@ -22,7 +22,7 @@ from ..runs.trainer_state import Score
 from ..spec import RuntimeSpec
 from .preference_share import Share
 
-LossOfMicroBatch = Callable[[Sequence[Unit]], Share]
+LossOfMicroBatch = Callable[[MicroBatch], Share]
 
 
 class OpenBatch(NamedTuple):
@@ -47,6 +47,13 @@ class Surroundings(NamedTuple):
 
 
 class Objective(ABC):
+    makes_rows = False
+    """Whether the model makes what it is trained on, which is then not known ahead of its step."""
+
+    def pack(self, units: Sequence[Unit]) -> Packed:
+        """What of them goes through the model in a step. Looks at the data alone, also while another step is made."""
+        return pack(rows_of(units))
+
     @abstractmethod
     def prepare(self) -> None:
         """Measures what has to be known of the model before its first step."""
@@ -87,8 +94,8 @@ class TokenObjective(Objective):
         if trained_tokens == 0:
             raise Fault("data.bad", f"{batch.rows[0].place}: no token of its global batch is trained.")
 
-        def share(micro: Sequence[Unit]) -> Share:
-            return Share(model(pack(rows_of(micro)), head) / trained_tokens, {})
+        def share(micro: MicroBatch) -> Share:
+            return Share(model(micro.packed, head) / trained_tokens, {})
 
         return OpenBatch(batch.units, share)
 

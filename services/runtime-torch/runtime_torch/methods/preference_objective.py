@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ..data.global_batches import Batch, TrainingBatches, rows_of, stored_batches
-from ..data.micro_batch import pack
+from ..data.micro_batch import MicroBatch, pack
 from ..data.prepared_dataset import PreparedDataset, Row, Unit
 from ..fault import Fault
 from ..models.head import score_tokens
@@ -64,10 +64,10 @@ class PreferenceObjective(Objective):
         reference = self._references.get("train")
         mismatched = self._mismatched(batch, reference)
 
-        def share(micro: Sequence[Unit]) -> Share:
-            policy = log_probabilities(self._around.model, pack(rows_of(micro)))
-            found = Likelihoods(policy, self._of_rows(reference, micro), mismatched)
-            return preference_share(self._settings, micro, found, totals)
+        def share(micro: MicroBatch) -> Share:
+            policy = log_probabilities(self._around.model, micro.packed)
+            found = Likelihoods(policy, self._of_rows(reference, micro.units), mismatched)
+            return preference_share(self._settings, micro.units, found, totals)
 
         return OpenBatch(batch.units, share)
 

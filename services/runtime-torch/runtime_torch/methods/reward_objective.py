@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import linear
 
 from ..data.global_batches import Batch, rows_of, stored_batches
-from ..data.micro_batch import Packed, pack
+from ..data.micro_batch import MicroBatch, Packed, pack
 from ..data.prepared_dataset import PreparedDataset, Row, Unit
 from ..runs.trainer_state import Score
 from ..spec import Reward
@@ -27,6 +27,9 @@ class RewardObjective(Objective):
     def __init__(self, around: Surroundings, settings: Reward) -> None:
         self._around = around
         self._settings = settings
+
+    def pack(self, units: Sequence[Unit]) -> Packed:
+        return _pack_ends(rows_of(units), self._around.model.pad_token)
 
     def prepare(self) -> None: ...
     def load(self, checkpoint: Path) -> None: ...
@@ -47,7 +50,7 @@ class RewardObjective(Objective):
             with group.together(_WHAT):
                 for micro, counts in group.turns(batch.units, token_budget):
                     with group.passing(_WHAT):
-                        share = self._share(dataset.units, micro)
+                        share = self._share(dataset.units, MicroBatch(micro, self.pack(micro)))
                     if counts:
                         for name, value in {"loss": share.loss, **share.metrics}.items():
                             sums[name] = sums.get(name, 0.0) + float(value)
@@ -60,9 +63,8 @@ class RewardObjective(Objective):
             metrics=metrics,
         )
 
-    def _share(self, pairs: int, micro: Sequence[Unit]) -> Share:
-        model = self._around.model
-        points = model(_pack_ends(rows_of(micro), model.pad_token), _points)
+    def _share(self, pairs: int, micro: MicroBatch) -> Share:
+        points = self._around.model(micro.packed, _points)
         chosen, rejected = points[0::2], points[1::2]
         margins = (chosen - rejected).detach()
         return Share(

@@ -83,7 +83,7 @@ def _trial(attention: Attention, device: torch.device, dtype: torch.dtype, shape
         for heads in (shape.heads, shape.key_heads, shape.key_heads)
     ]
     query, key, value = parts
-    found = attention(query, key, value, Segments.of(_TRIED_LENGTHS).to(device), None)
+    found = attention(query, key, value, Segments.of(_TRIED_LENGTHS).each(lambda bounds: bounds.to(device)), None)
     weights = torch.randn(found.shape, generator=random).to(device)
     gradients = torch.autograd.grad((found.float() * weights).sum(), parts)
     return [one.detach().float() for one in (found, *gradients)]

@@ -24,8 +24,8 @@ class Segments:
     def of(lengths: tuple[int, ...]) -> Segments:
         return Segments(lengths, torch.tensor((0, *lengths), dtype=torch.int32).cumsum(0, dtype=torch.int32))
 
-    def to(self, device: torch.device) -> Segments:
-        return Segments(self.lengths, self.bounds.to(device))
+    def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Segments:
+        return Segments(self.lengths, change(self.bounds))
 
 
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Segments, float | None], torch.Tensor]

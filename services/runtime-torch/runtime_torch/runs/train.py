@@ -21,13 +21,14 @@ from ..models.open_model import open_tuning
 from ..processes.group import Group
 from ..spec import RuntimeSpec
 from ..tunings.embedding_noise import EmbeddingNoise
+from .ahead import Ahead
 from .checkpoint import restore, write_checkpoint
 from .events_file import EventsFile
 from .open_run import Inputs
 from .optimiser import optimiser_of
 from .run_control import StopRequested, raise_if_stopped, take_checkpoint_request
 from .run_folders import write_folder
-from .train_step import StepOutcome, Stepper
+from .train_step import StepData, StepOutcome, Stepper
 from .trainer_state import Score
 
 _MIB = 1024 * 1024
@@ -111,20 +112,24 @@ class TrainRun:
 
     def _train_steps(self) -> None:
         self.events.write("phase", phase="training")
-        while self.step < self.batches.total_steps:
-            start = time.perf_counter()
-            if self.model.noise:
-                self.model.noise.step = self.step
-            outcome = self.stepper.run(self.step)
-            self._finish_step(outcome, (time.perf_counter() - start) * 1000)
-            # Saved before it is evaluated, so that a stop during evaluation loses no step.
-            due = self.step % self.spec.checkpointing.every_steps == 0
-            wanted = self.group.leads and take_checkpoint_request(self.spec.output_dir)
-            if self.group.any("a checkpoint", wanted or due):
-                self._save_checkpoint()
-            every = self.spec.hyperparameters.evaluation_steps
-            if every is not None and self.step % every == 0 and self.step < self.batches.total_steps:
-                self._evaluate()
+        with Ahead(self.stepper.data_of, self.batches.total_steps, self.group.device) as ahead:
+            while self.step < self.batches.total_steps:
+                self._train_step(ahead)
+
+    def _train_step(self, ahead: Ahead[StepData]) -> None:
+        start = time.perf_counter()
+        if self.model.noise:
+            self.model.noise.step = self.step
+        outcome = self.stepper.run(self.step, ahead.take(self.step))
+        self._finish_step(outcome, (time.perf_counter() - start) * 1000)
+        # Saved before it is evaluated, so that a stop during evaluation loses no step.
+        due = self.step % self.spec.checkpointing.every_steps == 0
+        wanted = self.group.leads and take_checkpoint_request(self.spec.output_dir)
+        if self.group.any("a checkpoint", wanted or due):
+            self._save_checkpoint()
+        every = self.spec.hyperparameters.evaluation_steps
+        if every is not None and self.step % every == 0 and self.step < self.batches.total_steps:
+            self._evaluate()
 
     def _finish_step(self, outcome: StepOutcome, step_ms: float) -> None:
         before = self.state

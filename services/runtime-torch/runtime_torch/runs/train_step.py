@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch.distributed.tensor import DTensor
 
 from ..data.global_batches import Batch, TrainingBatches, rows_of
+from ..data.micro_batch import MicroBatch
 from ..data.portable_random import RandomStream
 from ..data.prepared_dataset import Row, Unit
 from ..devices.loss_scale import LossScale
@@ -37,6 +39,20 @@ class StepOutcome:
     """What else the method knows of the batch."""
 
 
+class PackedTurn(NamedTuple):
+    micro: MicroBatch
+    counts: bool
+    """False: only to go along with the other processes."""
+
+
+class StepData(NamedTuple):
+    """What is known of a step before the one before it is done."""
+
+    batch: Batch
+    turns: Sequence[PackedTurn]
+    """Empty where the model makes its rows in the step itself."""
+
+
 class Stepper:
     def __init__(
         self,
@@ -61,16 +77,20 @@ class Stepper:
         self.scale: LossScale | None = None
         """Of float16 alone."""
 
-    def run(self, step: int) -> StepOutcome:
-        """Step `step`, from 0. Raises `training.diverged` when loss or gradient is not finite."""
+    def data_of(self, step: int) -> StepData:
+        """What of the data step `step`, from 0, takes. Touches nothing that a step in progress does."""
         batch = self.batches.at(step)
-        units, loss, metrics, grad_norm = self._gradients(step, batch)
+        return StepData(batch, [] if self.objective.makes_rows else self._turns(batch.units))
+
+    def run(self, step: int, data: StepData) -> StepOutcome:
+        """Raises `training.diverged` when loss or gradient is not finite."""
+        units, loss, metrics, grad_norm = self._gradients(step, data)
         while not math.isfinite(grad_norm):
             if self.scale is None or not self.scale.can_fall:
                 bad = bad_gradient(self.tuning.model)
-                raise _diverged(step, f"loss {loss}, gradient norm {grad_norm}", bad, batch.rows)
+                raise _diverged(step, f"loss {loss}, gradient norm {grad_norm}", bad, data.batch.rows)
             self.scale = self.scale.fallen()
-            units, loss, metrics, grad_norm = self._gradients(step, batch)
+            units, loss, metrics, grad_norm = self._gradients(step, data)
         self.scale = self.scale and self.scale.after_step()
         learning_rate = learning_rate_at(step, self.batches.total_steps, self.spec.hyperparameters)
         self.optimiser.step(learning_rate)
@@ -78,10 +98,18 @@ class Stepper:
         trained_tokens = sum(unit.trained_count for unit in units)
         return StepOutcome(loss, grad_norm, learning_rate, tokens, trained_tokens, metrics)
 
-    def _gradients(self, step: int, batch: Batch) -> tuple[Sequence[Unit], float, dict[str, float], float]:
+    def _turns(self, units: Sequence[Unit]) -> list[PackedTurn]:
+        turns = self.group.turns(units, self.token_budget)
+        packed = (PackedTurn(MicroBatch(turn.units, self.objective.pack(turn.units)), turn.counts) for turn in turns)
+        if self.group.device.type != "cuda":
+            return list(packed)
+        return [PackedTurn(MicroBatch(micro.units, micro.packed.pinned()), counts) for micro, counts in packed]
+
+    def _gradients(self, step: int, data: StepData) -> tuple[Sequence[Unit], float, dict[str, float], float]:
         """Leaves the clipped gradients of the batch; what was trained, loss, metrics and the gradients' norm before."""
-        opened = self.objective.open(batch)
-        loss, metrics = self._accumulate(step, opened)
+        opened = self.objective.open(data.batch)
+        turns = self._turns(opened.units) if self.objective.makes_rows else data.turns
+        loss, metrics = self._accumulate(step, opened, turns)
         parameters = list(self.tuning.trained.values())
         if self.scale:
             for parameter in parameters:
@@ -91,7 +119,7 @@ class Stepper:
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.spec.hyperparameters.max_grad_norm)
         return opened.units, loss, metrics, float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
-    def _accumulate(self, step: int, opened: OpenBatch) -> tuple[float, dict[str, float]]:
+    def _accumulate(self, step: int, opened: OpenBatch, turns: Sequence[PackedTurn]) -> tuple[float, dict[str, float]]:
         """
         Adds up the gradients, losses and metrics of the batch's shares. Each process of the group takes some of its
         units; gradients travel once a step, whatever the number of micro-batches, unless the model is sharded.
@@ -101,13 +129,12 @@ class Stepper:
         self.tuning.model.train()
         self.optimiser.zero_grad()
         scale = self.scale.value if self.scale else 1.0
-        turns = group.turns(opened.units, self.token_budget)
         found: list[Share] = []
         with group.together(what):
             for index, turn in enumerate(turns):
                 self._seed_dropout(step, index)
                 with group.passing(what):
-                    share = share_of(turn.units)
+                    share = share_of(turn.micro)
                     (share.loss * (scale if turn.counts else 0.0)).backward()
                 if turn.counts:  # these come first
                     found.append(Share(share.loss.detach(), share.metrics))
@@ -115,8 +142,8 @@ class Stepper:
             names, rows = _numbers_of(found)
             for index, (loss, *_) in enumerate(rows):
                 if not math.isfinite(loss):
-                    bad = self._first_bad(step, index, lambda micro=turns[index].units: share_of(micro))
-                    raise _diverged(step, f"loss {loss}", bad, rows_of(turns[index].units))
+                    bad = self._first_bad(step, index, lambda micro=turns[index].micro: share_of(micro))
+                    raise _diverged(step, f"loss {loss}", bad, rows_of(turns[index].micro.units))
         loss, *metrics = (math.fsum(column) for column in zip(*rows, strict=True))
         group.add_up_gradients(what, list(self.tuning.trained.values()))
         sums = group.add_up(what, {"loss": loss, **dict(zip(names, metrics, strict=True)), **opened.metrics})
