@@ -53,11 +53,15 @@ class MemoryPlan:
     sharded: bool = False
     """Whether each process holds a part of the model instead of all of it."""
     needed_mib: float = 0
+    saves_beside: bool = False
+    """Whether a checkpoint is copied, and written while the next steps are made: where there is room for the copy."""
 
     def described(self, room: Room) -> str:
         held = f"a part in each of {room.processes} processes" if self.sharded else "whole in each process"
         needed = f"about {self.needed_mib:.0f} MiB of {room.mib} are needed"
-        return f"the model lies {held}, {self.memory_mode}, {self.token_budget} tokens at a time; {needed}"
+        saves = "beside the steps" if self.saves_beside else "between steps, as there is no room for a copy"
+        how = f"{self.memory_mode}, {self.token_budget} tokens at a time"
+        return f"the model lies {held}, {how}; {needed}; checkpoints are written {saves}"
 
 
 def adapter_parameters(config: ModelConfig, lora: LoraFields) -> int:
@@ -161,8 +165,14 @@ def plan_memory(spec: RuntimeSpec, config: ModelConfig, longest_pass: int, room:
         if needed <= room.mib:
             if room.on_gpu:
                 _check_host(spec, config, parts["weights"], way)
-            return replace(way, needed_mib=needed)
+            return replace(way, needed_mib=needed, saves_beside=_has_room_for_copy(spec, parts, room))
     raise _exhausted(parts, room.mib, why_whole(spec) if room.processes > 1 else None)
+
+
+def _has_room_for_copy(spec: RuntimeSpec, parts: dict[str, float], room: Room) -> bool:
+    """A checkpoint is what is trained without its gradients, so less than it takes while it is trained."""
+    host_mib = _RUNTIME_MIB if room.on_gpu else sum(parts.values())
+    return host_mib + parts["adapterAndOptimiser"] <= spec.limits.memory_mib
 
 
 def _check_host(spec: RuntimeSpec, config: ModelConfig, weights_mib: float, way: MemoryPlan) -> None:

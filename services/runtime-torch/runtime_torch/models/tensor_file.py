@@ -35,6 +35,11 @@ def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path | None) -> None
                 file.write(whole.cpu().contiguous().view(torch.uint8).numpy().data)
 
 
+def host_copies(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What this process holds of each, in the machine's memory, where nothing moves it any more."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+
+
 def take(parameter: torch.Tensor, whole: Any) -> None:
     """What this process holds of `whole`, a tensor or a slice of a file."""
     with torch.no_grad():

@@ -7,11 +7,13 @@ import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]  # documented there
 
 from ..data.micro_batch import micro_batches
 from ..data.prepared_dataset import Unit
@@ -135,6 +137,10 @@ class Group:
         if self.any(what, stopped):
             raise StopRequested
 
+    def beside(self) -> Group:
+        """The same processes, for what a thread of each does while its steps go on. All have to ask for it at once."""
+        return self
+
     def leave(self) -> None:
         """Nobody leaves before all have done what they had to: a rank that has ended would be missed."""
         self.any("the end", False)
@@ -144,10 +150,10 @@ class GroupOfSeveral(Group):
     def __init__(self, place: Place, patience: Patience, device: Device | None = None) -> None:
         """Meets the others. Raises `collective.failed` that names those who do not come."""
         super().__init__(place, device)
-        self._patience_s = patience.collective
+        self._patience = patience
         self._meetings = 0
-        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        self._store = open_store(address, port, keeps=False, patience_s=patience.join)
+        self._purpose = ""
+        self._store = _reach_store(patience)
         call_roll(self._store, "rank", self.rank, self.size, patience.join)
         on_gpu = self.device.type == "cuda"
         backend, factor = ("nccl", _PATIENCE_OF_NCCL) if on_gpu else ("gloo", 1)
@@ -162,12 +168,24 @@ class GroupOfSeveral(Group):
             # Words go by another way than tensors: they wait for no GPU. None is the way of all.
             self.words: dist.ProcessGroup | None = None
             if on_gpu:
-                words = dist.new_group(backend="gloo", timeout=timedelta(seconds=patience.collective))
-                assert isinstance(words, dist.ProcessGroup), "all ranks are in it"
-                self.words = words
+                self.words = self._by_words()
         except RuntimeError as cause:
             raise Fault("collective.failed", f"The ranks cannot reach each other: {cause}") from cause
         self._look_at_each_other()
+
+    def beside(self) -> Group:
+        """Its messages and meetings are not taken for those of the steps."""
+        other = copy(self)
+        other._meetings, other._purpose = 0, "beside/"
+        other._store = _reach_store(self._patience)
+        with self.meeting("the way beside the steps"):
+            other.words = self._by_words()
+        return other
+
+    def _by_words(self) -> dist.ProcessGroup:
+        words = dist.new_group(backend="gloo", timeout=timedelta(seconds=self._patience.collective))
+        assert isinstance(words, dist.ProcessGroup), "all ranks are in it"
+        return words
 
     def add_up_tensor(self, what: str, tensor: torch.Tensor) -> torch.Tensor:
         with self.meeting(what):
@@ -224,7 +242,7 @@ class GroupOfSeveral(Group):
         self._meetings += 1
         begin = time.monotonic()
         try:
-            self._store.set(f"meetings/{self.rank}", str(self._meetings))
+            self._store.set(f"{self._purpose}meetings/{self.rank}", str(self._meetings))
             yield
         except RuntimeError as cause:
             if not _is_loss(cause):
@@ -234,8 +252,8 @@ class GroupOfSeveral(Group):
     def _missed(self, what: str, waited_s: float) -> str:
         absent = self._absent()
         who = ", ".join(f"rank {rank}" for rank in absent)
-        if waited_s >= self._patience_s:
-            return f"Waited {self._patience_s} s for {who or 'another rank'} at {what}."
+        if waited_s >= self._patience.collective:
+            return f"Waited {self._patience.collective} s for {who or 'another rank'} at {what}."
         return f"The ranks lost each other at {what}; {who or 'nobody'} was missing."
 
     def _absent(self) -> list[int]:
@@ -245,8 +263,8 @@ class GroupOfSeveral(Group):
         """
         try:
             self._store.set_timeout(timedelta(seconds=_STORE_ANSWER_S))
-            self._store.set(f"lost/{self.rank}", "")
-            keys = [f"meetings/{rank}" for rank in range(self.size)]
+            self._store.set(f"{self._purpose}lost/{self.rank}", "")
+            keys = [f"{self._purpose}meetings/{rank}" for rank in range(self.size)]
             noted = [int(self._store.get(key)) if self._store.check([key]) else 0 for key in keys]
             behind = [rank for rank, meetings in enumerate(noted) if meetings < self._meetings]
             return behind or self._silent()
@@ -254,12 +272,17 @@ class GroupOfSeveral(Group):
             return []  # the store has gone with the node that kept it
 
     def _silent(self) -> list[int]:
-        keys = [f"lost/{rank}" for rank in range(self.size)]
+        keys = [f"{self._purpose}lost/{rank}" for rank in range(self.size)]
         try:
             self._store.wait(keys, timedelta(seconds=_LOSS_S))
         except RuntimeError:
             return [rank for rank, key in enumerate(keys) if not self._store.check([key])]
         return []
+
+
+def _reach_store(patience: Patience) -> TCPStore:
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return open_store(address, port, keeps=False, patience_s=patience.join)
 
 
 def _is_loss(cause: RuntimeError) -> bool:

@@ -2,74 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ..methods.objective import Objective
-from ..models.tensor_file import take
+from ..models.tensor_file import save_tensors, take
 from ..processes.group import Group
 from ..processes.sharded_checkpoint import load_parts, save_parts
 from ..spec import RuntimeSpec
 from ..tunings.tuning import Tuning
 from .optimiser import Optimiser
-from .run_folders import beside, checkpoint_dir, in_place, remove_old_checkpoints, write_folder
+from .run_folders import begin_folder, beside, checkpoint_dir, put_in_place, remove_old_checkpoints
 from .trainer_state import STATE_FILE, TrainerState
 
 _OPTIMISER_FILE = "optimizer.safetensors"
+_WHAT = "a checkpoint"
+
+Copied = Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]
+"""Takes tensors as they are now, or leaves them where nothing moves them before they are written."""
+Write = Callable[[Path], None]
 
 
-def write_checkpoint(
+def begin_checkpoint(
     spec: RuntimeSpec,
     tuning: Tuning,
     objective: Objective,
     optimiser: Optimiser,
     state: TrainerState,
     group: Group,
-) -> str:
+    copied: Copied,
+) -> Callable[[], str]:
     """
-    Writes `checkpoints/step-<step>` and removes the oldest beyond what is kept. Returns the relative folder. Each node
-    gets one; what is in it is what only its processes hold.
+    Begins `checkpoints/step-<step>` with all that is small. What is returned writes the tensors as `copied` took them
+    now, puts the folder in place, removes the oldest beyond what is kept, and says the relative folder.
+
+    Where all processes hold the same, the first writes it, and each other node's first has an empty folder, as each
+    node has to report one. Of a sharded model each writes what it holds.
     """
-
-    def write_common(folder: Path) -> None:
-        objective.save(folder)
-        text = state.model_dump_json(by_alias=True, exclude_none=True, indent=2)
-        (folder / STATE_FILE).write_text(f"{text}\n", encoding="utf-8")
-
-    def write_whole(folder: Path) -> None:
-        tuning.save(folder)
-        save_file(optimiser.tensors(), folder / _OPTIMISER_FILE, {"step": str(state.step)})
-        write_common(folder)
-
     name = checkpoint_dir(state.step)
     folder = Path(spec.output_dir) / name
-    if group.lockstep:
-        with _folder_of_several(folder, group) as temporary:
-            save_parts(temporary, {**tuning.trained, **optimiser.tensors()}, group)
-            if group.leads:
-                write_common(temporary)
-    elif group.place.leads_node:
-        write_folder(folder, write_whole if group.leads else _write_nothing)
-    if group.place.leads_node:
+    temporary = begin_folder(folder) if group.place.leads_node else beside(folder)
+    if group.leads:
+        objective.save(temporary)
+        text = state.model_dump_json(by_alias=True, exclude_none=True, indent=2)
+        (temporary / STATE_FILE).write_text(f"{text}\n", encoding="utf-8")
+    write = (
+        _parts_writer(tuning, optimiser, group, copied)
+        if group.lockstep
+        else _whole_writer(tuning, optimiser, state.step, copied)
+        if group.leads
+        else _write_nothing
+    )
+
+    def finish() -> str:
+        if not group.place.leads_node:
+            write(temporary)
+            return name
+        with put_in_place(temporary, folder):
+            write(temporary)
         remove_old_checkpoints(spec)
-    return name
+        return name
+
+    return finish
 
 
-def _write_nothing(_: Path) -> None:
-    """The part of a node whose processes hold nothing of their own: each node has to report one."""
+def _whole_writer(tuning: Tuning, optimiser: Optimiser, step: int, copied: Copied) -> Write:
+    stored, moments = tuning.stored(), copied(optimiser.tensors())
+    moving = {name: tensor for name, tensor in stored.items() if tensor.requires_grad}
+    tensors = {**stored, **copied(moving)}  # what is frozen stays as it is
+
+    def write(folder: Path) -> None:
+        save_tensors(tensors, folder / tuning.weights_file)
+        tuning.save_settings(folder)
+        save_file(moments, folder / _OPTIMISER_FILE, {"step": str(step)})
+
+    return write
 
 
-@contextmanager
-def _folder_of_several(folder: Path, group: Group) -> Generator[Path]:
-    """As `write_folder`, for all processes of a node at once."""
-    with in_place(folder) if group.place.leads_node else nullcontext(beside(folder)) as temporary:
-        group.any("a checkpoint", False)
-        yield temporary
-        group.any("a checkpoint", False)
+def _parts_writer(tuning: Tuning, optimiser: Optimiser, group: Group, copied: Copied) -> Write:
+    parts = copied({**tuning.trained, **optimiser.tensors()})
+
+    def write(folder: Path) -> None:
+        group.any(_WHAT, False)  # the folder is there
+        save_parts(folder, parts, group)
+        group.any(_WHAT, False)  # nobody writes any more
+
+    return write
+
+
+def _write_nothing(_: Path) -> None: ...
 
 
 def restore(folder: Path, tuning: Tuning, optimiser: Optimiser, state: TrainerState) -> None:

@@ -24,12 +24,25 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
 @contextmanager
 def in_place(folder: Path) -> Generator[Path]:
     """As `write_folder`: what is written within."""
+    temporary = begin_folder(folder)
+    with put_in_place(temporary, folder):
+        yield temporary
+
+
+def begin_folder(folder: Path) -> Path:
+    """An empty one beside it, to be written and then `put_in_place`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside(folder)
     shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    return temporary
+
+
+@contextmanager
+def put_in_place(temporary: Path, folder: Path) -> Generator[None]:
+    """When what is done within is done."""
     try:
-        temporary.mkdir()
-        yield temporary
+        yield
         for path in [*temporary.iterdir(), temporary]:
             _fsync(path)
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ from ..processes.group import Group
 from ..spec import RuntimeSpec
 from ..tunings.embedding_noise import EmbeddingNoise
 from .ahead import Ahead
-from .checkpoint import restore, write_checkpoint
+from .checkpoint import Copied, begin_checkpoint, restore
 from .events_file import EventsFile
 from .open_run import Inputs
 from .optimiser import optimiser_of
 from .run_control import StopRequested, raise_if_stopped, take_checkpoint_request
 from .run_folders import write_folder
+from .saver import Saver
 from .train_step import StepData, StepOutcome, Stepper
 from .trainer_state import Score
 
@@ -64,6 +66,7 @@ class TrainRun:
         self.stepper = Stepper(
             spec, self.tuning, self.optimiser, self.batches, self.objective, budget, group, self._between
         )
+        self.saver = Saver(self._begin_checkpoint, events, group, beside=self.plan.saves_beside)
         if spec.precision == "float16":
             self.stepper.scale = self.state.loss_scale or LossScale()
 
@@ -80,10 +83,15 @@ class TrainRun:
             if self._saved_step != self.step:
                 self._save_checkpoint()
             result = self._result(self._score_tuned())
+            self.saver.finish()
         except StopRequested:
             if self._saved_step != self.step:
                 self._save_checkpoint()
+            self.saver.finish()
             self.group.leave()
+            raise
+        except Exception:
+            self.saver.salvage()
             raise
         self.group.leave()
         return result
@@ -108,6 +116,7 @@ class TrainRun:
 
     def _between(self) -> None:
         self.events.heartbeat(self.step)
+        self.saver.look()
         raise_if_stopped(self.spec.output_dir)
 
     def _train_steps(self) -> None:
@@ -171,14 +180,11 @@ class TrainRun:
         )
 
     def _save_checkpoint(self) -> None:
-        """
-        Where all processes hold the same, the first writes it, and each other node's first says that it has no part.
-        Of a sharded model each writes what it holds.
-        """
         self._saved_step = self.step
-        folder = write_checkpoint(self.spec, self.tuning, self.objective, self.optimiser, self.state, self.group)
-        if self.group.place.leads_node:
-            self.events.write("checkpoint", step=self.step, dir=folder)
+        self.saver.save(self.step)
+
+    def _begin_checkpoint(self, group: Group, copied: Copied) -> Callable[[], str]:
+        return begin_checkpoint(self.spec, self.tuning, self.objective, self.optimiser, self.state, group, copied)
 
     def _save_artifact(self) -> None:
         self.events.write("phase", phase="saving")

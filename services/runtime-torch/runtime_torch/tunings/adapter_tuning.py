@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from ..data.portable_random import lora_initial_values
 from ..fault import Fault
-from ..models.tensor_file import save_tensors, take
+from ..models.tensor_file import take
 from ..processes.group import Group
 from .adapter_settings import SCORE_HEAD, AdapterSettings
 from .tuning import Tuning
@@ -68,10 +68,11 @@ class LoraTuning(Tuning):
             if self._gives_points and ".lora_A." not in name:
                 take(_score_head(self.model).original_module.weight, whole)
 
-    def save(self, folder: Path | None) -> None:
-        save_tensors(self.trained, folder and folder / self.weights_file)
-        if folder is not None:
-            save_config(self.config, folder)
+    def stored(self) -> Mapping[str, torch.Tensor]:
+        return self.trained
+
+    def save_settings(self, folder: Path) -> None:
+        save_config(self.config, folder)
 
     @contextmanager
     def base_only(self) -> Generator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -14,7 +14,6 @@ from safetensors import safe_open
 from transformers import PreTrainedModel
 
 from ..data.portable_random import RandomStream
-from ..models.tensor_file import save_tensors
 from ..processes.group import Group
 from .adapter_settings import AdapterSettings
 from .adapter_tuning import LoraTuning, save_config, stored_name
@@ -52,21 +51,22 @@ class PissaTuning(LoraTuning):
             first, second = group.add_up_tensor("the principal parts", found).split([a.numel(), b.numel()])
             self._put(layer, first.view_as(a), second.view_as(b), first.view_as(a), -second.view_as(b))
 
-    def save(self, folder: Path | None) -> None:
+    def stored(self) -> Mapping[str, torch.Tensor]:
         """Both adapters as one."""
         tensors: dict[str, torch.Tensor] = {}
         for name, parameter in self.peft.named_parameters():
             if ".default." in name and ".lora_" in name:
                 other = self.peft.get_parameter(name.replace(".default.", f".{_START}."))
                 tensors[stored_name(name)] = torch.cat([parameter, other], dim=0 if ".lora_A." in name else 1)
-        save_tensors(tensors, folder and folder / self.weights_file)
-        if folder is not None:
-            both = copy(self.config)
-            both.r = 2 * self.config.r
-            # What it is divided by grows with the rank.
-            growth = 2**0.5 if self.config.use_rslora else 2
-            both.lora_alpha = growth * self.config.lora_alpha  # type: ignore[assignment]  # a fraction scales as well
-            save_config(both, folder)
+        return tensors
+
+    def save_settings(self, folder: Path) -> None:
+        both = copy(self.config)
+        both.r = 2 * self.config.r
+        # What it is divided by grows with the rank.
+        growth = 2**0.5 if self.config.use_rslora else 2
+        both.lora_alpha = growth * self.config.lora_alpha  # type: ignore[assignment]  # a fraction scales as well
+        save_config(both, folder)
 
     def load_trained(self, folder: Path) -> None:
         r = self.config.r

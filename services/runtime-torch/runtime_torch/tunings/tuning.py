@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -29,8 +30,18 @@ class Tuning(ABC):
         """Finds what is trained: once the model is where it stays, as sharding gives it other parameters."""
 
     @abstractmethod
+    def stored(self) -> Mapping[str, torch.Tensor]:
+        """What the weights file has, by name."""
+
+    @abstractmethod
+    def save_settings(self, folder: Path) -> None:
+        """What is needed beside the weights file to use the result."""
+
     def save(self, folder: Path | None) -> None:
         """Writes what is needed to use the result. Who only holds a part of it takes part without a folder."""
+        save_tensors(self.stored(), folder and folder / self.weights_file)
+        if folder is not None:
+            self.save_settings(folder)
 
     @abstractmethod
     def base_only(self) -> AbstractContextManager[None]:
@@ -69,11 +80,11 @@ class WeightTuning(Tuning):
         self._weights = dict(self.model.named_parameters())
         self.trained = {name: weight for name, weight in self._weights.items() if weight.requires_grad}
 
-    def save(self, folder: Path | None) -> None:
-        """A whole model, those of its weights included that were not trained."""
-        save_tensors(self._weights, folder and folder / self.weights_file)
-        if folder is None:
-            return
+    def stored(self) -> Mapping[str, torch.Tensor]:
+        """A whole model, those of its weights included that are not trained."""
+        return self._weights
+
+    def save_settings(self, folder: Path) -> None:
         for pattern in _SETTINGS_OF_A_MODEL:
             for file in self._model_dir.glob(pattern):
                 if not file.name.endswith(".index.json"):  # of shards that are one file now
