@@ -4,15 +4,7 @@ import type { LuthierClient } from '@luthier/api-client';
 import { waitFor } from '@luthier/testing';
 import { canRunKubernetes } from '@luthier/testing/kube';
 import type { ControlPlane, Pod } from '@luthier/testing/kube';
-import {
-  LONG_RUN,
-  expectWholeAndSingle,
-  jobOf,
-  submitJob,
-  waitForEnd,
-  waitForJob,
-  waitForTraining,
-} from '../e2e/support/jobs.js';
+import { LONG_RUN, expectWholeAndSingle, submitJob, waitForJob, waitForTraining } from '../e2e/support/jobs.js';
 import { ClusterPlatform, program } from './support/cluster-platform.js';
 
 const inCluster = (await canRunKubernetes()) ? describe : describe.skip;
@@ -33,9 +25,7 @@ inCluster('the platform with a cluster to train in', () => {
 
   it('trains the main job in a pod of a restricted namespace, and ends with a model and an evaluation', async () => {
     const { id } = await submitJob(client, { steps: 20, heldOut: true });
-    const job = await waitForEnd(client, id, 240_000).catch((cause: unknown) => {
-      throw new Error(platform.said(), { cause });
-    });
+    const job = await platform.waitForEnd(id, 240_000);
     expect(job).toMatchObject({ status: 'succeeded', phase: 'done', error: null });
     await expectWholeAndSingle(client, job);
     const params = { path: { job_id: id }, query: { limit: 200 } };
@@ -75,7 +65,7 @@ inCluster('the platform with a cluster to train in', () => {
     const { items } = await cluster.api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods`);
     expect(items.map(({ status }) => status?.phase)).toEqual(['Failed']); // left with 60: no place is taken
     await unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/resume', { params }));
-    const job = await waitForEnd(client, id, 240_000);
+    const job = await platform.waitForEnd(id, 240_000);
     expect(job).toMatchObject({ status: 'succeeded', phase: 'done' });
     expect(job.attempts[1]?.resumed_from_step).toBeGreaterThan(0);
     await expectWholeAndSingle(client, job);
@@ -84,25 +74,23 @@ inCluster('the platform with a cluster to train in', () => {
   it('goes on from its checkpoint on another node when it is restarted, and is charged nothing', async () => {
     const { id } = await submitJob(client, LONG_RUN);
     await waitForTraining(client, id);
-    const podsOf = async (attempt: number): Promise<Pod[]> => {
-      const { run_id: runId } = await jobOf(client, id);
-      const labelSelector = `luthier.dev/run-id=${runId},luthier.dev/attempt=${attempt}`;
-      return (await cluster.api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods`, { labelSelector })).items;
-    };
-    const [first] = await podsOf(1);
+    const [first] = await platform.podsOf(id, 1);
     const restart = (attempt: number) =>
       unwrap(
         client.POST('/v1/fine_tuning/jobs/{job_id}/restart', { params: { path: { job_id: id } }, body: { attempt } }),
       );
     await restart(1);
     await restart(1);
-    const second = await waitFor(async () => (await podsOf(2)).find(({ spec }) => spec.nodeName !== undefined), {
-      timeoutMs: 60_000,
-      what: 'the pod of the second attempt',
-    });
+    const second = await waitFor(
+      async () => (await platform.podsOf(id, 2)).find(({ spec }) => spec.nodeName !== undefined),
+      {
+        timeoutMs: 60_000,
+        what: 'the pod of the second attempt',
+      },
+    );
     expect(second.spec.nodeName).not.toBe(first?.spec.nodeName);
     await restart(1); // it has ended: the second goes on
-    const job = await waitForEnd(client, id, 240_000);
+    const job = await platform.waitForEnd(id, 240_000);
     expect(job).toMatchObject({ status: 'succeeded', attempts: [{ attempt: 1 }, { attempt: 2 }] });
     expect(job.attempts[1]?.resumed_from_step).toBeGreaterThan(0);
     await expectWholeAndSingle(client, job);

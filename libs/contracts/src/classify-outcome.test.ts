@@ -73,6 +73,16 @@ describe('the end of several ranks', () => {
       'The training process was killed (rank 1, signal SIGKILL).',
     ],
     [
+      'a signal on a machine with a name',
+      { exitCode: 137, ranks: { '1': 'SIGKILL' }, machine: 'gpu-2' },
+      'The training process was killed (rank 1, node "gpu-2", signal SIGKILL).',
+    ],
+    [
+      'a single process on a machine with a name',
+      { exitCode: null, signal: 'SIGKILL', machine: 'gpu-2' },
+      'The training process was killed (node "gpu-2", signal SIGKILL).',
+    ],
+    [
       'a crash',
       { exitCode: 1, ranks: { '2': 'SIGTERM', '3': 1 } },
       'The training process ended without a reason (rank 3, exit status 1).',
@@ -87,7 +97,9 @@ describe('the end of several ranks', () => {
       { exitCode: 1, ranks: { '0': 0 } },
       'The training process ended without a reason (exit status 1).',
     ],
-  ])('names the rank: %s', (_name, over, message) => expect(classifyEnd(end(over)).message).toBe(message));
+  ])('names the rank and the machine: %s', (_name, over, message) =>
+    expect(classifyEnd(end(over)).message).toBe(message),
+  );
 
   it('is said by the fault that is the cause, whichever line was read last', () => {
     const [cause, consequence] = [failed('data.bad'), failed('collective.failed')];

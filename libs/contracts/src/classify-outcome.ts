@@ -20,6 +20,8 @@ export interface RuntimeEnd {
   oomKilled: boolean;
   /** Where it was several processes. */
   ranks?: RankEnds;
+  /** The machine that it ran on, as its cluster calls it. */
+  machine?: string;
 }
 
 export interface Classification {
@@ -66,8 +68,12 @@ export const moreTelling = <T extends { code: ErrorCode }>(earlier: T | undefine
 function messageOf(code: ErrorCode, end: RuntimeEnd): string {
   if (end.exitCode === EXIT.done) return 'The training process ended without a result.';
   const culprit = culpritOf(end);
-  const how = culprit ? `rank ${culprit[0]}, ${wordOf(culprit[1])}` : wordOf(end.signal ?? end.exitCode);
-  return `${ERRORS[code].title} (${how}).`;
+  const said = [
+    ...(culprit ? [`rank ${culprit[0]}`] : []),
+    ...(end.machine === undefined ? [] : [`node "${end.machine}"`]),
+    wordOf(culprit?.[1] ?? end.signal ?? end.exitCode),
+  ];
+  return `${ERRORS[code].title} (${said.join(', ')}).`;
 }
 
 const wordOf = (end: number | string | null): string =>

@@ -187,12 +187,14 @@ export class Run {
   private refine(end: Classification, ranks: RankEnds | undefined): Classification {
     if (end.code !== undefined || !this.exit) return end;
     const { failed, result } = this.said;
+    const { node, machine } = this.config;
     return classifyEnd({
       ...this.exit,
       ...(failed && { failed }),
       ...(ranks && { ranks }),
+      ...(machine !== undefined && { machine }),
       // Only the first node's runtime says the result.
-      hasResult: result !== undefined || this.config.node > 0,
+      hasResult: result !== undefined || node > 0,
       oomKilled: this.oomKilled,
     });
   }

@@ -26,6 +26,7 @@ const schema = z.object({
   LUTHIER_RUN_RUNTIME_COMMAND: command,
   LUTHIER_RUN_CONTROL: z.enum(['pipe', 'endpoint']).default('pipe'),
   LUTHIER_RUN_NODE: z.coerce.number().int().nonnegative().default(0),
+  LUTHIER_RUN_MACHINE: z.string().min(1).optional(),
   LUTHIER_RUN_TERMINATION_LOG: z.string().min(1).optional(),
   LUTHIER_RUN_ATTACH_TIMEOUT_MS: milliseconds(10 * 60 * 1_000),
   LUTHIER_RUN_DELIVERY_TIMEOUT_MS: milliseconds(6 * 60 * 60 * 1_000),
@@ -51,6 +52,8 @@ export interface RunnerConfig {
   control: 'pipe' | 'endpoint';
   /** Which of the run's nodes this is, from 0. */
   node: number;
+  /** What the cluster calls the machine. */
+  machine: string | undefined;
   /** Where the cluster reads a container's last words. */
   terminationLog: string | undefined;
   /** How long the endpoint may take to place this run. */
@@ -81,6 +84,7 @@ export function readRunnerConfig(
     runtimeCommand: parsed.LUTHIER_RUN_RUNTIME_COMMAND,
     control: parsed.LUTHIER_RUN_CONTROL,
     node: parsed.LUTHIER_RUN_NODE,
+    machine: parsed.LUTHIER_RUN_MACHINE,
     terminationLog: parsed.LUTHIER_RUN_TERMINATION_LOG,
     attachTimeoutMs: parsed.LUTHIER_RUN_ATTACH_TIMEOUT_MS,
     deliveryTimeoutMs: parsed.LUTHIER_RUN_DELIVERY_TIMEOUT_MS,

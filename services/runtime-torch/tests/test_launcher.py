@@ -187,6 +187,18 @@ def test_ranks_do_not_outlive_their_launcher(workshop: Workshop):
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
+def test_a_rank_that_hangs_with_its_part_of_the_model_is_named_and_ended(workshop: Workshop):
+    started = Started(workshop.fields(tuning={"type": "full"}, hyperparameters={"epochs": 50, "globalBatch": 1}))
+    wait_for(started.checkpoint)
+    hanging = started.ranks()[1]
+    os.kill(hanging, signal.SIGSTOP)
+    assert started.launcher.wait(60) == 51
+    (said,) = [event for event in events_of(started.output_dir, 0) if event["type"] == "failed"]
+    assert said["code"] == "collective.failed"
+    assert said["message"].startswith("Rank 0: Waited 5 s for rank 1 at ")
+    assert not Path(f"/proc/{hanging}").exists()
+
+
 def test_a_killed_rank_ends_the_whole_run_by_its_signal_and_its_checkpoint_is_gone_on_from(workshop: Workshop):
     full = {"type": "full"}
     started = Started(workshop.fields(tuning=full, hyperparameters={"epochs": 50, "globalBatch": 1}))

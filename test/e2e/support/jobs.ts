@@ -1,9 +1,10 @@
 import { expect } from '@jest/globals';
 import { unwrap, uploadFile } from '@luthier/api-client';
-import type { LuthierClient, Schemas } from '@luthier/api-client';
+import type { LuthierClient, Schemas, operations } from '@luthier/api-client';
 import { waitFor } from '@luthier/testing';
 
 export type Job = Schemas['Job'];
+export type JobBody = operations['createFineTuningJob']['requestBody']['content']['application/json'];
 
 export const TINY_MODEL = 'luthier-tiny-chat';
 const HELD_OUT = [
@@ -52,12 +53,12 @@ export interface JobWish {
   tuning?: { type: 'full' } | { type: 'freeze'; trainable_layers: number };
   /** Without held-out rows there is no evaluation to wait for. */
   heldOut?: boolean;
-  resources?: { nodes: number };
+  resources?: { nodes: number; devices_per_node?: number };
   rehearsal?: boolean;
 }
 
-/** Submits a job over a model that learns in milliseconds. */
-export async function submitJob(client: LuthierClient, wish: JobWish): Promise<Job> {
+/** A job over a model that learns in milliseconds, as it is submitted; its files are uploaded. */
+export async function jobBody(client: LuthierClient, wish: JobWish): Promise<JobBody> {
   const { steps, batchSize = 4, rows = 64, suffix = 'e2e', rank = 4, heldOut = false, resources } = wish;
   const adapter = {
     type: 'lora' as const,
@@ -68,26 +69,26 @@ export async function submitJob(client: LuthierClient, wish: JobWish): Promise<J
   };
   const training = await upload(client, trainingRows(rows));
   const validationFile = heldOut ? await upload(client, jsonLines(HELD_OUT), 'held-out.jsonl') : null;
-  const job = await unwrap(
-    client.POST('/v1/fine_tuning/jobs', {
-      body: {
-        model: TINY_MODEL,
-        training_file: training,
-        ...(validationFile !== null && { validation_file: validationFile }),
-        suffix,
-        seed: 5,
-        ...(resources && { resources }),
-        ...(wish.rehearsal !== undefined && { rehearsal: wish.rehearsal }),
-        tuning: wish.tuning ?? adapter,
-        method: {
-          type: 'supervised',
-          supervised: {
-            hyperparameters: { n_epochs: 50, max_steps: steps, batch_size: batchSize, learning_rate: 5e-3 },
-          },
-        },
+  return {
+    model: TINY_MODEL,
+    training_file: training,
+    ...(validationFile !== null && { validation_file: validationFile }),
+    suffix,
+    seed: 5,
+    ...(resources && { resources }),
+    ...(wish.rehearsal !== undefined && { rehearsal: wish.rehearsal }),
+    tuning: wish.tuning ?? adapter,
+    method: {
+      type: 'supervised',
+      supervised: {
+        hyperparameters: { n_epochs: 50, max_steps: steps, batch_size: batchSize, learning_rate: 5e-3 },
       },
-    }),
-  );
+    },
+  };
+}
+
+export async function submitJob(client: LuthierClient, wish: JobWish): Promise<Job> {
+  const job = await unwrap(client.POST('/v1/fine_tuning/jobs', { body: await jobBody(client, wish) }));
   return jobOf(client, job.id);
 }
 

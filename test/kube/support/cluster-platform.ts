@@ -10,7 +10,9 @@ import { freePort } from '@luthier/local-servers';
 import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
 import type { TestNats, TestPostgres } from '@luthier/testing';
 import { FakeKubelet, bindRole, startControlPlane } from '@luthier/testing/kube';
-import type { ControlPlane, FakeNode } from '@luthier/testing/kube';
+import type { ControlPlane, FakeNode, Pod } from '@luthier/testing/kube';
+import { jobOf, waitForEnd } from '../../e2e/support/jobs.js';
+import type { Job } from '../../e2e/support/jobs.js';
 import { startService } from '../../e2e/support/service-process.js';
 import type { ServiceProcess } from '../../e2e/support/service-process.js';
 
@@ -25,6 +27,8 @@ export interface ClusterPlatformOptions {
   runtime: { name: string; command: readonly string[] };
   /** Of the profile. */
   profile?: Readonly<Record<string, unknown>>;
+  /** Of all services. */
+  environment?: Readonly<Record<string, string>>;
 }
 
 /** All services as processes of their own, and a cluster whose pods are processes too: what an installation is. */
@@ -37,7 +41,7 @@ export class ClusterPlatform {
     private readonly parts: { dir: string; nats: TestNats; postgres: TestPostgres; services: ServiceProcess[] },
   ) {}
 
-  static async start({ nodes, runtime, profile }: ClusterPlatformOptions): Promise<ClusterPlatform> {
+  static async start({ nodes, runtime, profile, environment }: ClusterPlatformOptions): Promise<ClusterPlatform> {
     const [cluster, nats, postgres] = await Promise.all([startControlPlane(), startNats(), startPostgres()]);
     const dir = await tempDir('kube-e2e');
     const artifacts = join(dir, 'artifacts');
@@ -69,6 +73,7 @@ export class ClusterPlatform {
         LUTHIER_TRAINER_EXECUTOR: 'kubernetes',
         LUTHIER_TRAINER_CLUSTER: JSON.stringify({ namespace, kubeconfig, profiles: [whole] }),
         LUTHIER_TRAINER_ENDPOINT_PORT: String(endpointPort),
+        ...environment,
       }),
     );
     const baseUrl = `http://127.0.0.1:${port}`;
@@ -78,9 +83,19 @@ export class ClusterPlatform {
     return new ClusterPlatform(cluster, kubelet, namespace, client, { dir, nats, postgres, services });
   }
 
-  /** The end of what the services have logged. */
-  said(): string {
-    return saidBy(this.parts.services).slice(-8_000);
+  /** @throws Error with the end of what the services have logged when it does not come in time. */
+  waitForEnd(jobId: string, timeoutMs: number): Promise<Job> {
+    return waitForEnd(this.client, jobId, timeoutMs).catch((cause: unknown) => {
+      throw new Error(saidBy(this.parts.services).slice(-8_000), { cause });
+    });
+  }
+
+  /** Of one attempt of a job's run. */
+  async podsOf(jobId: string, attempt: number): Promise<Pod[]> {
+    const { run_id: runId } = await jobOf(this.client, jobId);
+    const labelSelector = `luthier.dev/run-id=${runId},luthier.dev/attempt=${attempt}`;
+    const path = `/api/v1/namespaces/${this.namespace}/pods`;
+    return (await this.cluster.api.get<{ items: Pod[] }>(path, { labelSelector })).items;
   }
 
   async stop(): Promise<void> {

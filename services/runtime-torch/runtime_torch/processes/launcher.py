@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.elastic.rendezvous import (
     RendezvousHandler,
     RendezvousInfo,
@@ -55,14 +55,27 @@ def launch_ranks(launch: Launch, patience: Patience, spec: RuntimeSpec, spec_pat
         try:
             elastic_launch(config, sys.executable)(str(main), spec.mode, spec_path)
         except ChildFailedError as failed:
-            return _note_ends(spec.output_dir, {rank: one.exitcode for rank, one in failed.failures.items()})
+            _note_ends(spec.output_dir, {rank: one.exitcode for rank, one in failed.failures.items()})
+            return most_telling_status(_own_ends(failed.failures))
         except SignalException as ended:
             return _SHELL_SIGNAL_BASE + ended.sigval.value
     first = launch.first.rank
-    return _note_ends(spec.output_dir, dict.fromkeys(range(first, first + launch.processes), EXIT_DONE))
+    _note_ends(spec.output_dir, dict.fromkeys(range(first, first + launch.processes), EXIT_DONE))
+    return EXIT_DONE
 
 
-def _note_ends(output_dir: str, ends: Mapping[int, int]) -> int:
+def _own_ends(failures: Mapping[int, ProcessFailure]) -> list[int]:
+    """As a shell says them; without those that were killed as they did not leave when another had failed: they hung."""
+    first = min(failure.timestamp for failure in failures.values())
+    own = (
+        failure.exitcode
+        for failure in failures.values()
+        if failure.exitcode != -signal.SIGKILL or failure.timestamp - first < _SHUTDOWN_S
+    )
+    return [_SHELL_SIGNAL_BASE - end if end < 0 else end for end in own]
+
+
+def _note_ends(output_dir: str, ends: Mapping[int, int]) -> None:
     """A signal is a negative status here; SIGTERM is what the others get when one has failed."""
     said = {str(rank): signal.Signals(-end).name if end < 0 else end for rank, end in sorted(ends.items())}
     path = Path(output_dir) / RANKS_FILE
@@ -72,7 +85,6 @@ def _note_ends(output_dir: str, ends: Mapping[int, int]) -> int:
         draft.rename(path)
     except OSError as unwritable:
         print(f"{RANKS_FILE} cannot be written: {unwritable}", file=sys.stderr)
-    return most_telling_status([_SHELL_SIGNAL_BASE - end if end < 0 else end for end in ends.values()])
 
 
 class _Meeting(RendezvousHandler):

@@ -310,6 +310,17 @@ describe('how an attempt ended', () => {
       'cluster.node-lost',
     ],
     ['a crash before what its peers saw', [exited(1), exited(51, '', { index: 1 })], 'runtime.crashed'],
+    [
+      'what a peer says of one that hangs, before how that was ended',
+      [exited(51), exited(137, '', { index: 1, deleting: true })],
+      'collective.failed',
+    ],
+    [
+      'a kill before the end of those that were left',
+      [exited(137), exited(51, '', { index: 1, deleting: true })],
+      'runtime.killed',
+    ],
+    ['a kill of all that were told to go', [exited(137, '', { deleting: true })], 'runtime.killed'],
     ['one fault before any success', [exited(0), exited(60, '', { index: 1 })], 'runtime.interrupted'],
   ])('of several pods the most telling wins: %s', (_name, pods, code) => {
     expect(explainEnd(view({ pods, expectedPods: pods.length, root: failedJob }), [])?.code).toBe(code);

@@ -34,7 +34,10 @@ export function explainEnd(view: AttemptView, outcomes: readonly ViewedOutcome[]
   if (deadline?.reason === 'DeadlineExceeded') return endingOf('deadline-exceeded', stepOf(view), deadline.message);
   const faults = [
     ...told,
-    ...over.map((pod) => onBrokenNode(view, pod, readPodEnd(pod))),
+    ...over.flatMap((pod) => {
+      const fault = onBrokenNode(view, pod, readPodEnd(pod));
+      return isSequel(fault, pod, over) ? [] : [fault];
+    }),
     ...lost.map(({ pod, params, text }): Fault => ({
       code: 'cluster.node-lost',
       reason: 'node-lost',
@@ -45,6 +48,10 @@ export function explainEnd(view: AttemptView, outcomes: readonly ViewedOutcome[]
   ];
   return faults.length === 0 ? withoutPods(facts) : mostTelling(view, faults);
 }
+
+/** Told to go because another had failed, and killed as it did not: that tells nothing. */
+const isSequel = ({ code }: Fault, pod: PodFacts, all: readonly PodFacts[]): boolean =>
+  code === 'runtime.killed' && pod.deleting && all.some(({ deleting, phase }) => !deleting && phase === 'Failed');
 
 const UNTOLD: readonly (ErrorCode | undefined)[] = ['runtime.crashed', 'runtime.killed', 'collective.failed'];
 

@@ -119,6 +119,7 @@ function environmentOf(
     ...Object.entries(profile.environment).map(([key, value]) => ({ name: key, value })),
     { name: 'LUTHIER_RUN_POD_UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
     { name: 'LUTHIER_RUN_NODE', valueFrom: rank },
+    { name: 'LUTHIER_RUN_MACHINE', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
     { name: 'LUTHIER_RUN_ATTACH_TOKEN', valueFrom: { secretKeyRef: { name: secret, key: 'attach-token' } } },
     // What torchrun reads; the names are its own.
     { name: 'PET_NNODES', value: String(nodes) },
