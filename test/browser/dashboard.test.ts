@@ -4,7 +4,15 @@ import type { Page } from 'playwright-core';
 import { waitFor } from '@luthier/testing';
 import { PAIRS_JOB } from '../../web/dev/comparison-fixtures.js';
 import { FAKE_KEY } from '../../web/dev/fake-api.js';
-import { BROKEN_FILE, DONE_JOB, FAILED_JOB, PAIRS_FILE, TRAIN_FILE, TUNED_ID } from '../../web/dev/fixtures.js';
+import {
+  BROKEN_FILE,
+  DONE_JOB,
+  FAILED_JOB,
+  JUDGE_ID,
+  PAIRS_FILE,
+  TRAIN_FILE,
+  TUNED_ID,
+} from '../../web/dev/fixtures.js';
 import { canBrowse, startDashboard } from './dashboard.js';
 import type { Dashboard } from './dashboard.js';
 
@@ -385,6 +393,7 @@ suite('dashboard', () => {
     '/datasets/ds-train000000000000000',
     '/models',
     `/models/${TUNED_ID}`,
+    `/models/${JUDGE_ID}`,
     '/playground',
     '/cluster',
   ];

@@ -5,6 +5,7 @@ import type { Schemas } from '@luthier/api-client';
 import { CLUSTER_SAID } from './cluster-events.js';
 import { busy, cluster, findings, noCluster, tooLarge } from './cluster-fixtures.js';
 import { PAIRS_JOB, inventory, pairsJob } from './comparison-fixtures.js';
+import { Exports } from './exports.js';
 import * as fixtures from './fixtures.js';
 import { LiveJob } from './live-job.js';
 
@@ -22,6 +23,8 @@ export interface FakeApi {
   fillCluster: (full: boolean) => void;
   /** Ends open live streams, as a restart of the gateway does. */
   dropStreams: () => number;
+  /** The export that is made next fails. */
+  failExport: () => void;
   /** The node of the live job stops answering. */
   loseNode: () => void;
   close: () => Promise<void>;
@@ -41,6 +44,7 @@ interface State {
   jobs: Map<string, LiveJob>;
   models: Schemas['Model'][];
   files: Schemas['OpenAIFile'][];
+  exports: Exports;
   streams: Set<ServerResponse>;
   empty: boolean;
   full: boolean;
@@ -264,6 +268,17 @@ const HANDLERS: Record<string, Handler> = {
     );
     return { model, base: state.models.find((m) => m.id === model.base_model_id) ?? null };
   },
+  'POST /api/v1/models/*/exports/*': ({ state, parts }) => {
+    const answer = state.exports.ask(parts[3] ?? '', parts[5] ?? '');
+    if (answer) return answer;
+    throw new Refusal(507, 'disk.full', 'The disk is full: 270 MB are missing.', 'Free some space, then try again.');
+  },
+  'GET /api/v1/models/*/exports/*/*': ({ state, parts, response }) => {
+    const bytes = found(state.exports.content(parts[5] ?? '', parts[6] ?? ''), 'file');
+    const headers = { 'content-type': 'application/octet-stream', 'content-length': bytes.length };
+    response.writeHead(200, { ...headers, 'content-disposition': 'attachment' }).end(bytes);
+    return undefined;
+  },
   'GET /api/v1/cluster': ({ state }) => (state.empty ? noCluster : cluster),
   'GET /api/v1/cluster/doctor': () => findings,
   'GET /api/v1/catalog': () => ({ entries: fixtures.catalog }),
@@ -350,6 +365,7 @@ export async function startFakeApi(options: FakeApiOptions): Promise<FakeApi> {
     jobs: new Map([inCluster, live].map((job) => [job.record.id, job])),
     models: empty ? [] : [...fixtures.models],
     files: empty ? [] : [...fixtures.files],
+    exports: new Exports(),
     streams: new Set(),
     empty,
     full: false,
@@ -373,6 +389,7 @@ export async function startFakeApi(options: FakeApiOptions): Promise<FakeApi> {
     placeClusterJob: (placement) => inCluster.place(placement),
     fillCluster: (full) => (state.full = full),
     dropStreams,
+    failExport: () => state.exports.failNext(),
     loseNode: () => state.live.loseNode(),
     close: async () => {
       for (const job of state.jobs.values()) job.stop();

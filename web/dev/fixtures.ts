@@ -4,6 +4,7 @@ import type { Schemas } from '@luthier/api-client';
 export const id = (prefix: string, tail: string): string => prefix + tail.padEnd(20, '0');
 export const BASE_ID = id('model-', 'base');
 export const TUNED_ID = id('model-', 'tuned');
+export const JUDGE_ID = id('model-', 'judge');
 export const TRAIN_FILE = id('file-', 'train');
 export const PAIRS_FILE = id('file-', 'pairs');
 const HELD_OUT_FILE = id('file-', 'heldout');
@@ -66,7 +67,17 @@ const tunedModel: Schemas['Model'] = {
   proof_reason:
     'Fact accuracy on 68 held-out questions rose from 0 % to 82 % (95 % interval of the difference 72 to 91 points); general questions stayed at 8 of 10.',
 };
-export const models = [tunedModel, baseModel];
+const judgeModel: Schemas['Model'] = {
+  ...tunedModel,
+  id: JUDGE_ID,
+  name: 'ft:smollm2-135m-instruct:luthier:judge:9p2mcd34',
+  title: 'SmolLM2 135M Instruct · judge',
+  created_at: '2026-11-22T16:20:00Z',
+  gives: 'points',
+  proof: 'unproven',
+  proof_reason: 'A reward model gives points, no answers to compare.',
+};
+export const models = [tunedModel, judgeModel, baseModel];
 
 export const catalog: Schemas['CatalogEntry'][] = [
   {

@@ -480,7 +480,7 @@ export interface paths {
         put?: never;
         /**
          * Make a model into files for other programs
-         * @description Begins or joins the export; ask again while `state` is `making`. An adapter is merged into its base.
+         * @description Begins or joins the export; ask again while `state` is `making`. Other than as `adapter`, an adapter is merged into its base.
          */
         post: operations["exportModel"];
         delete?: never;
@@ -5628,7 +5628,7 @@ export interface operations {
             path: {
                 /** @description Id or name; `/` is written %2F */
                 model: string;
-                format: "safetensors" | "gguf";
+                format: "adapter" | "safetensors" | "gguf";
             };
             cookie?: never;
         };
@@ -5744,7 +5744,7 @@ export interface operations {
             path: {
                 /** @description Id or name; `/` is written %2F */
                 model: string;
-                format: "safetensors" | "gguf";
+                format: "adapter" | "safetensors" | "gguf";
                 /** @description A name among the files of the export */
                 file: string;
             };

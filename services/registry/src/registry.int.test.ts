@@ -344,7 +344,7 @@ describe('tuned models', () => {
     expect((await store.list(`artifact://models/model-${idTail(jobId)}`)).items).toEqual([]);
   });
 
-  it('is exported as one whole model: an adapter merged into its base, a whole one as it is, and as GGUF', async () => {
+  it('is exported as its adapter, as one whole model, an adapter merged into its base, and as GGUF', async () => {
     const dir = await tempDir('tiny');
     const config = await writeTinyChatModel(dir);
     const base = await importFolder('base-of-exports', dir);
@@ -358,6 +358,9 @@ describe('tuned models', () => {
         const answer = await bus.request(exportModel, { model, format });
         return answer.state === 'ready' ? answer : undefined;
       });
+    const adapter = await exported(tuned.id, 'adapter');
+    expect(adapter.uri).toBe(`artifact://models/${tuned.id}/adapter`);
+    expect(adapter.files.map(({ name }) => name)).toEqual(expect.arrayContaining(ADAPTER));
     const merged = await exported(tuned.id, 'safetensors');
     expect(merged.files.map(({ name }) => name)).toEqual(expect.arrayContaining(WHOLE));
     const [before, after] = await Promise.all(
@@ -378,6 +381,9 @@ describe('tuned models', () => {
     const ofWhole = await exported(whole.id, 'gguf');
     const bytes = await readArtifact(store, `${ofWhole.uri}/model.gguf`);
     expect(bytes.equals(await readArtifact(store, `${(await exported(base.id, 'gguf')).uri}/model.gguf`))).toBe(true);
+    await expect(bus.request(exportModel, { model: whole.id, format: 'adapter' })).rejects.toMatchObject({
+      code: 'model.unsupported',
+    });
     await bus.request(deleteModel, { model: tuned.id });
     expect((await store.list(`artifact://models/${tuned.id}`)).items).toEqual([]);
   });

@@ -4,6 +4,10 @@ import type { paths, Schemas } from '@luthier/api-client';
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 
 export type Cluster = paths['/api/v1/cluster']['get']['responses'][200]['content']['application/json'];
+type Exported =
+  paths['/api/v1/models/{model}/exports/{format}']['post']['responses'][200]['content']['application/json'];
+export type ExportedFile = Exported['files'][number];
+export type ExportFormat = paths['/api/v1/models/{model}/exports/{format}']['post']['parameters']['path']['format'];
 export type Dataset = Schemas['Dataset'];
 export type Evaluation = Schemas['Evaluation'];
 export type Findings = paths['/api/v1/cluster/doctor']['get']['responses'][200]['content']['application/json'];
@@ -221,6 +225,23 @@ export const modelQuery = (model: string) =>
     queryKey: [...keys.models, model],
     queryFn: ({ signal }) => unwrap(client.GET('/api/v1/models/{model}', { params: { path: { model } }, signal })),
     refetchInterval: ({ state }) => (state.data?.model.state === 'importing' ? WORK_REFRESH_MS : false),
+  });
+
+/** Asking begins the export or joins it; once asked for, it is looked after until it is ready or has failed. */
+export const exportQuery = (modelId: string, format: ExportFormat, wanted: boolean) =>
+  queryOptions({
+    queryKey: [...keys.models, modelId, 'exports', format],
+    queryFn: ({ signal }) =>
+      unwrap(
+        client.POST('/api/v1/models/{model}/exports/{format}', {
+          params: { path: { model: modelId, format } },
+          signal,
+        }),
+      ),
+    enabled: ({ state }) => wanted || (state.data !== undefined && state.error === null),
+    refetchInterval: ({ state }) => (state.data?.state === 'making' && state.error === null ? WORK_REFRESH_MS : false),
+    // To ask again after a failure begins anew: only its reader may.
+    ...{ retry: false, refetchOnWindowFocus: false, refetchOnReconnect: false },
   });
 
 export const catalogQuery = queryOptions({

@@ -30,6 +30,10 @@ export function safeNext(next: string | null): string {
 export const jobLogStreamUrl = (jobId: string, after: string | undefined, tailBytes: number): string =>
   withQuery(`/api/v1/jobs/${encodeURIComponent(jobId)}/log/stream`, { after, tail_bytes: String(tailBytes) });
 
+/** The address of a file of an export; the gateway serves it. */
+export const exportedFileUrl = (modelId: string, format: string, name: string): string =>
+  path('api', 'v1', 'models', modelId, 'exports', format, name);
+
 /** The address of a job's live stream; the gateway serves it. */
 export const jobStreamUrl = (jobId: string, lastEventId: number): string =>
   withQuery(`/api/v1/jobs/${encodeURIComponent(jobId)}/stream`, {

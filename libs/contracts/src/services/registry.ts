@@ -116,10 +116,13 @@ export const registerModel = defineRequest({
   errors: ['model.not-found', 'model.unreadable', 'disk.full'],
   timeoutMs: 15_000,
 });
-/** Hugging Face folder, or one file for llama.cpp. */
-export const EXPORT_FORMATS = ['safetensors', 'gguf'] as const;
+/** PEFT folder, Hugging Face folder, or one file for llama.cpp. */
+export const EXPORT_FORMATS = ['adapter', 'safetensors', 'gguf'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
-/** One whole model as files, an adapter merged into its base. Begins or joins; ask again while it is being made. */
+/**
+ * A model as files: an adapter as it was trained, else one whole model, an adapter merged into its base. Begins or joins;
+ * ask again while it is being made. Why one could not be made is told once; asking after that begins anew.
+ */
 export const exportModel = defineRequest({
   subject: `${s}.export-model`,
   request: byModel.extend({ format: z.enum(EXPORT_FORMATS) }),

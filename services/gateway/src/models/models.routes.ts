@@ -83,7 +83,8 @@ export const exportModelRoute = defineRoute({
   path: '/api/v1/models/{model}/exports/{format}',
   tag: 'Models',
   summary: 'Make a model into files for other programs',
-  description: 'Begins or joins the export; ask again while `state` is `making`. An adapter is merged into its base.',
+  description:
+    'Begins or joins the export; ask again while `state` is `making`. Other than as `adapter`, an adapter is merged into its base.',
   params: byExport,
   answer: { status: 200, description: 'Its files, once they are there', schema: exportModel.response },
   errors: ['model.not-found', 'model.not-ready', 'model.unsupported', 'model.unreadable', 'disk.full'],

@@ -1,15 +1,17 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ExportFormat } from '@luthier/contracts';
 import { AppError } from '@luthier/contracts';
 import { huggingFaceToGguf, isFormatError, mergePeftAdapter } from '@luthier/formats';
 import { runInWorker } from '@luthier/service-kit/worker';
+
+/** What has to be made first, in place of being there. */
+export type MadeFormat = 'safetensors' | 'gguf';
 
 export interface ExportInput {
   /** A whole model, or the base that the adapter is merged into. */
   readonly modelDir: string;
   readonly adapterDir: string | null;
-  readonly format: ExportFormat;
+  readonly format: MadeFormat;
   /** Empty folders: for the result, and for what is made on the way. */
   readonly outDir: string;
   readonly scratchDir: string;

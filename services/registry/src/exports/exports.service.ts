@@ -10,7 +10,7 @@ import { Injectable } from '@nestjs/common';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import { filesOf, putModelFolder } from '../models/model-folder.js';
 import type { ModelsService } from '../models/models.service.js';
-import type { ExportInput } from './export-model.worker.js';
+import type { ExportInput, MadeFormat } from './export-model.worker.js';
 
 export type ExportAnswer = ResponseOf<typeof exportModel>;
 
@@ -19,12 +19,12 @@ const ANSWER_MS = 5_000;
 const HEAP_MIB = 1_024;
 
 /**
- * Models as files for other programs: one whole model, an adapter merged into its base. An export is made once and lies
- * with its model, with which it is deleted.
+ * Models as files for other programs: an adapter as it was trained, or one whole model, an adapter merged into its base.
+ * What has to be made is made once and lies with its model, with which it is deleted.
  */
 @Injectable()
 export class ExportsService implements OnApplicationShutdown {
-  /** Under way, by where it will lie. */
+  /** Under way, by where it will lie; what failed stays until somebody has been told why. */
   private readonly making = new Map<string, Promise<ExportAnswer>>();
   private readonly stopping = new AbortController();
 
@@ -33,24 +33,29 @@ export class ExportsService implements OnApplicationShutdown {
     private readonly artifacts: ArtifactStore,
     private readonly folders: LocalFolders,
     private readonly workDir: string,
+    private readonly answerMs = ANSWER_MS,
   ) {}
 
   /**
-   * Begins or joins; what takes longer than an answer may goes on.
+   * Begins or joins; what takes longer than an answer may goes on. Asking after a failure was told begins anew.
    * @throws AppError `model.not-found`, `model.not-ready`, `model.unsupported`, `model.unreadable`, `disk.full`.
    */
   async export(idOrName: string, format: ExportFormat): Promise<ExportAnswer> {
     const { model, base } = await this.models.getWithBase(idOrName);
-    const files = filesToExport(model);
-    if (format === 'safetensors' && files.form === 'whole') return this.ready(files.weights.uri);
+    const files = filesToExport(model, format);
+    const stored = storedAs(files);
+    if (format === 'adapter' || format === stored.format) return this.ready(stored.uri);
     const uri = artifactUri('models', model.id, `export-${format}`);
     const made = await filesOf(this.artifacts, uri);
     if (made) return { state: 'ready', uri, files: made };
     const done = this.making.get(uri) ?? this.begin(uri, { model, base }, format);
     const waiting = new AbortController();
     try {
-      const late = pause(ANSWER_MS, { state: 'making' as const, uri: null, files: [] }, { signal: waiting.signal });
+      const late = pause(this.answerMs, { state: 'making' as const, uri: null, files: [] }, { signal: waiting.signal });
       return await Promise.race([done, late]);
+    } catch (thrown) {
+      if (this.making.get(uri) === done) this.making.delete(uri);
+      throw thrown;
     } finally {
       waiting.abort();
     }
@@ -65,14 +70,17 @@ export class ExportsService implements OnApplicationShutdown {
     return { state: 'ready', uri, files: (await filesOf(this.artifacts, uri)) ?? [] };
   }
 
-  private begin(uri: string, of: Exported, format: ExportFormat): Promise<ExportAnswer> {
-    const done = this.make(uri, of, format).finally(() => this.making.delete(uri));
-    done.catch(() => undefined); // told to whoever waits for it, or asks again
+  private begin(uri: string, of: Exported, format: MadeFormat): Promise<ExportAnswer> {
+    const done = this.make(uri, of, format);
     this.making.set(uri, done);
+    done.then(
+      () => this.making.delete(uri),
+      () => undefined, // told to whoever waits for it, or asks next
+    );
     return done;
   }
 
-  private async make(uri: string, { model, base }: Exported, format: ExportFormat): Promise<ExportAnswer> {
+  private async make(uri: string, { model, base }: Exported, format: MadeFormat): Promise<ExportAnswer> {
     const draft = join(this.workDir, 'exports', `${model.id}-${format}`);
     const [outDir, scratchDir] = [join(draft, 'out'), join(draft, 'scratch')];
     const convert = (modelDir: string, adapterDir: string | null): Promise<null> => {
@@ -83,7 +91,7 @@ export class ExportsService implements OnApplicationShutdown {
     try {
       await rm(draft, { recursive: true, force: true });
       await mkdir(outDir, { recursive: true });
-      await this.withFolders(filesToExport(model), base, convert);
+      await this.withFolders(filesToExport(model, format), base, convert);
       await putModelFolder(this.artifacts, outDir, uri, this.stopping.signal);
       return await this.ready(uri);
     } finally {
@@ -104,18 +112,31 @@ export class ExportsService implements OnApplicationShutdown {
   }
 }
 
+/** What of a model is there already, and as what. */
+const storedAs = (files: ModelFiles): { format: ExportFormat; uri: string } =>
+  files.form === 'adapter'
+    ? { format: 'adapter', uri: files.adapter.uri }
+    : { format: 'safetensors', uri: files.weights.uri };
+
 interface Exported {
   readonly model: ModelRecord;
   readonly base: ModelRecord | null;
 }
 
-function filesToExport({ name, state, files, gives }: ModelRecord): ModelFiles {
+function filesToExport({ name, state, files, gives }: ModelRecord, format: ExportFormat): ModelFiles {
   if (state !== 'ready' || files === null) {
     throw new AppError('model.not-ready', `The model ${name} is ${state}`, { param: 'model' });
   }
-  if (gives === 'points') {
+  if (gives === 'points' && format !== 'adapter') {
     throw new AppError('model.unsupported', `${name} gives points to answers: it is no language model to export`, {
-      param: 'model',
+      param: 'format',
+      hint: 'Export its adapter: transformers and PEFT read it, with its head.',
+    });
+  }
+  if (format === 'adapter' && files.form === 'whole') {
+    throw new AppError('model.unsupported', `${name} is a whole model: there is no adapter to export`, {
+      param: 'format',
+      hint: 'Export it as safetensors or GGUF.',
     });
   }
   return files;

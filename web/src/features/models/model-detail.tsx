@@ -13,6 +13,7 @@ import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
 import { useTold } from '../../lib/use-told';
 import { ModelBadge } from './model-badge';
+import { ModelExport } from './model-export';
 
 export function ModelDetail({ modelId }: { modelId: string }) {
   const query = useQuery(modelQuery(modelId));
@@ -53,6 +54,7 @@ function ModelPage({ model, base }: { model: Model; base: Model | null }) {
         )}
         {model.kind === 'tuned' && <Proof model={model} />}
         <About model={model} base={base} />
+        {model.state === 'ready' && <ModelExport model={model} />}
         {model.sources_tried.length > 0 && <Sources model={model} />}
       </div>
     </>
