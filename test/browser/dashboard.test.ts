@@ -2,17 +2,17 @@ import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { waitFor } from '@luthier/testing';
-import { PAIRS_JOB } from '../../web/dev/comparison-fixtures.js';
-import { FAKE_KEY } from '../../web/dev/fake-api.js';
+import { FAKE_KEY } from '../../web/dev/handlers/session.js';
 import {
   BROKEN_FILE,
   DONE_JOB,
   FAILED_JOB,
   JUDGE_ID,
   PAIRS_FILE,
+  PAIRS_JOB,
   TRAIN_FILE,
   TUNED_ID,
-} from '../../web/dev/fixtures.js';
+} from '../../web/dev/fixtures/ids.js';
 import { canBrowse, startDashboard } from './dashboard.js';
 import type { Dashboard } from './dashboard.js';
 

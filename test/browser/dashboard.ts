@@ -5,9 +5,13 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { AppError, httpCreateJob } from '@luthier/contracts';
 import { waitFor } from '@luthier/testing';
-import { FAKE_KEY, startFakeApi } from '../../web/dev/fake-api.js';
+import { toJobRequest } from '../../services/gateway/src/jobs/job-request.js';
+import { startFakeApi } from '../../web/dev/fake-api.js';
 import type { FakeApi } from '../../web/dev/fake-api.js';
+import { Refusal } from '../../web/dev/handlers/call.js';
+import { FAKE_KEY } from '../../web/dev/handlers/session.js';
 
 const SERVER = join(import.meta.dirname, '../../web/.next/standalone/web/server.js');
 const CHROMIUM = process.env['LUTHIER_CHROMIUM'] || '/usr/bin/chromium';
@@ -49,6 +53,18 @@ interface OpenOptions {
   signedIn?: boolean;
 }
 
+/** What the dashboard asks for is read as the gateway reads it. */
+function checkJob(body: unknown): Refusal | null {
+  try {
+    toJobRequest(httpCreateJob.parse(body));
+    return null;
+  } catch (thrown) {
+    if (!(thrown instanceof AppError)) throw thrown;
+    const { httpStatus, code, message, hint, param } = thrown;
+    return new Refusal(httpStatus, code, message, hint, { param });
+  }
+}
+
 /** The built dashboard as its own process behind the fake API, and a browser. */
 export async function startDashboard(): Promise<Dashboard> {
   const port = await freePort();
@@ -63,7 +79,7 @@ export async function startDashboard(): Promise<Dashboard> {
       () => false,
     );
   await waitFor(answers, { timeoutMs: 20_000 });
-  const api = await startFakeApi({ webUrl });
+  const api = await startFakeApi({ webUrl, checkJob });
   const emptyApi = await startFakeApi({ webUrl, empty: true });
   const browser: Browser = await chromium.launch({
     executablePath: CHROMIUM,

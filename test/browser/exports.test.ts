@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { BASE_ID, JUDGE_ID, TUNED_ID } from '../../web/dev/fixtures.js';
+import { BASE_ID, JUDGE_ID, TUNED_ID } from '../../web/dev/fixtures/ids.js';
 import { canBrowse, startDashboard } from './dashboard.js';
 import type { Dashboard } from './dashboard.js';
 

@@ -1,5 +1,7 @@
 import type { Schemas } from '@luthier/api-client';
-import { baseJob, BASE_ID, id, plan } from './fixtures.js';
+import { BASE_ID, id } from './fixtures/ids.js';
+import { baseJob } from './fixtures/jobs.js';
+import { plan } from './fixtures/plans.js';
 
 interface Entry {
   id: number;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { pairsJob } from '../../../dev/comparison-fixtures';
+import { pairsJob } from '../../../dev/fixtures/comparison';
 import { EMPTY_FORM, formOf, jobBody, withChange, wrongFields } from './job-form-state';
 import type { Method } from './job-methods';
 

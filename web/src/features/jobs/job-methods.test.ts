@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { inventory } from '../../../dev/comparison-fixtures';
+import { inventory } from '../../../dev/fixtures/inventory';
 import { chosenMethod, methodsFor } from './job-methods';
 
 describe('methods offered for a file', () => {
