@@ -31,6 +31,8 @@ const GRPO: Method = {
   ...{ type: 'grpo', groupSize: 8, beta: 0, epsilon: 0.2, temperature: 1, maxCompletionTokens: 100, lossType: 'grpo' },
   grader: { type: 'string_check', name: 'x', input: '{{sample.output_text}}', reference: 'x', operation: 'eq' },
 };
+const NEAR_START: Method = { ...GRPO, beta: 0.1 };
+const KEPT = { tuning: { type: 'freeze', trainableLayers: 2 }, answersTogether: 8, keepsStart: true } as const;
 const HASH = 'a'.repeat(64);
 
 const row = (length: number): RowToStore => {
@@ -57,6 +59,7 @@ describeWithTorch('the memory of a run on PyTorch', () => {
     { kind: 'preference', method: DPO, passTokens: 1500, memoryMode: 'layer-recompute' },
     { kind: 'preference', method: REWARD, passTokens: 1500, memoryMode: 'whole-step' },
     { kind: 'prompts', method: GRPO, passTokens: 800, memoryMode: 'whole-step', answersTogether: 8 },
+    { kind: 'prompts', method: NEAR_START, passTokens: 800, memoryMode: 'whole-step', ...KEPT },
   ] as const)(
     'is planned for $method.type in the mode $memoryMode as the runtime itself does',
     async ({ kind, method, passTokens, memoryMode, ...more }) => {
@@ -68,11 +71,12 @@ describeWithTorch('the memory of a run on PyTorch', () => {
       await writeData(trainDir, kind);
       const asked = trainSpec({ modelDir, trainDir, heldOutDir: trainDir, outputDir: join(root, 'out') });
       const limits = { ...asked.limits, memoryMib: 1 };
-      const spec: RuntimeSpec = { ...asked, method, memoryMode, limits };
+      const tuning: Tuning = 'tuning' in more ? more.tuning : asked.tuning;
+      const spec: RuntimeSpec = { ...asked, method, tuning, memoryMode, limits };
       const { code } = await (await RuntimeProcess.startSpec(command, spec)).ended;
       const message = (await eventsOfType(spec.outputDir, 'failed'))[0]?.message ?? '';
       await removeHome(root);
-      const run = { ...ONE_CPU, method: method.type, tuning: spec.tuning, passTokens, ...more };
+      const run = { ...ONE_CPU, method: method.type, passTokens, ...more, tuning };
       const { components } = estimateTorchMemory(run, { memoryMode, tokenBudget: 512, sharded: false });
       const planned = components.map(({ name, mib }) => `${name} ${mib.toFixed(0)}`).join(', ');
       expect({ code, message }).toEqual({ code: 42, message: expect.stringContaining(`(${planned})`) });

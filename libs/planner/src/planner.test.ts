@@ -201,7 +201,7 @@ describe('planRun', () => {
     expect(pairs.estimatedSeconds).toBeGreaterThan(odds.estimatedSeconds ?? 0);
     expect(on('dpo', { longestPassTokens: 700 }).totalMib).toBeLessThan(pairs.totalMib);
     expect(part(on('reward'), 'head')).toBe(0);
-    const answers = { toEach: 8, tokensMax: 100 };
+    const answers = { toEach: 8, tokensMax: 100, nearStart: false };
     const graded = on('grpo', { longestRowTokens: 500, answers });
     expect(part(graded, 'activations')).toBe(part(rows, 'activations'));
     const { layers, kvHeads, headDim } = shape;

@@ -19,6 +19,8 @@ export interface TorchRun {
   readonly onGpu: boolean;
   /** Answers that are generated together, each with all that stands before it; @default none */
   readonly answersTogether?: number;
+  /** Whether a model is held near to what it was, which an adapter still tells when it is turned off; @default false */
+  readonly keepsStart?: boolean;
 }
 
 /** One way of spending memory. */
@@ -64,7 +66,7 @@ export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimat
   const cacheMib = (cacheFloats * (half ? HALF_BYTES : FLOAT_BYTES)) / MIB;
   const components: { name: PlanComponent; mib: number }[] = [
     { name: 'weights', mib: weightsBytes(shape, tuning, weightBytes) / parts / MIB },
-    { name: 'adapterAndOptimiser', mib: trainedBytes(shape, tuning, optimizer) / parts / MIB },
+    { name: 'adapterAndOptimiser', mib: trainedBytes(shape, tuning, optimizer, run.keepsStart) / parts / MIB },
     { name: 'activations', mib: activationBytes(run, way, half ? HALF_BYTES : FLOAT_BYTES) / MIB },
     { name: 'head', mib: (LOGIT_COPIES * HEAD_POSITIONS * words * FLOAT_BYTES) / MIB },
     ...(cached > 0 ? [{ name: 'cache' as const, mib: cacheMib }] : []),

@@ -24,9 +24,15 @@ export function weightsBytes(shape: ModelShape, tuning: Tuning, numberBytes: num
   return quantised * QUANTISED_BYTES[tuning.bits] + whole * numberBytes;
 }
 
-/** Values and gradients of what is trained, and what the optimiser keeps of them. */
-export function trainedBytes(shape: ModelShape, tuning: Tuning, optimizer: Optimizer = 'adamw'): number {
-  const each = 2 * FLOAT_BYTES + STATE_BYTES[optimizer];
+/** Values and gradients of what is trained, what the optimiser keeps of them, and weights as they were where they stay. */
+export function trainedBytes(
+  shape: ModelShape,
+  tuning: Tuning,
+  optimizer: Optimizer = 'adamw',
+  keepsStart = false,
+): number {
+  const start = keepsStart && (tuning.type === 'full' || tuning.type === 'freeze') ? FLOAT_BYTES : 0;
+  const each = 2 * FLOAT_BYTES + STATE_BYTES[optimizer] + start;
   const trained = trainableParameters(shape, tuning);
   // PiSSA's start stays beside what becomes of it.
   const ofPissa = (tuning.type === 'lora' || tuning.type === 'qlora') && tuning.initLoraWeights === 'pissa';

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .fault import Fault
 from .models.model_config import ModelConfig
-from .spec import Grpo, Lora, Pretrain, Qlora, Reward, RuntimeSpec, Supervised
+from .spec import Freeze, Full, Grpo, Lora, Pretrain, Qlora, Reward, RuntimeSpec, Supervised
 
 FEATURES = ("dora", "pissa", "loraplus", "neftune", "label-smoothing", "adamw8bit", "adafactor", "muon")
 """Those that are built."""
@@ -31,6 +31,11 @@ def begins_by_pissa(spec: RuntimeSpec) -> bool:
     """An adapter that is scored has been trained, whatever it began as."""
     lora = spec.tuning if isinstance(spec.tuning, Lora | Qlora) else None
     return lora is not None and lora.init_lora_weights == "pissa" and spec.adapter_dir is None
+
+
+def keeps_start(spec: RuntimeSpec) -> bool:
+    """Whether trained weights stay in memory as they were, too: an adapter is turned off instead."""
+    return isinstance(spec.tuning, Full | Freeze) and isinstance(spec.method, Grpo) and spec.method.beta > 0
 
 
 def why_whole(spec: RuntimeSpec) -> str | None:

@@ -11,6 +11,7 @@ import torch
 from conftest import SIZES, VOCABULARY, Workshop, open_run, write_model, write_prompts
 from processes import in_ranks
 from test_preference import events, losses
+from test_train import FULL
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
@@ -29,6 +30,8 @@ LETTER = {
     "reference": "{{item.letter}}",
     "operation": "like",
 }
+LORA = {"type": "lora", "r": 4, "loraAlpha": 8, "loraDropout": 0, "targetModules": "all-linear", "useRslora": False}
+FREEZE = {"type": "freeze", "trainableLayers": 1}
 STEP_SETTINGS = {"globalBatch": 4, "learningRate": 0.05, "maxSteps": 30, "epochs": 50}
 
 
@@ -58,16 +61,22 @@ def spec_of(workshop: Workshop, item: dict[str, Any] | None = None, **changes: A
     return workshop.spec(**{"method": method(), "data": data, "hyperparameters": settings, **changes})
 
 
+def tuned(tuning: dict[str, Any]) -> dict[str, Any]:
+    """Weights at a rate of their own."""
+    rate = STEP_SETTINGS["learningRate"] if tuning["type"] == "lora" else 0.01
+    return {"tuning": tuning, "hyperparameters": {"learningRate": rate}}
+
+
 def metric(spec: RuntimeSpec, name: str) -> list[float]:
     return [event["metrics"][name] for event in events(spec, "step")]
 
 
-@pytest.mark.parametrize("loss_type", ["grpo", "dr_grpo"])
-def test_a_model_learns_to_say_what_is_rewarded(prompts: Workshop, loss_type: str):
-    spec = spec_of(prompts, method=method(lossType=loss_type))
+@pytest.mark.parametrize(("loss_type", "tuning"), [("grpo", LORA), ("dr_grpo", LORA), ("grpo", FULL)])
+def test_a_model_learns_to_say_what_is_rewarded(prompts: Workshop, loss_type: str, tuning: dict[str, Any]):
+    spec = spec_of(prompts, method=method(lossType=loss_type), **tuned(tuning))
     result = open_run(spec).run()
     rewards = metric(spec, "rewardMean")
-    assert sum(rewards[:3]) / 3 < 0.3  # seven words of 96 are right, and there are three to an answer
+    assert rewards[0] < 0.3  # seven words of 96 are right, and there are three to an answer
     assert sum(rewards[-3:]) / 3 > 0.8
     assert result["base"]["metrics"]["rewardMean"] < 0.5 < result["tuned"]["metrics"]["rewardMean"]
     assert result["tuned"]["loss"] == -result["tuned"]["metrics"]["rewardMean"]
@@ -77,18 +86,22 @@ def test_a_model_learns_to_say_what_is_rewarded(prompts: Workshop, loss_type: st
     }
 
 
-def test_a_reference_holds_the_model_back_and_its_divergence_is_told(prompts: Workshop):
-    free, held = (spec_of(prompts, method=method(beta=beta)) for beta in (1e-9, 2.0))
+@pytest.mark.parametrize("tuning", [LORA, FREEZE], ids=lambda tuning: tuning["type"])
+def test_a_reference_holds_the_model_back_and_its_divergence_is_told(prompts: Workshop, tuning: dict[str, Any]):
+    free, held = (spec_of(prompts, method=method(beta=beta), **tuned(tuning)) for beta in (1e-9, 2.0))
     for spec in (free, held):
         open_run(spec).run()
     assert metric(free, "klDivergence")[0] == pytest.approx(0, abs=1e-9)
     assert 0 <= metric(held, "klDivergence")[-1] < metric(free, "klDivergence")[-1] / 2
 
 
-@pytest.mark.parametrize("dropout", [0, 0.1])
-def test_a_stopped_run_goes_on_exactly(prompts: Workshop, dropout: float):
-    lora = {"r": 4, "loraAlpha": 8, "loraDropout": dropout, "targetModules": "all-linear", "useRslora": False}
-    short: dict[str, Any] = {"hyperparameters": {"maxSteps": 6}, "tuning": {"type": "lora", **lora}}
+@pytest.mark.parametrize(
+    ("tuning", "beta"),
+    [(LORA, 0), ({**LORA, "loraDropout": 0.1}, 0), (FULL, 0.5)],
+    ids=["lora", "dropout", "full"],
+)
+def test_a_stopped_run_goes_on_exactly(prompts: Workshop, tuning: dict[str, Any], beta: float):
+    short: dict[str, Any] = {"hyperparameters": {"maxSteps": 6}, "tuning": tuning, "method": method(beta=beta)}
     whole, stopped = spec_of(prompts, **short), spec_of(prompts, **short)
     expected = open_run(whole).run()
     run = open_run(stopped)
@@ -175,7 +188,6 @@ def test_the_log_probabilities_are_those_of_the_tokens_at_the_temperature_they_w
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"tuning": {"type": "full"}}, "trained as an adapter"),
         ({"method": method(maxCompletionTokens=300)}, "the model reads 256"),
         ({"method": method(grader={**LETTER, "reference": "{{x}}"})}, r"method\.grader\.reference"),
     ],

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..fault import Fault
 from ..models.model_config import ModelConfig
-from ..run_features import why_whole
+from ..run_features import keeps_start, why_whole
 from ..spec import Freeze, Full, Grpo, Lora, LoraFields, Qlora, Reward, RuntimeSpec
 
 MemoryMode = Literal["whole-step", "layer-recompute"]
@@ -88,7 +88,8 @@ def _weights(spec: RuntimeSpec, config: ModelConfig, weight_bytes: int) -> float
 def _trained(spec: RuntimeSpec, config: ModelConfig) -> float:
     """Values, gradients, and what the optimiser keeps."""
     optimiser = spec.hyperparameters.optimizer or "adamw"
-    each = 2 * _FLOAT_BYTES + _STATE_BYTES[optimiser]
+    start = _FLOAT_BYTES if keeps_start(spec) else 0
+    each = 2 * _FLOAT_BYTES + _STATE_BYTES[optimiser] + start
     match spec.tuning:
         case Full():
             # What is of no layer Muon leaves to AdamW.

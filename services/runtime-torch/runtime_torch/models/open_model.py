@@ -11,7 +11,7 @@ from ..devices.memory_plan import MemoryPlan
 from ..fault import blaming
 from ..processes.group import Group
 from ..processes.sharding import shard
-from ..run_features import begins_by_pissa
+from ..run_features import begins_by_pissa, keeps_start
 from ..runs.open_run import Inputs
 from ..spec import Freeze, Qlora, Reward, RuntimeSpec
 from ..tunings.adapter_tuning import LoraTuning
@@ -31,7 +31,8 @@ def open_tuning(spec: RuntimeSpec, inputs: Inputs, plan: MemoryPlan, group: Grou
     """Frozen weights take half the room in halves; those that are trained stay in float32."""
     if inputs.adapter is None:
         layers = spec.tuning.trainable_layers if isinstance(spec.tuning, Freeze) else None
-        tuning = WeightTuning(_load(spec, plan, torch.float32), spec.model_dir, layers)
+        whole = _load(spec, plan, torch.float32)
+        tuning = WeightTuning(whole, spec.model_dir, layers, keeps_start=keeps_start(spec))
         model = _placed(spec, tuning.model, plan, group)
         tuning.collect()
         return tuning, model

@@ -55,10 +55,8 @@ def open_inputs(spec: RuntimeSpec) -> Inputs:
     if spec.mode == "score" and spec.data.held_out_dir is None:
         raise Fault("config.bad", "data.heldOutDir: a scoring run needs held-out data.")
     check_features(spec)
-    if isinstance(spec.method, Reward | Grpo) and isinstance(spec.tuning, Full | Freeze):
-        raise Fault(
-            "config.bad", f'tuning: "{spec.method.type}" is trained as an adapter, not by "{spec.tuning.type}".'
-        )
+    if isinstance(spec.method, Reward) and isinstance(spec.tuning, Full | Freeze):
+        raise Fault("config.bad", f'tuning: a reward model is trained as an adapter, not by "{spec.tuning.type}".')
     if isinstance(spec.method, Grpo):
         open_grader(spec.method.grader)  # what cannot be read is said before anything is loaded
         if spec.adapter_dir and spec.method.beta > 0 and spec.mode != "score":

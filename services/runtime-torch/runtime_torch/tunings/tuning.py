@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
@@ -60,14 +60,21 @@ class Tuning(ABC):
 
 
 class WeightTuning(Tuning):
-    """The model's own weights: all, or those of its topmost layers. It is its own base until the first step."""
+    """
+    The model's own weights: all, or those of its topmost layers. It is its own base until the first step, and after it
+    where its start is kept.
+    """
 
     artifact_dir = "model"
     weights_file = "model.safetensors"
 
-    def __init__(self, model: PreTrainedModel, model_dir: str, topmost_layers: int | None = None) -> None:
+    def __init__(
+        self, model: PreTrainedModel, model_dir: str, topmost_layers: int | None = None, *, keeps_start: bool = False
+    ) -> None:
         self.model = model
         self._model_dir = Path(model_dir)
+        self._keeps_start = keeps_start
+        self._start: dict[str, torch.Tensor] = {}
         if topmost_layers is not None:
             model.requires_grad_(False)
             layers = model.base_model.layers
@@ -79,6 +86,8 @@ class WeightTuning(Tuning):
         # Kept, as after a pass a sharded model's outer weights lie whole in it for a while.
         self._weights = dict(self.model.named_parameters())
         self.trained = {name: weight for name, weight in self._weights.items() if weight.requires_grad}
+        if self._keeps_start:
+            self._start = {name: weight.detach().clone() for name, weight in self.trained.items()}
 
     def stored(self) -> Mapping[str, torch.Tensor]:
         """A whole model, those of its weights included that are not trained."""
@@ -90,5 +99,19 @@ class WeightTuning(Tuning):
                 if not file.name.endswith(".index.json"):  # of shards that are one file now
                     shutil.copyfile(file, folder / file.name)
 
-    def base_only(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def base_only(self) -> Generator[None]:
+        self._change_places()
+        try:
+            yield
+        finally:
+            self._change_places()
+
+    @torch.no_grad()
+    def _change_places(self) -> None:
+        """What is trained, and its start where that is kept."""
+        for name, other in self._start.items():
+            weight = self.trained[name]
+            now = weight.detach().clone()
+            weight.copy_(other)
+            other.copy_(now)

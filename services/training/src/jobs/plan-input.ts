@@ -7,7 +7,9 @@ const trainedShare = ({ trainedTokens, tokens }: PreparedData): number => traine
 
 /** Of a method whose answers are generated while it trains. */
 export const answersOf = (method: Method): Pick<PlanInput, 'answers'> =>
-  method.type === 'grpo' ? { answers: { toEach: method.groupSize, tokensMax: method.maxCompletionTokens } } : {};
+  method.type === 'grpo'
+    ? { answers: { toEach: method.groupSize, tokensMax: method.maxCompletionTokens, nearStart: method.beta > 0 } }
+    : {};
 
 /** What the planner is asked for a job; undefined before its datasets are prepared. */
 export function planInputOf(job: Job): Omit<PlanInput, 'profile'> | undefined {
