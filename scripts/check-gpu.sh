@@ -29,17 +29,19 @@ conformance() { # PRECISION
     --runInBand --runTestsByPath test/torch/conformance.test.ts
 }
 
-speed() { # PRECISION
+speed() { # PRECISION [offloaded]
   python=$(node scripts/torch-env.mjs) &&
-    PYTHONPATH=services/runtime-torch "$python" -B services/runtime-torch/tests/device_speed.py cuda "$1"
+    PYTHONPATH=services/runtime-torch "$python" -B services/runtime-torch/tests/device_speed.py cuda "$@"
 }
 
 check "build" node scripts/boot.mjs build
 export PATH=$PWD/node_modules/.bin:$PATH
 check "Python environment" node scripts/torch-env.mjs
+# Rows pinned ahead and checkpoints written beside the steps are what every run does.
 check "contract on the GPU, float32" conformance float32
 check "contract on the GPU, bfloat16" conformance bfloat16
 check "speed and memory plan, bfloat16" speed bfloat16
+check "weights in the machine's memory" speed bfloat16 offloaded
 
 echo
 printf '%s\n' "${table[@]}"

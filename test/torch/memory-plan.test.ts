@@ -33,6 +33,7 @@ const GRPO: Method = {
 };
 const NEAR_START: Method = { ...GRPO, beta: 0.1 };
 const KEPT = { tuning: { type: 'freeze', trainableLayers: 2 }, answersTogether: 8, keepsStart: true } as const;
+const HOST_MIB = 1_000_000;
 const HASH = 'a'.repeat(64);
 
 const row = (length: number): RowToStore => {
@@ -114,7 +115,7 @@ describeWithTorch('the memory of a run on PyTorch', () => {
     const asked = cases.map(({ mib, passTokens, processes, onGpu, optimizer = 'adamw', ...changes }) => ({
       spec: {
         ...{ ...spec, ...changes, hyperparameters: { ...spec.hyperparameters, optimizer } },
-        limits: { ...spec.limits, memoryMib: 1_000_000 },
+        limits: { ...spec.limits, memoryMib: HOST_MIB },
       },
       ...{ room: { mib, processes, on_gpu: onGpu }, passTokens },
     }));
@@ -133,13 +134,15 @@ describeWithTorch('the memory of a run on PyTorch', () => {
         totalMib,
         memoryMode,
         sharded = false,
-      } = planTorchMemory({ ...run, method: 'supervised', shape: SHAPE }, limitMib);
+        offloaded = false,
+      } = planTorchMemory({ ...run, method: 'supervised', shape: SHAPE, hostMib: HOST_MIB }, limitMib);
       if (totalMib > limitMib) return null;
       const needed = components.filter(({ name }) => name !== 'reserve').reduce((sum, one) => sum + one.mib, 0);
-      return { memoryMode, sharded, neededMib: Math.round(needed) };
+      return { memoryMode, sharded, offloaded, neededMib: Math.round(needed) };
     });
     expect(ours.filter((plan) => plan === null).length).toBeGreaterThan(10);
     expect(ours.filter((plan) => plan?.sharded === true).length).toBeGreaterThan(10);
+    expect(ours.filter((plan) => plan?.offloaded === true).length).toBeGreaterThan(10);
     const differing = cases.flatMap((one, i) =>
       isSame(ours[i], theirs[i]) ? [] : [{ ...one, ours: ours[i], theirs: theirs[i] }],
     );
@@ -150,6 +153,7 @@ describeWithTorch('the memory of a run on PyTorch', () => {
 interface PythonPlan {
   readonly memoryMode: string;
   readonly sharded: boolean;
+  readonly offloaded: boolean;
   readonly neededMib: number;
 }
 
@@ -157,7 +161,10 @@ interface PythonPlan {
 const isSame = (a: PythonPlan | null | undefined, b: PythonPlan | null | undefined): boolean =>
   !a || !b
     ? a === b
-    : a.memoryMode === b.memoryMode && a.sharded === b.sharded && Math.abs(a.neededMib - b.neededMib) <= 1;
+    : a.memoryMode === b.memoryMode &&
+      a.sharded === b.sharded &&
+      a.offloaded === b.offloaded &&
+      Math.abs(a.neededMib - b.neededMib) <= 1;
 
 /** The runtime's own decision for each case; null: it refuses. */
 const PLAN_IN_PYTHON = `
@@ -177,7 +184,7 @@ def plan(case):
         found = plan_memory(spec, config, case["passTokens"], Room(**case["room"]))
     except Fault:
         return None
-    return {"memoryMode": found.memory_mode, "sharded": found.sharded, "neededMib": round(found.needed_mib)}
+    return {"memoryMode": found.memory_mode, "sharded": found.sharded, "offloaded": found.offloaded, "neededMib": round(found.needed_mib)}
 
 print(json.dumps([plan(case) for case in asked["cases"]]))
 `;

@@ -13,6 +13,7 @@ export const PLAN_NOTES = {
   'measured-in-rehearsal': ['tokensPerSecond'],
   'layers-recomputed': [],
   'model-dealt-out': ['processes'],
+  'model-offloaded': [],
   'precision-asked': ['precision'],
   'precision-bfloat16': [],
   'precision-float16': [],

@@ -18,6 +18,8 @@ export interface MemoryEstimate {
   memoryMode: 'whole-step' | 'layer-recompute';
   /** Whether each process holds a part of the model in place of all of it. @default false */
   sharded?: boolean;
+  /** Whether that part lies in the machine's memory instead of the device's. @default false */
+  offloaded?: boolean;
   /** Of a device that it could still run on, more slowly. @default totalMib */
   leastMib?: number;
 }

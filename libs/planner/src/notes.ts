@@ -17,6 +17,9 @@ const SENTENCES: { readonly [Id in PlanNoteId]: Say<Id> } = {
   ),
   'model-dealt-out': ({ processes }) =>
     `The model is dealt out over ${processes} processes: each holds a part of it, and they fetch layers from each other.`,
+  'model-offloaded': always(
+    "The model lies in the machine's memory and comes to the device layer by layer: it fits, and takes several times as long.",
+  ),
   'precision-asked': ({ precision }) => `Computed in ${precision}, as asked for.`,
   'precision-bfloat16': always(
     'Computed in bfloat16, for which the device has instructions: faster, in less memory. What is trained stays in float32.',

@@ -12,6 +12,8 @@ export interface PlanProfile {
   /** What one run may take at most. */
   memoryMib: number;
   freeMemoryMib: number;
+  /** Of the machine, where the device has memory of its own. */
+  hostMemoryMib?: number | undefined;
   /** What its devices compute in; undefined: not known. */
   precisions?: readonly string[] | undefined;
   /** Most devices on one node, and nodes with devices; undefined: not known. */

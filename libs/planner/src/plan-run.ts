@@ -50,7 +50,8 @@ export function planRun(input: PlanInput): Plan {
     notes: [
       ...(speed === undefined ? [] : [planNote('time-guessed', { tokensPerSecond: Math.round(speed) })]),
       ...(memory.memoryMode === 'layer-recompute' ? [planNote('layers-recomputed', {})] : []),
-      ...(memory.sharded ? [planNote('model-dealt-out', { processes: input.worldSize ?? 1 })] : []),
+      ...(memory.offloaded ? [planNote('model-offloaded', {})] : []),
+      ...(memory.sharded && processes > 1 ? [planNote('model-dealt-out', { processes })] : []),
       ...(profile ? [whyPrecision] : []),
     ],
   };

@@ -99,6 +99,17 @@ describe('planRun of the PyTorch runtime on GPUs', () => {
       expect.objectContaining({ change: expect.objectContaining({ 'resources.nodes': expect.anything() }) }),
     );
   });
+  it('leaves the model in the memory of the machine where nothing else fits, and says what that costs', () => {
+    const away = on(1, { profile: { ...gpu, hostMemoryMib: 64_000 } });
+    expect(away).toMatchObject({ verdict: 'fits', leastMib: expect.any(Number) });
+    for (const name of ['weights', 'adapterAndOptimiser']) expect(part(away, name)).toBe(0);
+    const notes = away.notes.map(({ id }) => id);
+    expect(notes).toContain('model-offloaded');
+    expect(notes).not.toContain('model-dealt-out');
+    expect(on(1, { profile: { ...gpu, hostMemoryMib: 20_000 } }).verdict).toBe('can-never-fit');
+    const [two, twoWithMore] = [on(2), on(2, { profile: { ...gpu, hostMemoryMib: 64_000 } })];
+    expect(twoWithMore).toEqual(two);
+  });
   it('offers a frozen model of fewer bits where LoRA does not fit and that does', () => {
     const one = { ...gpu, maxDevicesPerNode: 1, nodes: 1, memoryMib: 4_000, freeMemoryMib: 4_000 };
     const tuning = advised().tuning;

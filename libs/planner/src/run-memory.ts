@@ -57,11 +57,18 @@ const torchMemoryOf = (input: PlanInput, limitMib: number): MemoryEstimate =>
       ...{ shape: input.shape, method: input.method, tuning: input.tuning, passTokens: passTokensOf(input) },
       optimizer: input.hyperparameters.optimizer,
       ...{ precision: precisionOf(input).precision, processes: input.worldSize ?? 1, onGpu: !onCpus(input) },
+      hostMib: hostMibOf(input),
       answersTogether: input.answers?.toEach ?? 0,
       keepsStart: input.answers?.nearStart ?? false,
     },
     limitMib,
   );
+
+/** The processes of a node share its memory; as many are reckoned with as a node can have. */
+function hostMibOf({ profile, worldSize = 1 }: PlanInput): number | undefined {
+  const host = profile?.hostMemoryMib;
+  return host === undefined ? undefined : host / Math.min(worldSize, profile?.maxDevicesPerNode ?? worldSize);
+}
 
 /** What the run is computed in, and why. */
 export const precisionOf = (input: PlanInput): ReturnType<typeof choosePrecision> =>

@@ -17,6 +17,8 @@ export interface TorchRun {
   /** Of the run, over all nodes. */
   readonly processes: number;
   readonly onGpu: boolean;
+  /** The machine's memory for each process; undefined: not known. */
+  readonly hostMib?: number | undefined;
   /** Answers that are generated together, each with all that stands before it; @default none */
   readonly answersTogether?: number;
   /** Whether a model is held near to what it was, which an adapter still tells when it is turned off; @default false */
@@ -30,6 +32,8 @@ export interface TorchWay {
   readonly tokenBudget: number;
   /** Whether each process holds a part of the model in place of all of it. */
   readonly sharded: boolean;
+  /** Whether that part lies in the machine's memory, and only what is computed on the GPU. @default false */
+  readonly offloaded?: boolean;
 }
 
 const MIB = 1024 * 1024;
@@ -57,7 +61,7 @@ export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimat
   const trainsWeights = tuning.type === 'full' || tuning.type === 'freeze';
   const half = precision !== 'float32';
   const weightBytes = half && !trainsWeights ? HALF_BYTES : FLOAT_BYTES;
-  const parts = way.sharded ? processes : 1;
+  const onDevice = way.offloaded === true ? 0 : 1 / (way.sharded ? processes : 1);
   // A reward model gives a row one number, no score for each word.
   const words = givesPoints(method) ? 0 : shape.vocabularySize;
   // Keys and values of all tokens before the next one.
@@ -65,8 +69,8 @@ export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimat
   const cacheFloats = 2 * shape.layers * shape.kvHeads * shape.headDim * cached;
   const cacheMib = (cacheFloats * (half ? HALF_BYTES : FLOAT_BYTES)) / MIB;
   const components: { name: PlanComponent; mib: number }[] = [
-    { name: 'weights', mib: weightsBytes(shape, tuning, weightBytes) / parts / MIB },
-    { name: 'adapterAndOptimiser', mib: trainedBytes(shape, tuning, optimizer, run.keepsStart) / parts / MIB },
+    { name: 'weights', mib: (weightsBytes(shape, tuning, weightBytes) * onDevice) / MIB },
+    { name: 'adapterAndOptimiser', mib: (trainedBytes(shape, tuning, optimizer, run.keepsStart) * onDevice) / MIB },
     { name: 'activations', mib: activationBytes(run, way, half ? HALF_BYTES : FLOAT_BYTES) / MIB },
     { name: 'head', mib: (LOGIT_COPIES * HEAD_POSITIONS * words * FLOAT_BYTES) / MIB },
     ...(cached > 0 ? [{ name: 'cache' as const, mib: cacheMib }] : []),
@@ -83,7 +87,16 @@ export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimat
     totalMib: Math.ceil(all.reduce((sum, { mib }) => sum + mib, 0)),
     memoryMode: way.memoryMode,
     sharded: way.sharded,
+    offloaded: way.offloaded ?? false,
   };
+}
+
+/** What a run that leaves its parts in the machine's memory takes of it for each process. */
+function offloadedMib({ shape, tuning, optimizer, precision, processes, keepsStart }: TorchRun): number {
+  const trainsWeights = tuning.type === 'full' || tuning.type === 'freeze';
+  const weightBytes = precision !== 'float32' && !trainsWeights ? HALF_BYTES : FLOAT_BYTES;
+  const kept = weightsBytes(shape, tuning, weightBytes) + trainedBytes(shape, tuning, optimizer, keepsStart);
+  return kept / processes / MIB + RUNTIME_MIB;
 }
 
 /**
@@ -118,14 +131,22 @@ const isKeptWhole = ({ method, tuning, optimizer }: TorchRun): boolean =>
   optimizer === 'adamw8bit' ||
   optimizer === 'adafactor';
 
-/** From the fastest. A model is sharded where the whole of it is trained, and where it does not fit otherwise. */
+/**
+ * From the fastest. A model is sharded where the whole of it is trained, and where it does not fit otherwise; it leaves a
+ * GPU, also a single one, only where nothing else fits.
+ */
 function waysOf(run: TorchRun): TorchWay[] {
-  const { tuning, processes, onGpu } = run;
+  const { tuning, processes, onGpu, hostMib = 0 } = run;
   const several = processes > 1 && !isKeptWhole(run);
   const whole = several && tuning.type === 'full' ? [] : [false];
-  return [...whole, ...(several ? [true] : [])].flatMap((sharded) =>
+  const offloads = onGpu && !isKeptWhole(run) && offloadedMib(run) <= hostMib;
+  const held = [
+    ...[...whole, ...(several ? [true] : [])].map((sharded) => ({ sharded, offloaded: false })),
+    ...(offloads ? [{ sharded: true, offloaded: true }] : []),
+  ];
+  return held.flatMap((how) =>
     (['whole-step', 'layer-recompute'] as const).flatMap((memoryMode) =>
-      (onGpu ? GPU_TOKEN_BUDGETS : CPU_TOKEN_BUDGETS).map((tokenBudget) => ({ memoryMode, tokenBudget, sharded })),
+      (onGpu ? GPU_TOKEN_BUDGETS : CPU_TOKEN_BUDGETS).map((tokenBudget) => ({ memoryMode, tokenBudget, ...how })),
     ),
   );
 }
@@ -135,5 +156,7 @@ export function planTorchMemory(run: TorchRun, limitMib: number): MemoryEstimate
   const ways = waysOf(run).map((way) => estimateTorchMemory(run, way));
   const found = ways.find(({ totalMib }) => totalMib <= limitMib) ?? ways.at(-1);
   if (!found) throw new Error('there is always a way');
-  return { ...found, leastMib: Math.min(...ways.map(({ totalMib }) => totalMib)) };
+  // Another device is not chosen for being so small that the model has to leave it.
+  const alike = ways.filter(({ offloaded }) => found.offloaded || !offloaded);
+  return { ...found, leastMib: Math.min(...alike.map(({ totalMib }) => totalMib)) };
 }

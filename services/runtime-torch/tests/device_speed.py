@@ -2,7 +2,9 @@
 Trains a model of 135 million parameters with LoRA for a few steps and prints tokens a second, and the most memory that
 was taken beside what was planned; ends with 1 where it was more.
 
-    device_speed.py cpu|cuda float32|bfloat16|float16
+    device_speed.py cpu|cuda float32|bfloat16|float16 [offloaded]
+
+`offloaded`: all weights, as on a GPU that is too small for them, so that they lie in the machine's memory.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ STEPS = 8
 # The first steps load kernels.
 WARM_UP = 3
 MEMORY_MIB = 16_384
+# Less than the weights take that are trained, and more than their layers do that are computed.
+SMALL_MIB = 1_500
 
 
 class Speed(NamedTuple):
@@ -96,7 +100,14 @@ def _room(device: str) -> Room:
 
 
 if __name__ == "__main__":
+    device, precision, *more = sys.argv[1:]
+    changes: dict[str, Any] = {}
+    if more == ["offloaded"]:
+        from runtime_torch.devices import device_memory
+
+        device_memory.plannable_mib = lambda _: SMALL_MIB
+        changes["tuning"] = {"type": "full"}
     with tempfile.TemporaryDirectory() as folder:
-        speed = measure(Path(folder), sys.argv[1], sys.argv[2], SIZES)
-    print(f"{sys.argv[2]} on {sys.argv[1]}: {speed}")
+        speed = measure(Path(folder), device, precision, SIZES, **changes)
+    print(f"{precision} on {device}: {speed}")
     sys.exit(speed.peak_mib > speed.planned_mib)

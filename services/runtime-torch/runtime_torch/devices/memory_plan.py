@@ -52,12 +52,16 @@ class MemoryPlan:
     """Tokens a micro-batch holds at most; a longer row (or pair) has one of its own."""
     sharded: bool = False
     """Whether each process holds a part of the model instead of all of it."""
+    offloaded: bool = False
+    """Whether that part lies in the machine's memory, and only what is computed on the GPU."""
     needed_mib: float = 0
     saves_beside: bool = False
     """Whether a checkpoint is copied, and written while the next steps are made: where there is room for the copy."""
 
     def described(self, room: Room) -> str:
         held = f"a part in each of {room.processes} processes" if self.sharded else "whole in each process"
+        if self.offloaded:
+            held = f"in the machine's memory, for each of {room.processes} processes"
         needed = f"about {self.needed_mib:.0f} MiB of {room.mib} are needed"
         saves = "beside the steps" if self.saves_beside else "between steps, as there is no room for a copy"
         how = f"{self.memory_mode}, {self.token_budget} tokens at a time"
@@ -121,7 +125,7 @@ def _components(
     spec: RuntimeSpec, config: ModelConfig, longest_pass: int, room: Room, way: MemoryPlan
 ) -> dict[str, float]:
     half = spec.precision in ("bfloat16", "float16")
-    weight_bytes = 2 if half and not isinstance(spec.tuning, Full | Freeze) else _FLOAT_BYTES
+    weight_bytes = _weight_bytes(spec)
     activation_bytes = 2 if half else _FLOAT_BYTES
     parts = room.processes if way.sharded else 1
     whole = _WHOLE_LAYERS * config.layer_parameters + config.outer_parameters if way.sharded else 0
@@ -132,9 +136,10 @@ def _components(
     # While a group of answers is generated, keys and values of all that stands before are kept.
     cached = spec.method.group_size * longest_pass if isinstance(spec.method, Grpo) else 0
     cache = 2 * config.num_hidden_layers * config.key_size * cached * activation_bytes
+    on_device = 0 if way.offloaded else 1 / parts
     return {
-        "weights": _weights(spec, config, weight_bytes) / parts / _MIB,
-        "adapterAndOptimiser": _trained(spec, config) / parts / _MIB,
+        "weights": _weights(spec, config, weight_bytes) * on_device / _MIB,
+        "adapterAndOptimiser": _trained(spec, config) * on_device / _MIB,
         "activations": _activations(spec, config, way, activation_bytes) / _MIB,
         "head": _LOGIT_COPIES * CHUNK_POSITIONS * words * _FLOAT_BYTES / _MIB,
         **({"cache": cache / _MIB} if cache else {}),
@@ -145,16 +150,22 @@ def _components(
 
 
 def _ways(spec: RuntimeSpec, longest_pass: int, room: Room) -> Iterator[MemoryPlan]:
-    """From the fastest. A model is sharded where the whole of it is trained, and where it does not fit otherwise."""
+    """
+    From the fastest. A model is sharded where the whole of it is trained, and where it does not fit otherwise; it
+    leaves a GPU, also a single one, only where nothing else fits.
+    """
     modes: tuple[MemoryMode, ...] = (spec.memory_mode,) if spec.memory_mode else ("whole-step", "layer-recompute")
     budgets = _GPU_TOKEN_BUDGETS if room.on_gpu else (_TOKEN_BUDGET,)
     tokens = dict.fromkeys(max(budget, longest_pass) for budget in budgets)
     several = room.processes > 1 and why_whole(spec) is None
     whole = [] if several and isinstance(spec.tuning, Full) and spec.mode != "score" else [False]
-    for sharded in [*whole, *([True] if several else [])]:
+    held = [(sharded, False) for sharded in [*whole, *([True] if several else [])]]
+    if room.on_gpu and why_whole(spec) is None:
+        held.append((True, True))
+    for sharded, offloaded in held:
         for memory_mode in modes:
             for budget in tokens:
-                yield MemoryPlan(memory_mode, budget, sharded)
+                yield MemoryPlan(memory_mode, budget, sharded, offloaded)
 
 
 def plan_memory(spec: RuntimeSpec, config: ModelConfig, longest_pass: int, room: Room) -> MemoryPlan:
@@ -164,25 +175,39 @@ def plan_memory(spec: RuntimeSpec, config: ModelConfig, longest_pass: int, room:
         parts = _components(spec, config, longest_pass, room, way)
         needed = sum(parts.values())
         if needed <= room.mib:
+            host_mib, of_mib = needed, room.mib
             if room.on_gpu:
-                _check_host(spec, config, parts["weights"], way)
-            return replace(way, needed_mib=needed, saves_beside=_has_room_for_copy(spec, parts, room))
+                host, of_mib = _on_host(spec, config, room, way), spec.limits.memory_mib
+                host_mib = sum(host.values())
+                if host_mib > of_mib:
+                    raise _exhausted(host, of_mib)
+            copy_mib = _copy_mib(spec, config, room, way)
+            return replace(way, needed_mib=needed, saves_beside=host_mib + copy_mib <= of_mib)
     raise _exhausted(parts, room.mib, why_whole(spec) if room.processes > 1 else None)
 
 
-def _has_room_for_copy(spec: RuntimeSpec, parts: dict[str, float], room: Room) -> bool:
+def _copy_mib(spec: RuntimeSpec, config: ModelConfig, room: Room, way: MemoryPlan) -> float:
     """A checkpoint is what is trained without its gradients, so less than it takes while it is trained."""
-    host_mib = _RUNTIME_MIB if room.on_gpu else sum(parts.values())
-    return host_mib + parts["adapterAndOptimiser"] <= spec.limits.memory_mib
+    return _trained(spec, config) / (room.processes if way.sharded else 1) / _MIB
 
 
-def _check_host(spec: RuntimeSpec, config: ModelConfig, weights_mib: float, way: MemoryPlan) -> None:
-    """Weights come to a GPU through the memory of its machine: layer by layer those that are sharded."""
-    outer = max(config.layer_parameters, config.outer_parameters) * _FLOAT_BYTES / _MIB
+def _on_host(spec: RuntimeSpec, config: ModelConfig, room: Room, way: MemoryPlan) -> dict[str, float]:
+    """
+    What a run on a GPU takes of the machine's memory: weights come through it, layer by layer those that are sharded,
+    and what is offloaded stays there, pinned.
+    """
+    weights = _weights(spec, config, _weight_bytes(spec))
+    if way.offloaded:
+        kept = {"weights": weights, "adapterAndOptimiser": _trained(spec, config)}
+        return {**{name: bytes_ / room.processes / _MIB for name, bytes_ in kept.items()}, "runtime": _RUNTIME_MIB}
+    outer = max(config.layer_parameters, config.outer_parameters) * _FLOAT_BYTES
     by_layers = way.sharded or isinstance(spec.tuning, Qlora)
-    parts = {"weights": outer if by_layers else weights_mib, "runtime": _RUNTIME_MIB}
-    if sum(parts.values()) > spec.limits.memory_mib:
-        raise _exhausted(parts, spec.limits.memory_mib)
+    return {"weights": (outer if by_layers else weights) / _MIB, "runtime": _RUNTIME_MIB}
+
+
+def _weight_bytes(spec: RuntimeSpec) -> int:
+    half = spec.precision in ("bfloat16", "float16")
+    return 2 if half and not isinstance(spec.tuning, Full | Freeze) else _FLOAT_BYTES
 
 
 def _exhausted(parts: dict[str, float], allowed_mib: int, reason: str | None = None) -> Fault:

@@ -79,7 +79,7 @@ def _placed(spec: RuntimeSpec, language_model: PreTrainedModel, plan: MemoryPlan
     if not plan.sharded:
         return model.to(group.torch_device)
     with blaming("model.unreadable"), group.meeting("the model's parts"):
-        shard(model, spec.model_dir, group)
+        shard(model, spec.model_dir, group, offloaded=plan.offloaded)
     return model
 
 

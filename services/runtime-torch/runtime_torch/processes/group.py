@@ -156,10 +156,10 @@ class GroupOfSeveral(Group):
         self._store = _reach_store(patience)
         call_roll(self._store, "rank", self.rank, self.size, patience.join)
         on_gpu = self.device.type == "cuda"
-        backend, factor = ("nccl", _PATIENCE_OF_NCCL) if on_gpu else ("gloo", 1)
+        factor = _PATIENCE_OF_NCCL if on_gpu else 1
         try:
             dist.init_process_group(
-                backend,
+                backend_of(self.device),
                 store=self._store,
                 rank=self.rank,
                 world_size=self.size,
@@ -288,6 +288,11 @@ def _reach_store(patience: Patience) -> TCPStore:
 def _is_loss(cause: RuntimeError) -> bool:
     """Of another process; gloo says it by a plain RuntimeError, as exhausted memory is said."""
     return isinstance(cause, dist.DistError) or "gloo" in str(cause)
+
+
+def backend_of(device: Device) -> str:
+    """By gloo goes what lies in the machine's memory, also of a model on GPUs."""
+    return "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
 
 
 def join_group(place: Place, patience: Patience, device: Device | None = None) -> Group:

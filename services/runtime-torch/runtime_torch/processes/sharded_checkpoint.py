@@ -20,11 +20,11 @@ warnings.filterwarnings("ignore", message="torch.distributed is disabled", categ
 
 def save_parts(folder: Path, tensors: Mapping[str, torch.Tensor], group: Group) -> None:
     """As safetensors, which say where in the whole their rows lie: PyTorch's own format would hold a pickle."""
-    assert isinstance(group, GroupOfSeveral), "a model is sharded over several processes"
+    words = group.words if isinstance(group, GroupOfSeveral) else None
     writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
     try:
         with group.meeting("a checkpoint"):
-            save(dict(tensors), storage_writer=writer, process_group=group.words)
+            save(dict(tensors), storage_writer=writer, process_group=words, no_dist=group.size == 1)
     except CheckpointException as failed:
         raise _cause_of(failed, group.rank) from failed
 

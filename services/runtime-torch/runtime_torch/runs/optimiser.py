@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from ..spec import Lora, Qlora, RuntimeSpec
 
@@ -111,8 +112,13 @@ def _group(parameters: Iterable[torch.nn.Parameter], rate_share: float) -> dict[
 
 
 def _adamw(groups: list[dict[str, Any]], settings: dict[str, Any]) -> torch.optim.AdamW:
-    on_gpu = any(parameter.is_cuda for group in groups for parameter in group["params"])
+    on_gpu = any(_computes_on_gpu(parameter) for group in groups for parameter in group["params"])
     return torch.optim.AdamW(groups, fused=True if on_gpu else None, **settings)
+
+
+def _computes_on_gpu(parameter: torch.Tensor) -> bool:
+    """Also where it lies in the machine's memory between its passes."""
+    return parameter.is_cuda or (isinstance(parameter, DTensor) and parameter.device_mesh.device_type == "cuda")
 
 
 def _muon_and_adamw(trained: Named, adam: dict[str, Any]) -> list[torch.optim.Optimizer]:
