@@ -964,6 +964,7 @@ export interface components {
                 max_completion_tokens: number;
                 /** @enum {string} */
                 loss_type: "grpo" | "dr_grpo";
+                num_iterations?: number;
                 grader: {
                     /** @constant */
                     type: "string_check";
@@ -3024,6 +3025,8 @@ export interface operations {
                                 max_completion_length?: number;
                                 /** @enum {string} */
                                 loss_type?: "grpo" | "dr_grpo";
+                                /** @description Steps that learn from the same answers. 1 */
+                                num_iterations?: number;
                             };
                         };
                         reinforcement?: {
@@ -3116,6 +3119,8 @@ export interface operations {
                                 max_completion_length?: number;
                                 /** @enum {string} */
                                 loss_type?: "grpo" | "dr_grpo";
+                                /** @description Steps that learn from the same answers. 1 */
+                                num_iterations?: number;
                                 eval_interval?: "auto" | number;
                                 eval_samples?: "auto" | number;
                                 compute_multiplier?: "auto" | number;
@@ -4228,6 +4233,8 @@ export interface operations {
                                 max_completion_length?: number;
                                 /** @enum {string} */
                                 loss_type?: "grpo" | "dr_grpo";
+                                /** @description Steps that learn from the same answers. 1 */
+                                num_iterations?: number;
                             };
                         };
                         reinforcement?: {
@@ -4320,6 +4327,8 @@ export interface operations {
                                 max_completion_length?: number;
                                 /** @enum {string} */
                                 loss_type?: "grpo" | "dr_grpo";
+                                /** @description Steps that learn from the same answers. 1 */
+                                num_iterations?: number;
                                 eval_interval?: "auto" | number;
                                 eval_samples?: "auto" | number;
                                 compute_multiplier?: "auto" | number;

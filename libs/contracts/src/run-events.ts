@@ -26,6 +26,7 @@ export const METRICS = {
   groupsWithoutSpread: { unit: 'share', better: 'lower' },
   completionTokens: { unit: 'tokens', better: null },
   cutOffShare: { unit: 'share', better: 'lower' },
+  clippedShare: { unit: 'share', better: null },
   klDivergence: { unit: 'nats/token', better: null },
   evaluationRewardMean: { unit: 'points', better: 'higher' },
   evaluationCompletionTokens: { unit: 'tokens', better: null },

@@ -49,6 +49,8 @@ export const method = z.discriminatedUnion('type', [
     temperature: z.number().gt(0).max(2),
     maxCompletionTokens: z.int().positive().max(4096),
     lossType: z.enum(['grpo', 'dr_grpo']),
+    /** Steps that learn from the same answers. @default 1 */
+    numIterations: z.int().min(1).max(16).optional(),
     grader,
   }),
 ]);

@@ -45,8 +45,11 @@ export interface PlanInput {
   precision?: Precision | null;
   /** Trained tokens by all tokens; 1 where it is not known. */
   trainedShare?: number;
-  /** Of a method that has the model answer each prompt several times; `nearStart`: it is held near to what it was. */
-  answers?: { toEach: number; tokensMax: number; nearStart: boolean };
+  /**
+   * Of a method that has the model answer each prompt several times. `stepsEach`: how many steps learn from an answer;
+   * `nearStart`: the model is held near to what it was.
+   */
+  answers?: { toEach: number; tokensMax: number; stepsEach: number; nearStart: boolean };
   /** Undefined: nobody knows yet what there is to run on. */
   profile: PlanProfile | undefined;
 }

@@ -5,10 +5,14 @@ import { memoryOf, precisionOf } from './run-memory.js';
 import { alternatives } from './smaller-runs.js';
 import { guessTokensPerSecond, measuringTokens } from './speed.js';
 
-/** Optimiser steps of a run; the smaller batch at the end of each epoch counts as a step. */
-export function totalSteps(rows: number, { epochs, globalBatch, maxSteps }: Hyperparameters): number {
+/** Optimiser steps of a run; the smaller batch at the end of each epoch counts as a step, or as several. */
+export function totalSteps(
+  rows: number,
+  { epochs, globalBatch, maxSteps }: Hyperparameters,
+  stepsPerBatch = 1,
+): number {
   const perEpoch = Math.max(1, Math.ceil(rows / globalBatch));
-  const steps = Math.max(1, Math.round(perEpoch * epochs));
+  const steps = Math.max(1, Math.round(perEpoch * epochs)) * stepsPerBatch;
   return maxSteps === null ? steps : Math.min(steps, maxSteps);
 }
 
@@ -23,10 +27,12 @@ export function planRun(input: PlanInput): Plan {
   const { profile } = input;
   const given = profile?.memoryMib ?? Number.POSITIVE_INFINITY;
   const memory = memoryOf(input, Math.min(given, input.memoryCapMib ?? given));
-  const steps = totalSteps(input.rows, input.hyperparameters);
+  const stepsPerBatch = input.answers?.stepsEach ?? 1;
+  const steps = totalSteps(input.rows, input.hyperparameters, stepsPerBatch);
   const perRow = trainedOfRow(input);
   const tokens = Math.round(
-    Math.min(steps * input.hyperparameters.globalBatch, input.rows * input.hyperparameters.epochs) * perRow,
+    Math.min(steps * input.hyperparameters.globalBatch, input.rows * input.hyperparameters.epochs * stepsPerBatch) *
+      perRow,
   );
   const processes = input.worldSize ?? 1;
   const devices = (profile?.devices ?? 0) > 0 ? processes : 0;
@@ -43,10 +49,7 @@ export function planRun(input: PlanInput): Plan {
     availableMib: profile?.memoryMib ?? 0,
     steps,
     tokens,
-    estimatedSeconds:
-      speed === undefined
-        ? null
-        : Math.round((tokens + measuringTokens(input.method, tokens, input.tokensPerEpoch)) / speed),
+    estimatedSeconds: speed === undefined ? null : Math.round((tokens + measuringTokens(input, tokens)) / speed),
     notes: [
       ...(speed === undefined ? [] : [planNote('time-guessed', { tokensPerSecond: Math.round(speed) })]),
       ...(memory.memoryMode === 'layer-recompute' ? [planNote('layers-recomputed', {})] : []),

@@ -212,12 +212,15 @@ describe('planRun', () => {
     expect(pairs.estimatedSeconds).toBeGreaterThan(odds.estimatedSeconds ?? 0);
     expect(on('dpo', { longestPassTokens: 700 }).totalMib).toBeLessThan(pairs.totalMib);
     expect(part(on('reward'), 'head')).toBe(0);
-    const answers = { toEach: 8, tokensMax: 100, nearStart: false };
+    const answers = { toEach: 8, tokensMax: 100, stepsEach: 1, nearStart: false };
     const graded = on('grpo', { longestRowTokens: 500, answers });
     expect(part(graded, 'activations')).toBe(part(rows, 'activations'));
     const { layers, kvHeads, headDim } = shape;
     expect(part(graded, 'cache')).toBeCloseTo((2 * layers * kvHeads * headDim * 8 * 600 * 4) / 2 ** 20, 0);
     expect(graded.tokens).toBeGreaterThan(8 * rows.tokens);
+    const again = on('grpo', { longestRowTokens: 500, answers: { ...answers, stepsEach: 2 } });
+    expect(again).toMatchObject({ steps: 2 * graded.steps, tokens: 2 * graded.tokens });
+    expect(again.estimatedSeconds).toBeLessThan(2 * (graded.estimatedSeconds ?? 0));
     expect(on('kto').estimatedSeconds).toBeGreaterThan(pairs.estimatedSeconds ?? 0);
   });
   it('names every component with a word of the contract', () => {

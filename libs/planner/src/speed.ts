@@ -1,4 +1,4 @@
-import type { Method } from '@luthier/contracts';
+import type { PlanInput } from './plan-input.js';
 
 /** What was measured once: LoRA on 135 million parameters, single precision, two cores. */
 const MEASURED = { parameters: 135e6, tokensPerSecond: 180, cpus: 2 };
@@ -23,10 +23,13 @@ const FORWARD_SHARE = 0.5;
 /**
  * What a method measures beside its training, as tokens that are trained in the same time. DPO and KTO measure every row
  * once before the first step (their reference); KTO does so, too, with prompts and the answers of other rows, before the
- * first step and again at each. GRPO generates what it trains.
+ * first step and again at each. GRPO generates what it trains; what several steps learn from it measures besides.
  */
-export function measuringTokens(method: Method['type'], trainingTokens: number, tokensPerEpoch: number): number {
-  if (method === 'grpo') return FORWARD_SHARE * trainingTokens;
+export function measuringTokens({ method, tokensPerEpoch, answers }: PlanInput, trainingTokens: number): number {
+  if (method === 'grpo') {
+    const steps = answers?.stepsEach ?? 1;
+    return (FORWARD_SHARE * trainingTokens * (steps > 1 ? 2 : 1)) / steps;
+  }
   if (method === 'dpo') return FORWARD_SHARE * tokensPerEpoch;
   return method === 'kto' ? FORWARD_SHARE * (tokensPerEpoch + 2 * trainingTokens) : 0;
 }

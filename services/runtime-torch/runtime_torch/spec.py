@@ -65,6 +65,7 @@ class Grpo(Strict):
     temperature: Annotated[float, Field(gt=0, le=2)]
     max_completion_tokens: Annotated[int, Field(gt=0, le=4096)]
     loss_type: Literal["grpo", "dr_grpo"]
+    num_iterations: Annotated[int, Field(ge=1, le=16)] | None = None
     grader: Annotated[GraderSettings, Field(discriminator="type")]
 
 

@@ -4,11 +4,12 @@ import json
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
-from conftest import SIZES, VOCABULARY, Workshop, open_run, write_model, write_prompts
+from conftest import SIZES, VOCABULARY, Workshop, open_run, stop_in_the_fifth_step, write_model, write_prompts
 from processes import in_ranks
 from test_preference import events, losses
 from test_train import FULL
@@ -121,6 +122,32 @@ def test_a_stopped_run_goes_on_exactly(prompts: Workshop, tuning: dict[str, Any]
     assert result["tuned"] == expected["tuned"]
 
 
+def test_several_steps_learn_from_the_same_answers_until_tokens_have_moved_as_far_as_they_may(prompts: Workshop):
+    spec = spec_of(prompts, method=method(numIterations=3, epsilon=0.05), hyperparameters={"maxSteps": 9})
+    run = open_run(spec)
+    answerer: Any = run.objective._answerer  # type: ignore[attr-defined]
+    answerer.sampled = Mock(wraps=answerer.sampled)
+    run.run()
+    assert answerer.sampled.call_count == 3 * 4  # batches of prompts
+    clipped = metric(spec, "clippedShare")
+    assert clipped[0::3] == [0, 0, 0]
+    assert all(share > 0 for step, share in enumerate(clipped) if step % 3)
+    assert [event["epoch"] for event in events(spec, "step")][5] == 1  # two batches, each taken three times
+
+
+def test_a_run_that_was_stopped_between_steps_with_the_same_answers_goes_on_exactly(prompts: Workshop):
+    changes: dict[str, Any] = {"method": method(numIterations=3, beta=0.1), "hyperparameters": {"maxSteps": 8}}
+    whole, stopped = spec_of(prompts, **changes), spec_of(prompts, **changes)
+    open_run(whole).run()
+    stop_in_the_fifth_step(open_run(stopped))
+    checkpoint = str(Path(stopped.output_dir) / "checkpoints/step-000004")
+    resumed = spec_of(prompts, resumeFrom=checkpoint, **changes)
+    open_run(resumed).run()
+    assert losses(stopped) + losses(resumed) == losses(whole)
+    for name in ("rewardMean", "clippedShare", "cutOffShare", "klDivergence"):
+        assert metric(stopped, name) + metric(resumed, name) == metric(whole, name)
+
+
 def test_a_stop_is_seen_after_each_token_that_is_generated(prompts: Workshop):
     spec = spec_of(prompts)
     looks: list[int] = []
@@ -135,13 +162,13 @@ def train(spec: RuntimeSpec, group: Group) -> dict[str, Any]:
 
 
 def test_two_processes_give_the_answers_and_losses_of_one(prompts: Workshop):
-    short: dict[str, Any] = {"hyperparameters": {"maxSteps": 4}, "method": method(beta=0.05)}
+    short: dict[str, Any] = {"hyperparameters": {"maxSteps": 4}, "method": method(beta=0.05, numIterations=2)}
     alone, together = spec_of(prompts, **short), spec_of(prompts, **short)
     expected = train(alone, Group())
     ends = in_ranks([partial(train, together)] * 2)
     assert [how for how, _ in ends] == ["done"] * 2
     np.testing.assert_allclose(losses(together), losses(alone), atol=1e-4)
-    for name in ("rewardMean", "klDivergence", "completionTokens"):
+    for name in ("rewardMean", "klDivergence", "clippedShare", "completionTokens"):
         np.testing.assert_allclose(metric(together, name), metric(alone, name), atol=1e-4)
     assert ends[0][1]["tuned"]["metrics"] == pytest.approx(expected["tuned"]["metrics"])
 

@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from runtime_torch.methods.grpo_loss import advantages_of, divergence_of, grpo_share, grpo_token_losses
+from runtime_torch.methods.grpo_loss import (
+    advantages_of,
+    clipped_tokens,
+    divergence_of,
+    grpo_share,
+    grpo_token_losses,
+)
 from runtime_torch.spec import Grpo
 
 GRADER = {
@@ -56,6 +62,8 @@ def test_what_is_clipped_has_no_gradient():
     grpo_token_losses(settings(), policy, numbers(0, 0), None, numbers(1, 1)).sum().backward()
     assert policy.grad is not None
     assert policy.grad.tolist() == pytest.approx([0, -1.1])
+    assert clipped_tokens(settings(), policy, numbers(0, 0), numbers(1, 1)).tolist() == [True, False]
+    assert clipped_tokens(settings(), policy, numbers(0, 0), numbers(-1, -1)).tolist() == [False, False]
 
 
 def test_the_divergence_is_that_of_the_paper():

@@ -46,6 +46,7 @@ const grpoHyperparameters = httpHyperparameters.extend({
   temperature: z.number().gt(0).max(2).optional().describe('At which answers are drawn. 1'),
   max_completion_length: z.int().min(1).max(4096).optional().describe('Tokens of an answer at most. 256'),
   loss_type: z.enum(['grpo', 'dr_grpo']).optional(),
+  num_iterations: z.int().min(1).max(16).optional().describe('Steps that learn from the same answers. 1'),
 });
 
 /** OpenAI's `supervised`, `dpo` and `reinforcement` (GRPO), and the others in the same form; names as TRL and LLaMA-Factory have them. */

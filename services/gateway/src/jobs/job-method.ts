@@ -41,11 +41,11 @@ function toGrpo(given: HttpMethod, name: 'grpo' | 'reinforcement'): ToldMethod {
     });
   }
   refuseOfOpenAi(given.reinforcement?.hyperparameters ?? {});
-  const { num_generations, max_completion_length, loss_type, beta, epsilon, temperature, ...others } =
-    hyperparameters ?? {};
+  const { num_generations, max_completion_length, loss_type, num_iterations, ...rest } = hyperparameters ?? {};
+  const { beta, epsilon, temperature, ...others } = rest;
   const asked = {
     ...{ groupSize: num_generations, beta: known(beta), epsilon, temperature },
-    ...{ maxCompletionTokens: max_completion_length, lossType: loss_type },
+    ...{ maxCompletionTokens: max_completion_length, lossType: loss_type, numIterations: num_iterations },
   };
   const settings = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
   return {
@@ -143,7 +143,7 @@ export function presentMethodSettings(method: JobRecord['method']): Record<strin
       return {
         ...{ num_generations: method.groupSize, beta: method.beta, epsilon: method.epsilon },
         ...{ temperature: method.temperature, max_completion_length: method.maxCompletionTokens },
-        loss_type: method.lossType,
+        ...{ loss_type: method.lossType, num_iterations: method.numIterations ?? 1 },
       };
     case 'kto':
       return {

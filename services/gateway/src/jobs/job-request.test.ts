@@ -212,13 +212,19 @@ describe('the public body of a job', () => {
   ])('refuses %s', (_what, method) => expect(() => requestOf({ method })).toThrow());
 
   it('takes GRPO by the name of OpenAI and by that of TRL, with the same meaning', () => {
-    const hyperparameters = { n_epochs: 2, num_generations: 4, max_completion_length: 32, loss_type: 'dr_grpo' };
+    const hyperparameters = {
+      n_epochs: 2,
+      num_generations: 4,
+      max_completion_length: 32,
+      loss_type: 'dr_grpo',
+      num_iterations: 2,
+    };
     const named = requestOf({ method: { type: 'grpo', grpo: { grader: mixed('0.5 * a + b'), hyperparameters } } });
     expect(planJob.request.parse(named)).toEqual(named);
     expect(named.hyperparameters).toEqual({ epochs: 2 });
     expect(named.method).toMatchObject({
       ...{ type: 'grpo', groupSize: 4, beta: 0, epsilon: 0.2, temperature: 1, maxCompletionTokens: 32 },
-      lossType: 'dr_grpo',
+      ...{ lossType: 'dr_grpo', numIterations: 2 },
       grader: {
         graders: [{ name: 'a' }, { name: 'b', evaluationMetric: 'rouge_l' }],
         calculateOutput: '0.5 * a + b',

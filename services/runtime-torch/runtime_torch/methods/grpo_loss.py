@@ -36,9 +36,21 @@ def grpo_token_losses(
     to stay near, and `advantages` that of its answer.
     """
     ratio = (policy - sampled).exp()
-    clipped = ratio.clamp(1 - settings.epsilon, 1 + settings.epsilon)
+    clipped = _clipped(settings, ratio)
     losses = -torch.minimum(ratio * advantages, clipped * advantages)
     return losses if reference is None else losses + settings.beta * divergence_of(policy, reference)
+
+
+def clipped_tokens(
+    settings: Grpo, policy: torch.Tensor, sampled: torch.Tensor, advantages: torch.Tensor
+) -> torch.Tensor:
+    """Which have moved as far as they may, and teach nothing more."""
+    ratio = (policy - sampled).exp()
+    return ratio * advantages > _clipped(settings, ratio) * advantages
+
+
+def _clipped(settings: Grpo, ratio: torch.Tensor) -> torch.Tensor:
+    return ratio.clamp(1 - settings.epsilon, 1 + settings.epsilon)
 
 
 def divergence_of(policy: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:

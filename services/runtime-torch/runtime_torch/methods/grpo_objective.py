@@ -9,15 +9,16 @@ from pathlib import Path
 
 import torch
 
-from ..data.global_batches import Batch, stored_batches
-from ..data.micro_batch import MicroBatch, Packed
+from ..data.global_batches import Batch, rows_of, steps_per_batch, stored_batches
+from ..data.micro_batch import MicroBatch, Packed, pack
 from ..data.prepared_dataset import PreparedDataset, Unit
 from ..fault import Fault
 from ..graders.grader import open_grader
 from ..models.head import token_losses
 from ..runs.trainer_state import Score
 from ..spec import Grpo, LoraFields
-from .grpo_loss import advantages_of, divergence_of, grpo_share, grpo_token_losses
+from .grpo_loss import advantages_of, clipped_tokens, divergence_of, grpo_share, grpo_token_losses
+from .kept_answers import Answered, load_answers, save_answers
 from .objective import Objective, OpenBatch, Surroundings
 from .preference_share import Share
 from .rollout import Answer, Answerer
@@ -44,29 +45,40 @@ class GrpoObjective(Objective):
         dropout = isinstance(spec.tuning, LoraFields) and spec.tuning.lora_dropout > 0
         self._noisy = dropout or spec.hyperparameters.neftune_noise_alpha is not None
         self._fruitless_steps = 0
-        self._opened: tuple[int, OpenBatch] | None = None
+        self._updates = steps_per_batch(spec)
+        self._checkpoint: Path | None = None
+        self._opened: tuple[Answered, OpenBatch] | None = None
 
     def prepare(self) -> None: ...
 
     def load(self, checkpoint: Path) -> None:
         self._fruitless_steps = json.loads((checkpoint / _FILE).read_text(encoding="utf-8"))["fruitlessSteps"]
+        self._checkpoint = checkpoint
 
     def save(self, checkpoint: Path) -> None:
         (checkpoint / _FILE).write_text(json.dumps({"fruitlessSteps": self._fruitless_steps}), encoding="utf-8")
+        if self._opened and self._updates > 1:
+            save_answers(self._opened[0], checkpoint)
 
     def open(self, batch: Batch) -> OpenBatch:
-        """A step that overflows in halves is made again: with the same answers."""
-        if self._opened is None or self._opened[0] != batch.first:
-            self._opened = batch.first, self._open(batch)
+        """Its steps have the same answers; so has one that overflows in halves and is made again."""
+        if self._opened is None or self._opened[0].first != batch.first:
+            kept = load_answers(self._checkpoint, batch) if self._checkpoint else None
+            answered = kept or self._answered(batch)
+            self._opened = answered, self._open(answered)
         return self._opened[1]
 
-    def _open(self, batch: Batch) -> OpenBatch:
+    def _answered(self, batch: Batch) -> Answered:
         groups = self._answer(batch)
-        rewards = torch.tensor([[answer.reward for answer in answers] for answers in groups], dtype=torch.float64)
-        answers = [answer for group in groups for answer in group]
+        self._count_fruitless(_rewards_of(groups).std(dim=1))
+        answered = Answered(batch.first, groups, None)
+        if self._updates == 1 and not self._noisy:
+            return answered
+        return answered._replace(sampled=self._measure(_units_of(answered)))
+
+    def _open(self, answered: Answered) -> OpenBatch:
+        rewards, answers = _rewards_of(answered.groups), answered.answers
         spread = rewards.std(dim=1)
-        self._count_fruitless(spread)
-        units = [Unit(number, (answer.row,)) for number, answer in enumerate(answers)]
         advantages = advantages_of(self._settings, rewards).flatten()
         tokens = sum(answer.length for answer in answers)
         metrics = {
@@ -75,8 +87,8 @@ class GrpoObjective(Objective):
             "groupsWithoutSpread": (spread == 0).double().mean().item(),
             **_lengths_of(answers),
         }
-        share = partial(self._share, advantages, tokens)
-        return OpenBatch(units, share, metrics if self._around.group.leads else {})
+        share = partial(self._share, advantages, tokens, answered.sampled)
+        return OpenBatch(_units_of(answered), share, metrics if self._around.group.leads else {})
 
     def score(self, dataset: PreparedDataset) -> Score:
         """The mean reward of the likeliest answers."""
@@ -122,38 +134,47 @@ class GrpoObjective(Objective):
             said = f"For {_FRUITLESS_STEPS_MAX} steps all answers to each prompt were worth the same"
             raise Fault("data.bad", f"{said}, so there is nothing to learn from.", _HINT)
 
-    def _share(self, advantages: torch.Tensor, all_tokens: int, micro: MicroBatch) -> Share:
+    def _share(
+        self,
+        advantages: torch.Tensor,
+        all_tokens: int,
+        sampled_of: Sequence[torch.Tensor] | None,
+        micro: MicroBatch,
+    ) -> Share:
         settings, model = self._settings, self._around.model
         packed = micro.packed
         reference = None
         if settings.beta > 0:
             with torch.no_grad(), self._around.base_only():
                 reference = self._log_probabilities(packed)
-        sampled = self._before(packed) if self._noisy else None
         policy = self._log_probabilities(packed)
+        now = policy.detach()
+        numbers = [unit.index for unit in micro.units]
+        sampled = now if sampled_of is None else torch.cat([sampled_of[number] for number in numbers]).to(now)
         answer_of_token = packed.row_of_label.to(model.device)
-        of_answers = advantages[[unit.index for unit in micro.units]].to(model.device)
-        losses = grpo_token_losses(
-            settings,
-            policy,
-            policy.detach() if sampled is None else sampled,
-            reference,
-            of_answers[answer_of_token],
-        )
-        loss = grpo_share(settings, losses, answer_of_token, len(micro.units), len(advantages))
-        if reference is None:
-            return Share(loss, {})
-        return Share(loss, {"klDivergence": divergence_of(policy.detach(), reference).sum() / all_tokens})
+        of_tokens = advantages[numbers].to(model.device)[answer_of_token]
+        losses = grpo_token_losses(settings, policy, sampled, reference, of_tokens)
+        metrics: dict[str, torch.Tensor] = {}
+        if sampled_of is not None:
+            metrics["clippedShare"] = clipped_tokens(settings, now, sampled, of_tokens).sum() / all_tokens
+        if reference is not None:
+            metrics["klDivergence"] = divergence_of(now, reference).sum() / all_tokens
+        return Share(grpo_share(settings, losses, answer_of_token, len(numbers), len(advantages)), metrics)
 
     @torch.no_grad()
-    def _before(self, packed: Packed) -> torch.Tensor:
-        """As the answers were generated: without dropout or noise."""
-        language_model = self._around.model.language_model
-        language_model.eval()
-        try:
-            return self._log_probabilities(packed)
-        finally:
-            language_model.train()
+    def _measure(self, units: Sequence[Unit]) -> list[torch.Tensor]:
+        """The log-probabilities of each answer's tokens, as it was drawn: without dropout or noise."""
+        _, model, token_budget, group, between, _ = self._around
+        model.eval()
+        found: dict[int, torch.Tensor] = {}
+        with group.together(_WHAT):
+            for turn in group.turns(units, token_budget):
+                values = self._log_probabilities(pack(rows_of(turn.units))).cpu()
+                parts = values.split([unit.trained_count for unit in turn.units])
+                found.update({unit.index: part for unit, part in zip(turn.units, parts, strict=True)})
+                group.look(between)
+        everyone = {index: part for some in group.gather(_WHAT, found) for index, part in some.items()}
+        return [everyone[unit.index] for unit in units]
 
     def _log_probabilities(self, packed: Packed) -> torch.Tensor:
         """Of each token of the answers, at the temperature at which they are drawn."""
@@ -163,6 +184,15 @@ class GrpoObjective(Objective):
             return -token_losses(hidden / temperature, weight, labels)
 
         return self._around.model(packed, head)
+
+
+def _rewards_of(groups: Sequence[Sequence[Answer]]) -> torch.Tensor:
+    """[prompts, answers]"""
+    return torch.tensor([[answer.reward for answer in group] for group in groups], dtype=torch.float64)
+
+
+def _units_of(answered: Answered) -> list[Unit]:
+    return [Unit(number, (answer.row,)) for number, answer in enumerate(answered.answers)]
 
 
 def _lengths_of(answers: Sequence[Answer]) -> dict[str, float]:

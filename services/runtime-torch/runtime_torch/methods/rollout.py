@@ -38,6 +38,12 @@ class Answer:
         return self.row.trained_count
 
 
+def answer_to(prompt: Row, tokens: np.ndarray[Any, np.dtype[np.int32]], reward: float, complete: bool) -> Answer:
+    both = np.concatenate([prompt.tokens, tokens])
+    trained = (np.arange(len(both)) >= len(prompt.tokens)).astype(np.uint8)
+    return Answer(Row(both, trained, prompt.place, len(prompt.tokens)), reward, complete)
+
+
 class Answerer:
     """Generates with transformers, a prompt at a time, so that an answer does not depend on who else is asked."""
 
@@ -102,9 +108,7 @@ class Answerer:
             reward = self._grader.reward(prompt.item, text)
         except GraderError as cause:
             raise Fault("data.bad", f"{prompt.place}: {cause}.") from cause
-        tokens = np.concatenate([prompt.tokens, answer])
-        trained = (np.arange(len(tokens)) >= len(prompt.tokens)).astype(np.uint8)
-        return Answer(Row(tokens, trained, prompt.place, len(prompt.tokens)), reward, complete)
+        return answer_to(prompt, answer, reward, complete)
 
 
 class _Look(StoppingCriteria):

@@ -12,9 +12,10 @@ def steps_per_epoch(rows: int, settings: Hyperparameters) -> int:
     return max(1, math.ceil(rows / settings.global_batch))
 
 
-def total_steps(rows: int, settings: Hyperparameters) -> int:
-    # Half a step rounds up, as in JavaScript.
-    steps = max(1, math.floor(steps_per_epoch(rows, settings) * settings.epochs + 0.5))
+def total_steps(rows: int, settings: Hyperparameters, steps_per_batch: int = 1) -> int:
+    # Half a batch rounds up, as in JavaScript.
+    batches = max(1, math.floor(steps_per_epoch(rows, settings) * settings.epochs + 0.5))
+    steps = batches * steps_per_batch
     return steps if settings.max_steps is None else min(steps, settings.max_steps)
 
 

@@ -8,7 +8,12 @@ const trainedShare = ({ trainedTokens, tokens }: PreparedData): number => traine
 /** Of a method whose answers are generated while it trains. */
 export const answersOf = (method: Method): Pick<PlanInput, 'answers'> =>
   method.type === 'grpo'
-    ? { answers: { toEach: method.groupSize, tokensMax: method.maxCompletionTokens, nearStart: method.beta > 0 } }
+    ? {
+        answers: {
+          ...{ toEach: method.groupSize, tokensMax: method.maxCompletionTokens },
+          ...{ stepsEach: method.numIterations ?? 1, nearStart: method.beta > 0 },
+        },
+      }
     : {};
 
 /** What the planner is asked for a job; undefined before its datasets are prepared. */
