@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { pointsOf } from '../fixtures/curves.js';
 import { RUN_LOG } from '../fixtures/job-history.js';
 import type { LiveJob } from '../live-job.js';
 import type { State } from './call.js';
@@ -41,14 +42,8 @@ export function writeLog(state: State, response: ServerResponse, last: number, g
 }
 
 /** A finished job's stream: the whole curve at once. */
-export function replay(response: ServerResponse, compares: boolean): void {
+export function replay(response: ServerResponse, jobId: string): void {
   response.writeHead(200, { 'content-type': 'text/event-stream' });
-  const curve = (name: string, value: (step: number) => number) =>
-    Array.from({ length: 120 }, (_, i) => ({ step: i + 1, name, value: value(i) }));
-  const points = [
-    ...curve('loss', (i) => (compares ? 0.31 + 0.38 * Math.exp(-i / 30) : 0.18 + 3.2 * Math.exp(-i / 18))),
-    ...(compares ? curve('rewardAccuracy', (i) => 1 - 0.5 * Math.exp(-i / 20)) : []),
-    ...(compares ? curve('rewardMargin', (i) => i / 100) : []),
-  ];
-  response.end(`id: 1\nevent: metrics\ndata: ${JSON.stringify({ points })}\n\nevent: end\ndata: {}\n\n`);
+  const points = JSON.stringify({ points: pointsOf(jobId) });
+  response.end(`id: 1\nevent: metrics\ndata: ${points}\n\nevent: end\ndata: {}\n\n`);
 }

@@ -1,8 +1,8 @@
 import type { Schemas } from '@luthier/api-client';
 import { busy, tooLarge } from '../fixtures/cluster.js';
-import { pairsJob } from '../fixtures/comparison.js';
+import { pairsJob, rewardedJob } from '../fixtures/comparison.js';
 import { evaluation } from '../fixtures/evaluation.js';
-import { DONE_JOB, PAIRS_JOB } from '../fixtures/ids.js';
+import { DONE_JOB } from '../fixtures/ids.js';
 import { RUN_LOG, doneCheckpoints, doneEvents } from '../fixtures/job-history.js';
 import { baseJob, failedJob } from '../fixtures/jobs.js';
 import { plan } from '../fixtures/plans.js';
@@ -12,7 +12,9 @@ import type { Handler, State } from './call.js';
 import { follow, replay, writeLog } from './job-streams.js';
 
 const records = (state: State): Schemas['Job'][] =>
-  state.empty ? [] : [...[...state.jobs.values()].map((j) => j.record).reverse(), pairsJob, baseJob, failedJob];
+  state.empty
+    ? []
+    : [...[...state.jobs.values()].map((j) => j.record).reverse(), rewardedJob, pairsJob, baseJob, failedJob];
 const jobOf = (state: State, jobId = ''): Schemas['Job'] =>
   found(
     records(state).find((job) => job.id === jobId),
@@ -42,7 +44,7 @@ export const JOB_HANDLERS: Record<string, Handler> = {
     const job = state.jobs.get(parts[3] ?? '');
     const last = request.headers['last-event-id'] ?? url.searchParams.get('last_event_id') ?? '0';
     if (job) follow(state, job, Number(last), response);
-    else replay(response, parts[3] === PAIRS_JOB);
+    else replay(response, parts[3] ?? '');
     return undefined;
   },
   'POST /v1/fine_tuning/jobs': ({ state, body }) => {

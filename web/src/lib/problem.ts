@@ -20,6 +20,13 @@ export function problemOf(error: unknown): Problem {
   return { title: null, hint: null, code: null, requestId: null, obstacle: null };
 }
 
+/** What is wrong with a field of the request, without its name; null: the error is of something else. */
+export function faultOf(error: unknown, field: string): string | null {
+  if (!(error instanceof ApiError) || error.param?.endsWith(field) !== true) return null;
+  const start = `${error.param}: `;
+  return error.message.startsWith(start) ? error.message.slice(start.length) : error.message;
+}
+
 export const isSignedOut = (error: unknown): boolean => error instanceof ApiError && error.status === 401;
 export const isNotFound = (error: unknown): boolean => error instanceof ApiError && error.status === 404;
 /** Worth asking again by itself: the platform was not reached or a part of it was away. */

@@ -1,5 +1,5 @@
 'use client';
-import { Field, Select } from '@luthier/ui';
+import { Field, Input, Select } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import { GRADINGS } from './grader-form';
 import type { GraderForm, Grading } from './grader-form';
@@ -8,11 +8,13 @@ export interface GraderPickerProps {
   /** Those that every row of the file has. */
   fields: readonly string[];
   value: GraderForm;
+  /** Why the platform cannot read the formula. */
+  formulaFault: string | null;
   onChange: (change: Partial<GraderForm>) => void;
 }
 
 /** What makes an answer a good one, in plain words: how it is compared, and with which field of its row. */
-export function GraderPicker({ fields, value, onChange }: GraderPickerProps) {
+export function GraderPicker({ fields, value, formulaFault, onChange }: GraderPickerProps) {
   const t = useTranslations('jobs');
   const gradings: Grading[] = [...GRADINGS, ...(value.keptGrader === '' ? [] : ['kept' as const])];
   return (
@@ -38,6 +40,26 @@ export function GraderPicker({ fields, value, onChange }: GraderPickerProps) {
                 </option>
               ))}
             </Select>
+          )}
+        </Field>
+      )}
+      {value.grading === 'formula' && (
+        <Field
+          label={t('grader.formula')}
+          hint={t('grader.formulaHint')}
+          error={formulaFault === null ? null : t('grader.formulaWrong', { fault: formulaFault })}
+          className="sm:col-span-2"
+        >
+          {(ids) => (
+            <Input
+              {...ids}
+              required
+              maxLength={1024}
+              spellCheck={false}
+              className="font-mono"
+              value={value.formula}
+              onChange={(e) => onChange({ formula: e.target.value })}
+            />
           )}
         </Field>
       )}

@@ -7,6 +7,7 @@ import { useDeferredValue, useMemo, useState } from 'react';
 import type { SubmitEvent } from 'react';
 import { createJob, hasClusterQuery, inventoryQuery, keys, planQuery, validationQuery } from '../../lib/api';
 import { ErrorNotice } from '../../lib/error-notice';
+import { faultOf } from '../../lib/problem';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { FilePicker } from './file-picker';
@@ -48,6 +49,7 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
   const body = useMemo(() => jobBody(form), [form]);
   const planned = useDeferredValue(body !== null && usable && modelReady ? body : null);
   const plan = useQuery(planQuery(planned));
+  const formulaFault = faultOf(plan.error, '.calculate_output');
   const submit = useMutation({
     mutationFn: createJob,
     onSuccess: async (job) => {
@@ -78,7 +80,9 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
             {rows !== null && (
               <MethodPicker rows={rows} offered={offered} value={form.method} onChange={(method) => set({ method })} />
             )}
-            {form.method === 'grpo' && <GraderPicker fields={fields} value={form} onChange={set} />}
+            {form.method === 'grpo' && (
+              <GraderPicker fields={fields} value={form} formulaFault={formulaFault} onChange={set} />
+            )}
             <FilePicker
               label={t('form.heldOutFile')}
               hint={t('form.heldOutFileHint')}
@@ -128,8 +132,8 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
       </div>
       <div className="flex min-w-0 flex-col gap-4 lg:sticky lg:top-6">
         <Card title={t('plan.title')}>
-          {planned === null ? (
-            <p className="text-sm leading-relaxed text-muted">{t('plan.waiting')}</p>
+          {planned === null || formulaFault !== null ? (
+            <p className="text-sm leading-relaxed text-muted">{t(planned === null ? 'plan.waiting' : 'plan.mend')}</p>
           ) : (
             <QueryView query={plan}>
               {(data) => <PlanView plan={data} onApply={(change) => setForm((f) => withChange(f, change))} />}

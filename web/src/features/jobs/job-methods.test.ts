@@ -9,7 +9,7 @@ describe('methods offered for a file', () => {
       ['dpo', true],
       ['orpo', true],
       ['simpo', false],
-      ['reward', false],
+      ['reward', true],
     ]);
   });
 
