@@ -9,13 +9,16 @@ import { prepareRows, writeRows, writeSmolLm } from './alpaca-rows.js';
 import type { AlpacaRow, PreparedRows } from './alpaca-rows.js';
 import { LlamaFactory } from './llama-factory.js';
 import type { PeerOptions } from './llama-factory.js';
+import { OutOfTime } from './measured-program.js';
+import type { Taken } from './measured-program.js';
 import { runRuntime, trainWithRuntime } from './torch-run.js';
 import type { TrainingRun } from './torch-run.js';
 
 /** Instructions of x86 and Arm; without them a product in bfloat16 takes ten to a hundred times as long. */
 const BFLOAT16_FLAGS = /\b(avx512_bf16|amx_bf16|bf16)\b/;
-/** One step of the default where it computes in bfloat16 without instructions for it: minutes. */
+/** One step of the default, which can take half an hour where it computes in bfloat16 without instructions for it. */
 const ROWS_OF_A_SLOW_DEFAULT = 8;
+const DEADLINE_OF_A_SLOW_DEFAULT_S = 300;
 
 export interface TorchBench {
   readonly root: string;
@@ -26,11 +29,12 @@ export interface TorchBench {
   readonly size: { readonly rows: number; readonly heldOutRows: number };
 }
 
-/** One training, for the record. */
+/** One training, for the record. What was not done within its time has no losses, and was at the most so fast. */
 export interface Side {
   readonly name: string;
   readonly precision: 'float32' | 'bfloat16';
   readonly rows: number;
+  readonly finished: boolean;
   /** Tokens that are not padding, over the time of training alone. */
   readonly usefulTokensPerSecond: number;
   readonly trainedTokensPerSecond: number;
@@ -39,9 +43,9 @@ export interface Side {
   readonly cpuSeconds: number;
   readonly peakMemoryMib: number;
   readonly optimiserSteps: number;
-  readonly firstLoss: number;
+  readonly firstLoss: number | null;
   /** By our own score of the adapter, on rows that nobody trained. */
-  readonly heldOutLoss: number;
+  readonly heldOutLoss: number | null;
 }
 
 /** A model, rows as both sides read them, and both sides. */
@@ -76,20 +80,31 @@ export class BenchRig {
 
   /** With options for speed, in the precision that is the fastest here, and without what saves memory for time. */
   async factoryTuned(name: string, options: PeerOptions): Promise<Side> {
-    const modelDir = await this.modelIn(this.precision);
     const bf16 = this.precision === 'bfloat16';
-    const asked = { ...options, disable_gradient_checkpointing: true, bf16 };
-    const run = await this.factory.train(name, { ...this.spec, modelDir }, this.train.file, asked);
+    return this.factoryInPrecision(name, { ...options, disable_gradient_checkpointing: true, bf16 });
+  }
+
+  /** With its defaults but for the options, in the precision that is the fastest here. */
+  async factoryInPrecision(name: string, options: PeerOptions): Promise<Side> {
+    const modelDir = await this.modelIn(this.precision);
+    const run = await this.factory.train(name, { ...this.spec, modelDir }, this.train.file, options);
     return this.sideOf(name, this.precision, this.train, run);
   }
 
   /** As it comes: in the precision that the model's configuration names, whatever the processor can. */
   async factoryByDefault(name: string): Promise<Side> {
     const { root, rows, size } = this.bench;
-    const few = this.precision === 'bfloat16' ? size.rows : Math.min(ROWS_OF_A_SLOW_DEFAULT, size.rows);
-    const file = await writeRows(root, 'first', rows.slice(0, few));
+    if (this.precision === 'bfloat16') return this.factoryInPrecision(name, {});
+    const file = await writeRows(root, 'first', rows.slice(0, Math.min(ROWS_OF_A_SLOW_DEFAULT, size.rows)));
     const first = await prepareRows(root, file, this.spec.modelDir);
-    return this.sideOf(name, 'bfloat16', first, await this.factory.train(name, this.spec, file, {}));
+    const limits = { ...this.spec.limits, deadlineSeconds: DEADLINE_OF_A_SLOW_DEFAULT_S };
+    try {
+      const run = await this.factory.train(name, { ...this.spec, limits }, file, {});
+      return await this.sideOf(name, 'bfloat16', first, run);
+    } catch (cause) {
+      if (cause instanceof OutOfTime) return unfinished(name, 'bfloat16', first, cause.taken);
+      throw cause;
+    }
   }
 
   /** Whether LLaMA-Factory made as many tokens of the rows in the training of this name, and trained as many. */
@@ -106,16 +121,15 @@ export class BenchRig {
   ): Promise<Side> {
     const { trainingSeconds, cpuSeconds, peakMemoryMib, losses, adapterDir } = run;
     return {
-      ...{ name, precision, rows: rows.rows },
-      usefulTokensPerSecond: rows.tokens / trainingSeconds,
-      trainedTokensPerSecond: rows.trainedTokens / trainingSeconds,
-      ...{ trainingSeconds, cpuSeconds, peakMemoryMib, optimiserSteps: losses.length },
-      firstLoss: losses[0] ?? Number.NaN,
+      ...{ name, precision, rows: rows.rows, finished: true },
+      ...speedOf(rows, trainingSeconds),
+      ...{ cpuSeconds, peakMemoryMib, optimiserSteps: losses.length },
+      firstLoss: losses[0] ?? null,
       heldOutLoss: await this.heldOutLoss(name, adapterDir),
     };
   }
 
-  private async heldOutLoss(name: string, adapterDir: string): Promise<number> {
+  private async heldOutLoss(name: string, adapterDir: string): Promise<number | null> {
     const outputDir = join(this.bench.root, `${name}-score`);
     const data = { heldOutDir: this.heldOut.dir };
     await runRuntime(this.bench.ours, {
@@ -127,7 +141,7 @@ export class BenchRig {
       data,
     });
     const result = (await eventsOfType(outputDir, 'result'))[0]?.result;
-    return scoreResult.parse(result).tuned?.loss ?? Number.NaN;
+    return scoreResult.parse(result).tuned?.loss ?? null;
   }
 
   /** LLaMA-Factory takes the precision of the model's configuration. */
@@ -140,6 +154,23 @@ export class BenchRig {
     await writeFile(join(copy, 'config.json'), JSON.stringify({ ...config, torch_dtype: precision }));
     return copy;
   }
+}
+
+function speedOf(rows: PreparedRows, trainingSeconds: number) {
+  return {
+    usefulTokensPerSecond: rows.tokens / trainingSeconds,
+    trainedTokensPerSecond: rows.trainedTokens / trainingSeconds,
+    trainingSeconds,
+  };
+}
+
+function unfinished(name: string, precision: Side['precision'], rows: PreparedRows, taken: Taken): Side {
+  const { seconds, cpuSeconds, peakMemoryMib } = taken;
+  return {
+    ...{ name, precision, rows: rows.rows, finished: false },
+    ...speedOf(rows, seconds),
+    ...{ cpuSeconds, peakMemoryMib, optimiserSteps: 0, firstLoss: null, heldOutLoss: null },
+  };
 }
 
 async function fastestPrecision(): Promise<Side['precision']> {

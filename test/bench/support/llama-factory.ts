@@ -31,9 +31,10 @@ export class LlamaFactory {
     this.program = join(dirname(python), 'llamafactory-cli');
   }
 
-  /** One training with `options` beside those of the spec. */
+  /** One training with `options` beside those of the spec. @throws OutOfTime after the spec's deadline. */
   async train(name: string, spec: RuntimeSpec, rowsFile: string, options: PeerOptions): Promise<TrainingRun> {
-    const taken = await this.start(name, { ...(await this.settings(spec, rowsFile, name)), ...options });
+    const settings = { ...(await this.settings(spec, rowsFile, name)), ...options };
+    const taken = await this.start(name, settings, spec.limits.deadlineSeconds * 1_000);
     const out = join(this.root, name);
     const results = JSON.parse(await readFile(join(out, 'train_results.json'), 'utf8')) as { train_runtime: number };
     const state = JSON.parse(await readFile(join(out, 'trainer_state.json'), 'utf8')) as {
@@ -54,12 +55,12 @@ export class LlamaFactory {
     return join(this.root, `${name}-tokens`);
   }
 
-  private async start(name: string, settings: object): Promise<Taken> {
+  private async start(name: string, settings: object, timeoutMs: number): Promise<Taken> {
     const file = join(this.root, `${name}.yaml`);
     await writeFile(file, JSON.stringify(settings, null, 2)); // JSON is YAML, too
     return runMeasured(this.python, file, [this.python, this.program, 'train', file], {
-      HF_HUB_OFFLINE: '1',
-      HF_HOME: join(this.root, 'hf'),
+      timeoutMs,
+      env: { HF_HUB_OFFLINE: '1', HF_HOME: join(this.root, 'hf') },
     });
   }
 

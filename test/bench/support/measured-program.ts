@@ -4,6 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
+/** How `measured.py` ends a program that takes too long. */
+const OUT_OF_TIME = 124;
 const MEASURED = join(import.meta.dirname, '../peers/measured.py');
 
 /** What a program and its children took of the machine, from start to end. */
@@ -14,23 +16,39 @@ export interface Taken {
   readonly peakMemoryMib: number;
 }
 
-/** Runs `command`; `name` says where its log and its figures lie. @throws Error with the end of the log when it fails. */
+export class OutOfTime extends Error {
+  constructor(readonly taken: Taken) {
+    super(`not done within ${taken.seconds} s`);
+  }
+}
+
+export interface Limits {
+  readonly timeoutMs: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Runs `command`; `name` says where its log and its figures lie.
+ * @throws OutOfTime when it takes too long; Error with the end of the log when it fails.
+ */
 export async function runMeasured(
   python: string,
   name: string,
   command: readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  { timeoutMs, env = {} }: Limits,
 ): Promise<Taken> {
   const log = createWriteStream(`${name}.log`);
   await once(log, 'open');
-  const child = spawn(python, [MEASURED, `${name}.taken.json`, ...command], {
+  const child = spawn(python, [MEASURED, `${name}.taken.json`, String(timeoutMs / 1_000), ...command], {
     stdio: ['ignore', log, log],
     env: { ...process.env, ...env },
   });
   const [code] = (await once(child, 'close')) as [number | null];
+  const taken = async (): Promise<Taken> => JSON.parse(await readFile(`${name}.taken.json`, 'utf8')) as Taken;
+  if (code === OUT_OF_TIME) throw new OutOfTime(await taken());
   if (code !== 0) {
     const said = await readFile(`${name}.log`, 'utf8');
     throw new Error(`${command.join(' ')} ended with ${code}:\n${said.slice(-4_000)}`);
   }
-  return JSON.parse(await readFile(`${name}.taken.json`, 'utf8')) as Taken;
+  return taken();
 }

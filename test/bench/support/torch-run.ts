@@ -20,7 +20,9 @@ export async function runRuntime(python: string, spec: RuntimeSpec): Promise<Tak
   await mkdir(spec.outputDir, { recursive: true });
   const file = `${spec.outputDir}.spec.json`;
   await writeFile(file, JSON.stringify(spec));
-  return runMeasured(python, spec.outputDir, [python, RUNTIME, spec.mode, file]);
+  return runMeasured(python, spec.outputDir, [python, RUNTIME, spec.mode, file], {
+    timeoutMs: spec.limits.deadlineSeconds * 1_000,
+  });
 }
 
 export async function trainWithRuntime(python: string, asked: RuntimeSpec, outputDir: string): Promise<TrainingRun> {
