@@ -107,10 +107,15 @@ export class BenchRig {
     }
   }
 
-  /** Whether LLaMA-Factory made as many tokens of the rows in the training of this name, and trained as many. */
+  /**
+   * Whether LLaMA-Factory made as many tokens of the rows in the training of this name, and trained as many: it also
+   * trains the line break after an answer, one token of each row that was not cut.
+   */
   async sameTokens(name: string): Promise<boolean> {
     const theirs = await this.factory.tokensOf(name);
-    return theirs.tokens === this.train.tokens && theirs.trainedTokens === this.train.trainedTokens;
+    const { tokens, trainedTokens, sources } = this.train;
+    const whole = sources.reduce((sum, { usedRows, cutRows }) => sum + usedRows - cutRows, 0);
+    return theirs.tokens === tokens && theirs.trainedTokens === trainedTokens + whole;
   }
 
   private async sideOf(

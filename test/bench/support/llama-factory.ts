@@ -8,6 +8,8 @@ import { runMeasured } from './measured-program.js';
 import type { Taken } from './measured-program.js';
 import type { TrainingRun } from './torch-run.js';
 
+/** What the model's own template says where a row says nothing; the peer's template has a full stop more. */
+const SYSTEM = 'You are a helpful AI assistant named SmolLM, trained by Hugging Face';
 const PEERS = join(import.meta.dirname, '../peers');
 
 /** In LLaMA-Factory's own words. */
@@ -74,6 +76,7 @@ export class LlamaFactory {
     return {
       ...{ stage: 'sft', do_train: true, finetuning_type: 'lora', lora_target: 'all' },
       ...{ model_name_or_path: spec.modelDir, template: 'smollm2', dataset: 'rows', dataset_dir: data },
+      default_system: SYSTEM,
       ...{ lora_rank: tuning.r, lora_alpha: tuning.loraAlpha, lora_dropout: tuning.loraDropout },
       ...{ cutoff_len: CUTOFF_TOKENS, num_train_epochs: asked.epochs, learning_rate: asked.learningRate },
       ...{ lr_scheduler_type: asked.schedule, weight_decay: asked.weightDecay, max_grad_norm: asked.maxGradNorm },

@@ -17,7 +17,7 @@ export interface TorchRecord {
   readonly cores: number;
   readonly processor: string;
   readonly size: TorchBench['size'] & { readonly tokens: number; readonly trainedTokens: number };
-  /** Whether LLaMA-Factory makes as many tokens of the rows, and trains as many. */
+  /** Whether LLaMA-Factory makes as many tokens of the rows, and trains as many but for line breaks after answers. */
   readonly sameTokens: boolean;
   /** With LLaMA-Factory's versions of PyTorch's libraries on both sides. */
   readonly ratioToLlamaFactoryDefault: number;

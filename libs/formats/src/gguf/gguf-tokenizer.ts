@@ -91,7 +91,8 @@ export function ggufTokenizerFiles(gguf: GgufFile, config: LlamaConfig): Record<
       ...(typeof template === 'string' && { chat_template: template }),
       clean_up_tokenization_spaces: false,
       model_max_length: config.maxPositionEmbeddings,
-      tokenizer_class: 'GPT2Tokenizer',
+      // transformers 5 builds a GPT2Tokenizer anew and leaves out the pre-tokenizer; this one it takes as it is.
+      tokenizer_class: 'PreTrainedTokenizerFast',
     },
     'special_tokens_map.json': special,
   };
