@@ -192,7 +192,7 @@ def test_a_rank_that_hangs_with_its_part_of_the_model_is_named_and_ended(worksho
     wait_for(started.checkpoint)
     hanging = started.ranks()[1]
     os.kill(hanging, signal.SIGSTOP)
-    assert started.launcher.wait(60) == 51
+    assert started.launcher.wait(90) == 51, events_of(started.output_dir, 0)[-2:]
     (said,) = [event for event in events_of(started.output_dir, 0) if event["type"] == "failed"]
     assert said["code"] == "collective.failed"
     assert said["message"].startswith("Rank 0: Waited 5 s for rank 1 at ")

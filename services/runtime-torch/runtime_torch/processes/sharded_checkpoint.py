@@ -22,11 +22,11 @@ def save_parts(folder: Path, tensors: Mapping[str, torch.Tensor], group: Group) 
     """As safetensors, which say where in the whole their rows lie: PyTorch's own format would hold a pickle."""
     words = group.words if isinstance(group, GroupOfSeveral) else None
     writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
-    try:
-        with group.meeting("a checkpoint"):
+    with group.meeting("a checkpoint"):
+        try:
             save(dict(tensors), storage_writer=writer, process_group=words, no_dist=group.size == 1)
-    except CheckpointException as failed:
-        raise _cause_of(failed, group.rank) from failed
+        except CheckpointException as failed:
+            raise _cause_of(failed, group.rank) from failed
 
 
 def load_parts(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
