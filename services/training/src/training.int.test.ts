@@ -107,13 +107,13 @@ const DPO = { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 } as co
 const pairs = (): string => peers.file({ rowKind: 'pairs' });
 const create = (patch: Partial<JobRequest> = {}): Promise<JobRecord> => bus.request(createJob, jobRequest(patch));
 const get = (jobId: string): Promise<JobRecord> => bus.request(getJob, { jobId });
-const until = (jobId: string, status: JobRecord['status']): Promise<JobRecord> =>
+const until = (jobId: string, status: JobRecord['status'], timeoutMs = 15_000): Promise<JobRecord> =>
   waitFor(
     async () => {
       const job = await get(jobId);
       return job.status === status ? job : undefined;
     },
-    { timeoutMs: 15_000, what: `${jobId} to be ${status}` },
+    { timeoutMs, what: `${jobId} to be ${status}` },
   );
 const losses = async (jobId: string): Promise<{ step: number; value: number }[]> =>
   (await bus.request(listJobMetrics, { jobId, names: ['loss'] })).points;
@@ -622,7 +622,7 @@ describe('a run', () => {
   it('starts by priority, of equal ones the oldest first, and what is made once more before anything new', async () => {
     peers.script.push({ untilStep: 1, untilStopped: true });
     const blocker = await create();
-    await waitFor(async () => peers.begun.length === 1);
+    await until(blocker.id, 'running');
     const queued = async (patch: Partial<JobRequest>): Promise<string> => {
       const { id } = await create(patch);
       return (await until(id, 'queued')).id;
@@ -634,14 +634,15 @@ describe('a run', () => {
     const again = await queued({ priority: 'low', autoFix: true });
     const store = service.app.get(JobStore, { strict: false });
     await store.change(again, async (tx) => tx.saveJob({ ...tx.job, fixes: 1 }));
-    await waitFor(async () => (await get(low)).message === '4 jobs wait before this one.');
+    const isLast = async (): Promise<boolean> => (await get(low)).message === '4 jobs wait before this one.';
+    await waitFor(isLast, { timeoutMs: 15_000, what: 'the last place in the queue' });
     await bus.request(cancelJob, { jobId: blocker.id });
-    const { priority } = await until(low, 'succeeded');
+    const { priority } = await until(low, 'succeeded', 60_000); // after four others
     expect(priority).toBe('low');
     expect(peers.begun).toEqual([blocker.id, again, high, first, second, low]);
     const { runId } = await get(high);
     expect((await peers.bucket.get('spec', runId ?? ''))?.value.priority).toBe(PRIORITIES.high);
-  }, 30_000);
+  }, 120_000);
 
   it('ignores a late status of an older attempt', async () => {
     peers.script.push({ untilStep: 2, code: 'runtime.killed' }, { untilStep: 4, untilStopped: true });

@@ -3,7 +3,7 @@ import { freePort } from '@luthier/local-servers';
 import { waitFor } from '@luthier/testing';
 import { canRunKubernetes } from '@luthier/testing/kube';
 import { objectOf } from '../testing/cluster/run-plans.js';
-import { TrainerProcess } from '../testing/cluster/trainer-process.js';
+import type { TrainerProcess } from '../testing/cluster/trainer-process.js';
 import { TrainingCluster } from '../testing/cluster/training-cluster.js';
 
 const inCluster = (await canRunKubernetes()) ? describe : describe.skip;
@@ -20,7 +20,7 @@ inCluster('two trainers', () => {
   const serves = ({ port }: TrainerProcess): Promise<boolean> =>
     fetch(`http://127.0.0.1:${port}/`).then(({ status }) => status === 404);
   const startOne = async (): Promise<TrainerProcess> => {
-    const trainer = TrainerProcess.start(place, await freePort());
+    const trainer = place.startTrainerProcess(await freePort());
     await waitFor(() => serves(trainer), { timeoutMs: 30_000, what: 'a run endpoint' });
     return trainer;
   };
@@ -32,11 +32,7 @@ inCluster('two trainers', () => {
     await waitFor(holder, { timeoutMs: 15_000, what: 'a holder of the lease' });
     second = await startOne();
   }, 900_000);
-  afterAll(async () => {
-    await first.kill();
-    await second.kill();
-    await place.stop();
-  }, 60_000);
+  afterAll(() => place.stop(), 60_000);
 
   it('serve the run endpoint both, while one of them decides', async () => {
     const before = await holder();

@@ -3,7 +3,6 @@ import type { RunStatus } from '@luthier/contracts';
 import { freePort } from '@luthier/local-servers';
 import type { Plan } from './run-plans.js';
 import { randomOf } from './random.js';
-import { TrainerProcess } from './trainer-process.js';
 import type { TrainingCluster } from './training-cluster.js';
 
 export interface KillOptions {
@@ -50,7 +49,7 @@ export async function killAtRandom(place: TrainingCluster, options: KillOptions)
   const started = performance.now();
   const port = await freePort();
   place.front.lead(port);
-  let trainer = TrainerProcess.start(place, port);
+  let trainer = place.startTrainerProcess(port);
   const counts = { trainer: 0, apiServer: 0 };
   const seen: Promise<RunStatus>[] = [];
   const ids: string[] = [];
@@ -73,7 +72,7 @@ export async function killAtRandom(place: TrainingCluster, options: KillOptions)
         counts.trainer++;
         await trainer.kill();
         await sleep(random() * 300);
-        trainer = TrainerProcess.start(place, port);
+        trainer = place.startTrainerProcess(port);
       }
       note?.(`kill ${kill + 1} of ${kills}`);
     }

@@ -16,6 +16,7 @@ import { JobWitness } from './job-witness.js';
 import { NatsGate } from './nats-gate.js';
 import { PlannedRunners, endOf, endSeen, objectOf } from './run-plans.js';
 import type { Plan } from './run-plans.js';
+import { TrainerProcess } from './trainer-process.js';
 
 const RUNNER = fileURLToPath(new URL('../../../../runner/dist/main.js', import.meta.url));
 const FAKE_RUNTIME = fileURLToPath(new URL('../fake-runtime.mjs', import.meta.url));
@@ -39,6 +40,7 @@ export class TrainingCluster {
   readonly plans: PlannedRunners;
   private readonly specs = new Map<string, { spec: RunSpec; plan: Plan }>();
   private readonly lives = new Set<TrainerLife>();
+  private readonly processes: TrainerProcess[] = [];
 
   private constructor(
     readonly cluster: ControlPlane,
@@ -73,6 +75,7 @@ export class TrainingCluster {
 
   async stop(): Promise<void> {
     await this.stopTrainers();
+    await Promise.all(this.processes.map((one) => one.kill()));
     await Promise.all([this.witness.stop(), this.jobSetWitness.stop()]);
     await this.cluster.stop();
     this.front.close();
@@ -131,6 +134,13 @@ export class TrainingCluster {
       },
     };
     this.lives.add((life = started));
+    return started;
+  }
+
+  /** A trainer as a process of its own, which ends with this at the latest. @param port of its run endpoint */
+  startTrainerProcess(port: number): TrainerProcess {
+    const started = TrainerProcess.start(this, port);
+    this.processes.push(started);
     return started;
   }
 
