@@ -82,7 +82,9 @@ export const rehearseResult = z.object({
   steps: z.int().positive(),
   tokensPerStep: z.number().positive(),
   stepMs: z.number().positive(),
+  /** With the next one of the process that took most; absent on a processor. */
   peakMemoryMib: z.number().positive(),
+  deviceMib: z.number().positive().optional(),
   memoryMode: z.string(),
   checkpointMib: z.number().positive(),
 });

@@ -143,7 +143,7 @@ class _Run:
         if spec.mode == "rehearse":
             from .runs.rehearse import rehearse
 
-            return rehearse(spec, inputs, open_training)
+            return rehearse(spec, inputs, open_training, group)
         return open_training(spec, inputs).run()
 
     def _warn(self, spec: RuntimeSpec, device: Device, events: EventsFile) -> None:

@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 from conftest import Workshop, counting_rows, write_data
+from processes import command_in_ranks, in_ranks
 from safetensors.torch import load_file, save_file
 
 from runtime_torch import command
+from runtime_torch.processes.group import Group
+from runtime_torch.runs.rehearse import _most_of_any  # pyright: ignore[reportPrivateUsage]
 
 
 def rehearse(workshop: Workshop, **changes: Any) -> tuple[int, list[dict[str, Any]]]:
@@ -88,3 +91,26 @@ def test_another_attempt_makes_its_steps_again(workshop: Workshop):
     status, events = rehearse(workshop, resumeFrom=str(workshop.root / "out-1" / saved))
     assert status == 0
     assert [event["step"] for event in events if event["type"] == "step"] == [1, 2]
+
+
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+def test_several_processes_rehearse_together_whether_or_not_each_holds_the_whole_model(workshop: Workshop, tuning: str):
+    fields = workshop.fields(mode="rehearse", **({"tuning": {"type": "full"}} if tuning == "full" else {}))
+    path = workshop.root / "spec.json"
+    path.write_text(json.dumps(fields))
+    assert command_in_ranks(["rehearse", str(path)], 2) == [("done", 0)] * 2
+    of_ranks = [
+        [json.loads(line) for line in (Path(fields["outputDir"]) / f"events.{rank}.jsonl").read_text().splitlines()]
+        for rank in range(2)
+    ]
+    assert [event["step"] for event in of_ranks[0] if event["type"] == "step"] == [1, 2]
+    assert of_ranks[0][-1]["result"]["peakMemoryMib"] > 100
+    assert not [event for event in of_ranks[1] if event["type"] in ("failed", "result")]
+
+
+def most(group: Group) -> dict[str, float]:
+    return _most_of_any({"peakMemoryMib": 100 + group.rank, "deviceMib": 50 - group.rank}, group)
+
+
+def test_the_memory_is_that_of_the_process_that_took_most():
+    assert in_ranks([most] * 3) == [("done", {"peakMemoryMib": 102, "deviceMib": 50})] * 3

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..devices.device_memory import device_use
 from ..fault import Fault
+from ..processes.group import Group
 from ..spec import RuntimeSpec
 from .open_run import Inputs
 from .run_folders import checkpoint_dir
@@ -23,14 +25,15 @@ _MIB = 1024 * 1024
 OpenTraining = Callable[[RuntimeSpec, Inputs], TrainRun]
 
 
-def rehearse(spec: RuntimeSpec, inputs: Inputs, open_training: OpenTraining) -> dict[str, Any]:
+def rehearse(spec: RuntimeSpec, inputs: Inputs, open_training: OpenTraining, group: Group) -> dict[str, Any]:
     """Raises the fault that the run itself would have ended with."""
     if spec.parallelism.nodes > 1:
         raise Fault("config.bad", "parallelism.nodes: a rehearsal goes on from its checkpoint, so it takes one node.")
     spec, inputs = _shortened(_from_the_start(spec), inputs)
     first = open_training(spec, inputs).run()
     # What comes after lies in memory beside what the first run has left, so it does not count.
-    peak_mib, allowed_mib = first["peakMemoryMib"], spec.limits.memory_mib
+    memory = _most_of_any({"peakMemoryMib": first["peakMemoryMib"], **device_use(group.device)}, group)
+    peak_mib, allowed_mib = memory["peakMemoryMib"], spec.limits.memory_mib
     if peak_mib > allowed_mib:
         measured = f"{_STEPS} steps with the longest rows took {peak_mib:.0f} MiB"
         raise Fault("device.out-of-memory", f"{measured}; the run may take {allowed_mib} MiB.")
@@ -46,10 +49,16 @@ def rehearse(spec: RuntimeSpec, inputs: Inputs, open_training: OpenTraining) -> 
         "steps": _STEPS,
         "tokensPerStep": first["tokens"] / _STEPS,
         "stepMs": first["tokens"] / first["tokensPerSecond"] * 1000 / _STEPS,
-        "peakMemoryMib": peak_mib,
+        **memory,
         "memoryMode": first["memoryMode"],
         "checkpointMib": sum(file.stat().st_size for file in folder.iterdir()) / _MIB,
     }
+
+
+def _most_of_any(memory: dict[str, float], group: Group) -> dict[str, float]:
+    """Each process has memory of its own, and one takes more than another: that of the longest rows."""
+    found = group.gather("what the steps took", memory)
+    return {name: max(one[name] for one in found) for name in memory}
 
 
 def _from_the_start(spec: RuntimeSpec) -> RuntimeSpec:

@@ -16,14 +16,10 @@ export function isToBeRehearsed(job: Job, plan: Plan, profile: Profile, share: S
 const canRehearse = ({ capabilities }: Profile): boolean => capabilities.modes.includes('rehearse');
 
 /** What a rehearsal that has succeeded says about the run. */
-export function measuredBy(
-  rehearsal: Rehearsal,
-  result: Extract<RunResult, { mode: 'rehearse' }>,
-): NonNullable<Rehearsal['measured']> {
+export function measuredBy(result: Extract<RunResult, { mode: 'rehearse' }>): NonNullable<Rehearsal['measured']> {
   const secondsPerStep = result.stepMs / 1_000;
   return {
-    // Of the device, where the steps have told of one; the result knows the machine's alone.
-    memoryMib: rehearsal.peakMib > 0 ? rehearsal.peakMib : result.peakMemoryMib,
+    memoryMib: result.deviceMib ?? result.peakMemoryMib,
     secondsPerStep,
     tokensPerSecond: result.tokensPerStep / secondsPerStep,
     checkpointMib: result.checkpointMib,

@@ -42,5 +42,6 @@ export function fakeResult(steps: number): NonNullable<RunOutcome['result']> {
 
 export const FAKE_REHEARSAL: NonNullable<RunOutcome['result']> = {
   mode: 'rehearse',
-  ...{ steps: 2, tokensPerStep: 800, stepMs: 400, peakMemoryMib: 1_234, memoryMode: 'whole-step', checkpointMib: 12 },
+  ...{ steps: 2, tokensPerStep: 800, stepMs: 400, peakMemoryMib: 1_234, deviceMib: 900, memoryMode: 'whole-step' },
+  checkpointMib: 12,
 };

@@ -144,7 +144,7 @@ export class FollowRun extends PhaseStep {
         now,
       );
     }
-    const measured = measuredBy(job.rehearsal, result);
+    const measured = measuredBy(result);
     await tx.saveRun(closed(run, now));
     const message = `The rehearsal took ${Math.ceil(measured.memoryMib)} MiB and ${measured.secondsPerStep.toFixed(1)} s a step`;
     await tx.event({ level: 'info', type: 'message', message, data: { measured } });
