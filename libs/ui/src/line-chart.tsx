@@ -34,6 +34,13 @@ function aligned(series: readonly LineSeries[]): uPlot.AlignedData {
   return [xs, ...rows];
 }
 
+/** While nothing is pointed at, the legend says the newest value of each curve. */
+function showNewest(chart: uPlot): void {
+  if ((chart.cursor.left ?? -1) >= 0 || chart.data[0].length === 0) return;
+  const idxs = chart.data.map((row) => Array.from(row).findLastIndex((value) => value !== null));
+  chart.setLegend({ idxs }, false);
+}
+
 type Latest = Pick<LineChartProps, 'formatX' | 'formatY' | 'xEnd'>;
 
 function optionsOf(
@@ -51,6 +58,7 @@ function optionsOf(
     padding: [8, 16, 0, 0],
     cursor: { y: false, drag: { x: false, y: false } },
     legend: { live: true },
+    hooks: { setCursor: [showNewest] },
     scales: {
       x: { time: false, range: (_, min, max) => [Math.min(min, 0), Math.max(max, latest().xEnd ?? 1)] },
       y: { range: (_, min, max) => [Math.min(0, min), max > 0 ? max * 1.08 : 1] },
@@ -86,6 +94,7 @@ export function LineChart({ label, xName, series, formatX, formatY, xEnd, height
     latest.current = { formatX, formatY, ...(xEnd !== undefined && { xEnd }) };
     current.current = data;
     chart.current?.setData(data);
+    if (chart.current) showNewest(chart.current);
   }, [data, formatX, formatY, xEnd]);
 
   useEffect(() => {
@@ -100,6 +109,7 @@ export function LineChart({ label, xName, series, formatX, formatY, xEnd, height
         current.current,
         element,
       );
+      showNewest(chart.current);
     };
     draw();
     const resized = new ResizeObserver(() => chart.current?.setSize({ width: element.clientWidth, height }));

@@ -14,6 +14,7 @@ const inChinese = (change: Record<string, string | number>): string[] =>
 describe('what an alternative of a plan changes', () => {
   it.each([
     [{ 'hyperparameters.batch_size': 4 }, '批大小 4'],
+    [{ 'hyperparameters.learning_rate': 0.0002 }, '学习率 0.0002'],
     [{ cutoff_length: 256 }, '每行最多 256 个词元'],
     [{ 'tuning.r': 8 }, '秩 8'],
     [{ 'tuning.type': 'lora' }, '用 LoRA 代替全部权重'],

@@ -4,6 +4,7 @@ import type { Told } from './told';
 /** Fields of a job as the planner changes them, and the sentence of each. */
 const OF_FIELD: Readonly<Record<string, string>> = {
   'hyperparameters.batch_size': 'change.batch',
+  'hyperparameters.learning_rate': 'change.learningRate',
   cutoff_length: 'change.cutoff',
   'tuning.r': 'change.rank',
   'tuning.type': 'change.tuning',

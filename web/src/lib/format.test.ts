@@ -45,7 +45,7 @@ describe('numbers with their units', () => {
     expect(formatDuration(200, 'en')).toBe('3 min 20 sec');
     expect(formatDuration(3600, 'en')).toBe('1 hr');
     expect(formatDuration(90_000, 'en')).toBe('1 day 1 hr');
-    expect(formatDuration(200, 'zh')).toBe('3分钟 20秒');
+    expect(formatDuration(200, 'zh')).toBe('3分钟20秒');
   });
 
   it('times are written as the language does, from ISO text and from Unix seconds', () => {

@@ -68,7 +68,7 @@ export function formatDuration(seconds: Maybe, locale: string): string {
     .slice(first, first + 2)
     .filter(([, value]) => value > 0)
     .map(([unit, value]) => inUnit(value, unit, locale))
-    .join(' ');
+    .join(locale.startsWith('zh') ? '' : ' ');
 }
 
 /** Date and time of an ISO text or of Unix seconds, in the reader's own time zone unless one is named. */

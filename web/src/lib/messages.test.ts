@@ -60,6 +60,7 @@ function asked(): { whole: Set<string>; starts: Set<string> } {
         'advice.',
         'topic.',
         'finding.',
+        'source.',
         'fix.',
         'placeFix.',
       ])

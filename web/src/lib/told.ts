@@ -156,6 +156,19 @@ export const proofTold = (reason: string): Told | null =>
     reason,
   );
 
+/** Where a base model can come from. Null: as it is written. */
+export const sourceTold = (source: string): Told | null =>
+  first(
+    [
+      [/^model hub, (.+)$/, ([, name = '']) => ({ key: 'source.hub', values: { name } })],
+      [/^Python package (.+) \(quantised GGUF/, ([, name = '']) => ({ key: 'source.package', values: { name } })],
+      [/^local model directory, (.+)$/, ([, name = '']) => ({ key: 'source.directory', values: { name } })],
+      [/^local folder (.+)$/, ([, name = '']) => ({ key: 'source.folder', values: { name } })],
+      [/^bundled with Luthier, (.+)$/, ([, name = '']) => ({ key: 'source.bundled', values: { name } })],
+    ],
+    source,
+  );
+
 /** Why a queued job waits, and what a running one was asked: these stand in the sentence alone. */
 const REASONS: readonly Rule[] = [
   [

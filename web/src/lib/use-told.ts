@@ -18,6 +18,7 @@ import {
   proofTold,
   repeatedLine,
   runTold,
+  sourceTold,
   verdictTold,
 } from './told';
 import { useFormat } from './use-format';
@@ -94,6 +95,11 @@ export function useTold() {
       run: (placement: NonNullable<Job['placement']>): string =>
         english ? placement.message : text(runTold(placement)),
       plan: (plan: Plan): string => (plan.obstacle ? obstacle(plan.obstacle, plan.message) : text(planTold(plan))),
+      /** A suggested change; null where this dashboard has no words for it. */
+      change: (change: NonNullable<Job['error']>['change']): string | null => {
+        const pieces = changeTold(change);
+        return pieces.length > 0 && known(...pieces) ? pieces.map(text).join(locale === 'zh' ? '，' : ', ') : null;
+      },
       /** Of a plan; what it says of the place is in its numbers. */
       alternative: ({ title, change }: Plan['alternatives'][number]): string => {
         const pieces = english && !('resources.nodes' in change) ? [] : changeTold(change);
@@ -115,6 +121,10 @@ export function useTold() {
         return told.length === 0 ? proof(evaluation.verdict_reason) : sentences(told);
       },
       proof,
+      source: (source: string): string => {
+        const told = sourceTold(source);
+        return told ? text(told) : source;
+      },
       event: ({ message, data }: Pick<JobEvent, 'message' | 'data'>): string => {
         const found = obstacleOf(data);
         if (found) return obstacle(found, message);

@@ -2,7 +2,8 @@ import { createClient, unwrap } from '@luthier/api-client';
 import type { LuthierClient, Schemas } from '@luthier/api-client';
 import type { DemoData } from './demo-data.js';
 import type { DemoReport } from './demo-report.js';
-import { answer, evaluationOf, followJob, importBaseModel, uploadAndValidate } from './platform-steps.js';
+import { placeHolders, waitsForPlace } from './place-holders.js';
+import { answer, evaluationOf, followJob, newestJobs, importBaseModel, uploadAndValidate } from './platform-steps.js';
 import { describePlan, describeReport, describeScores, showMiss } from './show.js';
 import { bar, formatSeconds } from './stages.js';
 import type { Stages } from './stages.js';
@@ -135,14 +136,22 @@ async function showPlan(client: LuthierClient, { stages }: DemoContext, jobId: s
   });
 }
 
-async function train(client: LuthierClient, { stages }: DemoContext, jobId: string): Promise<void> {
+async function train(client: LuthierClient, { stages, url }: DemoContext, jobId: string): Promise<void> {
   await stages.run('train', 'fine-tuned with LoRA', async (stage) => {
     const past = new Set(['registering', 'evaluating', 'done']);
+    let named = false;
     const job = await followJob(
       client,
       jobId,
       (seen) => past.has(seen.phase),
-      (seen) => stage.live(progressLine(seen)),
+      (seen) => {
+        stage.live(progressLine(seen));
+        if (named || !waitsForPlace(seen)) return;
+        named = true;
+        void newestJobs(client)
+          .then((jobs) => placeHolders(jobs, jobId, url).forEach((line) => stage.detail(line)))
+          .catch(() => (named = false)); // the next look tells
+      },
     );
     refuseFailed(job);
     const { result } = job;

@@ -66,6 +66,10 @@ export function followJob(
   );
 }
 
+/** A page of jobs with their records, newest first. */
+export const newestJobs = async (client: LuthierClient): Promise<Schemas['Job'][]> =>
+  (await unwrap(client.GET('/api/v1/jobs', { params: { query: { limit: 50 } } }))).items;
+
 const hasEnded = (job: Schemas['Job']): boolean => ['succeeded', 'failed', 'cancelled'].includes(job.status);
 
 export async function evaluationOf(client: LuthierClient, jobId: string): Promise<Schemas['Evaluation'] | undefined> {

@@ -13,6 +13,7 @@ export function FailurePanel({ job, error }: { job: Job; error: NonNullable<Job[
   const told = useTold();
   const said = told.failure(job, error);
   const changes = Object.entries(error.change);
+  const change = told.change(error.change);
   return (
     <Notice
       tone="bad"
@@ -27,6 +28,7 @@ export function FailurePanel({ job, error }: { job: Job; error: NonNullable<Job[
       {changes.length > 0 && (
         <div className="mt-2">
           <p className="text-muted">{t('failure.suggested')}</p>
+          {change !== null && <p className="font-medium">{change}</p>}
           <ul className="mt-1 flex flex-wrap gap-2">
             {changes.map(([name, value]) => (
               <li key={name} className="rounded-md bg-raised px-2 py-1 font-mono text-xs">

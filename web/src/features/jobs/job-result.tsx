@@ -204,9 +204,14 @@ function RunScores({ job }: { job: Job }) {
   const t = useTranslations('jobs');
   const comparisons = useComparisons()(job);
   const predictions = usePredictions()(job);
+  const told = useTold();
+  const why = /unproven: (.+)$/.exec(job.message)?.[1];
   const tuned = job.result?.tuned ?? null;
   return (
     <Card title={t('result.title')} aside={<Badge>{t('proof.unproven')}</Badge>}>
+      {tuned !== null && why !== undefined && (
+        <p className="mb-4 max-w-prose text-sm leading-relaxed">{told.proof(why)}</p>
+      )}
       {tuned === null ? (
         <p className="text-sm text-muted">{t('result.nothing')}</p>
       ) : (

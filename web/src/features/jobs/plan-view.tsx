@@ -49,7 +49,7 @@ export function PlanView({ plan, onApply }: PlanViewProps) {
         />
         <Figure name={t('plan.steps')} value={format.number(plan.steps)} />
         <Figure name={t('plan.tokens')} value={format.number(plan.tokens)} />
-        <Figure name={t('plan.device')} value={plan.device} />
+        <Figure name={t('plan.device')} value={plan.device === 'cpu' ? 'CPU' : plan.device} />
       </FigureRow>
       <StackedBar label={t('plan.parts')} parts={parts} total={Math.max(plan.total_mib, plan.available_mib)} />
       {plan.alternatives.length > 0 && <Alternatives plan={plan} {...(onApply && { onApply })} />}

@@ -46,16 +46,20 @@ function ModelPage({ model, base }: { model: Model; base: Model | null }) {
         back={{ href: routes.models(), name: t('title') }}
         {...(model.state === 'ready' && action && { actions: action })}
       />
+      {error && (
+        <div className="mb-5">
+          <Notice tone="bad" title={error.title} hint={error.hint} />
+        </div>
+      )}
       <div className="grid gap-5 lg:grid-cols-2 lg:items-start">
-        {error && (
-          <div className="lg:col-span-2">
-            <Notice tone="bad" title={error.title} hint={error.hint} />
-          </div>
-        )}
-        {model.kind === 'tuned' && <Proof model={model} />}
-        <About model={model} base={base} />
-        {model.state === 'ready' && <ModelExport model={model} />}
-        {model.sources_tried.length > 0 && <Sources model={model} />}
+        <div className="flex min-w-0 flex-col gap-5">
+          {model.kind === 'tuned' && <Proof model={model} />}
+          {model.state === 'ready' && <ModelExport model={model} />}
+        </div>
+        <div className="flex min-w-0 flex-col gap-5">
+          <About model={model} base={base} />
+          {model.sources_tried.length > 0 && <Sources model={model} />}
+        </div>
       </div>
     </>
   );
@@ -85,6 +89,7 @@ function Proof({ model }: { model: Model }) {
 function About({ model, base }: { model: Model; base: Model | null }) {
   const t = useTranslations('models');
   const format = useFormat();
+  const told = useTold();
   const { shape } = model;
   const facts: Fact[] = [
     { name: t('fact.name'), value: <span className="break-all">{model.name}</span> },
@@ -101,7 +106,7 @@ function About({ model, base }: { model: Model; base: Model | null }) {
           },
         ]
       : []),
-    ...(model.source === null ? [] : [{ name: t('fact.source'), value: model.source }]),
+    ...(model.source === null ? [] : [{ name: t('fact.source'), value: told.source(model.source) }]),
     ...(model.license === null ? [] : [{ name: t('fact.license'), value: model.license }]),
     ...(model.languages.length > 0 ? [{ name: t('fact.languages'), value: model.languages.join(', ') }] : []),
     ...(shape
@@ -128,6 +133,7 @@ function About({ model, base }: { model: Model; base: Model | null }) {
 
 function Sources({ model }: { model: Model }) {
   const t = useTranslations('models');
+  const told = useTold();
   return (
     <Card title={t('sourcesTried')}>
       <ol className="flex flex-col gap-3 text-sm">
@@ -139,7 +145,7 @@ function Sources({ model }: { model: Model }) {
               <X aria-label={t('notUsed')} className="mt-0.5 size-4 shrink-0 text-muted" />
             )}
             <span className="min-w-0 break-words">
-              {source}
+              {told.source(source)}
               {message !== '' && <span className="block text-xs leading-relaxed text-muted">{message}</span>}
             </span>
           </li>

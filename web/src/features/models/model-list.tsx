@@ -12,6 +12,7 @@ import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
+import { useTold } from '../../lib/use-told';
 import { ModelBadge } from './model-badge';
 
 export function ModelList() {
@@ -100,6 +101,7 @@ function ModelTable({ label, models, empty }: { label: string; models: readonly 
 function Catalog({ models }: { models: readonly Model[] }) {
   const t = useTranslations('models');
   const format = useFormat();
+  const told = useTold();
   const queries = useQueryClient();
   const catalog = useQuery(catalogQuery);
   const start = useMutation({
@@ -126,7 +128,7 @@ function Catalog({ models }: { models: readonly Model[] }) {
                       {entry.languages.join(', ')}
                     </p>
                     <p className="text-xs break-words text-muted">
-                      {t('sources', { list: entry.sources.join(' → ') })}
+                      {t('sources', { list: entry.sources.map(told.source).join(' → ') })}
                     </p>
                   </div>
                   {here?.state === 'ready' ? (
