@@ -104,7 +104,9 @@ describeWithTorch('the memory of a run on PyTorch', () => {
       (['float32', 'bfloat16'] as const).flatMap((precision) =>
         [1, 2, 8].flatMap((processes) =>
           [true, false].flatMap((onGpu) =>
-            [950, 2_500, 6_000, 64_000].map((mib) => ({ ...how, precision, processes, onGpu, mib, passTokens: 700 })),
+            [700, 20_000].flatMap((passTokens) =>
+              [950, 2_500, 6_000, 64_000].map((mib) => ({ ...how, precision, processes, onGpu, mib, passTokens })),
+            ),
           ),
         ),
       ),
@@ -135,13 +137,15 @@ describeWithTorch('the memory of a run on PyTorch', () => {
         memoryMode,
         sharded = false,
         offloaded = false,
+        rowsShared = false,
       } = planTorchMemory({ ...run, method: 'supervised', shape: SHAPE, hostMib: HOST_MIB }, limitMib);
       if (totalMib > limitMib) return null;
       const needed = components.filter(({ name }) => name !== 'reserve').reduce((sum, one) => sum + one.mib, 0);
-      return { memoryMode, sharded, offloaded, neededMib: Math.round(needed) };
+      return { memoryMode, sharded, offloaded, rowsShared, neededMib: Math.round(needed) };
     });
     expect(ours.filter((plan) => plan === null).length).toBeGreaterThan(10);
     expect(ours.filter((plan) => plan?.sharded === true).length).toBeGreaterThan(10);
+    expect(ours.filter((plan) => plan?.rowsShared === true).length).toBeGreaterThan(10);
     expect(ours.filter((plan) => plan?.offloaded === true).length).toBeGreaterThan(10);
     const differing = cases.flatMap((one, i) =>
       isSame(ours[i], theirs[i]) ? [] : [{ ...one, ours: ours[i], theirs: theirs[i] }],
@@ -154,6 +158,7 @@ interface PythonPlan {
   readonly memoryMode: string;
   readonly sharded: boolean;
   readonly offloaded: boolean;
+  readonly rowsShared: boolean;
   readonly neededMib: number;
 }
 
@@ -164,6 +169,7 @@ const isSame = (a: PythonPlan | null | undefined, b: PythonPlan | null | undefin
     : a.memoryMode === b.memoryMode &&
       a.sharded === b.sharded &&
       a.offloaded === b.offloaded &&
+      a.rowsShared === b.rowsShared &&
       Math.abs(a.neededMib - b.neededMib) <= 1;
 
 /** The runtime's own decision for each case; null: it refuses. */
@@ -184,7 +190,7 @@ def plan(case):
         found = plan_memory(spec, config, case["passTokens"], Room(**case["room"]))
     except Fault:
         return None
-    return {"memoryMode": found.memory_mode, "sharded": found.sharded, "offloaded": found.offloaded, "neededMib": round(found.needed_mib)}
+    return {"memoryMode": found.memory_mode, "sharded": found.sharded, "offloaded": found.offloaded, "rowsShared": found.rows_shared, "neededMib": round(found.needed_mib)}
 
 print(json.dumps([plan(case) for case in asked["cases"]]))
 `;

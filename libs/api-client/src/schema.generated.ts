@@ -1908,7 +1908,7 @@ export interface components {
             }[];
             notes: {
                 /** @enum {string} */
-                id: "tokens-guessed" | "file-validating" | "time-guessed" | "measured-in-rehearsal" | "layers-recomputed" | "model-dealt-out" | "model-offloaded" | "precision-asked" | "precision-bfloat16" | "precision-float16" | "precision-float32" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-reward" | "rate-grpo" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "batch-of-prompts" | "cutoff-advised";
+                id: "tokens-guessed" | "file-validating" | "time-guessed" | "measured-in-rehearsal" | "layers-recomputed" | "model-dealt-out" | "model-offloaded" | "rows-shared" | "precision-asked" | "precision-bfloat16" | "precision-float16" | "precision-float32" | "tuning-advised" | "rate-above-billion" | "rate-about-billion" | "rate-small" | "rate-very-small" | "rate-of-weights" | "rate-pretrain" | "rate-comparing" | "rate-orpo" | "rate-simpo" | "rate-reward" | "rate-grpo" | "rate-kto" | "epochs-later" | "epochs-by-rows" | "batch-of-rows" | "batch-of-pairs" | "batch-of-answers" | "batch-of-prompts" | "cutoff-advised";
                 field: string | null;
                 params: {
                     [key: string]: string | number;

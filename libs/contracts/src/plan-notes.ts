@@ -14,6 +14,7 @@ export const PLAN_NOTES = {
   'layers-recomputed': [],
   'model-dealt-out': ['processes'],
   'model-offloaded': [],
+  'rows-shared': ['processes'],
   'precision-asked': ['precision'],
   'precision-bfloat16': [],
   'precision-float16': [],

@@ -20,6 +20,8 @@ export interface MemoryEstimate {
   sharded?: boolean;
   /** Whether that part lies in the machine's memory instead of the device's. @default false */
   offloaded?: boolean;
+  /** Whether each process takes a part of each row. @default false */
+  rowsShared?: boolean;
   /** Of a device that it could still run on, more slowly. @default totalMib */
   leastMib?: number;
 }

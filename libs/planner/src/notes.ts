@@ -17,6 +17,8 @@ const SENTENCES: { readonly [Id in PlanNoteId]: Say<Id> } = {
   ),
   'model-dealt-out': ({ processes }) =>
     `The model is dealt out over ${processes} processes: each holds a part of it, and they fetch layers from each other.`,
+  'rows-shared': ({ processes }) =>
+    `Rows are too long for one device: each of ${processes} processes takes a part of every row, and they exchange keys and values in each layer.`,
   'model-offloaded': always(
     "The model lies in the machine's memory and comes to the device layer by layer: it fits, and takes several times as long.",
   ),

@@ -53,6 +53,7 @@ export function planRun(input: PlanInput): Plan {
     notes: [
       ...(speed === undefined ? [] : [planNote('time-guessed', { tokensPerSecond: Math.round(speed) })]),
       ...(memory.memoryMode === 'layer-recompute' ? [planNote('layers-recomputed', {})] : []),
+      ...(memory.rowsShared ? [planNote('rows-shared', { processes })] : []),
       ...(memory.offloaded ? [planNote('model-offloaded', {})] : []),
       ...(memory.sharded && processes > 1 ? [planNote('model-dealt-out', { processes })] : []),
       ...(profile ? [whyPrecision] : []),

@@ -110,6 +110,14 @@ describe('planRun of the PyTorch runtime on GPUs', () => {
     const [two, twoWithMore] = [on(2), on(2, { profile: { ...gpu, hostMemoryMib: 64_000 } })];
     expect(twoWithMore).toEqual(two);
   });
+  it('shares rows that are too long for one device, and says so', () => {
+    const long = { longestRowTokens: 60_000, cutoffLength: 60_000, tuning: advised().tuning };
+    expect(on(1, long).verdict).toBe('can-never-fit');
+    const shared = on(8, long);
+    expect(shared.verdict).toBe('fits');
+    expect(shared.notes).toContainEqual(expect.objectContaining({ id: 'rows-shared', params: { processes: 8 } }));
+    expect(on(8, { ...long, method: 'orpo' }).verdict).toBe('can-never-fit');
+  });
   it('offers a frozen model of fewer bits where LoRA does not fit and that does', () => {
     const one = { ...gpu, maxDevicesPerNode: 1, nodes: 1, memoryMib: 4_000, freeMemoryMib: 4_000 };
     const tuning = advised().tuning;

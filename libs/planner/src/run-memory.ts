@@ -58,6 +58,7 @@ const torchMemoryOf = (input: PlanInput, limitMib: number): MemoryEstimate =>
       optimizer: input.hyperparameters.optimizer,
       ...{ precision: precisionOf(input).precision, processes: input.worldSize ?? 1, onGpu: !onCpus(input) },
       hostMib: hostMibOf(input),
+      neftune: input.hyperparameters.neftuneNoiseAlpha !== undefined,
       answersTogether: input.answers?.toEach ?? 0,
       keepsStart: input.answers?.nearStart ?? false,
     },

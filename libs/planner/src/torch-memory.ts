@@ -19,6 +19,8 @@ export interface TorchRun {
   readonly onGpu: boolean;
   /** The machine's memory for each process; undefined: not known. */
   readonly hostMib?: number | undefined;
+  /** Whether embeddings are made noisy; @default false */
+  readonly neftune?: boolean;
   /** Answers that are generated together, each with all that stands before it; @default none */
   readonly answersTogether?: number;
   /** Whether a model is held near to what it was, which an adapter still tells when it is turned off; @default false */
@@ -34,6 +36,8 @@ export interface TorchWay {
   readonly sharded: boolean;
   /** Whether that part lies in the machine's memory, and only what is computed on the GPU. @default false */
   readonly offloaded?: boolean;
+  /** Whether each process takes a part of each row. @default false */
+  readonly rowsShared?: boolean;
 }
 
 const MIB = 1024 * 1024;
@@ -88,6 +92,7 @@ export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimat
     memoryMode: way.memoryMode,
     sharded: way.sharded,
     offloaded: way.offloaded ?? false,
+    rowsShared: way.rowsShared ?? false,
   };
 }
 
@@ -103,15 +108,22 @@ function offloadedMib({ shape, tuning, optimizer, precision, processes, keepsSta
  * What autograd keeps. DoRA: each output of the weights and of the adapter, too, and in single precision the weight that
  * the adapter makes of one matrix.
  */
-function activationBytes({ shape, tuning, passTokens }: TorchRun, way: TorchWay, numberBytes: number): number {
+function activationBytes(
+  { shape, tuning, passTokens, processes }: TorchRun,
+  way: TorchWay,
+  numberBytes: number,
+): number {
   const { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim } = shape;
-  const tokens = Math.max(way.tokenBudget, passTokens);
+  const passed = Math.max(way.tokenBudget, passTokens);
+  const tokens = passed / (way.rowsShared ? processes : 1);
+  // Keys and values of all processes, and once more with as many heads as queries have.
+  const gathered = way.rowsShared ? 2 * (heads + kvHeads) * headDim * passed : 0;
   const dora = (tuning.type === 'lora' || tuning.type === 'qlora') && tuning.useDora === true;
   const matrices = linearShapes(shape);
   const outputs = dora ? 2 * matrices.reduce((sum, [, o]) => sum + o, 0) : 0;
   const working = dora ? FLOAT_BYTES * Math.max(...matrices.map(([i, o]) => i * (i + 3 * o))) : 0;
   const kept = 14 * hiddenSize + 6 * (heads + kvHeads) * headDim + 8 * intermediateSize + outputs;
-  const layer = tokens * kept * numberBytes;
+  const layer = (tokens * kept + gathered) * numberBytes;
   const whole = way.memoryMode === 'whole-step';
   return (whole ? layers * layer : layers * tokens * hiddenSize * numberBytes + layer) + working;
 }
@@ -131,17 +143,23 @@ const isKeptWhole = ({ method, tuning, optimizer }: TorchRun): boolean =>
   optimizer === 'adamw8bit' ||
   optimizer === 'adafactor';
 
+/** Where each token of a row is learnt by itself, several processes can each take a part of it. */
+const sharesRows = ({ method, processes, neftune = false }: TorchRun): boolean =>
+  processes > 1 && (method === 'supervised' || method === 'pretrain') && !neftune;
+
 /**
- * From the fastest. A model is sharded where the whole of it is trained, and where it does not fit otherwise; it leaves a
- * GPU, also a single one, only where nothing else fits.
+ * From the fastest. A model is sharded where the whole of it is trained, and where it does not fit otherwise; rows are shared
+ * where they are too long for one process; and a model leaves a GPU, also a single one, only at last.
  */
 function waysOf(run: TorchRun): TorchWay[] {
   const { tuning, processes, onGpu, hostMib = 0 } = run;
   const several = processes > 1 && !isKeptWhole(run);
   const whole = several && tuning.type === 'full' ? [] : [false];
   const offloads = onGpu && !isKeptWhole(run) && offloadedMib(run) <= hostMib;
+  const inMemory = [...whole, ...(several ? [true] : [])].map((sharded) => ({ sharded, offloaded: false }));
   const held = [
-    ...[...whole, ...(several ? [true] : [])].map((sharded) => ({ sharded, offloaded: false })),
+    ...inMemory,
+    ...(sharesRows(run) ? inMemory.map((one) => ({ ...one, rowsShared: true })) : []),
     ...(offloads ? [{ sharded: true, offloaded: true }] : []),
   ];
   return held.flatMap((how) =>

@@ -38,6 +38,11 @@ def keeps_start(spec: RuntimeSpec) -> bool:
     return isinstance(spec.tuning, Full | Freeze) and isinstance(spec.method, Grpo) and spec.method.beta > 0
 
 
+def shares_rows(spec: RuntimeSpec) -> bool:
+    """Whether several processes can each take a part of a row: where each token of it is learnt by itself."""
+    return isinstance(spec.method, Supervised | Pretrain) and spec.hyperparameters.neftune_noise_alpha is None
+
+
 def why_whole(spec: RuntimeSpec) -> str | None:
     """Why the model cannot be dealt out over several processes; None: it can."""
     if isinstance(spec.method, Grpo):

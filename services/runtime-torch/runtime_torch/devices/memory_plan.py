@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..fault import Fault
 from ..models.model_config import ModelConfig
-from ..run_features import keeps_start, why_whole
+from ..run_features import keeps_start, shares_rows, why_whole
 from ..spec import Freeze, Full, Grpo, Lora, LoraFields, Qlora, Reward, RuntimeSpec
 
 MemoryMode = Literal["whole-step", "layer-recompute"]
@@ -45,6 +45,14 @@ class Room:
     on_gpu: bool = False
 
 
+class Held(NamedTuple):
+    """What of a model and of its rows a process has, as fields of a plan."""
+
+    sharded: bool = False
+    offloaded: bool = False
+    rows_shared: bool = False
+
+
 @dataclass(frozen=True)
 class MemoryPlan:
     memory_mode: MemoryMode
@@ -54,6 +62,8 @@ class MemoryPlan:
     """Whether each process holds a part of the model instead of all of it."""
     offloaded: bool = False
     """Whether that part lies in the machine's memory, and only what is computed on the GPU."""
+    rows_shared: bool = False
+    """Whether each process takes a part of each row: where a row is too long for one of them."""
     needed_mib: float = 0
     saves_beside: bool = False
     """Whether a checkpoint is copied, and written while the next steps are made: where there is room for the copy."""
@@ -65,6 +75,8 @@ class MemoryPlan:
         needed = f"about {self.needed_mib:.0f} MiB of {room.mib} are needed"
         saves = "beside the steps" if self.saves_beside else "between steps, as there is no room for a copy"
         how = f"{self.memory_mode}, {self.token_budget} tokens at a time"
+        if self.rows_shared:
+            how += f" over all {room.processes} processes"
         return f"the model lies {held}, {how}; {needed}; checkpoints are written {saves}"
 
 
@@ -107,7 +119,7 @@ def _trained(spec: RuntimeSpec, config: ModelConfig) -> float:
             return adapter_parameters(config, lora) * (each + start)
 
 
-def _activations(spec: RuntimeSpec, config: ModelConfig, way: MemoryPlan, number_bytes: int) -> float:
+def _activations(spec: RuntimeSpec, config: ModelConfig, room: Room, way: MemoryPlan, number_bytes: int) -> float:
     """What autograd keeps of a layer for a token; fitted to the measured peak of 135 million parameters, 512 tokens."""
     kept = 14 * config.hidden_size + 6 * (config.query_size + config.key_size) + 8 * config.intermediate_size
     working = 0
@@ -115,10 +127,13 @@ def _activations(spec: RuntimeSpec, config: ModelConfig, way: MemoryPlan, number
         # Each output of the weights and of the adapter, and in float32 the weight that the adapter makes of a matrix.
         kept += 2 * _outputs(config)
         working = _FLOAT_BYTES * max(inputs * (inputs + 3 * outputs) for inputs, outputs in config.linear_shapes)
-    layer, layers = way.token_budget * kept * number_bytes, config.num_hidden_layers
+    tokens = way.token_budget / (room.processes if way.rows_shared else 1)
+    # Keys and values of all processes, and once more with as many heads as queries have.
+    gathered = 2 * (config.query_size + config.key_size) * way.token_budget if way.rows_shared else 0
+    layer, layers = (tokens * kept + gathered) * number_bytes, config.num_hidden_layers
     if way.memory_mode == "whole-step":
         return layers * layer + working
-    return layers * way.token_budget * config.hidden_size * number_bytes + layer + working
+    return layers * tokens * config.hidden_size * number_bytes + layer + working
 
 
 def _components(
@@ -140,7 +155,7 @@ def _components(
     return {
         "weights": _weights(spec, config, weight_bytes) * on_device / _MIB,
         "adapterAndOptimiser": _trained(spec, config) * on_device / _MIB,
-        "activations": _activations(spec, config, way, activation_bytes) / _MIB,
+        "activations": _activations(spec, config, room, way, activation_bytes) / _MIB,
         "head": _LOGIT_COPIES * CHUNK_POSITIONS * words * _FLOAT_BYTES / _MIB,
         **({"cache": cache / _MIB} if cache else {}),
         # On a GPU what is free was measured with the libraries loaded.
@@ -151,21 +166,23 @@ def _components(
 
 def _ways(spec: RuntimeSpec, longest_pass: int, room: Room) -> Iterator[MemoryPlan]:
     """
-    From the fastest. A model is sharded where the whole of it is trained, and where it does not fit otherwise; it
-    leaves a GPU, also a single one, only where nothing else fits.
+    From the fastest. A model is sharded where the whole of it is trained, and where it does not fit otherwise; rows are
+    shared where they are too long for one process; and a model leaves a GPU, also a single one, only at last.
     """
     modes: tuple[MemoryMode, ...] = (spec.memory_mode,) if spec.memory_mode else ("whole-step", "layer-recompute")
     budgets = _GPU_TOKEN_BUDGETS if room.on_gpu else (_TOKEN_BUDGET,)
     tokens = dict.fromkeys(max(budget, longest_pass) for budget in budgets)
     several = room.processes > 1 and why_whole(spec) is None
     whole = [] if several and isinstance(spec.tuning, Full) and spec.mode != "score" else [False]
-    held = [(sharded, False) for sharded in [*whole, *([True] if several else [])]]
+    held = [Held(sharded) for sharded in [*whole, *([True] if several else [])]]
+    if room.processes > 1 and shares_rows(spec):
+        held += [one._replace(rows_shared=True) for one in held]
     if room.on_gpu and why_whole(spec) is None:
-        held.append((True, True))
-    for sharded, offloaded in held:
+        held.append(Held(sharded=True, offloaded=True))
+    for how in held:
         for memory_mode in modes:
             for budget in tokens:
-                yield MemoryPlan(memory_mode, budget, sharded, offloaded)
+                yield MemoryPlan(memory_mode, budget, *how)
 
 
 def plan_memory(spec: RuntimeSpec, config: ModelConfig, longest_pass: int, room: Room) -> MemoryPlan:

@@ -17,6 +17,7 @@ from ..spec import Freeze, Qlora, Reward, RuntimeSpec
 from ..tunings.adapter_tuning import LoraTuning
 from ..tunings.pissa_tuning import PissaTuning
 from ..tunings.tuning import Tuning, WeightTuning
+from .context_attention import across_processes
 from .fused_attention import HeadShape, fastest_attention
 from .layered_model import empty_model
 from .model import PackedModel, dtype_of, load_model
@@ -74,6 +75,9 @@ def _placed(spec: RuntimeSpec, language_model: PreTrainedModel, plan: MemoryPlan
     dtype = dtype_of(spec.precision)
     model = PackedModel(language_model, dtype, group.torch_device)
     model.attention, why = fastest_attention(group.torch_device, dtype, _heads_of(language_model))
+    if plan.rows_shared:
+        group.shares_rows = True
+        model.attention, why = across_processes, "rows across all processes"
     if group.leads and group.device.type == "cuda":
         print(f"attention takes {why}")
     if not plan.sharded:

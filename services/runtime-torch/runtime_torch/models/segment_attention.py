@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 SEGMENT_ATTENTION = "luthier_segments"
+
+
+class Piece(NamedTuple):
+    """Of a row, in places among all tokens of a pass."""
+
+    row_start: int
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Deal:
+    """How the tokens of a pass are dealt out over processes."""
+
+    pieces: tuple[Piece, ...]
+    """Those of this process."""
+    most: int
+    """Tokens of the process that has most of them."""
+    order: torch.Tensor
+    """Where each token of the pass lies when those of all processes, each filled up to `most`, stand in a line."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +44,16 @@ class Segments:
     lengths: tuple[int, ...]
     bounds: torch.Tensor
     """Where each row begins, and the end of the last: int32, one more than there are rows."""
+    deal: Deal | None = None
+    """Set where this process has a part of each row."""
 
     @staticmethod
     def of(lengths: tuple[int, ...]) -> Segments:
         return Segments(lengths, torch.tensor((0, *lengths), dtype=torch.int32).cumsum(0, dtype=torch.int32))
 
     def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Segments:
-        return Segments(self.lengths, change(self.bounds))
+        deal = self.deal and replace(self.deal, order=change(self.deal.order))
+        return Segments(self.lengths, change(self.bounds), deal)
 
 
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Segments, float | None], torch.Tensor]

@@ -15,8 +15,9 @@ import torch
 import torch.distributed as dist
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]  # documented there
 
-from ..data.micro_batch import micro_batches
+from ..data.micro_batch import Packed, micro_batches
 from ..data.prepared_dataset import Unit
+from ..data.row_parts import part_of
 from ..devices.device import Device
 from ..fault import Fault
 from ..runs.run_control import StopRequested
@@ -41,10 +42,10 @@ class Turn(NamedTuple):
 class Group:
     """A run of one process is a group of one: nothing is sent, and what is added up stays as it is."""
 
-    lockstep = False
-    """
-    Set where the model is sharded: each pass through it then takes all processes, and adds up their gradients itself.
-    """
+    sharded = False
+    """Set where each process holds a part of the model: a pass then adds up the gradients of all itself."""
+    shares_rows = False
+    """Set where each process takes a part of each row."""
 
     def __init__(self, place: Place | None = None, device: Device | None = None) -> None:
         self.place = place or Place()
@@ -58,6 +59,11 @@ class Group:
     @property
     def size(self) -> int:
         return self.place.size
+
+    @property
+    def lockstep(self) -> bool:
+        """Whether each pass through the model takes all processes."""
+        return self.sharded or self.shares_rows
 
     @property
     def leads(self) -> bool:
@@ -79,12 +85,18 @@ class Group:
 
     def turns(self, units: Sequence[Unit], token_budget: int) -> list[Turn]:
         """The micro-batches of this process's share; in lockstep as many as the process with the most has."""
+        if self.shares_rows:
+            return [Turn(micro, counts=True) for micro in micro_batches(units, token_budget)]
         shares = [micro_batches(share, token_budget) for share in self.shares_of(units)]
         turns = [Turn(micro, counts=True) for micro in shares[self.rank]]
         if self.lockstep and units:
             along = Turn([min(units, key=lambda unit: unit.length)], counts=False)
             turns += [along] * (max(len(share) for share in shares) - len(turns))
         return turns
+
+    def own_part(self, packed: Packed) -> Packed:
+        """What of a turn this process takes."""
+        return part_of(packed, self.rank, self.size) if self.shares_rows else packed
 
     def look(self, between: Callable[[], None]) -> None:
         """Between two passes. In lockstep nobody leaves by himself: a stop that one sees is one of all at once."""
@@ -113,7 +125,7 @@ class Group:
         return [mine]
 
     def add_up_gradients(self, what: str, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """In one message, for all micro-batches of a step; needless in lockstep."""
+        """In one message, for all micro-batches of a step; needless where the model is sharded."""
 
     def least(self, what: str, number: int) -> int:  # noqa: ARG002
         return number
@@ -218,7 +230,7 @@ class GroupOfSeveral(Group):
         return {name: math.fsum(part.get(name, 0.0) for part in parts) for name in names}
 
     def add_up_gradients(self, what: str, parameters: Sequence[torch.nn.Parameter]) -> None:
-        if self.lockstep:
+        if self.sharded:
             return
         # Who had no row of the batch adds nothing, but has to come.
         gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in parameters]

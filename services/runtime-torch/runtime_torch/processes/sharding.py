@@ -25,7 +25,7 @@ def shard(model: PackedModel, model_dir: str, group: Group, *, offloaded: bool =
         _start_magnitudes(layer)
         _deal_out(layer, mesh, policy)
     _deal_out(model, mesh, policy)
-    group.lockstep = True
+    group.sharded = True
 
 
 def _mesh_of(group: Group) -> DeviceMesh:

@@ -52,7 +52,7 @@ def begin_checkpoint(
         (temporary / STATE_FILE).write_text(f"{text}\n", encoding="utf-8")
     write = (
         _parts_writer(tuning, optimiser, group, copied)
-        if group.lockstep
+        if group.sharded
         else _whole_writer(tuning, optimiser, state.step, copied)
         if group.leads
         else _write_nothing

@@ -28,7 +28,7 @@ class Saver:
         self._events = events
         self._says = group.place.leads_node
         self._beside = beside
-        self._group = group.beside() if beside and group.lockstep else group
+        self._group = group.beside() if beside and group.sharded else group
         self._under_way: tuple[int, Future[str]] | None = None
 
     def save(self, step: int) -> None:

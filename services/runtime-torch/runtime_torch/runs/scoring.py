@@ -35,7 +35,7 @@ def score_rows(
     with group.together("the scores"):
         for chunk in stored_batches(dataset, _CHUNK_ROWS):
             for turn in group.turns([unit for unit in chunk.units if unit.trained_count > 0], token_budget):
-                batch = pack(rows_of(turn.units))
+                batch = group.own_part(pack(rows_of(turn.units)))
                 with group.passing("the scores"):
                     found = model(batch, score_tokens)
                 if turn.counts:

@@ -191,7 +191,7 @@ class TrainRun:
         with self.group.meeting("the saving"):
             if self.group.leads:
                 write_folder(Path(self.spec.output_dir) / self.tuning.artifact_dir, self.tuning.save)
-            elif self.group.lockstep:
+            elif self.group.sharded:
                 self.tuning.save(None)
 
     def _result(self, tuned: Score | None) -> dict[str, Any]:

@@ -100,7 +100,8 @@ class Stepper:
 
     def _turns(self, units: Sequence[Unit]) -> list[PackedTurn]:
         turns = self.group.turns(units, self.token_budget)
-        packed = (PackedTurn(MicroBatch(turn.units, self.objective.pack(turn.units)), turn.counts) for turn in turns)
+        parts = ((turn, self.group.own_part(self.objective.pack(turn.units))) for turn in turns)
+        packed = (PackedTurn(MicroBatch(turn.units, part), turn.counts) for turn, part in parts)
         if self.group.device.type != "cuda":
             return list(packed)
         return [PackedTurn(MicroBatch(micro.units, micro.packed.pinned()), counts) for micro, counts in packed]
