@@ -95,6 +95,45 @@ describeWithTorch('a job at home', () => {
     TIMEOUT_MS,
   );
 
+  /** Single answers, each liked or not. */
+  const ratings = (things: readonly string[]): string =>
+    jsonLines(
+      things.map((thing, i) => ({
+        messages: [
+          { role: 'user', content: `Where is my ${thing}?` },
+          { role: 'assistant', content: i % 2 === 0 ? `I am glad to look for your ${thing}.` : 'How should I know?' },
+        ],
+        label: i % 2 === 0,
+      })),
+    );
+
+  it.each([
+    { type: 'orpo', rowsOf: pairs },
+    { type: 'simpo', rowsOf: pairs },
+    { type: 'kto', rowsOf: ratings },
+  ] as const)(
+    'learns from uploaded comparisons by $type, and is further from what was rejected afterwards',
+    async ({ type, rowsOf }) => {
+      const { client } = platform;
+      const training = await upload(client, rowsOf(['lamp', 'parcel', 'bill', 'key']), `${type}.jsonl`);
+      const heldOut = await upload(client, rowsOf(['coat', 'book']), `${type}-held-out.jsonl`);
+      for (const file of [training, heldOut]) await validation(client, file);
+      const settings = { hyperparameters: { n_epochs: 4, batch_size: 4, learning_rate: 2e-3 } };
+      const method = { type, [type]: settings };
+      const files = { training_file: training, validation_file: heldOut };
+      const created = await unwrap(
+        client.POST('/v1/fine_tuning/jobs', { body: { model: TINY_MODEL, ...files, seed: 5, method } }),
+      );
+      const job = await waitForEnd(client, created.id, TIMEOUT_MS);
+      expect(job).toMatchObject({ status: 'succeeded', error: null, plan: { steps: 4 }, method: { type } });
+      const { base, tuned } = job.result ?? {};
+      expect(tuned?.loss).toBeLessThan(base?.loss ?? 0);
+      expect(tuned?.metrics?.['rewardMargin']).toBeGreaterThan(base?.metrics?.['rewardMargin'] ?? Infinity);
+      await expectWholeAndSingle(client, job);
+    },
+    TIMEOUT_MS,
+  );
+
   it(
     'trains all weights into a whole model, whose own answers are served',
     async () => {
