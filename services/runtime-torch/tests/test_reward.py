@@ -160,7 +160,7 @@ def test_two_processes_give_the_losses_and_scores_of_one(workshop: Workshop, sha
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"tuning": {"type": "full"}}, 'tuning: "reward" is trained as an adapter'),
+        ({"tuning": {"type": "full"}}, "tuning: a reward model is trained as an adapter"),
         ({"mode": "score"}, "adapterDir: only a trained adapter gives points"),
     ],
 )

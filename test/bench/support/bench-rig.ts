@@ -18,7 +18,7 @@ import type { TrainingRun } from './torch-run.js';
 const BFLOAT16_FLAGS = /\b(avx512_bf16|amx_bf16|bf16)\b/;
 /** One step of the default, which can take half an hour where it computes in bfloat16 without instructions for it. */
 const ROWS_OF_A_SLOW_DEFAULT = 8;
-const DEADLINE_OF_A_SLOW_DEFAULT_S = 300;
+const DEADLINE_OF_A_SLOW_DEFAULT_S = 180;
 
 export interface TorchBench {
   readonly root: string;
