@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# Once a block of almost 32 MiB was freed, glibc takes all smaller ones from its heap, where what is small lies between them.
+# Once a block of almost 32 MiB was freed, glibc takes all smaller ones from its heap, where small ones lie between.
 KEPT_MIB = """
 import sys
 from runtime_torch.devices.host_memory import give_back_large_blocks
