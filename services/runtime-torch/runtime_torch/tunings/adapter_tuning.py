@@ -17,6 +17,7 @@ from ..fault import Fault
 from ..models.tensor_file import take
 from ..processes.group import Group
 from .adapter_settings import SCORE_HEAD, AdapterSettings
+from .low_rank import add_in_one_product
 from .tuning import Tuning
 
 
@@ -44,6 +45,8 @@ class LoraTuning(Tuning):
         self._gives_points = settings.gives_points
         peft = get_peft_model(model, config)
         assert isinstance(peft, PeftModel)
+        if model.dtype == torch.float32:
+            add_in_one_product(peft)
         self.peft = peft
 
     def collect(self) -> None:
