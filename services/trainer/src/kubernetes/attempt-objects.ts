@@ -1,12 +1,13 @@
 import type { RunSpec } from '@luthier/contracts';
-import { CONFIG_MAPS, KubeError, SECRETS, SERVICES, defineResource, isKubeError } from '@luthier/kube';
-import type { KubeClient } from '@luthier/kube';
+import { CONFIG_MAPS, KubeError, PODS, SECRETS, SERVICES, defineResource, isKubeError } from '@luthier/kube';
+import type { KubeClient, V1Pod } from '@luthier/kube';
 import { Hindered, Refused } from '../runs/run-executor.js';
+import type { AttemptKey } from '../runs/run-executor.js';
 import type { Carrier, Root } from './carriers/carrier.js';
 import { attemptOf, carrierOf, chooseCarrier, isPart } from './carriers/carriers.js';
 import type { ClusterProfile } from './cluster-profile.js';
 import { endingOf, explainApiError } from './explain/index.js';
-import { ANNOTATION } from './names.js';
+import { ANNOTATION, LABEL } from './names.js';
 import { renderChildren } from './render/children.js';
 import type { PodGroup, RunnerSettings } from './render/children.js';
 import type { RenderTarget } from './render/pod.js';
@@ -74,6 +75,12 @@ export class AttemptObjects {
   async annotate(root: Root, annotations: Record<string, string>): Promise<Root> {
     const { name, uid } = idOf(root);
     return this.telling(name, () => this.patch(root, { metadata: { uid, annotations } }));
+  }
+
+  /** The pods of an attempt as the API has them now: the watch of pods may be behind that of their object. */
+  async pods({ runId, attempt }: AttemptKey): Promise<V1Pod[]> {
+    const labelSelector = `${LABEL.runId}=${runId},${LABEL.attempt}=${attempt}`;
+    return (await this.client.listAll(PODS, { namespace: this.target.namespace, labelSelector })).items;
   }
 
   /** Exactly this object, its pods before it. One that is gone, or was made anew by somebody else, is done. */

@@ -145,7 +145,9 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
   override async collect(key: AttemptKey): Promise<Collected> {
     const { objects, collector, calls } = this.parts;
     const root = objects.root(key);
-    const pods = podsOfEnd(root, objects.pods(key), objects.departed(key));
+    const [watched, departed] = [objects.pods(key), objects.departed(key)];
+    const here = root && watched.length + departed.length === 0 ? await calls.pods(key) : watched;
+    const pods = podsOfEnd(root, here, departed);
     const profile = this.profileOfRun(key.runId);
     const collected = await collector.collect(key, {
       ...{
