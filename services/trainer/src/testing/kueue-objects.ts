@@ -1,4 +1,5 @@
 import { PRIORITIES } from '@luthier/contracts';
+import { ifFound } from '@luthier/testing/kube';
 import type { ControlPlane, KubeObject } from '@luthier/testing/kube';
 
 export const KUEUE_API = 'kueue.x-k8s.io/v1beta2';
@@ -55,7 +56,8 @@ export async function removeKueueObjects({ api }: ControlPlane, namespace: strin
     const path = `/apis/${KUEUE_API}/${kind}`;
     const { items } = await api.get<{ items: KubeObject[] }>(path);
     for (const { metadata } of items) {
-      await api.mergePatch(`${path}/${metadata?.name}`, { metadata: { finalizers: null } });
+      // The garbage collector may have been ahead, and then it is as wanted.
+      await ifFound(api.mergePatch(`${path}/${metadata?.name}`, { metadata: { finalizers: null } }));
     }
   }
   for (const plural of ['workloads', 'localqueues', 'clusterqueues']) {
