@@ -120,6 +120,8 @@ export const checkpointing = z.strictObject({
 export const limits = z.strictObject({
   /** Memory the runtime and its children may take; it refuses to start (42) when its estimate is above. */
   memoryMib: z.int().positive(),
+  /** What a run may be planned to take of a GPU, where that is less than what is free there: after one that took too much. */
+  deviceMemoryMib: z.int().positive().optional(),
   /** Threads for computing. */
   cpu: z.int().positive(),
   /** Running time over all attempts. */

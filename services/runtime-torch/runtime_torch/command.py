@@ -125,8 +125,8 @@ class _Run:
         if device.type == "cuda":
             from .devices.device_memory import plannable_mib
 
-            # All have to plan alike.
-            room = Room(group.least("the plan", plannable_mib(device)), place.size, on_gpu=True)
+            mib = plannable_mib(device, spec.limits.device_memory_mib)
+            room = Room(group.least("the plan", mib), place.size, on_gpu=True)  # all have to plan alike
         plan = inputs.plan(spec, room)
         if group.leads and (group.size > 1 or room.on_gpu):
             print(plan.described(room))

@@ -128,6 +128,7 @@ class Checkpointing(Strict):
 
 class Limits(Strict):
     memory_mib: Count
+    device_memory_mib: Count | None = None
     cpu: Count
     deadline_seconds: Count
 

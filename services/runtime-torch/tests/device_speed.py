@@ -105,7 +105,7 @@ if __name__ == "__main__":
     if more == ["offloaded"]:
         from runtime_torch.devices import device_memory
 
-        device_memory.plannable_mib = lambda _: SMALL_MIB
+        device_memory.plannable_mib = lambda *_: SMALL_MIB
         changes["tuning"] = {"type": "full"}
     with tempfile.TemporaryDirectory() as folder:
         speed = measure(Path(folder), device, precision, SIZES, **changes)

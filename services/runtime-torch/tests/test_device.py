@@ -12,7 +12,7 @@ from device_speed import measure
 from test_train import LONG, losses
 
 from runtime_torch.devices.device import Device, Gpu, choose_gpu, wanted_device
-from runtime_torch.devices.device_memory import device_use
+from runtime_torch.devices.device_memory import device_use, plannable_mib
 from runtime_torch.devices.loss_scale import LossScale
 from runtime_torch.devices.memory_plan import Room, plan_memory
 from runtime_torch.fault import Fault, fault_of
@@ -85,6 +85,20 @@ def test_exhausted_memory_is_said_with_what_was_needed_allocated_and_free():
         "The GPU has no room for 2.50 GiB more: the run has 76.30 GiB allocated, of 79.11 GiB are 1.20 GiB free."
     )
     assert device_use(Device()) == {}
+
+
+def test_a_run_is_planned_with_what_is_free_on_its_gpu_or_with_the_less_that_it_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    total = 80_000 * 1024 * 1024
+
+    def free_and_total(_: object) -> tuple[int, int]:
+        return total // 2, total
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", free_and_total)
+    gpu = Device("cuda")
+    assert plannable_mib(gpu) == plannable_mib(gpu, 60_000) == 36_800
+    assert plannable_mib(gpu, 20_000) == 18_400
 
 
 def test_a_model_is_sharded_where_all_of_it_is_trained_and_where_it_does_not_fit(workshop: Workshop):

@@ -11,10 +11,11 @@ _MIB = 1024 * 1024
 _PLANNED_SHARE = 0.92
 
 
-def plannable_mib(device: Device) -> int:
-    """What a run may be planned to take of what is free now."""
+def plannable_mib(device: Device, allowed_mib: int | None = None) -> int:
+    """What a run may be planned to take of what is free now, and of what it is allowed."""
     free, _ = torch.cuda.mem_get_info(device.index)
-    return int(free * _PLANNED_SHARE / _MIB)
+    free_mib = free / _MIB
+    return int((free_mib if allowed_mib is None else min(free_mib, allowed_mib)) * _PLANNED_SHARE)
 
 
 def device_use(device: Device) -> dict[str, float]:

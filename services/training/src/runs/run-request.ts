@@ -9,10 +9,15 @@ const LEAST_STEPS_BETWEEN_CHECKPOINTS = 10;
 const CHECKPOINTS_A_RUN = 10;
 const KEPT_CHECKPOINTS = 2;
 
-/** A runtime chooses its way of spending memory by this; it is never less than what the run was planned with. */
-const memoryLimitMib = ({ memoryCapMib, plan }: Job, { memoryMib, hostMemoryMib }: Profile): number =>
-  // Where memory is planned on devices, what bounds the run beside is that of their machine.
-  hostMemoryMib ?? Math.min(memoryMib, Math.max(memoryCapMib ?? memoryMib, plan?.totalMib ?? 0));
+/**
+ * A runtime chooses its way of spending memory by these; they are never less than what the run was planned with. Where
+ * memory is planned on devices, what bounds the run beside is that of their machine.
+ */
+function memoryLimits({ memoryCapMib, plan }: Job, { memoryMib, hostMemoryMib }: Profile) {
+  const capped = Math.min(memoryMib, Math.max(memoryCapMib ?? memoryMib, plan?.totalMib ?? 0));
+  if (hostMemoryMib === undefined) return { memoryMib: capped };
+  return { memoryMib: hostMemoryMib, ...(typeof memoryCapMib === 'number' && { deviceMemoryMib: capped }) };
+}
 
 /** What a job's run is asked to do on a profile. @throws ZodError when the job is not prepared (a programming fault). */
 export function buildRunRequest(
@@ -34,7 +39,7 @@ export function buildRunRequest(
       everySteps: Math.max(LEAST_STEPS_BETWEEN_CHECKPOINTS, Math.ceil(steps / CHECKPOINTS_A_RUN)),
       keepLast: KEPT_CHECKPOINTS,
     },
-    limits: { memoryMib: memoryLimitMib(job, profile), cpu: Math.max(1, Math.floor(profile.cpus)), deadlineSeconds },
+    limits: { ...memoryLimits(job, profile), cpu: Math.max(1, Math.floor(profile.cpus)), deadlineSeconds },
     seed: job.seed,
     ...(job.plan?.precision && { precision: job.plan.precision }),
     model: job.base?.weights,
