@@ -51,13 +51,7 @@ def why_whole(spec: RuntimeSpec) -> str | None:
         return "weights of few bits are kept whole"
     if begins_by_pissa(spec):
         return "PiSSA looks at whole weights"
-    match spec.hyperparameters.optimizer:
-        case "adamw8bit":
-            return "8-bit AdamW keeps its states in blocks that cross the parts"
-        case "adafactor":
-            return "Adafactor takes means over whole rows and columns"
-        case _:
-            return None
+    return None
 
 
 def _asked(spec: RuntimeSpec) -> Iterator[tuple[str, str]]:

@@ -192,8 +192,6 @@ def test_what_does_not_go_together_is_refused_by_its_field(workshop: Workshop, c
     [
         ({"tuning": QLORA}, "few bits"),
         ({"tuning": PISSA}, "PiSSA"),
-        ({"tuning": {"type": "full"}, "hyperparameters": {"optimizer": "adamw8bit"}}, "8-bit AdamW"),
-        ({"tuning": {"type": "full"}, "hyperparameters": {"optimizer": "adafactor"}}, "Adafactor"),
     ],
 )
 def test_what_cannot_be_dealt_out_is_kept_whole_or_refused_with_the_reason(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import Workshop
 from processes import disturb, in_ranks
+from test_adapters import PISSA
 from test_device import EIGHT_BILLION, HOST
 from test_sharding import THIN
 from test_train import FULL, LONG, losses
@@ -92,9 +93,18 @@ def test_a_machine_without_room_for_what_leaves_the_gpu_is_named(workshop: Works
 
 
 def test_what_is_kept_whole_never_leaves_the_gpu(workshop: Workshop):
-    few = workshop.spec(precision="bfloat16", limits=MUCH, tuning=FULL, hyperparameters={"optimizer": "adamw8bit"})
+    few = workshop.spec(precision="bfloat16", limits=MUCH, tuning=PISSA)
     with pytest.raises(Fault):
-        plan_memory(few, EIGHT_BILLION, 2048, ONE_GPU)
+        plan_memory(few, EIGHT_BILLION, 2048, replace(ONE_GPU, mib=4000))
+
+
+@pytest.mark.parametrize("optimizer", ["adafactor", "adamw8bit"])
+def test_other_optimisers_move_what_has_left_the_gpu(workshop: Workshop, optimizer: str):
+    settings = {"hyperparameters": {**LONG, "optimizer": optimizer}, "tuning": FULL}
+    whole, away = (workshop.spec(**settings) for _ in range(2))
+    train_whole(whole)
+    assert [how for how, _ in in_ranks([partial(train, away)])] == ["done"]
+    np.testing.assert_allclose(losses(away), losses(whole), atol=1e-4)
 
 
 def test_what_lies_in_the_machines_memory_goes_by_gloo_also_between_gpus():

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bitsandbytes.optim.adamw import AdamW8bit
 from conftest import Workshop, counting_rows, open_run
 from peft import LoraConfig, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
@@ -15,6 +16,7 @@ from transformers import AutoModelForCausalLM
 from runtime_torch.data.micro_batch import pack
 from runtime_torch.data.prepared_dataset import Row
 from runtime_torch.models.head import summed_loss
+from runtime_torch.processes.group import Group
 from runtime_torch.runs.optimiser import is_fast, is_matrix_of_a_layer, optimiser_of
 from runtime_torch.tunings.adapter_tuning import stored_name
 from runtime_torch.tunings.embedding_noise import EmbeddingNoise
@@ -27,7 +29,7 @@ def moved(workshop: Workshop, optimizer: str, name: str, start: torch.Tensor, gr
     """A parameter of that name after a step with each gradient."""
     settings = {"optimizer": optimizer, "weightDecay": DECAY}
     parameter = torch.nn.Parameter(start.clone())
-    optimiser = optimiser_of(workshop.spec(tuning=FULL, hyperparameters=settings), {name: parameter})
+    optimiser = optimiser_of(workshop.spec(tuning=FULL, hyperparameters=settings), {name: parameter}, Group())
     for gradient in gradients:
         parameter.grad = gradient.clone()
         optimiser.step(RATE)
@@ -77,17 +79,42 @@ def test_adafactor_moves_by_means_of_rows_and_columns_at_the_given_rate(workshop
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
 
 
-def test_adamw_in_8_bits_stays_near_adamw_with_a_quarter_of_its_states(workshop: Workshop):
-    start, gradients = random(64, 128), [random(64, 128, seed=seed) for seed in range(5)]
+@pytest.mark.parametrize("shape", [(64, 256), (64, 128), (20, 300)])
+def test_adamw_in_8_bits_stays_near_adamw_with_a_quarter_of_its_states(workshop: Workshop, shape: tuple[int, int]):
+    start, gradients = random(*shape), [random(*shape, seed=seed) for seed in range(5)]
     found, exact = (moved(workshop, which, "weight", start, gradients) for which in ("adamw8bit", "adamw"))
     assert not torch.equal(found, exact)
     assert (found - exact).abs().mean().item() < (exact - start).abs().mean().item() / 50
     parameter = torch.nn.Parameter(start)
     spec = workshop.spec(tuning=FULL, hyperparameters={"optimizer": "adamw8bit"})
-    optimiser = optimiser_of(spec, {"weight": parameter})
+    optimiser = optimiser_of(spec, {"weight": parameter}, Group())
     optimiser.open_states(1)
     kept = sum(tensor.numel() * tensor.element_size() for tensor in optimiser.tensors().values())
-    assert kept == 2 * (start.numel() + 4 * start.numel() / 256)
+    assert kept == 2 * (start.numel() + 4 * shape[0] * math.ceil(shape[1] / 256))
+
+
+def test_adamw_in_8_bits_moves_rows_of_whole_blocks_as_bitsandbytes_does(workshop: Workshop):
+    start, gradients = random(16, 512), [random(16, 512, seed=seed) for seed in range(5)]
+    parameter = torch.nn.Parameter(start.clone())
+    theirs = AdamW8bit([parameter], lr=RATE, weight_decay=DECAY)
+    for gradient in gradients:
+        parameter.grad = gradient.clone()
+        theirs.step()
+    assert torch.equal(moved(workshop, "adamw8bit", "weight", start, gradients), parameter.detach())
+
+
+def test_adamw_in_8_bits_moves_a_row_alike_whatever_rows_lie_beside_it(workshop: Workshop):
+    start, gradients = random(40, 300), [random(40, 300, seed=seed) for seed in range(3)]
+    whole = moved(workshop, "adamw8bit", "weight", start, gradients)
+    part = moved(workshop, "adamw8bit", "weight", start[20:], [gradient[20:] for gradient in gradients])
+    assert torch.equal(whole[20:], part)
+
+
+@pytest.mark.parametrize("shape", [(64,), (20, 100)])
+def test_what_is_too_small_for_8_bits_is_moved_by_adamw(workshop: Workshop, shape: tuple[int, ...]):
+    gradients = [random(*shape, seed=2)]
+    found, exact = (moved(workshop, which, "weight", random(*shape), gradients) for which in ("adamw8bit", "adamw"))
+    assert torch.equal(found, exact)
 
 
 @pytest.mark.parametrize("use_dora", [False, True])
@@ -105,7 +132,7 @@ def test_lora_plus_gives_the_same_parameters_the_higher_rate_as_peft(workshop: W
 def test_lora_plus_moves_b_by_its_ratio(workshop: Workshop):
     names = {"a": "x.lora_A.weight", "b": "x.lora_B.weight"}
     trained = {name: torch.nn.Parameter(torch.zeros(2, 2)) for name in names.values()}
-    optimiser = optimiser_of(workshop.spec(tuning={**LORA, "loraplusLrRatio": 8}), trained)
+    optimiser = optimiser_of(workshop.spec(tuning={**LORA, "loraplusLrRatio": 8}), trained, Group())
     for parameter in trained.values():
         parameter.grad = torch.ones(2, 2)
     optimiser.step(RATE)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Workshop, open_run, write_model
+from conftest import SIZES, Sizes, Workshop, open_run, write_model
 from processes import disturb, in_ranks
 from safetensors.torch import load_file, save_file
 from test_train import FULL, losses
@@ -116,6 +116,28 @@ def test_four_processes_two_and_one_go_on_from_each_other_exactly(
         assert len(losses(spec)) > 0
         found += losses(spec)
     np.testing.assert_allclose(found, losses(whole), atol=1e-4)
+
+
+# A wide model, whose matrices are large enough to be kept in 8 bits.
+OPTIMISERS = [("adafactor", SIZES, 1e-4), ("adamw8bit", {**SIZES, "hidden_size": 256, "intermediate_size": 300}, 1e-3)]
+
+
+@pytest.mark.parametrize(("optimizer", "sizes", "apart"), OPTIMISERS)
+def test_other_optimisers_move_parts_of_a_model_as_they_move_a_whole_one(
+    workshop: Workshop, optimizer: str, sizes: Sizes, apart: float
+):
+    """Sums that differ in their last bits fall into another of 256 steps now and then: 8 bits are less alike."""
+    write_model(workshop.model, sizes=sizes)
+    settings = {"tuning": FULL, "hyperparameters": {**SHORT, "optimizer": optimizer, "learningRate": 0.002}}
+    alone, together = (workshop.spec(**settings) for _ in range(2))
+    train(alone, Group())
+    assert [how for how, _ in in_ranks([partial(train, together)] * 3)] == ["done"] * 3
+    np.testing.assert_allclose(losses(together), losses(alone), atol=apart)
+    assert min(losses(alone)) < losses(alone)[0] - 100 * apart
+    newest = str(Path(together.output_dir) / "checkpoints/step-000004")
+    resumed = workshop.spec(**settings, resumeFrom=newest)
+    train(resumed, Group())
+    np.testing.assert_allclose(losses(resumed), losses(alone)[4:], atol=apart)
 
 
 def test_parts_are_taken_from_what_one_process_wrote(workshop: Workshop):

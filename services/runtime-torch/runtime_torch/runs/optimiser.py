@@ -1,14 +1,17 @@
-"""How what is trained moves: by one of PyTorch's optimisers, or by two that share the parameters between them."""
+"""How what is trained moves: by one optimiser, or by two that share the parameters between them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch.distributed.tensor import DTensor
 
+from ..processes.group import Group
 from ..spec import Lora, Qlora, RuntimeSpec
+from .adafactor import Adafactor
 
 Named = Mapping[str, torch.nn.Parameter]
 
@@ -17,6 +20,8 @@ _KEPT = (
     *("exp_avg", "exp_avg_sq", "exp_avg_sq_row", "exp_avg_sq_col", "momentum_buffer"),
     *("state1", "state2", "absmax1", "absmax2"),
 )
+
+_MEANS = "the means of the gradients"
 
 
 class Optimiser:
@@ -59,7 +64,7 @@ class Optimiser:
                     yield name, part.state[parameter]
 
 
-def optimiser_of(spec: RuntimeSpec, trained: Named) -> Optimiser:
+def optimiser_of(spec: RuntimeSpec, trained: Named, group: Group) -> Optimiser:
     settings = spec.hyperparameters
     groups = _groups(spec, trained)
     adam: dict[str, Any] = {
@@ -70,21 +75,20 @@ def optimiser_of(spec: RuntimeSpec, trained: Named) -> Optimiser:
     }
     match settings.optimizer:
         case "adamw8bit":
-            from bitsandbytes.optim.adamw import AdamW8bit
-
-            parts = [AdamW8bit(groups, **adam)]
+            parts = _adamw_8bit_and_adamw(groups, adam)
         case "adafactor":
-            from transformers.optimization import Adafactor
-
-            # Without these it chooses rates of its own, by the size of what moves: B of an adapter begins at zero.
-            own = {"scale_parameter": False, "relative_step": False}
-            rate, decay = settings.learning_rate, settings.weight_decay
-            parts = [Adafactor(groups, lr=rate, weight_decay=decay, **own)]
+            add_up = partial(group.add_up_tensor, _MEANS) if group.sharded else _alone
+            how = {name: adam[name] for name in ("lr", "weight_decay")}
+            parts = [Adafactor(groups, add_up=add_up, **how)]
         case "muon":
             parts = _muon_and_adamw(trained, adam)
         case "adamw" | None:
             parts = [_adamw(groups, adam)]
     return Optimiser(parts, trained)
+
+
+def _alone(sums: torch.Tensor) -> torch.Tensor:
+    return sums
 
 
 def is_matrix_of_a_layer(name: str, parameter: torch.Tensor) -> bool:
@@ -128,3 +132,16 @@ def _muon_and_adamw(trained: Named, adam: dict[str, Any]) -> list[torch.optim.Op
     how: dict[str, Any] = {"adjust_lr_fn": "match_rms_adamw"}
     muon = torch.optim.Muon([_group(matrices, 1.0)], lr=adam["lr"], weight_decay=adam["weight_decay"], **how)
     return [muon, _adamw([_group(others, 1.0)], adam)] if others else [muon]
+
+
+def _adamw_8bit_and_adamw(groups: list[dict[str, Any]], adam: dict[str, Any]) -> list[torch.optim.Optimizer]:
+    from .adamw_8bit import AdamW8bit, can_keep_8_bits
+
+    few = _those_that(can_keep_8_bits, groups)
+    others = _those_that(lambda parameter: not can_keep_8_bits(parameter), groups)
+    return [*([AdamW8bit(few, **adam)] if few else []), *([_adamw(others, adam)] if others else [])]
+
+
+def _those_that(fit: Callable[[torch.Tensor], bool], groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    chosen = [{**group, "params": [one for one in group["params"] if fit(one)]} for group in groups]
+    return [group for group in chosen if group["params"]]

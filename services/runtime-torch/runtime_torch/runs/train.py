@@ -54,7 +54,7 @@ class TrainRun:
         spend_memory(self.tuning.model, self.plan.memory_mode)
         if spec.hyperparameters.neftune_noise_alpha:
             self.model.noise = EmbeddingNoise(spec.seed, spec.hyperparameters.neftune_noise_alpha)
-        self.optimiser = optimiser_of(spec, self.tuning.trained)
+        self.optimiser = optimiser_of(spec, self.tuning.trained, group)
         self.batches = TrainingBatches(spec, inputs.train)
         budget = self.plan.token_budget
         around = Surroundings(spec, self.model, budget, group, self._between, self.tuning.base_only)
