@@ -38,8 +38,8 @@ STEPS = 8
 # The first steps load kernels.
 WARM_UP = 3
 MEMORY_MIB = 16_384
-# Less than the weights take that are trained, and more than their layers do that are computed.
-SMALL_MIB = 1_500
+# Of a GPU, less than the weights take that are trained, and more than their layers do that are computed.
+SMALL_MIB = 1_630
 
 
 class Speed(NamedTuple):
@@ -60,6 +60,7 @@ def measure(
     workshop = Workshop(root)
     model = write_model(root / "measured", sizes=sizes)
     rows = [[(7 * row + i) % VOCABULARY for i in range(row_tokens)] for row in range(32)]
+    limits = {"memoryMib": MEMORY_MIB, "cpu": os.cpu_count() or 1, "deadlineSeconds": 600}
     always = {"epochs": 50, "maxSteps": STEPS, "globalBatch": len(rows)}
     fields = workshop.fields(
         modelDir=str(model),
@@ -67,7 +68,7 @@ def measure(
         precision=precision,
         hyperparameters={**always, **changes.pop("hyperparameters", {})},
         checkpointing={"everySteps": STEPS, "keepLast": 1},
-        limits={"memoryMib": MEMORY_MIB, "cpu": os.cpu_count() or 1, "deadlineSeconds": 600},
+        limits={**limits, **changes.pop("limits", {})},
         **changes,
     )
     path = root / "measured.json"
@@ -79,7 +80,7 @@ def measure(
     steps = [event for event in map(json.loads, lines) if event["type"] == "step"]
     same = ("modelDir", "data", "precision", "limits", "tuning", "hyperparameters")
     spec = workshop.spec(**{name: fields[name] for name in same})
-    plan = open_inputs(spec).plan(spec, _room(device))
+    plan = open_inputs(spec).plan(spec, _room(device, spec.limits.device_memory_mib))
     return Speed(
         statistics.median(step["metrics"]["tokensPerSecond"] for step in steps[WARM_UP:]),
         max(step["memory"].get("deviceMib", step["memory"]["hostMib"]) for step in steps),
@@ -87,7 +88,7 @@ def measure(
     )
 
 
-def _room(device: str) -> Room:
+def _room(device: str, allowed_mib: int | None) -> Room:
     if device == "cpu":
         return Room(MEMORY_MIB)
     import torch
@@ -96,17 +97,14 @@ def _room(device: str) -> Room:
     from runtime_torch.devices.device_memory import plannable_mib
 
     torch.cuda.empty_cache()
-    return Room(plannable_mib(Device("cuda")), on_gpu=True)
+    return Room(plannable_mib(Device("cuda"), allowed_mib), on_gpu=True)
 
 
 if __name__ == "__main__":
     device, precision, *more = sys.argv[1:]
     changes: dict[str, Any] = {}
     if more == ["offloaded"]:
-        from runtime_torch.devices import device_memory
-
-        device_memory.plannable_mib = lambda *_: SMALL_MIB
-        changes["tuning"] = {"type": "full"}
+        changes = {"tuning": {"type": "full"}, "limits": {"deviceMemoryMib": SMALL_MIB}}
     with tempfile.TemporaryDirectory() as folder:
         speed = measure(Path(folder), device, precision, SIZES, **changes)
     print(f"{precision} on {device}: {speed}")
