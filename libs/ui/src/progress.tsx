@@ -37,7 +37,10 @@ export interface StackedBarProps {
   total: number;
 }
 
-const SHADES = ['bg-chart-1', 'bg-chart-2', 'bg-chart-3', 'bg-chart-4', 'bg-chart-5', 'bg-chart-6'] as const;
+const SHADES = [
+  ...['bg-chart-1', 'bg-chart-2', 'bg-chart-3', 'bg-chart-4', 'bg-chart-5', 'bg-chart-6'],
+  ...['bg-chart-7', 'bg-chart-8', 'bg-chart-9', 'bg-chart-10'],
+] as const;
 
 /** Shares of one amount beside each other, with a legend that says each in words. */
 export function StackedBar({ label, parts, total }: StackedBarProps) {

@@ -23,7 +23,10 @@ const NAMES: Record<StepState, string> = {
 /** Where something stands on its way. */
 export function Stepper({ label, steps }: StepperProps) {
   return (
-    <ol aria-label={label} className="grid grid-cols-4 gap-x-1.5 gap-y-3 sm:flex">
+    <ol
+      aria-label={label}
+      className={cx('grid gap-x-1.5 gap-y-3 sm:flex', steps.length % 3 === 0 ? 'grid-cols-3' : 'grid-cols-4')}
+    >
       {steps.map(({ name, state, stateText }) => (
         <li
           key={name}

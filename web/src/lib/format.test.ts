@@ -3,6 +3,7 @@ import {
   formatBytes,
   formatCompact,
   formatDuration,
+  formatLanguage,
   formatMib,
   formatNumber,
   formatPercent,
@@ -46,6 +47,12 @@ describe('numbers with their units', () => {
     expect(formatDuration(3600, 'en')).toBe('1 hr');
     expect(formatDuration(90_000, 'en')).toBe('1 day 1 hr');
     expect(formatDuration(200, 'zh')).toBe('3分钟20秒');
+  });
+
+  it('languages have their names, and what is no code of one stays', () => {
+    expect(formatLanguage('zh', 'en')).toBe('Chinese');
+    expect(formatLanguage('en', 'zh')).toBe('英语');
+    expect(formatLanguage('not a code', 'en')).toBe('not a code');
   });
 
   it('times are written as the language does, from ISO text and from Unix seconds', () => {

@@ -71,6 +71,15 @@ export function formatDuration(seconds: Maybe, locale: string): string {
     .join(locale.startsWith('zh') ? '' : ' ');
 }
 
+/** The name of a language by its code, e.g. `en`; a code that is none stays as it is. */
+export function formatLanguage(code: string, locale: string): string {
+  try {
+    return new Intl.DisplayNames(locale, { type: 'language' }).of(code) ?? code;
+  } catch {
+    return code;
+  }
+}
+
 /** Date and time of an ISO text or of Unix seconds, in the reader's own time zone unless one is named. */
 export function formatTime(time: string | number | null | undefined, locale: string, timeZone?: string): string {
   if (time === null || time === undefined) return DASH;

@@ -61,6 +61,8 @@ function asked(): { whole: Set<string>; starts: Set<string> } {
         'topic.',
         'finding.',
         'source.',
+        'sourceFailed.',
+        'formula.',
         'fix.',
         'placeFix.',
       ])

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { createTranslator } from 'next-intl';
 import type { Evaluation, Job } from './api';
+import { sourceFailedTold } from './source-told';
 import {
   RUN_VALUES,
   clusterTold,
@@ -86,6 +87,32 @@ describe('what the platform says, in the reader’s language', () => {
       key: 'job.waitsForGpus',
       values: { needed: 8, free: 4 },
     });
+  });
+
+  it('tells a rehearsal from the run itself', () => {
+    const rehearsal = { run_id: 'run-1', state: 'running' } as const;
+    expect(job({ phase: 'starting', rehearsal }).key).toBe('job.rehearsing');
+    expect(job({ phase: 'starting', rehearsal: { ...rehearsal, state: 'done' } }).key).toBe('job.starting');
+    const message = 'The rehearsal has succeeded; waiting for a place to run';
+    expect(job({ status: 'queued', phase: 'queued', message }).key).toBe('job.waitsRehearsed');
+    expect(missing(['job.rehearsing', 'job.waitsRehearsed'])).toEqual([]);
+  });
+
+  it.each([
+    ['no answer within 10 s', 'silent'],
+    ['cannot be reached (ENOTFOUND)', 'unreachable'],
+    ['answered 404 for org/model', 'refused'],
+    ['org/model has no safetensors file', 'noWeights'],
+    ['the folder has no safetensors file', 'noWeights'],
+    ['the weights are pickled files, which are never loaded; convert them to safetensors', 'pickled'],
+    ['org/model has 900 bytes, the limit is 100', 'tooLarge'],
+    ['the model is larger than the limit of 100 bytes', 'tooLarge'],
+    ['LUTHIER_MODEL_DIR is not set', 'notSet'],
+    ['the folder is not there', 'noFolder'],
+    ['model.safetensors ended after 12 of 900 bytes', 'cutOff'],
+  ])('knows why nothing came from a source: "%s"', (message, key) => {
+    expect(sourceFailedTold(message)?.key).toBe(`sourceFailed.${key}`);
+    expect(missing([`sourceFailed.${key}`])).toEqual([]);
   });
 
   it.each([

@@ -1,5 +1,7 @@
 import { thingOf } from './amount-told';
 import type { Evaluation, Job, JobEvent, Plan } from './api';
+import { first, n } from './sentences';
+import type { Rule } from './sentences';
 
 /** A text of the namespace `told` with its values; amounts of memory are in MiB and named in `mib`. */
 export interface Told {
@@ -10,16 +12,6 @@ export interface Told {
   times?: Readonly<Record<string, string>>;
   parts?: Readonly<Record<string, Told>>;
 }
-
-type Rule = readonly [pattern: RegExp, told: (match: readonly string[]) => Told];
-const first = (rules: readonly Rule[], text: string): Told | null => {
-  for (const [pattern, told] of rules) {
-    const match = pattern.exec(text);
-    if (match) return told(match);
-  }
-  return null;
-};
-const n = (text: string | undefined): number => Number(text ?? 0);
 
 const again = (way: string, change: string): Rule => [
   new RegExp(`^The run ran out of memory; trying again: ${change}, about (\\d+) MiB$`),
@@ -156,19 +148,6 @@ export const proofTold = (reason: string): Told | null =>
     reason,
   );
 
-/** Where a base model can come from. Null: as it is written. */
-export const sourceTold = (source: string): Told | null =>
-  first(
-    [
-      [/^model hub, (.+)$/, ([, name = '']) => ({ key: 'source.hub', values: { name } })],
-      [/^Python package (.+) \(quantised GGUF/, ([, name = '']) => ({ key: 'source.package', values: { name } })],
-      [/^local model directory, (.+)$/, ([, name = '']) => ({ key: 'source.directory', values: { name } })],
-      [/^local folder (.+)$/, ([, name = '']) => ({ key: 'source.folder', values: { name } })],
-      [/^bundled with Luthier, (.+)$/, ([, name = '']) => ({ key: 'source.bundled', values: { name } })],
-    ],
-    source,
-  );
-
 /** Why a queued job waits, and what a running one was asked: these stand in the sentence alone. */
 const REASONS: readonly Rule[] = [
   [
@@ -194,7 +173,7 @@ const REASONS: readonly Rule[] = [
     /^Waiting for GPUs: needs (\d+), (\d+) free now/,
     ([, needed, free]) => ({ key: 'job.waitsForGpus', values: { needed: n(needed), free: n(free) } }),
   ],
-  [/^Rehearsing the run/, () => ({ key: 'job.rehearsing' })],
+  [/^The rehearsal has succeeded; waiting/, () => ({ key: 'job.waitsRehearsed' })],
   [/^Cancelling$/, () => ({ key: 'job.cancelling' })],
   [/^Pausing$/, () => ({ key: 'job.pausing' })],
   [/^Restarting$/, () => ({ key: 'job.restarting' })],
@@ -241,16 +220,17 @@ export function runTold({ reason, params }: Pick<Placement, 'reason' | 'params'>
   };
 }
 
-type JobState = Pick<Job, 'status' | 'phase' | 'message' | 'progress' | 'placement'>;
+type JobState = Pick<Job, 'status' | 'phase' | 'message' | 'progress' | 'placement' | 'rehearsal'>;
 
 /** Where a job is, from its status, phase and progress. A failed one is told by its error. */
-export function jobTold({ status, phase, message, progress, placement }: JobState): Told {
+export function jobTold({ status, phase, message, progress, placement, rehearsal }: JobState): Told {
   if (status === 'succeeded') {
     return { key: message.includes('unproven') ? 'job.succeededUnproven' : 'job.succeeded' };
   }
   if (status === 'failed' || status === 'cancelled' || status === 'paused') return { key: `job.${status}` };
   const reason = first(REASONS, message);
   if (reason) return reason;
+  if (rehearsal?.state === 'running' && phase === 'starting') return { key: 'job.rehearsing' };
   if (placement && status === 'running' && (phase === 'scheduling' || phase === 'starting')) return runTold(placement);
   if (status === 'queued' || phase === 'queued') return { key: 'job.waiting' };
   if (phase === 'training' && progress) {

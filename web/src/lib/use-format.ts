@@ -15,6 +15,7 @@ export function useFormat() {
       mib: (value: number | null | undefined) => format.formatMib(value, locale),
       bytes: (value: number | null | undefined) => format.formatBytes(value, locale),
       duration: (seconds: number | null | undefined) => format.formatDuration(seconds, locale),
+      language: (code: string) => format.formatLanguage(code, locale),
       time: (time: string | number | null | undefined) => format.formatTime(time, locale),
     }),
     [locale],

@@ -5,9 +5,11 @@ import type { Evaluation, Job, JobEvent, Obstacle, Plan, ValidationReport } from
 import { changeTold } from './change-told';
 import { findingTold } from './finding-told';
 import type { Finding } from './finding-told';
+import { formulaTold } from './formula-told';
 import { noteTold } from './note-told';
 import type { PlanNote } from './note-told';
 import { obstacleOf, obstacleTold, waitsFor } from './obstacle-told';
+import { sourceFailedTold, sourceTold } from './source-told';
 import type { ClusterWord, Told } from './told';
 import {
   clusterTold,
@@ -18,7 +20,6 @@ import {
   proofTold,
   repeatedLine,
   runTold,
-  sourceTold,
   verdictTold,
 } from './told';
 import { useFormat } from './use-format';
@@ -79,6 +80,10 @@ export function useTold() {
       const said = refusal({ code, message, hint }, found);
       return job.placement && !english ? { ...said, title: text(runTold(job.placement)) } : said;
     };
+    const original = (words: string): string => t('originalText', { text: words });
+    /** A sentence that names the value at fault: as it is in English, and where there is no other for it. */
+    const translated = (sentence: string, told: Told | null): string =>
+      english ? sentence : told ? text(told) : original(sentence);
     const proof = (reason: string | null): string | null => {
       const told = reason === null ? null : proofTold(reason);
       return told ? text(told) : reason;
@@ -125,6 +130,8 @@ export function useTold() {
         const told = sourceTold(source);
         return told ? text(told) : source;
       },
+      sourceFailed: (message: string): string => translated(message, sourceFailedTold(message)),
+      formulaFault: (fault: string): string => translated(fault, formulaTold(fault)),
       event: ({ message, data }: Pick<JobEvent, 'message' | 'data'>): string => {
         const found = obstacleOf(data);
         if (found) return obstacle(found, message);
@@ -141,7 +148,7 @@ export function useTold() {
         const same = line === null ? '' : english ? ` (${t('sameAs', { line })})` : `（${t('sameAs', { line })}）`;
         return { title: t(`issue.${code}.title`) + same, hint: t(`issue.${code}.hint`) };
       },
-      original: (words: string): string => t('originalText', { text: words }),
+      original,
     };
   }, [t, locale, format]);
 }

@@ -48,7 +48,7 @@ export function RowPreview({ fileId }: { fileId: string }) {
                   </p>
                   <dl className="mt-1.5 flex flex-col gap-1.5 text-sm">
                     {turnsOf(row).map(({ speaker, text }, index) => (
-                      <div key={index} className="grid grid-cols-[5.5rem_1fr] gap-2">
+                      <div key={index} className="grid gap-x-2 sm:grid-cols-[5.5rem_1fr]">
                         <dt className="text-xs leading-5 text-muted">{t(`speaker.${speaker}`)}</dt>
                         <dd className="min-w-0 break-words whitespace-pre-wrap">{text}</dd>
                       </div>

@@ -20,7 +20,7 @@ export function FailurePanel({ job, error }: { job: Job; error: NonNullable<Job[
       title={said.title}
       hint={said.hint}
       actions={
-        <Link href={routes.newJob({ from: job.id })} className={buttonClass()}>
+        <Link href={routes.newJob({ from: job.id })} className={buttonClass('primary')}>
           {changes.length > 0 ? t('failure.againChanged') : t('again')}
         </Link>
       }
@@ -28,14 +28,17 @@ export function FailurePanel({ job, error }: { job: Job; error: NonNullable<Job[
       {changes.length > 0 && (
         <div className="mt-2">
           <p className="text-muted">{t('failure.suggested')}</p>
-          {change !== null && <p className="font-medium">{change}</p>}
-          <ul className="mt-1 flex flex-wrap gap-2">
-            {changes.map(([name, value]) => (
-              <li key={name} className="rounded-md bg-raised px-2 py-1 font-mono text-xs">
-                {name} = {value}
-              </li>
-            ))}
-          </ul>
+          {change === null ? (
+            <ul className="mt-1 flex flex-wrap gap-2">
+              {changes.map(([name, value]) => (
+                <li key={name} className="rounded-md bg-raised px-2 py-1 font-mono text-xs">
+                  {name} = {value}
+                </li>
+              ))}
+            </ul>
+          ) : (
+            <p className="font-medium first-letter:uppercase">{change}</p>
+          )}
         </div>
       )}
       {said.original !== null && (

@@ -22,29 +22,31 @@ export function FineSettingsFields({
   const rangeText = useRangeText(form);
   const inventory = useQuery(inventoryQuery);
   const around = { kind: form.tuning, method: form.method || 'supervised', inventory: inventory.data };
-  const choices = [
-    { field: 'bits', values: form.tuning === 'qlora' ? BITS : [] },
-    { field: 'variant', values: isAdapter(form.tuning) ? VARIANTS.filter((one) => isOffered(one, around)) : [] },
-    { field: 'optimizer', values: OPTIMIZERS.filter((one) => isOffered(one, around)) },
-  ] as const;
+  const choices = (
+    [
+      { field: 'bits', values: form.tuning === 'qlora' ? BITS : [] },
+      { field: 'variant', values: isAdapter(form.tuning) ? VARIANTS.filter((one) => isOffered(one, around)) : [] },
+      { field: 'optimizer', values: OPTIMIZERS.filter((one) => isOffered(one, around)) },
+    ] as const
+  ).filter(({ values }) => values.length > 1);
+  const numbers = NUMBERS.filter((field) => isOffered(FEATURE_OF[field], around));
+  if (choices.length + numbers.length === 0) return null;
   return (
     <div className="grid gap-4 sm:grid-cols-2">
-      {choices
-        .filter(({ values }) => values.length > 1)
-        .map(({ field, values }) => (
-          <Field key={field} label={t(`fine.label.${field}`)} hint={t(`fine.hint.${field}`)}>
-            {(ids) => (
-              <Select {...ids} value={form[field]} onChange={(event) => onChange({ [field]: event.target.value })}>
-                {values.map((value) => (
-                  <option key={value} value={value}>
-                    {t(`fine.choice.${value}`)}
-                  </option>
-                ))}
-              </Select>
-            )}
-          </Field>
-        ))}
-      {NUMBERS.filter((field) => isOffered(FEATURE_OF[field], around)).map((field) => (
+      {choices.map(({ field, values }) => (
+        <Field key={field} label={t(`fine.label.${field}`)} hint={t(`fine.hint.${field}`)}>
+          {(ids) => (
+            <Select {...ids} value={form[field]} onChange={(event) => onChange({ [field]: event.target.value })}>
+              {values.map((value) => (
+                <option key={value} value={value}>
+                  {t(`fine.choice.${value}`)}
+                </option>
+              ))}
+            </Select>
+          )}
+        </Field>
+      ))}
+      {numbers.map((field) => (
         <Field key={field} label={t(`fine.label.${field}`)} hint={t(`fine.hint.${field}`)} error={rangeText(field)}>
           {(ids) => (
             <Input

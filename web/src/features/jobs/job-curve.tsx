@@ -21,7 +21,7 @@ export function JobCurve({ job, live, connection }: { job: Job; live: LiveJob; c
     <Card title={t('curve.title')} aside={isOver(job.status) ? undefined : <Connected connection={connection} />}>
       <Pace job={job} margin={curves['rewardMargin']?.at(-1)?.[1]} />
       {count === 0 ? (
-        <p className="py-10 text-center text-sm text-muted">{t('curve.notYet')}</p>
+        <p className="text-sm text-muted">{t('curve.notYet')}</p>
       ) : (
         <div data-points={count}>
           {rewardMean ? (

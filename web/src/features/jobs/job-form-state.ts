@@ -50,6 +50,7 @@ export interface JobForm extends GraderForm, FineSettings {
   labelSmoothing: string;
   centring: string;
   groupSize: string;
+  stepsEach: string;
   answerTokens: string;
   temperature: string;
   desirableWeight: string;
@@ -85,6 +86,7 @@ export const EMPTY_FORM: JobForm = {
   labelSmoothing: '',
   centring: '',
   groupSize: '',
+  stepsEach: '',
   answerTokens: '',
   temperature: '',
   ...EMPTY_GRADER,
@@ -131,6 +133,7 @@ export const RANGES: Readonly<Record<NumberField, Range>> = {
   labelSmoothing: { min: 0, max: 0.5, whole: false },
   centring: { min: 0, max: 100, whole: false },
   groupSize: { min: 2, max: 64, whole: true },
+  stepsEach: { min: 1, max: 16, whole: true },
   answerTokens: { min: 1, max: 4096, whole: true },
   temperature: { min: 0.01, max: 2, whole: false },
   desirableWeight: { min: 0.01, max: 100, whole: false },

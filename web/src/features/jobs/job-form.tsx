@@ -10,6 +10,7 @@ import { ErrorNotice } from '../../lib/error-notice';
 import { faultOf } from '../../lib/problem';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
+import { useTold } from '../../lib/use-told';
 import { FilePicker } from './file-picker';
 import { GraderPicker } from './grader-picker';
 import { JobSettings } from './job-settings';
@@ -25,6 +26,7 @@ import { PlanView } from './plan-view';
 /** Asks for model and data, shows what is wrong with the data and what the run will need, and only then starts. */
 export function JobFormView({ start, settingsOpen = false }: { start: JobForm; settingsOpen?: boolean }) {
   const t = useTranslations('jobs');
+  const told = useTold();
   const router = useRouter();
   const queries = useQueryClient();
   const [wanted, setForm] = useState(start);
@@ -49,7 +51,8 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
   const body = useMemo(() => jobBody(form), [form]);
   const planned = useDeferredValue(body !== null && usable && modelReady ? body : null);
   const plan = useQuery(planQuery(planned));
-  const formulaFault = faultOf(plan.error, '.calculate_output');
+  const fault = faultOf(plan.error, '.calculate_output');
+  const formulaFault = fault === null ? null : told.formulaFault(fault);
   const submit = useMutation({
     mutationFn: createJob,
     onSuccess: async (job) => {
@@ -93,7 +96,7 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
           </div>
         </Card>
         <KeepKnowledge form={form} onChange={set} />
-        <Card>
+        <Card title={t('form.settings')}>
           <Field label={t('form.suffix')} hint={t('form.suffixHint')}>
             {(ids) => (
               <Input {...ids} maxLength={64} value={form.suffix} onChange={(e) => set({ suffix: e.target.value })} />

@@ -90,7 +90,7 @@ function JobTable({ jobs }: { jobs: readonly Job[] }) {
         </>
       ),
     },
-    { key: 'progress', title: t('column.progress'), wide: true, className: 'w-64', cell: (job) => <Where job={job} /> },
+    { key: 'progress', title: t('column.progress'), wide: true, className: 'w-72', cell: (job) => <Where job={job} /> },
     {
       key: 'created',
       title: t('column.created'),

@@ -150,7 +150,7 @@ function MeasureTable({ measures }: { measures: readonly Measure[] }) {
     {
       key: 'name',
       title: t('result.measure'),
-      className: 'pl-0! sm:pl-0!',
+      className: 'pl-0! sm:pl-0! max-sm:w-full',
       cell: ({ name, note }) => (
         <>
           <span className="font-medium">{name}</span>
@@ -158,7 +158,13 @@ function MeasureTable({ measures }: { measures: readonly Measure[] }) {
         </>
       ),
     },
-    { key: 'base', title: t('result.base'), align: 'end', className: 'whitespace-nowrap', cell: ({ base }) => base },
+    {
+      key: 'base',
+      title: t('result.base'),
+      align: 'end',
+      className: 'whitespace-nowrap max-sm:px-2',
+      cell: ({ base }) => base,
+    },
     {
       key: 'tuned',
       title: t('result.tuned'),

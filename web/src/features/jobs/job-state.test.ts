@@ -19,6 +19,15 @@ describe('stages of a job', () => {
     }
   });
 
+  it('a rehearsal is a stage of the jobs that have one, until the run itself waits', () => {
+    const rehearsal = { run_id: 'run-1', state: 'running' } as const;
+    for (const phase of ['queued', 'scheduling', 'starting'] as const) {
+      expect(states({ status: 'running', phase, rehearsal })).toBe('dddcaaaaa');
+    }
+    expect(states({ status: 'failed', phase: 'starting', rehearsal })).toBe('dddfaaaaa');
+    expect(states({ status: 'queued', phase: 'queued', rehearsal: { ...rehearsal, state: 'done' } })).toBe('ddddcaaaa');
+  });
+
   it('a failed job shows where it broke, a cancelled one claims nothing', () => {
     expect(states({ status: 'failed', phase: 'training' })).toBe('ddddfaaa');
     expect(states({ status: 'cancelled', phase: 'training' })).toBe('ddddaaaa');

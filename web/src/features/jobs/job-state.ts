@@ -1,11 +1,12 @@
 import type { StepState, Tone } from '@luthier/ui';
 import type { Job } from '../../lib/api';
 
-/** What a reader tells apart; `queued` to `starting` are one wait. */
+/** What a reader tells apart; `queued` to `starting` are one wait. Not every job has a rehearsal. */
 const STAGES = [
   'validating',
   'preparing',
   'planning',
+  'rehearsing',
   'waiting',
   'training',
   'saving',
@@ -41,17 +42,27 @@ const STATUS_TONES: Record<Job['status'], Tone> = {
 };
 export const statusTone = (status: Job['status']): Tone => STATUS_TONES[status];
 
-function stageOf(phase: Job['phase']): Stage | 'done' {
+type Progressing = Pick<Job, 'status' | 'phase' | 'rehearsal'>;
+
+/** What of its run there is now is the rehearsal. */
+const isRehearsing = ({ phase, rehearsal }: Progressing): boolean =>
+  rehearsal?.state === 'running' && (phase === 'queued' || IN_RUN.includes(phase));
+
+function stageOf(job: Progressing): Stage | 'done' {
+  const { phase } = job;
+  if (isRehearsing(job)) return 'rehearsing';
   if (phase === 'queued' || phase === 'scheduling' || phase === 'starting') return 'waiting';
   return phase;
 }
 
 /** Which stages are behind the job, which one it is at, and where it broke. */
-export function stageStates({ status, phase }: Pick<Job, 'status' | 'phase'>): { stage: Stage; state: StepState }[] {
-  const at = stageOf(phase);
-  const index = at === 'done' ? STAGES.length : STAGES.indexOf(at);
+export function stageStates(job: Progressing): { stage: Stage; state: StepState }[] {
+  const { status } = job;
+  const stages: readonly Stage[] = job.rehearsal ? STAGES : STAGES.filter((stage) => stage !== 'rehearsing');
+  const at = stageOf(job);
+  const index = at === 'done' ? stages.length : stages.indexOf(at);
   // A job that failed or was cancelled may say `done`; then nothing is known of where, and nothing is claimed.
-  return STAGES.map((stage, position) => {
+  return stages.map((stage, position) => {
     if (status === 'succeeded' || position < index) return { stage, state: 'done' };
     if (position > index) return { stage, state: 'ahead' };
     if (status === 'failed') return { stage, state: 'failed' };

@@ -6,7 +6,7 @@ import type { Method } from './job-methods';
 /** What a method has beside the settings of every method. */
 export type MethodSetting =
   | ('beta' | 'gamma' | 'labelSmoothing' | 'centring' | 'desirableWeight' | 'undesirableWeight')
-  | ('groupSize' | 'answerTokens' | 'temperature');
+  | ('groupSize' | 'stepsEach' | 'answerTokens' | 'temperature');
 
 export const SETTINGS_OF_METHOD: Readonly<Record<Method, readonly MethodSetting[]>> = {
   supervised: [],
@@ -16,7 +16,7 @@ export const SETTINGS_OF_METHOD: Readonly<Record<Method, readonly MethodSetting[
   simpo: ['beta', 'gamma'],
   reward: ['centring'],
   kto: ['beta', 'desirableWeight', 'undesirableWeight'],
-  grpo: ['groupSize', 'answerTokens', 'temperature', 'beta'],
+  grpo: ['groupSize', 'stepsEach', 'answerTokens', 'temperature', 'beta'],
 };
 
 const PUBLIC_NAMES: Readonly<Record<MethodSetting, string>> = {
@@ -27,6 +27,7 @@ const PUBLIC_NAMES: Readonly<Record<MethodSetting, string>> = {
   desirableWeight: 'desirable_weight',
   undesirableWeight: 'undesirable_weight',
   groupSize: 'num_generations',
+  stepsEach: 'num_iterations',
   answerTokens: 'max_completion_length',
   temperature: 'temperature',
 };
@@ -74,6 +75,7 @@ export function methodSettingsOf(
         ...graderFormOf(method.grader),
         method: method.type,
         groupSize: String(method.group_size),
+        stepsEach: String(method.num_iterations ?? 1),
         answerTokens: String(method.max_completion_tokens),
         temperature: String(method.temperature),
         beta: method.beta > 0 ? String(method.beta) : '',

@@ -108,7 +108,9 @@ function About({ model, base }: { model: Model; base: Model | null }) {
       : []),
     ...(model.source === null ? [] : [{ name: t('fact.source'), value: told.source(model.source) }]),
     ...(model.license === null ? [] : [{ name: t('fact.license'), value: model.license }]),
-    ...(model.languages.length > 0 ? [{ name: t('fact.languages'), value: model.languages.join(', ') }] : []),
+    ...(model.languages.length > 0
+      ? [{ name: t('fact.languages'), value: model.languages.map(format.language).join(', ') }]
+      : []),
     ...(shape
       ? [
           { name: t('fact.architecture'), value: shape.architecture },
@@ -146,7 +148,7 @@ function Sources({ model }: { model: Model }) {
             )}
             <span className="min-w-0 break-words">
               {told.source(source)}
-              {message !== '' && <span className="block text-xs leading-relaxed text-muted">{message}</span>}
+              {!ok && <span className="block text-xs leading-relaxed text-muted">{told.sourceFailed(message)}</span>}
             </span>
           </li>
         ))}

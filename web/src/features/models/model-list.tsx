@@ -125,7 +125,7 @@ function Catalog({ models }: { models: readonly Model[] }) {
                     <p className="font-medium">{entry.title}</p>
                     <p className="text-xs break-words text-muted">
                       {t('parameters', { count: format.compact(entry.parameters) })} · {entry.license} ·{' '}
-                      {entry.languages.join(', ')}
+                      {entry.languages.map(format.language).join(', ')}
                     </p>
                     <p className="text-xs break-words text-muted">
                       {t('sources', { list: entry.sources.map(told.source).join(' → ') })}
