@@ -74,7 +74,7 @@ suite('dashboard', () => {
   it('lists jobs, and says what to do where there are none', async () => {
     const { page } = await dashboard.open();
     await page.getByRole('link', { name: 'support', exact: true }).waitFor();
-    expect(await page.getByText('Failed', { exact: true }).count()).toBe(1);
+    expect(await page.getByText('Failed', { exact: true }).count()).toBe(2);
     const { page: empty } = await dashboard.open({ empty: true });
     await empty.getByText('No jobs yet').waitFor();
     expect(await empty.locator('main').getByRole('link').allInnerTexts()).toEqual(

@@ -84,9 +84,29 @@ suite('methods that judge answers', () => {
   it('say in Chinese what cannot be read of a formula', async () => {
     const page = await newJob(PROMPTS_FILE, 'zh-CN');
     await page.getByLabel('好的回答', { exact: true }).selectOption('用公式组合以上规则');
-    await page.getByLabel('公式', { exact: true }).fill('(equals');
-    await page.getByText(/公式无法读取（原文）：.*"\)" is missing/).waitFor();
+    const formula = page.getByLabel('公式', { exact: true });
+    for (const [written, said] of [
+      ['(equals', '末尾缺少“)”'],
+      ['(equals wording)', '第 9 个字符“wording”之前缺少“)”'],
+      ['equals +', '公式没有写完'],
+      ['equals wording', '第 8 个字符处的“wording”放错了位置'],
+      ['equals % 2', '第 8 个字符“%”不能用在公式里'],
+      ['mean(equals)', '第 1 个字符处的“mean”不是可用的函数'],
+      ['worth', '第 1 个字符处的“worth”不是规则的名称；可用的有 equals, contains, wording, spelling'],
+      ['abs(1, 2)', '第 1 个字符处的“abs”最多取 1 个值'],
+      [`${'('.repeat(40)}1`, '括号或乘方嵌套超过 32 层'],
+    ] as const) {
+      await formula.fill(written);
+      await page.getByText(`公式无法读取：${said}`, { exact: true }).waitFor();
+    }
     await page.getByText('请先修正表单中标出的地方').waitFor();
+  });
+
+  it('let several steps learn from the same answers', async () => {
+    const page = await newJob(PROMPTS_FILE);
+    await page.getByRole('button', { name: 'More settings' }).click();
+    await page.getByLabel('Steps from the same answers').fill('2');
+    expect(await submitted(page)).toMatchObject({ method: { grpo: { hyperparameters: { num_iterations: 2 } } } });
   });
 
   it('make a reward model of pairs', async () => {

@@ -8,13 +8,18 @@ import {
   DONE_JOB,
   FAILED_JOB,
   JUDGE_ID,
+  MEMORY_JOB,
   PAIRS_FILE,
   PAIRS_JOB,
   PROMPTS_FILE,
+  QUEUED_JOB,
+  REHEARSED_JOB,
+  REHEARSING_JOB,
   REWARDED_JOB,
   TRAIN_FILE,
   TUNED_ID,
 } from '../../web/dev/fixtures/ids.js';
+import type { FakeApi } from '../../web/dev/fake-api.js';
 import { startDashboard } from './dashboard.js';
 import type { Dashboard } from './dashboard.js';
 
@@ -26,13 +31,13 @@ const WAYS = [
   { name: 'en-phone-dark', locale: 'en-US', width: 390, dark: true },
 ] as const;
 
-type Act = (page: Page) => Promise<unknown>;
+type Act = (page: Page, api: FakeApi) => Promise<unknown>;
 
 const MODEL = /^(Base model|基础模型)/;
 const FILE = /^(Training file|训练文件)/;
 /** A new job from this file, with all that unfolds open. */
 const newJob =
-  (file: string, then?: Act): Act =>
+  (file: string): Act =>
   async (page) => {
     await page.getByLabel(MODEL).selectOption('smollm2-135m-instruct');
     await page.getByLabel(FILE).first().selectOption(file);
@@ -45,7 +50,6 @@ const newJob =
       const button = page.getByRole('button', { name: fold });
       if ((await button.count()) > 0) await button.first().click();
     }
-    await then?.(page);
   };
 const press =
   (...names: RegExp[]): Act =>
@@ -59,6 +63,10 @@ const SCREENS: readonly [name: string, path: string, act?: Act | undefined, empt
   ['jobs-empty', '/jobs', undefined, true],
   ['job-done', `/jobs/${DONE_JOB}`],
   ['job-failed', `/jobs/${FAILED_JOB}`],
+  ['job-memory', `/jobs/${MEMORY_JOB}`],
+  ['job-queued', `/jobs/${QUEUED_JOB}`, press(/^(How this was worked out|计算依据)$/)],
+  ['job-rehearsing', `/jobs/${REHEARSING_JOB}`],
+  ['job-rehearsed', `/jobs/${REHEARSED_JOB}`],
   ['job-pairs', `/jobs/${PAIRS_JOB}`],
   ['job-rewarded', `/jobs/${REWARDED_JOB}`],
   ['job-live', '/jobs/ftjob-live0000000000000000'],
@@ -87,6 +95,15 @@ const SCREENS: readonly [name: string, path: string, act?: Act | undefined, empt
     'model-tuned',
     `/models/${TUNED_ID}`,
     press(/^(Export as Adapter|导出为 仅适配器)/, /^(Export as GGUF|导出为 GGUF)/),
+  ],
+  [
+    'model-export-failed',
+    `/models/${TUNED_ID}`,
+    async (page, api) => {
+      api.failExport();
+      await page.getByRole('button', { name: /^(Export as Whole model|导出为 完整模型)/ }).click();
+      await page.getByRole('button', { name: /^(Try again|重试)$/ }).waitFor();
+    },
   ],
   ['model-base', `/models/${BASE_ID}`],
   ['model-judge', `/models/${JUDGE_ID}`],
@@ -120,7 +137,7 @@ describe('pictures of all screens', () => {
     const { page } = await dashboard.open({ path, empty, ...way });
     await page.locator('h1').first().waitFor();
     await page.locator('[role=status].animate-pulse').first().waitFor({ state: 'detached' });
-    await act?.(page);
+    await act?.(page, dashboard.api);
     await page.waitForLoadState('networkidle', { timeout: 1_500 }).catch(() => undefined); // a live stream never is
     await page.screenshot({ path: join(OUT, `${name}.png`), fullPage: true });
   });

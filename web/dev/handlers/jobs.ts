@@ -4,8 +4,9 @@ import { pairsJob, rewardedJob } from '../fixtures/comparison.js';
 import { evaluation } from '../fixtures/evaluation.js';
 import { DONE_JOB } from '../fixtures/ids.js';
 import { RUN_LOG, doneCheckpoints, doneEvents } from '../fixtures/job-history.js';
-import { baseJob, failedJob } from '../fixtures/jobs.js';
+import { baseJob, failedJob, memoryJob } from '../fixtures/jobs.js';
 import { plan } from '../fixtures/plans.js';
+import { waitingJobs } from '../fixtures/waiting-jobs.js';
 import { LiveJob } from '../live-job.js';
 import { Refusal, found, notFound, page, pageOf } from './call.js';
 import type { Handler, State } from './call.js';
@@ -14,7 +15,11 @@ import { follow, replay, writeLog } from './job-streams.js';
 const records = (state: State): Schemas['Job'][] =>
   state.empty
     ? []
-    : [...[...state.jobs.values()].map((j) => j.record).reverse(), rewardedJob, pairsJob, baseJob, failedJob];
+    : [
+        ...[...state.jobs.values()].map((job) => job.record).reverse(),
+        ...waitingJobs,
+        ...[rewardedJob, pairsJob, baseJob, failedJob, memoryJob],
+      ];
 const jobOf = (state: State, jobId = ''): Schemas['Job'] =>
   found(
     records(state).find((job) => job.id === jobId),
