@@ -26,5 +26,6 @@ export default {
   testEnvironmentOptions: { customExportConditions: ['@luthier/source', 'node', 'node-addons'] },
   testPathIgnorePatterns: ['/node_modules/', '/dist/', '/.next/'],
   modulePathIgnorePatterns: ['/dist/', '/.next/'],
-  testTimeout: 30_000,
+  // Only what hangs is ended: how long a test takes says how busy the machine is.
+  testTimeout: 300_000,
 };

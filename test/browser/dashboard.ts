@@ -78,7 +78,7 @@ export async function startDashboard(): Promise<Dashboard> {
       (response) => response.ok,
       () => false,
     );
-  await waitFor(answers, { timeoutMs: 20_000 });
+  await waitFor(answers);
   const api = await startFakeApi({ webUrl, checkJob });
   const emptyApi = await startFakeApi({ webUrl, empty: true });
   const browser: Browser = await chromium.launch({

@@ -11,7 +11,7 @@ suite('export of a model', () => {
   let dashboard: Dashboard;
   beforeAll(async () => {
     dashboard = await startDashboard();
-  }, 60_000);
+  });
   afterEach(async () => dashboard.leave());
   afterAll(async () => dashboard.close());
 

@@ -22,7 +22,7 @@ suite('methods that judge answers', () => {
   let dashboard: Dashboard;
   beforeAll(async () => {
     dashboard = await startDashboard();
-  }, 60_000);
+  });
   afterEach(async () => dashboard.leave());
   afterAll(async () => dashboard.close());
 

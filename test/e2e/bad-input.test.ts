@@ -24,11 +24,11 @@ describe('bad input through the API', () => {
     platform = await PlatformProcess.start({ home });
     trainingFile = await upload(platform.client, trainingRows(8));
     await validation(platform.client, trainingFile);
-  }, 80_000);
+  });
   afterAll(async () => {
     await platform.stop();
     await removeHome(home);
-  }, 60_000);
+  });
 
   const post = async (path: string, body: string, key?: string): Promise<Answer> => {
     const response = await platform.get(path, {
@@ -59,7 +59,7 @@ describe('bad input through the API', () => {
       error: { code: 'file.unusable' },
     });
     expect(job.error?.hint).toBeTruthy();
-  }, 40_000);
+  });
 
   it.each([
     ['an unknown model', { model: 'no-such-model' }, 404, 'model.not-found', 'model'],
@@ -108,7 +108,7 @@ describe('bad input through the API', () => {
     const { data: evaluation } = await platform.client.GET('/api/v1/jobs/{job_id}/evaluation', { params });
     expect(evaluation).toMatchObject({ state: 'completed', verdict: 'not-shown', samples: [] });
     expect(evaluation?.verdict_reason).toContain('ask nothing');
-  }, 60_000);
+  });
 
   it('refuses a body that is no JSON, or too large', async () => {
     expect(await post('/v1/fine_tuning/jobs', '{"model":')).toMatchObject({
@@ -142,5 +142,5 @@ describe('bad input through the API', () => {
     expect(problem.headers.get('content-type')).toContain('application/problem+json');
     const { id } = await submitJob(platform.client, { steps: 5, rows: 8 });
     expect(await waitForEnd(platform.client, id)).toMatchObject({ status: 'succeeded' });
-  }, 60_000);
+  });
 });

@@ -31,7 +31,7 @@ it('a full disk under the run folders ends the job with disk.full and what to do
       await platform.stop();
     }
   } finally {
-    await waitFor(() => run('umount', runs), { timeoutMs: 10_000, intervalMs: 200, what: 'the unmounting' });
+    await waitFor(() => run('umount', runs), { intervalMs: 200, what: 'the unmounting' });
     await removeHome(home);
   }
-}, 120_000);
+});

@@ -32,11 +32,11 @@ describe('the main job on the platform of one machine', () => {
   beforeAll(async () => {
     home = join(await tempDir('e2e'), 'home');
     platform = await PlatformProcess.start({ home });
-  }, 70_000);
+  });
   afterAll(async () => {
     await platform.stop();
     await removeHome(home);
-  }, 60_000);
+  });
 
   it('counts rows before anything is trained', async () => {
     const id = await upload(platform.client, `${trainingRows(3)}not json\n`);
@@ -66,7 +66,7 @@ describe('the main job on the platform of one machine', () => {
       platform.client.GET('/api/v1/models/{model}', { params: { path: { model: job.tuned_model_id ?? '' } } }),
     );
     expect(model).toMatchObject({ kind: 'tuned', state: 'ready', job_id: id, proof: evaluation.verdict });
-  }, 90_000);
+  });
 
   it('tells its story as events, and as a stream that replays without gap or double', async () => {
     const path = { job_id: job.id };
@@ -88,26 +88,22 @@ describe('the main job on the platform of one machine', () => {
     const first = await readStream(platform, id, { enough: (entries) => entries.length > 5 });
     const rest = await readStream(platform, id, { after: first.at(-1)?.id ?? 0 });
     expect([...first, ...rest]).toEqual(await readStream(platform, id));
-  }, 60_000);
+  });
 
-  it.each(['base', 'tuned'] as const)(
-    'answers a question with the %s model',
-    async (side) => {
-      const completion = await unwrap(
-        platform.client.POST('/v1/chat/completions', {
-          body: {
-            model: side === 'base' ? TINY_MODEL : (job.fine_tuned_model ?? ''),
-            messages: [{ role: 'user', content: 'What is the number after 3?' }],
-            temperature: 0,
-            max_tokens: 16,
-          },
-        }),
-      );
-      expect(completion.choices[0]?.message.content).toEqual(expect.any(String));
-      expect(completion.usage.completion_tokens).toBeGreaterThan(0);
-    },
-    60_000,
-  );
+  it.each(['base', 'tuned'] as const)('answers a question with the %s model', async (side) => {
+    const completion = await unwrap(
+      platform.client.POST('/v1/chat/completions', {
+        body: {
+          model: side === 'base' ? TINY_MODEL : (job.fine_tuned_model ?? ''),
+          messages: [{ role: 'user', content: 'What is the number after 3?' }],
+          temperature: 0,
+          max_tokens: 16,
+        },
+      }),
+    );
+    expect(completion.choices[0]?.message.content).toEqual(expect.any(String));
+    expect(completion.usage.completion_tokens).toBeGreaterThan(0);
+  });
 
   it('keeps key and data over a restart, readable by their owner only, and takes another port than a taken one', async () => {
     for (const name of ['api-key', 'secrets.json']) expect((await stat(join(home, name))).mode & 0o777).toBe(0o600);
@@ -129,7 +125,7 @@ describe('the main job on the platform of one machine', () => {
     const models = await unwrap(platform.client.GET('/v1/models'));
     expect(models.data.map(({ id }) => id)).toContain(job.fine_tuned_model);
     expect(await waitForEnd(platform.client, job.id)).toEqual(job);
-  }, 90_000);
+  });
 });
 
 describe('luthier demo', () => {
@@ -166,5 +162,5 @@ describe('luthier demo', () => {
     } finally {
       await removeHome(home);
     }
-  }, 180_000);
+  });
 });

@@ -63,4 +63,4 @@ it('runs for an ordinary user, in a home that nobody else can read', async () =>
     await platform.stop();
     await removeHome(home);
   }
-}, 120_000);
+});

@@ -40,7 +40,7 @@ withCluster('a control plane with fake kubelets', () => {
   beforeEach(() => {
     fate = () => ({ type: 'run' });
   });
-  afterAll(() => cluster.stop(), 60_000);
+  afterAll(() => cluster.stop());
 
   it('runs an Indexed Job of two pods with eight GPUs each, one on each node, to its end', async () => {
     fate = ({ metadata }) => ({
@@ -63,19 +63,16 @@ withCluster('a control plane with fake kubelets', () => {
         },
       },
     });
-    const job = await waitFor(
-      async () => {
-        const found = await cluster.api.get<Job>(`${jobs}/two`);
-        return found.status?.conditions?.some(({ type }) => type === 'Complete') === true ? found : undefined;
-      },
-      { timeoutMs: 20_000 },
-    );
+    const job = await waitFor(async () => {
+      const found = await cluster.api.get<Job>(`${jobs}/two`);
+      return found.status?.conditions?.some(({ type }) => type === 'Complete') === true ? found : undefined;
+    });
     expect(job.status?.succeeded).toBe(2);
     const made = (await cluster.api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods`)).items;
     expect(made.map(({ spec }) => spec.nodeName).sort()).toEqual(['plane-gpu-1', 'plane-gpu-2']);
     const logs = await Promise.all(made.map(({ metadata }) => pods.log(metadata.name)));
     expect(logs.sort()).toEqual(['rank 0\n', 'rank 1\n']);
-  }, 40_000);
+  });
 
   it("leaves a pod that fits on no node pending, with the scheduler's words", async () => {
     await pods.create('sixteen', gpus(16));
@@ -85,7 +82,7 @@ withCluster('a control plane with fake kubelets', () => {
       reason: 'Unschedulable',
       message: expect.stringMatching(/^0\/3 nodes are available: 3 Insufficient nvidia\.com\/gpu/) as unknown,
     });
-  }, 30_000);
+  });
 
   it('shows the scheduler that a GPU is gone', async () => {
     await kubelet.addNode({ name: 'plane-odd', labels: { odd: 'yes' } });
@@ -97,7 +94,7 @@ withCluster('a control plane with fake kubelets', () => {
     await pods.untilPhase('eight', 'Running');
     await pods.delete('eight');
     await kubelet.removeNode('plane-odd');
-  }, 40_000);
+  });
 
   it('lets a user do what RBAC allows and nothing else', async () => {
     const asEve = (path: string): Promise<Response> => ask(cluster, cluster.tokenFor('eve', ['readers']), path);
@@ -119,7 +116,7 @@ subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers }]
     await waitFor(async () => (await asEve(path)).status === 200);
     expect((await asEve(`/api/v1/namespaces/${namespace}/secrets`)).status).toBe(403);
     expect((await ask(cluster, `${cluster.tokenFor('eve', ['readers'])}x`, path)).status).toBe(401);
-  }, 30_000);
+  });
 
   it('gives service accounts tokens that the API server knows', async () => {
     const token = await cluster.serviceAccountToken(namespace, 'trainer');
@@ -127,7 +124,7 @@ subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers }]
     expect(await review.json()).toMatchObject({
       status: { userInfo: { username: `system:serviceaccount:${namespace}:trainer` } },
     });
-  }, 30_000);
+  });
 
   it('keeps its state when the API server is killed, and hears afterwards what happened meanwhile', async () => {
     const pod = await pods.create('survivor', {});
@@ -139,7 +136,7 @@ subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers }]
     const found = await pods.untilPhase('survivor', 'Failed');
     expect(found.metadata.uid).toBe(pod.metadata.uid);
     expect(endOf(found)).toMatchObject({ exitCode: 7, message: 'while nobody listened' });
-  }, 60_000);
+  });
 
   it('answers 410 to whoever watches from before it forgot', async () => {
     const { metadata } = await cluster.api.get<{ metadata: { resourceVersion: string } }>('/api/v1/pods');
@@ -154,7 +151,7 @@ subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers }]
     const first = await events.next();
     expect(first.value).toMatchObject({ type: 'ERROR', object: { code: 410, reason: 'Expired' } });
     await events.return(undefined);
-  }, 60_000);
+  });
 
   it('finds a node NotReady that stops answering, and Ready when it is back; what ran there goes on', async () => {
     const ready = async (): Promise<string | undefined> =>
@@ -163,13 +160,13 @@ subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers }]
     await pods.create('there', { ...gpus(1), nodeSelector: { 'kubernetes.io/hostname': 'plane-gpu-1' } });
     await pods.untilPhase('there', 'Running');
     kubelet.silence('plane-gpu-1');
-    await waitFor(async () => (await ready()) === 'Unknown', { timeoutMs: 30_000, what: 'NotReady' });
+    await waitFor(async () => (await ready()) === 'Unknown', { what: 'NotReady' });
     await expect(pods.log('there')).rejects.toThrow();
     await kubelet.restore('plane-gpu-1');
-    await waitFor(async () => (await ready()) === 'True', { timeoutMs: 20_000, what: 'Ready' });
+    await waitFor(async () => (await ready()) === 'True', { what: 'Ready' });
     expect((await pods.get('there')).status?.phase).toBe('Running');
     expect(await pods.log('there')).toBe('');
-  }, 90_000);
+  });
 
   it('removes a deleted pod when its grace period is over, also when it ignores SIGTERM', async () => {
     fate = () => ({ type: 'run', onTerminate: 'ignored' });
@@ -179,7 +176,7 @@ subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers }]
     await pods.delete('stubborn', '?gracePeriodSeconds=1');
     await pods.untilGone('stubborn');
     expect(Date.now() - started).toBeGreaterThanOrEqual(1_000);
-  }, 30_000);
+  });
 
   it.each<[string, Fate, Partial<Pod['status']>, object]>([
     ['OOMKilled', { type: 'end', exitCode: 137, reason: 'OOMKilled' }, {}, { exitCode: 137, reason: 'OOMKilled' }],
@@ -195,20 +192,16 @@ subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers }]
       {},
       { exitCode: 42, message: '{"code":"x"}' },
     ],
-  ])(
-    'shows %s as a kubelet does',
-    async (name, end, status, terminated) => {
-      fate = () => end;
-      const pod = name.toLowerCase().replaceAll(/\W/g, '-');
-      await pods.create(pod, {});
-      const found = await pods.untilPhase(pod, 'Failed');
-      expect(found.status).toMatchObject(status ?? {});
-      expect(endOf(found)).toMatchObject(terminated);
-      const disrupted = found.status?.conditions?.find(({ type }) => type === 'DisruptionTarget');
-      expect(disrupted?.reason).toBe(name === 'an eviction' ? 'TerminationByKubelet' : undefined);
-    },
-    30_000,
-  );
+  ])('shows %s as a kubelet does', async (name, end, status, terminated) => {
+    fate = () => end;
+    const pod = name.toLowerCase().replaceAll(/\W/g, '-');
+    await pods.create(pod, {});
+    const found = await pods.untilPhase(pod, 'Failed');
+    expect(found.status).toMatchObject(status ?? {});
+    expect(endOf(found)).toMatchObject(terminated);
+    const disrupted = found.status?.conditions?.find(({ type }) => type === 'DisruptionTarget');
+    expect(disrupted?.reason).toBe(name === 'an eviction' ? 'TerminationByKubelet' : undefined);
+  });
 
   it('keeps a pod waiting whose image cannot be pulled, and lets it go when it is deleted', async () => {
     fate = () => ({ type: 'wait', reason: 'ImagePullBackOff', message: 'Back-off pulling image' });
@@ -220,7 +213,7 @@ subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers }]
     await expect(pods.log('no-image')).rejects.toThrow('is waiting to start: ImagePullBackOff');
     await pods.delete('no-image');
     await pods.untilGone('no-image');
-  }, 30_000);
+  });
 
   it('passes logs through the API server: the end of them, some bytes of them, and as they come', async () => {
     fate = () => ({ type: 'run', log: ['one', 'two', 'three'] });
@@ -239,7 +232,7 @@ subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers }]
     expect((await lines.next()).value).toBe('four');
     await kubelet.end(pod, { exitCode: 0 });
     expect((await lines.next()).done).toBe(true);
-  }, 30_000);
+  });
 
   it('ends with the process that started it, even by kill -9', async () => {
     const script = `
@@ -256,10 +249,9 @@ subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers }]
     expect(pids).toHaveLength(5);
     child.kill('SIGKILL');
     await waitFor(async () => (await Promise.all(pids.map(identityOf))).every((found) => found === undefined), {
-      timeoutMs: 20_000,
       what: 'its servers to end',
     });
-  }, 90_000);
+  });
 });
 
 /** One request as somebody; with a body it is a POST. */

@@ -49,7 +49,7 @@ withKueue('Kueue on the control plane', () => {
       { apiVersion: APIS, kind: 'LocalQueue', metadata: { name: 'team', namespace }, spec: { clusterQueue: 'gpus' } },
     );
   }, 3_600_000);
-  afterAll(() => cluster.stop(), 60_000);
+  afterAll(() => cluster.stop());
 
   const jobs = (): string => `/apis/batch/v1/namespaces/${namespace}/jobs`;
   const submit = (name: string, gpus: number): Promise<Job> =>
@@ -82,19 +82,19 @@ withKueue('Kueue on the control plane', () => {
   it('lets a suspended Job go when its queue has the GPUs', async () => {
     await submit('short', 8);
     const done = async (): Promise<boolean> => (await cluster.api.get<Job>(`${jobs()}/short`)).status?.succeeded === 1;
-    await waitFor(done, { timeoutMs: 30_000, what: 'the Job to succeed' });
-  }, 60_000);
+    await waitFor(done, { what: 'the Job to succeed' });
+  });
 
   it('holds a Job back while the GPUs of its queue are in use, says how many are missing, and lets it go afterwards', async () => {
     await submit('long', 8);
-    await waitFor(async () => !(await cluster.api.get<Job>(`${jobs()}/long`)).spec.suspend, { timeoutMs: 20_000 });
+    await waitFor(async () => !(await cluster.api.get<Job>(`${jobs()}/long`)).spec.suspend);
     const second = await submit('short-second', 4);
-    const why = await waitFor(() => reasonOf(second), { timeoutMs: 20_000, what: 'a reason' });
+    const why = await waitFor(() => reasonOf(second), { what: 'a reason' });
     expect(why).toContain('insufficient unused quota for nvidia.com/gpu in flavor any, 4 more needed');
     expect((await cluster.api.get<Job>(`${jobs()}/short-second`)).spec.suspend).toBe(true);
     await cluster.api.delete(`${jobs()}/long?propagationPolicy=Background`);
     const done = async (): Promise<boolean> =>
       (await cluster.api.get<Job>(`${jobs()}/short-second`)).status?.succeeded === 1;
-    await waitFor(done, { timeoutMs: 30_000, what: 'the second Job to succeed' });
-  }, 90_000);
+    await waitFor(done, { what: 'the second Job to succeed' });
+  });
 });

@@ -21,11 +21,11 @@ inCluster('the platform with a cluster to train in', () => {
     });
     ({ client, cluster, namespace } = platform);
   }, 900_000);
-  afterAll(() => platform.stop(), 90_000);
+  afterAll(() => platform.stop());
 
   it('trains the main job in a pod of a restricted namespace, and ends with a model and an evaluation', async () => {
     const { id } = await submitJob(client, { steps: 20, heldOut: true });
-    const job = await platform.waitForEnd(id, 240_000);
+    const job = await platform.waitForEnd(id);
     expect(job).toMatchObject({ status: 'succeeded', phase: 'done', error: null });
     await expectWholeAndSingle(client, job);
     const params = { path: { job_id: id }, query: { limit: 200 } };
@@ -54,18 +54,18 @@ inCluster('the platform with a cluster to train in', () => {
       const jobs = await cluster.api.get<{ items: unknown[] }>(`/apis/batch/v1/namespaces/${namespace}/jobs`);
       return jobs.items.length === 0;
     });
-  }, 60_000);
+  });
 
   it('gives its place back while a job is paused, and goes on from where it was when it is resumed', async () => {
     const { id } = await submitJob(client, LONG_RUN);
     await waitForTraining(client, id);
     const params = { path: { job_id: id } };
     await unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/pause', { params }));
-    await waitForJob(client, id, ({ status }) => status === 'paused', 30_000);
+    await waitForJob(client, id, ({ status }) => status === 'paused');
     const { items } = await cluster.api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods`);
     expect(items.map(({ status }) => status?.phase)).toEqual(['Failed']); // left with 60: no place is taken
     await unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/resume', { params }));
-    const job = await platform.waitForEnd(id, 240_000);
+    const job = await platform.waitForEnd(id);
     expect(job).toMatchObject({ status: 'succeeded', phase: 'done' });
     expect(job.attempts[1]?.resumed_from_step).toBeGreaterThan(0);
     await expectWholeAndSingle(client, job);
@@ -84,13 +84,12 @@ inCluster('the platform with a cluster to train in', () => {
     const second = await waitFor(
       async () => (await platform.podsOf(id, 2)).find(({ spec }) => spec.nodeName !== undefined),
       {
-        timeoutMs: 60_000,
         what: 'the pod of the second attempt',
       },
     );
     expect(second.spec.nodeName).not.toBe(first?.spec.nodeName);
     await restart(1); // it has ended: the second goes on
-    const job = await platform.waitForEnd(id, 240_000);
+    const job = await platform.waitForEnd(id);
     expect(job).toMatchObject({ status: 'succeeded', attempts: [{ attempt: 1 }, { attempt: 2 }] });
     expect(job.attempts[1]?.resumed_from_step).toBeGreaterThan(0);
     await expectWholeAndSingle(client, job);

@@ -51,7 +51,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
       },
     );
   }, 900_000);
-  afterAll(() => cluster.stop(), 60_000);
+  afterAll(() => cluster.stop());
 
   const runToEnd = async (
     name: string,
@@ -97,7 +97,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
     expect(seen.env['LUTHIER_BIND_ADDRESS']).toBe(seen.env['IP']);
     const rendered = ['GREETING', 'IP', 'MEMORY', 'MODE', 'RANK', 'TOKEN', 'UID', 'a.b', 'with.dot-and-dash'];
     expect(Object.keys(seen.env).sort()).toEqual([...rendered, ...ADDED_VARIABLES].sort());
-  }, 30_000);
+  });
 
   it('finds its peers by the names of a headless service, each at an address of its own', async () => {
     await cluster.apply({
@@ -141,7 +141,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
       '127.0.0.9',
     ]);
     await pods.delete('ring-0', '?gracePeriodSeconds=0');
-  }, 40_000);
+  });
 
   it('sees its volumes where it mounts them, also where this machine has no such folder, and leaves no trace there', async () => {
     const claimed = await tempDir('claimed');
@@ -199,7 +199,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
     expect(
       ['/luthier-test', '/var/lib/luthier-test', '/dev/termination-log'].filter((path) => existsSync(path)),
     ).toEqual([]);
-  }, 40_000);
+  });
 
   it('still sees this project where a volume would hide it, as it would see the files of its image', async () => {
     const project = fileURLToPath(new URL('../../', import.meta.url));
@@ -215,7 +215,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
     });
     expect(log.trim()).toMatch(/(^|\n)\{$/);
     if (above !== '/') expect(log.trim()).toBe(`${basename(project)}\n{`);
-  }, 30_000);
+  });
 
   it('talks to the API server with the token and certificate that its pod mounts', async () => {
     const { log } = await runToEnd('in-cluster', {
@@ -237,7 +237,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
       reason: 'Forbidden',
       message: expect.stringContaining(`"system:serviceaccount:${namespace}:default" cannot list`) as unknown,
     });
-  }, 30_000);
+  });
 
   it('is told by SIGTERM to go, and may say last words within its grace period', async () => {
     const path = `/api/v1/namespaces/${namespace}/pods`;
@@ -253,7 +253,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
     await pods.delete('polite');
     const last = await lastSeen(path, metadata.resourceVersion, 'polite');
     expect(endOf(last)).toMatchObject({ exitCode: 60, message: 'saved\n' });
-  }, 30_000);
+  });
 
   it('is killed with all that it started when its grace period is over', async () => {
     const path = `/api/v1/namespaces/${namespace}/pods`;
@@ -269,7 +269,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
     expect(endOf(last)).toMatchObject({ exitCode: 137 });
     expect(Date.now() - started).toBeGreaterThanOrEqual(1_000);
     await waitFor(() => !existsSync(`/proc/${child}`), { what: 'its child to end' });
-  }, 30_000);
+  });
 
   it('leaves the end of its log as its message when it fails without last words', async () => {
     const terminationMessagePolicy = 'FallbackToLogsOnError';
@@ -278,7 +278,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
     });
     expect(endOf(pod)).toMatchObject({ exitCode: 3, reason: 'Error' });
     expect(endOf(pod)?.message).toContain('because\n');
-  }, 30_000);
+  });
 
   it('waits for a missing Secret and starts when it is there', async () => {
     const env = [{ name: 'A', valueFrom: { secretKeyRef: { name: 'late', key: 'a' } } }];
@@ -294,23 +294,20 @@ withProcesses("a pod's command run by a fake kubelet", () => {
     });
     await pods.untilPhase('patient', 'Succeeded');
     expect(await pods.log('patient')).toBe('1\n');
-  }, 30_000);
+  });
 
   it('tells by an event which volume cannot be mounted', async () => {
     await pods.create('unmounted', { volumes: [{ name: 'v', secret: { secretName: 'nowhere' } }] });
     const events = `/api/v1/namespaces/${namespace}/events`;
-    const message = await waitFor(
-      async () => {
-        const query = { fieldSelector: 'involvedObject.name=unmounted,reason=FailedMount' };
-        return (await cluster.api.get<{ items: { message: string }[] }>(events, query)).items[0]?.message;
-      },
-      { timeoutMs: 20_000 },
-    );
+    const message = await waitFor(async () => {
+      const query = { fieldSelector: 'involvedObject.name=unmounted,reason=FailedMount' };
+      return (await cluster.api.get<{ items: { message: string }[] }>(events, query)).items[0]?.message;
+    });
     expect(message).toBe('MountVolume.SetUp failed for volume "v" : secret "nowhere" not found');
     const { status } = await pods.get('unmounted');
     expect(status?.containerStatuses?.[0]?.state.waiting).toEqual({ reason: 'ContainerCreating' });
     await pods.delete('unmounted', '?gracePeriodSeconds=0');
-  }, 30_000);
+  });
 
   it('ends with StartError when there is no such program', async () => {
     await pods.create('no-program', { containers: [{ command: ['luthier-has-no-such-program'] }] });
@@ -319,7 +316,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
       reason: 'StartError',
       message: expect.stringContaining('luthier-has-no-such-program') as unknown,
     });
-  }, 30_000);
+  });
 
   it("takes an image's command from the table, and refuses an image that it does not know", async () => {
     const hello = { image: 'example.test/hello' };
@@ -335,7 +332,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
       'refused',
     );
     await pods.delete('unknown', '?gracePeriodSeconds=0');
-  }, 40_000);
+  });
 
   it('runs init containers one after another before it', async () => {
     const mounts = { volumeMounts: [{ name: 'work', mountPath: '/luthier-test' }] };
@@ -353,7 +350,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
     }).catch(async () => ({ pod: await pods.get('unprepared') }));
     expect(pod.status?.phase).toBe('Failed');
     expect(pod.status?.containerStatuses?.[0]?.state.waiting?.reason).toBe('PodInitializing');
-  }, 40_000);
+  });
 
   it('is asked by its probes, is ready when they say so, and starts again when it is found dead', async () => {
     const probe = { periodSeconds: 1, failureThreshold: 1 };
@@ -388,14 +385,14 @@ withProcesses("a pod's command run by a fake kubelet", () => {
     await pods.until('probed', (pod) => (first(pod)?.restartCount ?? 0) > 0, 'started again');
     expect(first(await pods.get('probed'))?.lastState.terminated?.exitCode).toBe(143);
     await pods.delete('probed', '?gracePeriodSeconds=0');
-  }, 60_000);
+  });
 
   it('goes with the kubelet, which then leaves no folder behind', async () => {
     await pods.create('last', { containers: [{ command: sh('sleep 1000 & echo $!; wait') }] });
     const child = Number(await untilLogged('last', '\n'));
     await kubelet.stop();
     await waitFor(() => !existsSync(`/proc/${child}`), { what: 'its process to end' });
-  }, 30_000);
+  });
 
   async function untilLogged(name: string, text: string): Promise<string> {
     return waitFor(
@@ -403,7 +400,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
         const log = await pods.log(name);
         return log.includes(text) ? log : undefined;
       },
-      { what: `${name} to log ${text}`, timeoutMs: 15_000, intervalMs: 50 },
+      { what: `${name} to log ${text}`, intervalMs: 50 },
     );
   }
 

@@ -36,7 +36,7 @@ beforeAll(async () => {
     prompts.push(Array.from(await encodePrompt({ messages, tokenizer, template })));
   }
   await template.close();
-}, 60_000);
+});
 afterAll(async () => llama.dispose());
 
 /** How much less likely our own engine holds `token` than `best` after `prefix`, as a difference of logits. */

@@ -39,7 +39,7 @@ const onPods = (await canRunKubernetes()) && (await canRunPodProcesses());
     });
     ({ client } = platform);
   }, TIMEOUT_MS);
-  afterAll(() => platform.stop(), 90_000);
+  afterAll(() => platform.stop());
 
   it(
     'is trained as it was planned by a process in each of two pods, scored, and ends with one model',
@@ -47,7 +47,7 @@ const onPods = (await canRunKubernetes()) && (await canRunPodProcesses());
       const body = await jobBody(client, { steps: 20, heldOut: true, resources: ON_BOTH });
       const importBase = async (): Promise<boolean> =>
         (await unwrap(client.POST('/api/v1/models', { body: { model: TINY_MODEL } }))).state === 'ready';
-      await waitFor(importBase, { timeoutMs: 60_000, intervalMs: 100, what: 'the base model' });
+      await waitFor(importBase, { intervalMs: 100, what: 'the base model' });
       const plan = await unwrap(client.POST('/api/v1/plan', { body }));
       expect(plan).toMatchObject({ verdict: 'fits', steps: 20, precision: 'float32' });
       const { id } = await unwrap(client.POST('/v1/fine_tuning/jobs', { body }));

@@ -36,5 +36,5 @@ describeWithTorch('a model folder made from GGUF', () => {
     await removeHome(root);
     expect(JSON.parse(stdout)).toEqual([...ours]);
     expect(ours.length).toBeLessThan(SAID.length - 2);
-  }, 120_000);
+  });
 });

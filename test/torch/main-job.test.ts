@@ -173,7 +173,7 @@ describeWithTorch('a job at home', () => {
           );
           return answer.state === 'ready' ? answer : undefined;
         },
-        { timeoutMs: 60_000, what: 'the export' },
+        { what: 'the export' },
       );
       const [file] = made.files;
       const { data } = await client.GET('/api/v1/models/{model}/exports/{format}/{file}', {

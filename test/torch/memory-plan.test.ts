@@ -82,7 +82,6 @@ describeWithTorch('the memory of a run on PyTorch', () => {
       const planned = components.map(({ name, mib }) => `${name} ${mib.toFixed(0)}`).join(', ');
       expect({ code, message }).toEqual({ code: 42, message: expect.stringContaining(`(${planned})`) });
     },
-    60_000,
   );
 
   it('is planned alike for every tuning, precision, device and number of processes, also where nothing fits', async () => {
@@ -151,7 +150,7 @@ describeWithTorch('the memory of a run on PyTorch', () => {
       isSame(ours[i], theirs[i]) ? [] : [{ ...one, ours: ours[i], theirs: theirs[i] }],
     );
     expect(differing).toEqual([]);
-  }, 60_000);
+  });
 });
 
 interface PythonPlan {

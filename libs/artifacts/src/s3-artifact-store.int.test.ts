@@ -41,7 +41,7 @@ withS3('S3ArtifactStore', () => {
   beforeAll(async () => {
     s3 = await startS3();
     Object.assign(process.env, s3.environment);
-  }, 60_000);
+  });
   afterAll(() => s3.stop());
 
   artifactStoreContract(
@@ -82,7 +82,7 @@ withS3('S3ArtifactStore', () => {
     const part = Buffer.concat(await (await store.get(uri, { start: border - 5, end: border + 4 })).toArray());
     expect(part).toEqual(content.subarray(border - 5, border + 5));
     expect(sha256(await readArtifact(store, uri, 32 * MIB))).toBe(sha256(content));
-  }, 30_000);
+  });
 
   it('leaves nothing of long content that is refused at its end, or breaks off', async () => {
     const bucket = await s3.createBucket();
@@ -106,7 +106,7 @@ withS3('S3ArtifactStore', () => {
     const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: new URL(bucket).hostname }));
     expect(Uploads).toEqual([]);
     client.destroy();
-  }, 30_000);
+  });
 
   it('gives URLs that read and write one artifact, of the size that was said, for a while', async () => {
     const store = await open();
@@ -122,7 +122,7 @@ withS3('S3ArtifactStore', () => {
     expect((await send('GET', read.replace(/X-Amz-Expires=60/, 'X-Amz-Expires=600'))).status).toBe(403);
     const short = await store.urlFor(uri, 'read', { lifetimeSeconds: 1 });
     await waitFor(async () => (await send('GET', short)).status === 403);
-  }, 20_000);
+  });
 
   it('takes nothing of a written artifact that was cut on the way', async () => {
     const store = await open();
@@ -166,7 +166,7 @@ withS3('S3ArtifactStore', () => {
     expect(sha256(await readArtifact(proxied, 'artifact://a/b/c'))).toBe(sha256(content));
     expect(answers).toBeGreaterThan(2);
     cutting.close();
-  }, 20_000);
+  });
 
   it('says storage.unreachable where nobody listens, keys are wrong, or the bucket is not there', async () => {
     const url = await s3.createBucket();
@@ -185,5 +185,5 @@ withS3('S3ArtifactStore', () => {
     Object.assign(process.env, s3.environment);
     expect(refused).toMatchObject(unreachable);
     expect(inspect(refused, { depth: 9 })).not.toMatch(/Signature=|StringToSign/);
-  }, 60_000);
+  });
 });

@@ -225,8 +225,8 @@ describe('an event', () => {
     await waitFor(() => handled.length === 1);
     await nats.kill();
     await nats.restart();
-    await waitFor(() => publish({ id: 'a', n: 2 }), { timeoutMs: 10_000 });
-    await waitFor(() => handled.some((payload) => (payload as { n: number }).n === 2), { timeoutMs: 15_000 });
+    await waitFor(() => publish({ id: 'a', n: 2 }));
+    await waitFor(() => handled.some((payload) => (payload as { n: number }).n === 2));
   });
 });
 
@@ -260,7 +260,7 @@ describe('the outbox', () => {
     await nats.kill();
     for (let n = 10; n < 30; n++) await enqueue(db, outbox, happened, { id: 'a', n });
     await nats.restart();
-    await waitFor(() => handled.size === 30, { timeoutMs: 20_000 });
+    await waitFor(() => handled.size === 30);
   });
 
   it('publishes everything again when NATS was emptied and rebuilt, and consumers still handle it once', async () => {
@@ -281,9 +281,9 @@ describe('the outbox', () => {
     await enqueue(db, outbox, happened, { id: 'a', n: 1 });
     await waitFor(() => deliveries.length === 1);
     await nats.wipe();
-    await waitFor(() => provision(connection), { timeoutMs: 10_000 });
+    await waitFor(() => provision(connection));
     running.kick();
-    await waitFor(() => deliveries.length >= 2, { timeoutMs: 15_000 });
+    await waitFor(() => deliveries.length >= 2);
     expect(new Set(deliveries).size).toBe(1);
     expect((await pool.query('select * from demo.seen')).rowCount).toBe(1);
   });

@@ -118,10 +118,10 @@ describe('watching the runs bucket', () => {
     await bucket.put('status', status(before));
     await waitFor(() => state.has(before));
     await nats.wipe();
-    await waitFor(() => provision(connection), { timeoutMs: 10_000 });
-    await waitFor(() => !state.has(before), { timeoutMs: 15_000 });
-    await waitFor(() => bucket.put('status', status(after)), { timeoutMs: 10_000 });
-    await waitFor(() => state.has(after), { timeoutMs: 15_000 });
+    await waitFor(() => provision(connection));
+    await waitFor(() => !state.has(before));
+    await waitFor(() => bucket.put('status', status(after)));
+    await waitFor(() => state.has(after));
   });
 
   it('lists again at each interval', async () => {

@@ -1,5 +1,5 @@
 export interface WaitOptions {
-  /** @default 5000 */
+  /** @default 90000: how quick a machine is, is no guarantee of what runs on it */
   timeoutMs?: number;
   /** @default 10 */
   intervalMs?: number;
@@ -12,7 +12,7 @@ export interface WaitOptions {
  * @throws Error after `timeoutMs`, with the last error as its cause.
  */
 export async function waitFor<T>(look: () => T | Promise<T>, options: WaitOptions = {}): Promise<NonNullable<T>> {
-  const { timeoutMs = 5_000, intervalMs = 10, what = 'the expected state' } = options;
+  const { timeoutMs = 90_000, intervalMs = 10, what = 'the expected state' } = options;
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     let last: unknown;

@@ -58,7 +58,7 @@ beforeAll(async () => {
   training = new FakeTraining(connection);
   await training.start();
   service = await startDatasets(config);
-}, 60_000);
+});
 
 afterAll(async () => {
   await service?.stop();
@@ -77,13 +77,10 @@ async function upload(
   return bus.request(addFile, { id, filename, purpose: 'fine-tune', sizeBytes, sha256, uri, createdAt, expiresAt });
 }
 const validated = (fileId: string): Promise<FileRecord> =>
-  waitFor(
-    async () => {
-      const file = await bus.request(getFile, { fileId });
-      return file.status === 'uploaded' ? undefined : file;
-    },
-    { timeoutMs: 20_000 },
-  );
+  waitFor(async () => {
+    const file = await bus.request(getFile, { fileId });
+    return file.status === 'uploaded' ? undefined : file;
+  });
 const rows = (count: number, label = 'q'): string =>
   Array.from(
     { length: count },
@@ -99,13 +96,10 @@ const order = (fileIds: string[], more: object = {}): RequestOf<typeof prepareDa
   ...more,
 });
 const prepared = (datasetId: string): Promise<DatasetRecord> =>
-  waitFor(
-    async () => {
-      const dataset = await bus.request(getDataset, { datasetId });
-      return dataset.state === 'preparing' ? undefined : dataset;
-    },
-    { timeoutMs: 20_000 },
-  );
+  waitFor(async () => {
+    const dataset = await bus.request(getDataset, { datasetId });
+    return dataset.state === 'preparing' ? undefined : dataset;
+  });
 
 /** The same format, written down a second time: ChatML over bytes. */
 function naiveRow(question: string, answer: string): { tokens: number[]; trained: number[]; promptLength: number } {

@@ -96,13 +96,10 @@ const order = (change: Partial<RequestOf<typeof evaluateJob>> = {}): RequestOf<t
   ...change,
 });
 const ended = (jobId: string): Promise<EvaluationRecord> =>
-  waitFor(
-    async () => {
-      const record = await bus.request(getEvaluation, { jobId });
-      return record.state === 'completed' || record.state === 'failed' ? record : undefined;
-    },
-    { timeoutMs: 10_000 },
-  );
+  waitFor(async () => {
+    const record = await bus.request(getEvaluation, { jobId });
+    return record.state === 'completed' || record.state === 'failed' ? record : undefined;
+  });
 const eventsOf = (jobId: string) => events.filter((event) => event.jobId === jobId);
 
 beforeAll(async () => {
@@ -141,7 +138,7 @@ beforeAll(async () => {
     );
   }
   await connection.flush();
-}, 60_000);
+});
 
 beforeEach(async () => {
   asked = [];

@@ -30,7 +30,7 @@ describe('the live log of a job', () => {
       return { text, truncated: false, cursor: String(from + text.length) };
     });
     await gateway.responders.ready();
-  }, 60_000);
+  });
   afterAll(() => gateway.stop());
   beforeEach(() => {
     job = jobRecordOf({ runId: newId('run'), status: 'running', phase: 'training' });

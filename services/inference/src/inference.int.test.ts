@@ -107,7 +107,7 @@ beforeAll(async () => {
   const adapter = await stored('b', async (dir) => writeTinyAdapter(dir, await writeTinyChatModel(`${dir}-unused`)));
   const files = { form: 'adapter' as const, adapter };
   models.set('ft:tiny', { model: record('ft:tiny', { kind: 'tuned', files, baseModelId: base.id }), base });
-}, 60_000);
+});
 
 afterEach(async () => {
   await service?.stop();

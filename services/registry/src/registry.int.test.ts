@@ -59,7 +59,7 @@ beforeAll(async () => {
   });
   store = new FileArtifactStore(join(home, 'artifacts'));
   service = await startRegistry(config);
-}, 60_000);
+});
 
 afterAll(async () => {
   await service?.stop();

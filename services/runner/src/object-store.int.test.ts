@@ -44,7 +44,7 @@ function hasRunOut(url: string): boolean {
   beforeAll(async () => {
     s3 = await startS3();
     Object.assign(process.env, s3.environment);
-  }, 60_000);
+  });
   afterAll(() => s3.stop());
 
   it('are stored and fetched with a fresh URL when the first has run out', async () => {
@@ -61,5 +61,5 @@ function hasRunOut(url: string): boolean {
     expect(content.equals(await readFile(path))).toBe(true);
     expect(endpoint.given).toEqual(['write', 'write', 'read', 'read']);
     endpoint.close();
-  }, 60_000);
+  });
 });

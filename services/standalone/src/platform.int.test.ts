@@ -45,7 +45,7 @@ describe('the platform in one process', () => {
     expect(said).toHaveLength(1);
     const pidFile = await readFile(join(home, 'postgres', 'data', 'postmaster.pid'), 'utf8').catch(() => undefined);
     expect(pidFile).toBeUndefined();
-  }, 60_000);
+  });
 
   it('starts in an empty home beside a taken port, says so, survives a second stop, and starts again there', async () => {
     const home = await newHome();
@@ -71,5 +71,5 @@ describe('the platform in one process', () => {
       return reply.ok ? reply : undefined;
     });
     expect(await models.json()).toMatchObject({ object: 'list' });
-  }, 90_000);
+  });
 });

@@ -69,7 +69,7 @@ describe('a supervised server', () => {
     });
     const { port, pid } = server.current;
     process.kill(pid, 'SIGKILL');
-    await waitFor(() => server.current.pid !== pid, { timeoutMs: 10_000 });
+    await waitFor(() => server.current.pid !== pid);
     expect(server.current.port).toBe(port);
     expect(lines.join('\n')).toMatch(/not now[^]*taken by another program[^]*runs again/);
   });

@@ -97,7 +97,7 @@ describe('kill -9', () => {
     const started = await waitFor(
       async () =>
         (await harness.messages(spec.runId)).find(({ attempt, event }) => attempt === 2 && event.type === 'started'),
-      { timeoutMs: 10_000, what: 'the second attempt' },
+      { what: 'the second attempt' },
     );
     expect(started.event).toMatchObject({ resumeStep: status.outcome?.checkpoint?.step });
     await expectNoDoubles(spec.runId);

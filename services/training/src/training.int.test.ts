@@ -57,7 +57,7 @@ const start = (): Promise<RunningService> =>
 
 beforeAll(async () => {
   postgres = await startPostgres();
-}, 60_000);
+});
 afterAll(() => postgres.stop());
 
 beforeEach(async () => {
@@ -107,13 +107,13 @@ const DPO = { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 } as co
 const pairs = (): string => peers.file({ rowKind: 'pairs' });
 const create = (patch: Partial<JobRequest> = {}): Promise<JobRecord> => bus.request(createJob, jobRequest(patch));
 const get = (jobId: string): Promise<JobRecord> => bus.request(getJob, { jobId });
-const until = (jobId: string, status: JobRecord['status'], timeoutMs = 15_000): Promise<JobRecord> =>
+const until = (jobId: string, status: JobRecord['status']): Promise<JobRecord> =>
   waitFor(
     async () => {
       const job = await get(jobId);
       return job.status === status ? job : undefined;
     },
-    { timeoutMs, what: `${jobId} to be ${status}` },
+    { what: `${jobId} to be ${status}` },
   );
 const losses = async (jobId: string): Promise<{ step: number; value: number }[]> =>
   (await bus.request(listJobMetrics, { jobId, names: ['loss'] })).points;
@@ -635,14 +635,14 @@ describe('a run', () => {
     const store = service.app.get(JobStore, { strict: false });
     await store.change(again, async (tx) => tx.saveJob({ ...tx.job, fixes: 1 }));
     const isLast = async (): Promise<boolean> => (await get(low)).message === '4 jobs wait before this one.';
-    await waitFor(isLast, { timeoutMs: 15_000, what: 'the last place in the queue' });
+    await waitFor(isLast, { what: 'the last place in the queue' });
     await bus.request(cancelJob, { jobId: blocker.id });
-    const { priority } = await until(low, 'succeeded', 60_000); // after four others
+    const { priority } = await until(low, 'succeeded'); // after four others
     expect(priority).toBe('low');
     expect(peers.begun).toEqual([blocker.id, again, high, first, second, low]);
     const { runId } = await get(high);
     expect((await peers.bucket.get('spec', runId ?? ''))?.value.priority).toBe(PRIORITIES.high);
-  }, 120_000);
+  });
 
   it('ignores a late status of an older attempt', async () => {
     peers.script.push({ untilStep: 2, code: 'runtime.killed' }, { untilStep: 4, untilStopped: true });

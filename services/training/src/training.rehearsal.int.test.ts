@@ -19,7 +19,7 @@ let offered: Inventory;
 beforeAll(async () => {
   training = await TrainingFixture.start();
   offered = training.peers.inventory;
-}, 60_000);
+});
 afterAll(() => training.stop());
 
 /** A machine of its own for each test, whose runtime rehearses. */

@@ -71,7 +71,7 @@ describe('two trainings on one database', () => {
     peers = new FakePeers(await nats.connect(), dir);
     for (const profile of peers.inventory.profiles) Object.assign(profile, { slots: SLOTS, freeMemoryMib: 1_000_000 });
     await peers.start();
-  }, 60_000);
+  });
   afterAll(async () => {
     peers.stop();
     await Promise.all(replicas.map(kill));
@@ -86,7 +86,7 @@ describe('two trainings on one database', () => {
     ...{ tuning: null, hyperparameters: {}, cutoffLength: null, autoFix: false },
   });
   /** A replica that begins does not answer yet, one that has just died may have taken the question with it. */
-  const asked = <T>(ask: () => Promise<T>): Promise<T> => waitFor(ask, { timeoutMs: 60_000, intervalMs: 100 });
+  const asked = <T>(ask: () => Promise<T>): Promise<T> => waitFor(ask, { intervalMs: 100 });
   const get = (jobId: string): Promise<JobRecord> => asked(() => bus.request(getJob, { jobId }));
   async function stream(jobId: string): Promise<StreamEntry[]> {
     const all: StreamEntry[] = [];
@@ -115,14 +115,14 @@ describe('two trainings on one database', () => {
     const requests = Array.from({ length: JOBS }, request);
     // Asked twice at the same time: whichever replica answers, it is one job.
     await Promise.all([...requests, ...requests].map((one) => asked(() => bus.request(createJob, one))));
-    await waitFor(() => peers.begun.length >= 4, { timeoutMs: 30_000 });
+    await waitFor(() => peers.begun.length >= 4);
     if (first) await kill(first);
     startReplica();
 
     for (const { jobId } of requests) {
       let job = await get(jobId);
       const ended = async (): Promise<boolean> => isTerminalJobStatus((job = await get(jobId)).status);
-      await waitFor(ended, { timeoutMs: 60_000 }).catch((cause: unknown) => {
+      await waitFor(ended).catch((cause: unknown) => {
         throw new Error(`last seen ${JSON.stringify(job)}`, { cause });
       });
       expect(job).toMatchObject({ status: 'succeeded', error: null });
@@ -147,7 +147,7 @@ describe('two trainings on one database', () => {
     expect(peers.begun).toHaveLength(attempts.length);
     expect(attempts.length).toBeGreaterThan(JOBS);
     expect(peers.models.size).toBe(JOBS);
-    await waitFor(async () => (await successes()) >= JOBS, { timeoutMs: 20_000 });
+    await waitFor(async () => (await successes()) >= JOBS);
     expect(await successes()).toBe(JOBS);
-  }, 180_000);
+  });
 });

@@ -37,7 +37,7 @@ export function validation(client: LuthierClient, fileId: string): Promise<Schem
       );
       return report.state === 'done' ? report : undefined;
     },
-    { timeoutMs: 20_000, intervalMs: 50, what: 'the validation' },
+    { intervalMs: 50, what: 'the validation' },
   );
 }
 
@@ -97,12 +97,15 @@ export const jobOf = (client: LuthierClient, jobId: string): Promise<Job> =>
 
 const hasEnded = ({ status }: Job): boolean => ['succeeded', 'failed', 'cancelled'].includes(status);
 
+/** Of a machine with other work to do, too. */
+const JOB_TIMEOUT_MS = 240_000;
+
 /** A platform that is being restarted answers nothing for a moment: that counts as "not yet". */
 export async function waitForJob(
   client: LuthierClient,
   jobId: string,
   fits: (job: Job) => boolean,
-  timeoutMs = 60_000,
+  timeoutMs = JOB_TIMEOUT_MS,
 ): Promise<Job> {
   let last: Job | undefined;
   return waitFor(
@@ -120,7 +123,7 @@ export const waitForEnd = (client: LuthierClient, jobId: string, timeoutMs?: num
   waitForJob(client, jobId, hasEnded, timeoutMs);
 
 /** Waits until the run has a committed checkpoint and has gone on a little from there. */
-export async function waitForTraining(client: LuthierClient, jobId: string, timeoutMs = 30_000): Promise<Job> {
+export async function waitForTraining(client: LuthierClient, jobId: string, timeoutMs = JOB_TIMEOUT_MS): Promise<Job> {
   const job = await waitForJob(
     client,
     jobId,

@@ -11,8 +11,7 @@ import { processes, serverOf } from './processes.js';
 
 export const PROJECT = fileURLToPath(new URL('../../../', import.meta.url));
 const LUTHIER = 'services/cli/dist/main.js';
-const START_TIMEOUT_MS = 60_000;
-const STOP_TIMEOUT_MS = 40_000;
+const STOP_TIMEOUT_MS = 90_000;
 
 export interface StartOptions {
   home: string;
@@ -59,7 +58,7 @@ export class PlatformProcess {
         const url = /dashboard and API: (\S+)/.exec(said)?.[1];
         return url === undefined ? undefined : { url };
       },
-      { timeoutMs: START_TIMEOUT_MS, intervalMs: 50, what: 'the address of the platform' },
+      { intervalMs: 50, what: 'the address of the platform' },
     ).catch(() => ({ ended: true as const }));
     if ('ended' in address) {
       child.kill('SIGKILL');
@@ -116,9 +115,11 @@ export class PlatformProcess {
 /** Ends what still works in a home. A server needs a moment to notice that its parent has gone. */
 async function endLeftOvers(home: string): Promise<string[]> {
   const inHome = async () =>
-    (await processes()).filter(({ command, folder }) => command.includes(home) || folder.startsWith(home));
-  await waitFor(async () => (await inHome()).length === 0, { timeoutMs: 5_000, intervalMs: 100 }).catch(() => false);
-  const left = (await inHome()).filter(({ pid }) => pid !== process.pid);
+    (await processes()).filter(
+      ({ pid, command, folder }) => pid !== process.pid && (command.includes(home) || folder.startsWith(home)),
+    );
+  await waitFor(async () => (await inHome()).length === 0, { intervalMs: 100 }).catch(() => false);
+  const left = await inHome();
   for (const { pid } of left) process.kill(pid, 'SIGKILL');
   return left.map(({ command }) => command.slice(0, 120));
 }

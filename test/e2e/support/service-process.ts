@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ServiceName } from '@luthier/contracts';
 
-const STOP_TIMEOUT_MS = 20_000;
+const STOP_TIMEOUT_MS = 90_000;
 
 export interface ServiceProcess {
   readonly name: ServiceName;

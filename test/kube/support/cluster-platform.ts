@@ -84,7 +84,7 @@ export class ClusterPlatform {
   }
 
   /** @throws Error with the end of what the services have logged when it does not come in time. */
-  waitForEnd(jobId: string, timeoutMs: number): Promise<Job> {
+  waitForEnd(jobId: string, timeoutMs?: number): Promise<Job> {
     return waitForEnd(this.client, jobId, timeoutMs).catch((cause: unknown) => {
       throw new Error(saidBy(this.parts.services).slice(-8_000), { cause });
     });

@@ -1,4 +1,5 @@
 import { waitFor } from '@luthier/testing';
+import { ifFound } from '@luthier/testing/kube';
 import type { ControlPlane, KubeObject, Pod } from '@luthier/testing/kube';
 
 /** What the tests of one namespace do with its pods. */
@@ -27,13 +28,13 @@ export class Pods {
     return this.cluster.api.get<Pod>(`/api/v1/namespaces/${this.namespace}/pods/${name}`);
   }
 
-  until(name: string, look: (pod: Pod) => boolean, what: string, timeoutMs = 20_000): Promise<Pod> {
+  until(name: string, look: (pod: Pod) => boolean, what: string): Promise<Pod> {
     return waitFor(
       async () => {
         const pod = await this.get(name);
         return look(pod) ? pod : undefined;
       },
-      { what: `${name}: ${what}`, timeoutMs, intervalMs: 50 },
+      { what: `${name}: ${what}`, intervalMs: 50 },
     );
   }
 
@@ -46,14 +47,7 @@ export class Pods {
   }
 
   async untilGone(name: string): Promise<void> {
-    const { items } = await waitFor(
-      async () => {
-        const found = await this.cluster.api.get<{ items: Pod[] }>(`/api/v1/namespaces/${this.namespace}/pods`);
-        return found.items.every(({ metadata }) => metadata.name !== name) ? found : undefined;
-      },
-      { what: `${name} to be gone`, timeoutMs: 20_000 },
-    );
-    void items;
+    await waitFor(async () => (await ifFound(this.get(name))) === undefined, { what: `${name} to be gone` });
   }
 
   log(name: string, query: Record<string, string | number | boolean> = {}): Promise<string> {

@@ -90,7 +90,7 @@ export async function startApiServer(
   const wantedPort = again ?? randomInt(16_384, 32_768);
   if (again !== undefined) {
     const isFree = async (): Promise<boolean> => (await freePort(again)) === again;
-    await waitFor(isFree, { timeoutMs: 20_000, what: `port ${again} of the API server to be free again` });
+    await waitFor(isFree, { what: `port ${again} of the API server to be free again` });
   }
   const webhook = join(dir, 'user-tokens.kubeconfig');
   await writeFile(webhook, kubeconfig(`http://127.0.0.1:${ports['user-tokens']}`, {}));

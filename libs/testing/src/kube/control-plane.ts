@@ -156,7 +156,6 @@ async function connect(shared: SharedServers): Promise<ControlPlane> {
       namespaces.push(name);
       // Until it is there, pods are refused.
       await waitFor(() => ifFound(api.get(`/api/v1/namespaces/${name}/serviceaccounts/default`)), {
-        timeoutMs: 30_000,
         what: `the default service account of ${name}`,
       });
       return name;
@@ -253,7 +252,7 @@ async function createVolumeClaim(
   });
   const phase = async (): Promise<boolean> =>
     (await api.get<{ status?: { phase?: string } }>(`${claims}/${name}`)).status?.phase === 'Bound';
-  await waitFor(phase, { timeoutMs: 30_000, what: `the claim ${name} to be bound` });
+  await waitFor(phase, { what: `the claim ${name} to be bound` });
   return volume;
 }
 

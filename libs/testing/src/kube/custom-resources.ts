@@ -22,7 +22,7 @@ export async function applyDefinitions(api: KubeApi, folder: string): Promise<st
     const found = await api.get<Definition>(`${DEFINITIONS}/${name}`);
     return found.status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True') === true;
   };
-  for (const name of names) await waitFor(() => served(name), { timeoutMs: 30_000, what: `${name} to be served` });
+  for (const name of names) await waitFor(() => served(name), { what: `${name} to be served` });
   return names;
 }
 
@@ -31,5 +31,5 @@ export async function removeDefinitions(api: KubeApi, names: readonly string[]):
   for (const name of names) await ifFound(api.delete(`${DEFINITIONS}/${name}`));
   const gone = async (name: string): Promise<boolean> =>
     (await ifFound(api.get(`${DEFINITIONS}/${name}`))) === undefined;
-  for (const name of names) await waitFor(() => gone(name), { timeoutMs: 30_000, what: `${name} to be gone` });
+  for (const name of names) await waitFor(() => gone(name), { what: `${name} to be gone` });
 }

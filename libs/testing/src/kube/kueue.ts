@@ -110,6 +110,6 @@ async function untilReady(running: ProcessContainer, port: number): Promise<void
   void running.ended.then(() => (ended = true));
   const answers = async (): Promise<boolean> =>
     ended || (await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok;
-  await waitFor(answers, { timeoutMs: 60_000, intervalMs: 50, what: 'Kueue to be ready' });
+  await waitFor(answers, { intervalMs: 50, what: 'Kueue to be ready' });
   if (ended) throw new Error(`Kueue ended:\n${running.log.tail()}`);
 }

@@ -95,11 +95,11 @@ inCluster('runs that the cluster does not let in', () => {
       await cluster.api.delete(`/apis/${ADMISSION}/${kind}/${POLICY}`);
     await Promise.all([place.stop(), shared.stop()]);
     await cluster.stop();
-  }, 60_000);
+  });
 
   it('run as they are rendered where pod security is "restricted"', async () => {
     expect(await place.running(runOf('allowed'))).toMatchObject({ attempt: 1, incarnation: 1 });
-  }, 60_000);
+  });
 
   it.each(Object.entries(REFUSED))(
     'end with the words of the API server and a next step: %s',
@@ -114,7 +114,6 @@ inCluster('runs that the cluster does not let in', () => {
       expect(ERRORS[CODE_OF_REASON[status.reason] ?? 'internal'].hint).not.toBe('');
       expect(await place.podsOf(spec)).toEqual([]);
     },
-    90_000,
   );
 
   it.each(['unanswered-pod', 'unanswered-job'])(
@@ -128,32 +127,27 @@ inCluster('runs that the cluster does not let in', () => {
       policy.forgive(profile);
       expect(await place.running(spec)).toMatchObject({ attempt: 1, incarnation: 1 });
     },
-    120_000,
   );
 
   it.each([
     ['pods', 'scheduling'],
     ['count/jobs.batch', 'creating'],
-  ])(
-    'wait while others use up a quota of %s, and start when it is raised',
-    async (resource, phase) => {
-      const [name = ''] = resource.split('/');
-      const quota = { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name, namespace: shared.namespace } };
-      await cluster.apply({ ...quota, spec: { hard: { [resource]: '1' } } });
-      const path = `/api/v1/namespaces/${shared.namespace}/resourcequotas/${name}`;
-      await waitFor(async () => (await cluster.api.get<Quota>(path)).status?.used?.[resource] !== undefined);
-      const first = await shared.run('sharing', RUN);
-      await shared.running(first);
-      const second = await shared.run('sharing', RUN);
-      const told = await shared.until(second, ({ reason }) => reason === 'quota-exceeded');
-      expect(told).toMatchObject({ phase, params: { quota: name, resource, needed: 1, used: 1, limit: 1 } });
-      await cluster.apply({ ...quota, spec: { hard: { [resource]: '2' } } });
-      await shared.running(second);
-      for (const spec of [first, second]) await shared.change(spec, { ...CANCELLED, closed: true });
-      await cluster.api.delete(path);
-    },
-    120_000,
-  );
+  ])('wait while others use up a quota of %s, and start when it is raised', async (resource, phase) => {
+    const [name = ''] = resource.split('/');
+    const quota = { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name, namespace: shared.namespace } };
+    await cluster.apply({ ...quota, spec: { hard: { [resource]: '1' } } });
+    const path = `/api/v1/namespaces/${shared.namespace}/resourcequotas/${name}`;
+    await waitFor(async () => (await cluster.api.get<Quota>(path)).status?.used?.[resource] !== undefined);
+    const first = await shared.run('sharing', RUN);
+    await shared.running(first);
+    const second = await shared.run('sharing', RUN);
+    const told = await shared.until(second, ({ reason }) => reason === 'quota-exceeded');
+    expect(told).toMatchObject({ phase, params: { quota: name, resource, needed: 1, used: 1, limit: 1 } });
+    await cluster.apply({ ...quota, spec: { hard: { [resource]: '2' } } });
+    await shared.running(second);
+    for (const spec of [first, second]) await shared.change(spec, { ...CANCELLED, closed: true });
+    await cluster.api.delete(path);
+  });
 });
 
 interface Quota extends KubeObject {
@@ -188,5 +182,5 @@ async function refuseJobs(cluster: ControlPlane, namespace: string): Promise<voi
       .call('POST', `/apis/batch/v1/namespaces/${namespace}/jobs`, { body, query: { dryRun: 'All' } })
       .then(() => false)
       .catch((cause: unknown) => String(cause).includes('not in this namespace'));
-  await waitFor(refused, { timeoutMs: 30_000, what: 'the API server to heed the policy' });
+  await waitFor(refused, { what: 'the API server to heed the policy' });
 }

@@ -8,8 +8,6 @@ import { objectOf } from '../testing/cluster/run-plans.js';
 import { TrainingCluster } from '../testing/cluster/training-cluster.js';
 import type { ClusterProfile } from './cluster-profile.js';
 
-const TIMEOUT_MS = 120_000;
-const COLLECTED_MS = 30_000;
 const inCluster = (await canRunJobSet()) ? describe : describe.skip;
 const TWO_NODES: Partial<RunSpec> = {
   resources: { nodes: 2, devicesPerNode: 0, deviceMemoryMib: 0, cpu: 1, memoryMib: 64, scratchMib: 64 },
@@ -49,53 +47,41 @@ inCluster('a trainer that dies while what is installed changes', () => {
     await place.stopTrainers();
     await jobSet?.stop();
     jobSet = undefined;
-  }, TIMEOUT_MS);
-  afterAll(() => place.stop(), 60_000);
+  });
+  afterAll(() => place.stop());
 
-  it(
-    'has made a Job, and finds it although JobSet is there by now: no JobSet is made',
-    async () => {
-      await startToDie('POST jobs');
-      const runId = await put();
-      await died;
-      jobSet = await place.cluster.startJobSet();
-      await takeOver();
-      expect(await place.see(runId)).toMatchObject({ reason: 'succeeded', attempt: 1, incarnation: 1 });
-      expect(made(runId)).toEqual({ jobs: 1, jobsets: 0 });
-      await place.untilNoObjects(COLLECTED_MS);
-    },
-    TIMEOUT_MS,
-  );
+  it('has made a Job, and finds it although JobSet is there by now: no JobSet is made', async () => {
+    await startToDie('POST jobs');
+    const runId = await put();
+    await died;
+    jobSet = await place.cluster.startJobSet();
+    await takeOver();
+    expect(await place.see(runId)).toMatchObject({ reason: 'succeeded', attempt: 1, incarnation: 1 });
+    expect(made(runId)).toEqual({ jobs: 1, jobsets: 0 });
+    await place.untilNoObjects();
+  });
 
-  it(
-    'has made a JobSet, and finds it although the profile wants Jobs by now: no Job of that name is made',
-    async () => {
-      jobSet = await place.cluster.startJobSet();
-      await startToDie('POST jobsets');
-      const runId = await put();
-      await died;
-      await takeOver({ type: 'job' });
-      expect(await place.see(runId)).toMatchObject({ reason: 'succeeded', attempt: 1, incarnation: 1 });
-      expect(made(runId)).toEqual({ jobs: 0, jobsets: 1 });
-      await place.untilNoObjects(COLLECTED_MS);
-    },
-    TIMEOUT_MS,
-  );
+  it('has made a JobSet, and finds it although the profile wants Jobs by now: no Job of that name is made', async () => {
+    jobSet = await place.cluster.startJobSet();
+    await startToDie('POST jobsets');
+    const runId = await put();
+    await died;
+    await takeOver({ type: 'job' });
+    expect(await place.see(runId)).toMatchObject({ reason: 'succeeded', attempt: 1, incarnation: 1 });
+    expect(made(runId)).toEqual({ jobs: 0, jobsets: 1 });
+    await place.untilNoObjects();
+  });
 
-  it(
-    'has made a JobSet that went with JobSet itself: the attempt begins as a Job',
-    async () => {
-      jobSet = await place.cluster.startJobSet();
-      await startToDie('POST jobsets');
-      const runId = await put();
-      await died;
-      await jobSet.stop();
-      jobSet = undefined;
-      await takeOver();
-      expect(await place.see(runId)).toMatchObject({ reason: 'succeeded', attempt: 1, incarnation: 1 });
-      expect(made(runId)).toEqual({ jobs: 1, jobsets: 1 });
-      await place.untilNoObjects(COLLECTED_MS);
-    },
-    TIMEOUT_MS,
-  );
+  it('has made a JobSet that went with JobSet itself: the attempt begins as a Job', async () => {
+    jobSet = await place.cluster.startJobSet();
+    await startToDie('POST jobsets');
+    const runId = await put();
+    await died;
+    await jobSet.stop();
+    jobSet = undefined;
+    await takeOver();
+    expect(await place.see(runId)).toMatchObject({ reason: 'succeeded', attempt: 1, incarnation: 1 });
+    expect(made(runId)).toEqual({ jobs: 1, jobsets: 1 });
+    await place.untilNoObjects();
+  });
 });

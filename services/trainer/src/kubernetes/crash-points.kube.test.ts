@@ -6,7 +6,6 @@ import type { Plan } from '../testing/cluster/run-plans.js';
 import { TrainingCluster } from '../testing/cluster/training-cluster.js';
 
 const inCluster = (await canRunKubernetes()) ? describe : describe.skip;
-const TIMEOUT_MS = 120_000;
 const MAX_WHOLE_LIVES = 5;
 
 inCluster('a trainer that dies at any of its steps', () => {
@@ -34,7 +33,7 @@ inCluster('a trainer that dies at any of its steps', () => {
     place = await TrainingCluster.start();
     await begin();
   }, 900_000);
-  afterAll(() => place.stop(), 60_000);
+  afterAll(() => place.stop());
 
   /** @returns whether the trainer had a step of that number, and died there. */
   async function dieAt(at: number, verdict: Verdict, plan: Plan, from: string): Promise<boolean> {
@@ -71,30 +70,22 @@ inCluster('a trainer that dies at any of its steps', () => {
     return died;
   }
 
-  it(
-    'while a run is made and ends: it ends as its pods ended, one Job of it ever ran, nothing is left',
-    async () => {
-      const died = await dieEverywhere({ type: 'done', afterMs: 300 });
-      expect(new Set(died)).toEqual(
-        new Set([
-          ...['PUT status', 'POST jobs', 'PATCH configmaps', 'PATCH secrets', 'PATCH services', 'PATCH jobs'],
-          'DELETE jobs',
-        ]),
-      );
-    },
-    TIMEOUT_MS,
-  );
+  it('while a run is made and ends: it ends as its pods ended, one Job of it ever ran, nothing is left', async () => {
+    const died = await dieEverywhere({ type: 'done', afterMs: 300 });
+    expect(new Set(died)).toEqual(
+      new Set([
+        ...['PUT status', 'POST jobs', 'PATCH configmaps', 'PATCH secrets', 'PATCH services', 'PATCH jobs'],
+        'DELETE jobs',
+      ]),
+    );
+  });
 
   it.each<[string, Plan, string]>([
     ['a run that fails is collected', { type: 'fault', code: 'data.bad', afterMs: 300 }, '"phase":"ended"'],
     ['a run saves and leaves because it was told to', { type: 'obeys' }, '"phase":"stopping"'],
     ['a run that hears nothing is stopped by force', { type: 'deaf' }, '"phase":"stopping"'],
     ['a run leaves and goes on elsewhere because it was told to', { type: 'moves' }, '"phase":"stopping"'],
-  ])(
-    'while %s',
-    async (_name, plan, from) => {
-      expect(await dieEverywhere(plan, from)).toEqual(expect.arrayContaining(['PUT status', 'DELETE jobs']));
-    },
-    TIMEOUT_MS,
-  );
+  ])('while %s', async (_name, plan, from) => {
+    expect(await dieEverywhere(plan, from)).toEqual(expect.arrayContaining(['PUT status', 'DELETE jobs']));
+  });
 });

@@ -131,20 +131,16 @@ inCluster('runs on devices', () => {
   afterAll(async () => {
     await place.stop();
     await cluster.stop();
-  }, 60_000);
+  });
 
-  it.each(LANDINGS)(
-    'land only where they find %s',
-    async (_what, profile, shape, nodes) => {
-      const fit = await place.fit(profile, shape);
-      expect(fit).toMatchObject({ canEverFit: true, fitsNow: true });
-      const spec = await place.run(profile, RUN, { resources: resourcesOf(fit, shape) });
-      await place.running(spec);
-      expect(nodes).toContain((await place.podOf(spec)).spec.nodeName);
-      await stop(spec);
-    },
-    60_000,
-  );
+  it.each(LANDINGS)('land only where they find %s', async (_what, profile, shape, nodes) => {
+    const fit = await place.fit(profile, shape);
+    expect(fit).toMatchObject({ canEverFit: true, fitsNow: true });
+    const spec = await place.run(profile, RUN, { resources: resourcesOf(fit, shape) });
+    await place.running(spec);
+    expect(nodes).toContain((await place.podOf(spec)).spec.nodeName);
+    await stop(spec);
+  });
 
   it.each(NEVER)('are told at once that they never fit, and what would: %s', async (_what, profile, shape, answer) => {
     expect(await place.fit(profile, shape)).toMatchObject({ canEverFit: false, fitsNow: false, ...answer });
@@ -155,7 +151,7 @@ inCluster('runs on devices', () => {
     const free = async (): Promise<number | undefined> =>
       (await place.bus.request(getCluster, {})).nodes.find(({ name }) => name === 'claimed')?.devices[0]?.free;
     const untilFree = (count: number): Promise<boolean> =>
-      waitFor(async () => (await free()) === count, { timeoutMs: 30_000, what: `${count} free devices` });
+      waitFor(async () => (await free()) === count, { what: `${count} free devices` });
     await untilFree(6);
     const { groups } = await place.bus.request(getCluster, {});
     expect(groups).toContainEqual(
@@ -188,7 +184,7 @@ inCluster('runs on devices', () => {
     await stop(all);
     await untilFree(6);
     await removeClaimedDevices(cluster);
-  }, 120_000);
+  });
 });
 
 const DRIVER = 'gpu.nvidia.com';

@@ -63,7 +63,7 @@ inCluster('runs whose pods are placed together', () => {
         const { items } = await cluster.api.get<{ items: PodGroup[] }>(place.path(POD_GROUPS, 'podgroups'));
         return items.every(({ metadata }) => metadata?.name !== name);
       },
-      { timeoutMs: 20_000, what: `the pod group ${name} to go` },
+      { what: `the pod group ${name} to go` },
     );
 
   beforeAll(async () => {
@@ -78,35 +78,31 @@ inCluster('runs whose pods are placed together', () => {
   afterAll(async () => {
     await place.stop();
     await cluster.stop();
-  }, 60_000);
+  });
 
-  itTogether(
-    'hold no GPU while there is not room for all of them, say why, and start when there is',
-    async () => {
-      const spec = await place.run('room', RUN, wants(3));
-      const waiting = await place.until(spec, ({ reason }) => reason === 'waiting-for-gpus');
-      expect(waiting).toMatchObject({
-        ...{ phase: 'scheduling', params: { resource: 'nvidia.com/gpu', needed: 8, nodes: 3 } },
-        message: 'Waiting for GPUs: needs 8 on each of 3 nodes at once.',
-        excerpt: expect.stringContaining('Insufficient nvidia.com/gpu'),
-      });
-      expect(sentences('en', waiting)).toBe('Waiting for GPUs: needs 8 on each of 3 nodes at once');
-      expect(sentences('zh', waiting)).toBe('正在等待 GPU：3 个节点须同时各需要 8 个');
-      // What it waits for is free for others, in the inventory's eyes and in truth.
-      expect(await place.fit('room', { nodes: 2, devicesPerNode: 8 })).toMatchObject({ fitsNow: true });
-      const other = await place.run('room', RUN, wants(2));
-      await place.running(other);
-      expect(await placesOf(spec)).toEqual([]);
-      await place.change(other, CANCELLED);
-      await place.ended(other);
-      await kubelet.addNode({ name: 'room-3', labels: { [OF]: 'room' } });
-      const running = await place.running(spec);
-      expect(running).toMatchObject({ attempt: 1, incarnation: 1 });
-      expect((await placesOf(spec)).sort()).toEqual(['room-1', 'room-2', 'room-3']);
-      expect((await groupOf(POD_GROUPS, running.objectName)).spec.minMember).toBe(3);
-    },
-    120_000,
-  );
+  itTogether('hold no GPU while there is not room for all of them, say why, and start when there is', async () => {
+    const spec = await place.run('room', RUN, wants(3));
+    const waiting = await place.until(spec, ({ reason }) => reason === 'waiting-for-gpus');
+    expect(waiting).toMatchObject({
+      ...{ phase: 'scheduling', params: { resource: 'nvidia.com/gpu', needed: 8, nodes: 3 } },
+      message: 'Waiting for GPUs: needs 8 on each of 3 nodes at once.',
+      excerpt: expect.stringContaining('Insufficient nvidia.com/gpu'),
+    });
+    expect(sentences('en', waiting)).toBe('Waiting for GPUs: needs 8 on each of 3 nodes at once');
+    expect(sentences('zh', waiting)).toBe('正在等待 GPU：3 个节点须同时各需要 8 个');
+    // What it waits for is free for others, in the inventory's eyes and in truth.
+    expect(await place.fit('room', { nodes: 2, devicesPerNode: 8 })).toMatchObject({ fitsNow: true });
+    const other = await place.run('room', RUN, wants(2));
+    await place.running(other);
+    expect(await placesOf(spec)).toEqual([]);
+    await place.change(other, CANCELLED);
+    await place.ended(other);
+    await kubelet.addNode({ name: 'room-3', labels: { [OF]: 'room' } });
+    const running = await place.running(spec);
+    expect(running).toMatchObject({ attempt: 1, incarnation: 1 });
+    expect((await placesOf(spec)).sort()).toEqual(['room-1', 'room-2', 'room-3']);
+    expect((await groupOf(POD_GROUPS, running.objectName)).spec.minMember).toBe(3);
+  });
 
   itTogether(
     'get all of their places or none when two of them want the same ones; their group goes with their Job',
@@ -118,7 +114,7 @@ inCluster('runs whose pods are placed together', () => {
           const at = statuses.findIndex((status) => status?.phase === 'running');
           return at < 0 ? undefined : ([both[at], both[1 - at]] as [RunSpec, RunSpec]);
         },
-        { timeoutMs: 60_000, what: 'one of the two to run' },
+        { what: 'one of the two to run' },
       );
       const waiting = await place.until(second, ({ reason }) => reason === 'waiting-for-gpus');
       expect(waiting.params).toMatchObject({ needed: 8, nodes: 2 });
@@ -130,23 +126,18 @@ inCluster('runs whose pods are placed together', () => {
       await place.running(second);
       await untilGroupGone(objectName);
     },
-    120_000,
   );
 
-  itTogether(
-    'end with what they waited for when it does not come in time, and leave nothing behind',
-    async () => {
-      const spec = await place.run('patience', RUN, wants(2));
-      const status = await place.ended(spec);
-      expect(status).toMatchObject({
-        ...{ reason: 'waiting-for-gpus', params: { needed: 8, nodes: 2 } },
-        message: 'Waiting for GPUs: needs 8 on each of 2 nodes at once.',
-      });
-      await untilGroupGone(status.objectName);
-      expect(await place.podsOf(spec)).toEqual([]);
-    },
-    60_000,
-  );
+  itTogether('end with what they waited for when it does not come in time, and leave nothing behind', async () => {
+    const spec = await place.run('patience', RUN, wants(2));
+    const status = await place.ended(spec);
+    expect(status).toMatchObject({
+      ...{ reason: 'waiting-for-gpus', params: { needed: 8, nodes: 2 } },
+      message: 'Waiting for GPUs: needs 8 on each of 2 nodes at once.',
+    });
+    await untilGroupGone(status.objectName);
+    expect(await place.podsOf(spec)).toEqual([]);
+  });
 
   it('say which kind is missing while they wait for it, are stopped then like others, and go on when it is there', async () => {
     const runs = await Promise.all([1, 2].map(() => place.run('volcano', RUN, wants(1))));
@@ -164,7 +155,7 @@ inCluster('runs whose pods are placed together', () => {
     const { objectName } = await place.running(spec);
     expect(await groupOf(VOLCANO_GROUPS, objectName)).toMatchObject({ spec: { minMember: 1, queue: 'team' } });
     await cluster.api.delete(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${VOLCANO_KIND.metadata?.name}`);
-  }, 90_000);
+  });
 
   it('say that no scheduler answers to the name in their profile, and end so', async () => {
     const told = await place.until(unseen, ({ reason }) => reason === 'config-missing');
@@ -174,7 +165,7 @@ inCluster('runs whose pods are placed together', () => {
     });
     expect(sentences('zh', told)).toContain('A working scheduler "nobody"');
     expect(await place.ended(unseen)).toMatchObject({ reason: 'config-missing', message: told.message });
-  }, 90_000);
+  });
 });
 
 /** Only the kind: nobody acts upon it here. */

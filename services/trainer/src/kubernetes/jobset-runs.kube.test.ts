@@ -13,8 +13,7 @@ interface JobSet extends KubeObject {
   status?: { restarts?: number; terminalState?: string };
 }
 
-const TIMEOUT_MS = 120_000;
-const COLLECTED = { timeoutMs: 30_000, what: 'what was deleted to be gone' };
+const COLLECTED = { what: 'what was deleted to be gone' };
 const inCluster = (await canRunJobSet()) ? describe : describe.skip;
 const nodes = (count: number): Pick<RunSpec, 'resources'> => ({
   resources: { nodes: count, devicesPerNode: 0, deviceMemoryMib: 0, cpu: 0.1, memoryMib: 64, scratchMib: 64 },
@@ -68,147 +67,117 @@ inCluster('runs of several nodes where JobSet is installed', () => {
     await place.stop();
     await jobSet.stop();
     await cluster.stop();
-  }, 60_000);
+  });
 
-  it(
-    'train as one JobSet whose pods find the first of them, and leave nothing when training has closed them',
-    async () => {
-      const spec = await place.run('cpu', PROCESS, TWO_NODES, { steps: 20, stepMs: 50, checkpointEverySteps: 10 });
-      const { objectUid, pods } = await place.running(spec);
-      expect(pods).toHaveLength(2);
-      const found = await place.podsOf(spec);
-      const hosts = found.map(({ spec: { hostname, subdomain } }) => `${hostname}.${subdomain}`).sort();
-      const name = nameOf(spec);
-      expect(hosts).toEqual([0, 1].map((index) => `${name}-node-0-${index}.${name}`));
-      expect(found.map((pod) => variableOf(pod, 'PET_MASTER_ADDR'))).toEqual([hosts[0], hosts[0]]);
-      const service = await cluster.api.get(`/api/v1/namespaces/${place.namespace}/services/${name}`);
-      expect(service).toMatchObject({
-        metadata: { ownerReferences: [{ kind: 'JobSet' }] },
-        spec: { clusterIP: 'None', publishNotReadyAddresses: true },
-      });
-      expect(await jobSetOf(spec)).toMatchObject({ metadata: { uid: objectUid } });
-      const status = await place.ended(spec);
-      expect(status).toMatchObject({ reason: 'succeeded', incarnation: 1, outcome: { step: 20 }, objectUid });
-      await place.change(spec, { closed: true });
-      await waitFor(async () => (await rootsOf(spec)).length === 0, COLLECTED);
-      await waitFor(async () => (await place.podsOf(spec)).length === 0);
-    },
-    TIMEOUT_MS,
-  );
+  it('train as one JobSet whose pods find the first of them, and leave nothing when training has closed them', async () => {
+    const spec = await place.run('cpu', PROCESS, TWO_NODES, { steps: 20, stepMs: 50, checkpointEverySteps: 10 });
+    const { objectUid, pods } = await place.running(spec);
+    expect(pods).toHaveLength(2);
+    const found = await place.podsOf(spec);
+    const hosts = found.map(({ spec: { hostname, subdomain } }) => `${hostname}.${subdomain}`).sort();
+    const name = nameOf(spec);
+    expect(hosts).toEqual([0, 1].map((index) => `${name}-node-0-${index}.${name}`));
+    expect(found.map((pod) => variableOf(pod, 'PET_MASTER_ADDR'))).toEqual([hosts[0], hosts[0]]);
+    const service = await cluster.api.get(`/api/v1/namespaces/${place.namespace}/services/${name}`);
+    expect(service).toMatchObject({
+      metadata: { ownerReferences: [{ kind: 'JobSet' }] },
+      spec: { clusterIP: 'None', publishNotReadyAddresses: true },
+    });
+    expect(await jobSetOf(spec)).toMatchObject({ metadata: { uid: objectUid } });
+    const status = await place.ended(spec);
+    expect(status).toMatchObject({ reason: 'succeeded', incarnation: 1, outcome: { step: 20 }, objectUid });
+    await place.change(spec, { closed: true });
+    await waitFor(async () => (await rootsOf(spec)).length === 0, COLLECTED);
+    await waitFor(async () => (await place.podsOf(spec)).length === 0);
+  });
 
-  it(
-    'keep a checkpoint of all nodes and leave when they are stopped, and go on from it with all nodes',
-    async () => {
-      const behaviour = { steps: 100_000, stepMs: 20, checkpointEverySteps: 20 };
-      const spec = await place.run('cpu', PROCESS, { ...TWO_NODES, stopGraceSeconds: 20 }, behaviour);
-      await place.running(spec);
-      await place.harness.waitForCheckpoint(spec.runId);
-      await place.change(spec, { desired: 'stopped', stopReason: 'pause' });
-      const status = await place.ended(spec);
-      expect(status).toMatchObject({ reason: 'stopped', outcome: { code: 'runtime.interrupted' } });
-      const second = await place.again({ ...spec, generation: 2 }, PROCESS);
-      expect((await place.running(second)).pods).toHaveLength(2);
-      const started = await waitFor(async () =>
-        (await place.harness.messages(spec.runId)).find(
-          ({ attempt, event }) => attempt === 2 && event.type === 'started',
-        ),
-      );
-      const stored = (await place.harness.messages(spec.runId)).flatMap(({ attempt, event }) =>
-        attempt === 1 && event.type === 'checkpoint-stored' ? [event.step] : [],
-      );
-      expect(started.event).toMatchObject({ worldSize: 2, resumeStep: Math.max(...stored) });
-    },
-    TIMEOUT_MS,
-  );
+  it('keep a checkpoint of all nodes and leave when they are stopped, and go on from it with all nodes', async () => {
+    const behaviour = { steps: 100_000, stepMs: 20, checkpointEverySteps: 20 };
+    const spec = await place.run('cpu', PROCESS, { ...TWO_NODES, stopGraceSeconds: 20 }, behaviour);
+    await place.running(spec);
+    await place.harness.waitForCheckpoint(spec.runId);
+    await place.change(spec, { desired: 'stopped', stopReason: 'pause' });
+    const status = await place.ended(spec);
+    expect(status).toMatchObject({ reason: 'stopped', outcome: { code: 'runtime.interrupted' } });
+    const second = await place.again({ ...spec, generation: 2 }, PROCESS);
+    expect((await place.running(second)).pods).toHaveLength(2);
+    const started = await waitFor(async () =>
+      (await place.harness.messages(spec.runId)).find(
+        ({ attempt, event }) => attempt === 2 && event.type === 'started',
+      ),
+    );
+    const stored = (await place.harness.messages(spec.runId)).flatMap(({ attempt, event }) =>
+      attempt === 1 && event.type === 'checkpoint-stored' ? [event.step] : [],
+    );
+    expect(started.event).toMatchObject({ worldSize: 2, resumeStep: Math.max(...stored) });
+  });
 
-  it(
-    'end with the reason of the one node that failed, and are not made anew by JobSet',
-    async () => {
-      const message = '{"code":"device.out-of-memory","message":"too big","step":3}';
-      const failing: Fate = { type: 'end', exitCode: 42, message, afterMs: 1_000 };
-      const isSecond = ({ metadata }: Pod): boolean => metadata.labels?.[LABEL.completionIndex] === '1';
-      const spec = await place.run('cpu', (pod) => (isSecond(pod) ? failing : RUN), TWO_NODES);
-      expect(await place.ended(spec)).toMatchObject({
-        outcome: { code: 'device.out-of-memory', message: 'too big' },
-      });
-      const failed = await waitFor(async () => {
-        const found = await jobSetOf(spec);
-        return found.status?.terminalState === 'Failed' ? found : undefined;
-      });
-      expect(failed.status?.restarts ?? 0).toBe(0);
-      expect(await rootsOf(spec)).toEqual([`jobsets/${nameOf(spec)}`, `jobs/${nameOf(spec)}-node-0`]);
-    },
-    TIMEOUT_MS,
-  );
+  it('end with the reason of the one node that failed, and are not made anew by JobSet', async () => {
+    const message = '{"code":"device.out-of-memory","message":"too big","step":3}';
+    const failing: Fate = { type: 'end', exitCode: 42, message, afterMs: 1_000 };
+    const isSecond = ({ metadata }: Pod): boolean => metadata.labels?.[LABEL.completionIndex] === '1';
+    const spec = await place.run('cpu', (pod) => (isSecond(pod) ? failing : RUN), TWO_NODES);
+    expect(await place.ended(spec)).toMatchObject({
+      outcome: { code: 'device.out-of-memory', message: 'too big' },
+    });
+    const failed = await waitFor(async () => {
+      const found = await jobSetOf(spec);
+      return found.status?.terminalState === 'Failed' ? found : undefined;
+    });
+    expect(failed.status?.restarts ?? 0).toBe(0);
+    expect(await rootsOf(spec)).toEqual([`jobsets/${nameOf(spec)}`, `jobs/${nameOf(spec)}-node-0`]);
+  });
 
-  it(
-    'are Jobs when they have one node, or their profile wants Jobs',
-    async () => {
-      const one = await place.run('cpu', PROCESS, nodes(1));
-      const wished = await place.run('only-jobs', PROCESS, TWO_NODES);
-      for (const spec of [one, wished]) {
-        expect(await place.ended(spec)).toMatchObject({ reason: 'succeeded' });
-        expect(await rootsOf(spec)).toEqual([`jobs/${nameOf(spec)}`]);
-      }
-    },
-    TIMEOUT_MS,
-  );
+  it('are Jobs when they have one node, or their profile wants Jobs', async () => {
+    const one = await place.run('cpu', PROCESS, nodes(1));
+    const wished = await place.run('only-jobs', PROCESS, TWO_NODES);
+    for (const spec of [one, wished]) {
+      expect(await place.ended(spec)).toMatchObject({ reason: 'succeeded' });
+      expect(await rootsOf(spec)).toEqual([`jobs/${nameOf(spec)}`]);
+    }
+  });
 
-  it(
-    'leave alone a foreign JobSet with their name, and say so',
-    async () => {
-      const spec = await place.harness.makeSpec({}, { profile: 'cpu', ...TWO_NODES });
-      const name = nameOf(spec);
-      await makeForeign(name);
-      await place.harness.runs.put('spec', spec);
-      expect(await place.ended(spec)).toMatchObject({ reason: 'name-taken', params: { name } });
-      expect((await jobSetOf(spec)).spec.suspend).toBe(true);
-    },
-    TIMEOUT_MS,
-  );
+  it('leave alone a foreign JobSet with their name, and say so', async () => {
+    const spec = await place.harness.makeSpec({}, { profile: 'cpu', ...TWO_NODES });
+    const name = nameOf(spec);
+    await makeForeign(name);
+    await place.harness.runs.put('spec', spec);
+    expect(await place.ended(spec)).toMatchObject({ reason: 'name-taken', params: { name } });
+    expect((await jobSetOf(spec)).spec.suspend).toBe(true);
+  });
 
-  it(
-    'say that they were deleted by somebody else, and are not made again',
-    async () => {
-      const spec = await place.run('cpu', RUN, TWO_NODES);
-      await place.running(spec);
-      await cluster.api.delete(`${jobSets()}/${nameOf(spec)}?propagationPolicy=Background`);
-      expect(await place.ended(spec)).toMatchObject({ reason: 'deleted-externally' });
-      await waitFor(async () => (await rootsOf(spec)).length === 0);
-    },
-    TIMEOUT_MS,
-  );
+  it('say that they were deleted by somebody else, and are not made again', async () => {
+    const spec = await place.run('cpu', RUN, TWO_NODES);
+    await place.running(spec);
+    await cluster.api.delete(`${jobSets()}/${nameOf(spec)}?propagationPolicy=Background`);
+    expect(await place.ended(spec)).toMatchObject({ reason: 'deleted-externally' });
+    await waitFor(async () => (await rootsOf(spec)).length === 0);
+  });
 
-  it(
-    'go with JobSet when it is removed, have a Job for their next attempt, and a JobSet again once it is back',
-    async () => {
-      const first = await place.run('cpu', RUN, TWO_NODES);
-      await place.running(first);
-      await makeForeign('slow-to-go', ['test.luthier.dev/hold']);
-      const removed = jobSet.stop();
-      expect(await place.ended(first)).toMatchObject({ reason: 'deleted-externally' });
-      const second = await place.again(first, { type: 'end', exitCode: 1, afterMs: 500 });
-      await place.until(second, ({ reason }) => reason === 'config-missing');
-      await cluster.api.mergePatch(`${jobSets()}/slow-to-go`, { metadata: { finalizers: null } });
-      await removed;
-      expect(await place.ended(second)).toMatchObject({ reason: 'crashed' });
-      const job = await cluster.api.get<KubeObject>(`${jobs()}/${nameOf(second)}`);
-      expect(job.metadata?.['ownerReferences']).toBeUndefined();
-      const wished = await place.run('only-jobsets', RUN, nodes(1));
-      expect(await place.until(wished, ({ reason }) => reason === 'config-missing')).toMatchObject({
-        message: 'The kind JobSet (jobset.x-k8s.io/v1alpha2) is missing in the cluster.',
-      });
-      jobSet = await cluster.startJobSet();
-      await place.running(wished);
-      await waitFor(async () =>
-        (await place.bus.request(getCluster, {})).watches.some(({ name }) => name === 'jobsets'),
-      );
-      const third = await place.again(second, RUN);
-      await place.running(third);
-      expect(await rootsOf(third)).toEqual([`jobsets/${nameOf(third)}`, `jobs/${nameOf(third)}-node-0`]);
-    },
-    TIMEOUT_MS,
-  );
+  it('go with JobSet when it is removed, have a Job for their next attempt, and a JobSet again once it is back', async () => {
+    const first = await place.run('cpu', RUN, TWO_NODES);
+    await place.running(first);
+    await makeForeign('slow-to-go', ['test.luthier.dev/hold']);
+    const removed = jobSet.stop();
+    expect(await place.ended(first)).toMatchObject({ reason: 'deleted-externally' });
+    const second = await place.again(first, { type: 'end', exitCode: 1, afterMs: 500 });
+    await place.until(second, ({ reason }) => reason === 'config-missing');
+    await cluster.api.mergePatch(`${jobSets()}/slow-to-go`, { metadata: { finalizers: null } });
+    await removed;
+    expect(await place.ended(second)).toMatchObject({ reason: 'crashed' });
+    const job = await cluster.api.get<KubeObject>(`${jobs()}/${nameOf(second)}`);
+    expect(job.metadata?.['ownerReferences']).toBeUndefined();
+    const wished = await place.run('only-jobsets', RUN, nodes(1));
+    expect(await place.until(wished, ({ reason }) => reason === 'config-missing')).toMatchObject({
+      message: 'The kind JobSet (jobset.x-k8s.io/v1alpha2) is missing in the cluster.',
+    });
+    jobSet = await cluster.startJobSet();
+    await place.running(wished);
+    await waitFor(async () => (await place.bus.request(getCluster, {})).watches.some(({ name }) => name === 'jobsets'));
+    const third = await place.again(second, RUN);
+    await place.running(third);
+    expect(await rootsOf(third)).toEqual([`jobsets/${nameOf(third)}`, `jobs/${nameOf(third)}-node-0`]);
+  });
 });
 
 const variableOf = (pod: Pod, wanted: string): string | undefined =>

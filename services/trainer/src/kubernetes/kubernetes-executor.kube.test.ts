@@ -107,7 +107,7 @@ inCluster('runs in a cluster', () => {
     await trainer.stop();
     await cluster.stop();
     await harness.stop();
-  }, 60_000);
+  });
 
   it('train as a Job whose pod runs the runner, and leave their outcome; the object goes when training has closed them', async () => {
     const spec = await put({ steps: 4 });
@@ -117,7 +117,7 @@ inCluster('runs in a cluster', () => {
     expect((await jobsThere()).map(({ metadata }) => metadata.uid)).toContain(status.objectUid);
     await change(spec, { closed: true });
     await waitFor(async () => (await jobsThere()).every(({ metadata }) => metadata.uid !== status.objectUid));
-  }, 60_000);
+  });
 
   it('save a checkpoint and leave when they are stopped', async () => {
     const spec = await put({ steps: 10_000, stepMs: 20, checkpointEverySteps: 100_000 });
@@ -126,7 +126,7 @@ inCluster('runs in a cluster', () => {
     const status = await harness.waitForEnd(spec.runId);
     expect(status).toMatchObject({ reason: 'stopped', outcome: { code: 'runtime.interrupted' } });
     expect(status.outcome?.checkpoint?.step).toBeGreaterThanOrEqual(3);
-  }, 60_000);
+  });
 
   it('go on under a trainer that was restarted, as the same attempt', async () => {
     const spec = await put({ steps: 60, stepMs: 50, checkpointEverySteps: 10 });
@@ -140,7 +140,7 @@ inCluster('runs in a cluster', () => {
       event.type === 'step' ? [event.step] : [],
     );
     expect(steps).toEqual([...new Set(steps)]);
-  }, 60_000);
+  });
 
   it('are waited for as long as their profile says, also by a trainer that did not make them', async () => {
     fate = () => ({ type: 'wait', reason: 'ImagePullBackOff', message: 'not found' });
@@ -149,7 +149,7 @@ inCluster('runs in a cluster', () => {
     await trainer.stop();
     trainer = await start();
     expect(await harness.waitForEnd(spec.runId)).toMatchObject({ reason: 'image-pull' });
-  }, 60_000);
+  });
 
   it('go on while the API server is away, and end as they ended', async () => {
     const spec = await put({ steps: 60, stepMs: 50, checkpointEverySteps: 10 });
@@ -158,9 +158,9 @@ inCluster('runs in a cluster', () => {
     await harness.waitForStep(spec.runId, 60);
     await cluster.startApiServer();
     // The lease may have run out meanwhile: then somebody must take it first.
-    const ended = await harness.waitForStatus(spec.runId, ({ phase }) => phase === 'ended', 60_000);
+    const ended = await harness.waitForStatus(spec.runId, ({ phase }) => phase === 'ended');
     expect(ended).toMatchObject({ reason: 'succeeded', attempt: 1 });
-  }, 90_000);
+  });
 
   it('say that they were deleted by somebody else, and are not made again', async () => {
     fate = () => ({ type: 'run' });
@@ -169,7 +169,7 @@ inCluster('runs in a cluster', () => {
     await cluster.api.delete(`${jobs()}/${objectName}?propagationPolicy=Background`);
     expect(await harness.waitForEnd(spec.runId)).toMatchObject({ reason: 'deleted-externally' });
     expect((await jobsThere()).map(({ metadata }) => metadata.name)).not.toContain(objectName);
-  }, 60_000);
+  });
 
   it('leave alone a foreign object with their name, and say so', async () => {
     const spec = await harness.makeSpec({}, { profile: 'cpu' });
@@ -182,7 +182,7 @@ inCluster('runs in a cluster', () => {
     await harness.runs.put('spec', spec);
     expect(await harness.waitForEnd(spec.runId)).toMatchObject({ reason: 'name-taken', params: { name } });
     expect((await jobsThere()).find(({ metadata }) => metadata.name === name)?.spec.suspend).toBe(true);
-  }, 60_000);
+  });
 
   it('run on several nodes with a rank each, and are one incarnation', async () => {
     fate = () => ({ type: 'run' });
@@ -192,7 +192,7 @@ inCluster('runs in a cluster', () => {
     expect(status.incarnation).toBe(1);
     await change(spec, { desired: 'stopped', stopReason: 'cancel', stopGraceSeconds: 1 });
     expect(await harness.waitForEnd(spec.runId)).toMatchObject({ reason: 'stopped' });
-  }, 60_000);
+  });
 
   it('that can never have a place end at once, with what is missing', async () => {
     const spec = await put({}, { profile: 'gpu', resources: gpuResources(16) });
@@ -200,7 +200,7 @@ inCluster('runs in a cluster', () => {
       reason: 'cannot-ever-fit',
       params: { needed: 16, largest: 8 },
     });
-  }, 60_000);
+  });
 
   it('give their GPUs back when only some of their pods find a place', async () => {
     fate = () => ({ type: 'run' });
@@ -214,7 +214,7 @@ inCluster('runs in a cluster', () => {
     await waitFor(async () => (await jobsThere()).every(({ metadata }) => metadata.uid !== status.objectUid));
     await change(other, { desired: 'stopped', stopReason: 'cancel', stopGraceSeconds: 1 });
     await harness.waitForEnd(other.runId);
-  }, 60_000);
+  });
 
   it.each<[string, Fate, object]>([
     [
@@ -247,15 +247,11 @@ inCluster('runs in a cluster', () => {
       },
       { outcome: { code: 'cluster.node-pressure' } },
     ],
-  ])(
-    'end with a reason: %s',
-    async (_name, end, expected) => {
-      fate = () => end;
-      const spec = await put({});
-      expect(await harness.waitForEnd(spec.runId)).toMatchObject(expected);
-    },
-    60_000,
-  );
+  ])('end with a reason: %s', async (_name, end, expected) => {
+    fate = () => end;
+    const spec = await put({});
+    expect(await harness.waitForEnd(spec.runId)).toMatchObject(expected);
+  });
 
   it('that died without a word leave what their pod has written', async () => {
     fate = () => ({ type: 'end', exitCode: 1, log: ['loading the model', 'something broke'] });
@@ -263,7 +259,7 @@ inCluster('runs in a cluster', () => {
     await harness.waitForEnd(spec.runId);
     const packed = await readArtifact(harness.store, `artifact://runs/${spec.runId}/1/1/log.txt.gz`);
     expect(gunzipSync(packed).toString()).toBe('loading the model\nsomething broke\n');
-  }, 60_000);
+  });
 
   it('end as lost with a node that stops answering, without waiting for the Job', async () => {
     fate = () => ({ type: 'run' });
@@ -274,7 +270,7 @@ inCluster('runs in a cluster', () => {
     kubelet.silence(pod?.spec.nodeName ?? '');
     // What the taint manager does after its toleration, which is longer than a test.
     await cluster.api.delete(`/api/v1/namespaces/${namespace}/pods/${pod?.metadata.name}`);
-    const status = await harness.waitForStatus(spec.runId, ({ phase }) => phase === 'ended', 40_000);
+    const status = await harness.waitForStatus(spec.runId, ({ phase }) => phase === 'ended');
     expect(status).toMatchObject({ outcome: { code: 'cluster.node-lost' } });
-  }, 90_000);
+  });
 });

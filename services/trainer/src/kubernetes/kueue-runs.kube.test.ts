@@ -58,8 +58,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
     await place.change(spec, { desired: 'stopped', stopReason: 'cancel', stopGraceSeconds: 2 });
     return place.ended(spec);
   };
-  const seen = (spec: RunSpec, fits: (status: RunStatus) => boolean): Promise<RunStatus> =>
-    place.until(spec, fits, 30_000);
+  const seen = (spec: RunSpec, fits: (status: RunStatus) => boolean): Promise<RunStatus> => place.until(spec, fits);
   const fit = (devicesPerNode: number, queue: string | null, nodes = 1): Promise<FitAnswer> =>
     place.fit('gpu', { nodes, devicesPerNode, queue });
 
@@ -75,7 +74,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
   afterAll(async () => {
     await place.stop();
     await cluster.stop();
-  }, 60_000);
+  });
 
   it('cannot be asked for where there is no Kueue, wait for it when they were, and go on when it comes', async () => {
     const refused = await fit(8, 'team');
@@ -88,7 +87,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
     await makeQueues(cluster, place.namespace);
     expect(await seen(spec, ({ phase }) => phase === 'ended')).toMatchObject({ reason: 'succeeded', incarnation: 1 });
     expect(await fit(8, 'team')).toMatchObject({ canEverFit: true });
-  }, 120_000);
+  });
 
   it('say their place and the GPUs that are missing, leave without a pod when they are stopped, else run to their end', async () => {
     fate = { type: 'run' };
@@ -120,7 +119,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
     expect(await seen(second, ({ phase }) => phase === 'ended')).toMatchObject({
       ...{ reason: 'succeeded', attempt: 1, incarnation: 1 },
     });
-  }, 120_000);
+  });
 
   it('end with their reason when their queue can never give what they ask for, which is said before they start', async () => {
     expect(await fit(8, 'team', 2)).toMatchObject({
@@ -134,7 +133,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
       message: 'Queue "team" has at most 8 GPUs; this run asks for 16.',
     });
     expect(await place.podsOf(spec)).toEqual([]);
-  }, 60_000);
+  });
 
   it('end with the names of the queues there are when theirs is unknown, which is said before they start', async () => {
     expect(await fit(1, 'nope')).toMatchObject({
@@ -146,7 +145,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
       ...{ reason: 'queue-rejected', params: { queue: 'nope', queues: 'team' } },
       message: 'Queue "nope" does not take this run: it does not exist; there is team.',
     });
-  }, 60_000);
+  });
 
   it('wait for their administrator where the queue does not count all that their pods ask for, and say what', async () => {
     await makeQueue(cluster, {
@@ -161,7 +160,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
       /^Queue "narrow" does not take this run: resource \S+ unavailable in ClusterQueue\.$/,
     );
     expect(await stop(spec)).toMatchObject({ reason: 'stopped' });
-  }, 60_000);
+  });
 
   it('make room for a more urgent one and go on from their newest checkpoint as the same attempt, the first processes shut out', async () => {
     const spec = await put(8, {}, { steps: 100_000, stepMs: 20, checkpointEverySteps: 10 });
@@ -195,7 +194,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
     expect(await call(spec, 'heartbeat', token, { step: 1 })).toBe(409);
     expect(await call(spec, 'events', token, { events: [] })).toBe(409);
     expect(await stop(spec)).toMatchObject({ reason: 'stopped', attempt: 1, incarnation: 2 });
-  }, 180_000);
+  });
 
   it('end when they are switched off in their queue', async () => {
     fate = { type: 'run' };
@@ -206,7 +205,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
       ...{ reason: 'queue-deactivated', attempt: 1, message: 'The run was switched off in queue "team".' },
     });
     await waitFor(async () => (await place.podsOf(spec)).length === 0);
-  }, 60_000);
+  });
 
   it('wait while Kueue is gone, and go on when it is there again', async () => {
     fate = { type: 'run' };
@@ -225,7 +224,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
     await makeQueues(cluster, place.namespace);
     await stop(first);
     expect(await seen(spec, ({ phase }) => phase === 'ended')).toMatchObject({ reason: 'succeeded', attempt: 1 });
-  }, 120_000);
+  });
 
   /** The token that the run's own first pod has. */
   async function attach(spec: RunSpec, { objectName, pods }: RunStatus): Promise<string> {

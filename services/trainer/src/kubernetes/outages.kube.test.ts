@@ -31,7 +31,7 @@ inCluster('runs in a cluster', () => {
     onCall = () => undefined;
     await place.cluster.startApiServer();
   });
-  afterAll(() => place.stop(), 60_000);
+  afterAll(() => place.stop());
 
   const jobs = (): string => `/apis/batch/v1/namespaces/${place.namespace}/jobs`;
   const madeOf = (runId: string): number => place.witness.made.get(objectOf(runId))?.size ?? 0;
@@ -56,7 +56,7 @@ inCluster('runs in a cluster', () => {
       killed ??= place.cluster.stopApiServer();
     };
     for (let n = 0; n < 3; n++) await place.put({ type: 'done', afterMs: 300 }, {}, (runId) => runIds.push(runId));
-    await waitFor(() => killed !== undefined, { timeoutMs: 10_000, what: 'the first creation' });
+    await waitFor(() => killed !== undefined, { what: 'the first creation' });
     await killed;
     await place.cluster.startApiServer();
     const { seen, planned } = place.ends(await Promise.all(runIds.map((runId) => place.see(runId))));
@@ -64,7 +64,7 @@ inCluster('runs in a cluster', () => {
     expect(place.released(runIds)).toEqual([1, 1, 1]);
     expect(runIds.map(madeOf)).toEqual([1, 1, 1]);
     await place.untilNoObjects();
-  }, 90_000);
+  });
 
   it('that end while the API server is away are seen to have ended when it is back', async () => {
     const failing = await place.put({ type: 'fault', code: 'training.diverged', afterMs: 1_500 });
@@ -78,7 +78,7 @@ inCluster('runs in a cluster', () => {
     const { seen, planned } = place.ends(await Promise.all([failing, real].map((runId) => place.see(runId))));
     expect(seen).toEqual(planned);
     await place.untilNoObjects();
-  }, 90_000);
+  });
 
   it('go on when NATS has lost everything; what training had seen is looked for and never made again', async () => {
     const training = await place.put({ type: 'process', behaviour: { steps: 200, stepMs: 50 } });
@@ -86,10 +86,10 @@ inCluster('runs in a cluster', () => {
     const before = await place.harness.status(training);
     const ended = await place.put({ type: 'done', afterMs: 100 });
     const { objectUid } = await place.see(ended); // its object goes, its outcome stays in the store
-    await waitFor(async () => !(await isThere(objectOf(ended))), { timeoutMs: 10_000 });
+    await waitFor(async () => !(await isThere(objectOf(ended))));
     const vanished = newId('run');
     await place.harness.nats.wipe();
-    await waitFor(() => provision(place.harness.connection).then(() => true), { timeoutMs: 15_000 });
+    await waitFor(() => provision(place.harness.connection).then(() => true));
     const specOf = (runId: string) => ({ ...place.specOf(runId), closed: undefined });
     await place.harness.runs.put('spec', {
       ...specOf(training),
@@ -100,7 +100,7 @@ inCluster('runs in a cluster', () => {
       ...specOf(ended),
       ...{ runId: vanished, seen: { attempt: 1, objectUid: 'b4e8f6a0-0000-4000-8000-000000000000' } },
     });
-    const again = await place.harness.waitForStatus(training, ({ phase }) => phase === 'running', 20_000);
+    const again = await place.harness.waitForStatus(training, ({ phase }) => phase === 'running');
     expect(again).toMatchObject({ objectUid: before?.objectUid, pods: before?.pods, incarnation: 1 });
     expect(await place.harness.waitForEnd(ended)).toMatchObject({ reason: 'succeeded' });
     expect(await place.harness.waitForEnd(vanished)).toMatchObject({ reason: 'deleted-externally' });
@@ -108,7 +108,7 @@ inCluster('runs in a cluster', () => {
     expect([training, ended].map(madeOf)).toEqual([1, 1]);
     expect(madeOf(vanished)).toBe(0);
     await place.untilNoObjects();
-  }, 90_000);
+  });
 
   it('go on while the run endpoint is away for longer than their token lives, and deliver everything afterwards', async () => {
     const runId = await place.put({ type: 'process', behaviour: { steps: 60, stepMs: 20 } });
@@ -123,7 +123,7 @@ inCluster('runs in a cluster', () => {
       event.type === 'step' ? [event.step] : [],
     );
     expect(steps).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
-  }, 60_000);
+  });
 
   it('leave nothing of an older attempt when the next one was stopped before it was made', async () => {
     const runId = await place.put({ type: 'fault', code: 'data.bad', afterMs: 100 });
@@ -133,7 +133,7 @@ inCluster('runs in a cluster', () => {
     expect(await isThere(objectOf(runId))).toBe(true);
     await place.change(runId, { closed: true });
     await place.untilNoObjects();
-  }, 60_000);
+  });
 
   it('leave alone what is not theirs, and what nobody knows of is removed after its bound', async () => {
     const orphan = newId('run');
@@ -142,7 +142,7 @@ inCluster('runs in a cluster', () => {
     await suspendedJob(objectOf(foreign), {});
     await suspendedJob(objectOf(labelled), { 'app.kubernetes.io/managed-by': 'luthier-trainer' });
     await suspendedJob(objectOf(orphan), labelsOf({ runId: orphan, attempt: 1 }));
-    await waitFor(async () => !(await isThere(objectOf(orphan))), { timeoutMs: 15_000, what: 'the orphan to go' });
+    await waitFor(async () => !(await isThere(objectOf(orphan))), { what: 'the orphan to go' });
     const spec = await place.harness.makeSpec({}, { profile: 'cpu' });
     for (const runId of [foreign, labelled]) {
       await place.harness.runs.put('spec', { ...spec, runId });
@@ -153,5 +153,5 @@ inCluster('runs in a cluster', () => {
     expect(await place.see(after)).toMatchObject({ reason: 'succeeded' });
     expect([await isThere(objectOf(foreign)), await isThere(objectOf(labelled))]).toEqual([true, true]);
     expect([foreign, labelled].map((runId) => place.witness.released.has(objectOf(runId)))).toEqual([false, false]);
-  }, 60_000);
+  });
 });

@@ -14,7 +14,7 @@ inCluster('the log of a pod', () => {
     place = await TrainingCluster.start();
     await place.startTrainer();
   }, 900_000);
-  afterAll(() => place.stop(), 60_000);
+  afterAll(() => place.stop());
 
   const stepsIn = (text: string): number[] => [...text.matchAll(/^step (\d+)$/gm)].map(([, step]) => Number(step));
   const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n + 1);
@@ -41,7 +41,7 @@ inCluster('the log of a pod', () => {
         await this.readOn();
         return fits();
       };
-      return waitFor(look, { timeoutMs: 60_000, intervalMs: 50, what });
+      return waitFor(look, { intervalMs: 50, what });
     }
   }
 
@@ -54,20 +54,20 @@ inCluster('the log of a pod', () => {
     await follower.readOn();
     await place.cluster.startApiServer();
     await follower.until(() => stepsIn(follower.text).length >= 40, 'steps after the kill');
-    expect(await place.see(runId, 60_000)).toMatchObject({ reason: 'succeeded' });
+    expect(await place.see(runId)).toMatchObject({ reason: 'succeeded' });
     await place.untilNoObjects();
     await follower.until(() => stepsIn(follower.text).length >= steps, 'the last step');
     await follower.readOn();
     expect(stepsIn(follower.text)).toEqual(upTo(steps));
-  }, 180_000);
+  });
 
   it('begins with the end of what is there, and is read whole when it is over', async () => {
     const runId = await place.put({ type: 'process', behaviour: { steps: 20, stepMs: 5 } });
-    await place.see(runId, 60_000);
+    await place.see(runId);
     const bus = new MessageBus(place.harness.connection);
     expect(stepsIn((await bus.request(readRunLog, { runId, tailBytes: 200_000 })).text)).toEqual(upTo(20));
     const short = await bus.request(readRunLog, { runId, tailBytes: 30 });
     expect(short).toMatchObject({ truncated: true });
     expect(Buffer.byteLength(short.text)).toBe(30);
-  }, 120_000);
+  });
 });

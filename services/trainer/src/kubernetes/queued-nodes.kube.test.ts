@@ -9,7 +9,6 @@ import { ClusterPlace, Fates, fakeProfile } from '../testing/cluster-place.js';
 import { PRIORITY_CLASSES, makeQueues, removeKueueObjects } from '../testing/kueue-objects.js';
 import { objectNameOf } from './names.js';
 
-const TIMEOUT_MS = 180_000;
 const inCluster = (await canRunKueue()) && (await canRunKubeflowTrainer()) ? describe : describe.skip;
 const RUNTIME_FILE = new URL('../../../../docs/reference/training-runtime.yaml', import.meta.url);
 const PROCESS: Fate = { type: 'process' };
@@ -56,7 +55,7 @@ inCluster('runs of two nodes in a queue of Kueue', () => {
     await kubeflow.stop();
     await jobSet.stop();
     await cluster.stop();
-  }, 60_000);
+  });
 
   it.each([
     ['JobSet', 'sets', 'jobset.x-k8s.io/v1alpha2', 'jobsets', 5],
@@ -96,7 +95,6 @@ inCluster('runs of two nodes in a queue of Kueue', () => {
       await place.change(spec, { desired: 'stopped', stopReason: 'cancel', generation: 3 });
       expect(await place.ended(spec)).toMatchObject({ reason: 'stopped', attempt: 1, incarnation: 2 });
     },
-    TIMEOUT_MS,
   );
 
   it.each([
@@ -113,7 +111,6 @@ inCluster('runs of two nodes in a queue of Kueue', () => {
       await place.change(first, { desired: 'stopped', stopReason: 'cancel' });
       expect(await place.ended(second)).toMatchObject({ reason: 'succeeded', attempt: 1, incarnation: 1 });
     },
-    TIMEOUT_MS,
   );
 
   /** Of the first incarnation. */

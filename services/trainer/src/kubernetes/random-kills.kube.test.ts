@@ -11,7 +11,7 @@ inCluster('20 kills of trainer and API server at random', () => {
   beforeAll(async () => {
     place = await TrainingCluster.start();
   }, 900_000);
-  afterAll(() => place.stop(), 60_000);
+  afterAll(() => place.stop());
 
   it('lose nothing and double nothing: every run ends as its pods ended, one Job of it ever ran, nothing is left', async () => {
     const record = await killAtRandom(place, { seed: SEED, kills: 20, runs: 14 });

@@ -28,7 +28,7 @@ inCluster('a run that is restarted elsewhere', () => {
   afterAll(async () => {
     await place.stop();
     await cluster.stop();
-  }, 60_000);
+  });
 
   /** As training does it: the order, then the next attempt once the end of the last is stored. */
   async function move(spec: RunSpec, from: string): Promise<{ ended: RunStatus; second: RunSpec }> {
@@ -53,7 +53,7 @@ inCluster('a run that is restarted elsewhere', () => {
         const said = await place.harness.messages(runId);
         return said.find((line) => line.attempt === attempt && line.event.type === 'started')?.event;
       },
-      { timeoutMs: 20_000, what: `the start of attempt ${attempt}` },
+      { what: `the start of attempt ${attempt}` },
     );
 
   it('saves where it is heard, and goes on from there on another node', async () => {
@@ -63,7 +63,7 @@ inCluster('a run that is restarted elsewhere', () => {
     expect((await place.podOf(second)).spec.nodeName).not.toBe(at);
     expect(await startOf(spec.runId, 2)).toMatchObject({ resumeStep: ended.outcome?.checkpoint?.step });
     await place.change(second, { closed: true });
-  }, 120_000);
+  });
 
   it('waits neither for a node that does not answer nor for the time it has to leave, and shuts out what runs there', async () => {
     const { spec, at } = await begun('silent');
@@ -84,6 +84,6 @@ inCluster('a run that is restarted elsewhere', () => {
     expect(said.slice(startedAt).filter(({ attempt }) => attempt === 1)).toEqual([]);
     await place.change(second, { closed: true });
     await kubelet.restore(at);
-    await waitFor(async () => (await place.podsOf(spec)).length === 0, { timeoutMs: 20_000 });
-  }, 180_000);
+    await waitFor(async () => (await place.podsOf(spec)).length === 0);
+  });
 });

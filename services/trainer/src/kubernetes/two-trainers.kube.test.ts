@@ -21,7 +21,7 @@ inCluster('two trainers', () => {
     fetch(`http://127.0.0.1:${port}/`).then(({ status }) => status === 404);
   const startOne = async (): Promise<TrainerProcess> => {
     const trainer = place.startTrainerProcess(await freePort());
-    await waitFor(() => serves(trainer), { timeoutMs: 30_000, what: 'a run endpoint' });
+    await waitFor(() => serves(trainer), { what: 'a run endpoint' });
     return trainer;
   };
   const madeOf = (runId: string): number => place.witness.made.get(objectOf(runId))?.size ?? 0;
@@ -29,10 +29,10 @@ inCluster('two trainers', () => {
   beforeAll(async () => {
     place = await TrainingCluster.start();
     first = await startOne();
-    await waitFor(holder, { timeoutMs: 15_000, what: 'a holder of the lease' });
+    await waitFor(holder, { what: 'a holder of the lease' });
     second = await startOne();
   }, 900_000);
-  afterAll(() => place.stop(), 60_000);
+  afterAll(() => place.stop());
 
   it('serve the run endpoint both, while one of them decides', async () => {
     const before = await holder();
@@ -41,7 +41,7 @@ inCluster('two trainers', () => {
     expect(await place.see(runId)).toMatchObject({ reason: 'succeeded', incarnation: 1 });
     expect(await holder()).toBe(before);
     expect(madeOf(runId)).toBe(1);
-  }, 60_000);
+  });
 
   it('hand over when the one that decides hangs; when it wakes up it decides no more, and nothing is doubled', async () => {
     const before = await holder();
@@ -49,7 +49,7 @@ inCluster('two trainers', () => {
     await place.harness.waitForStatus(running, ({ phase }) => phase === 'running');
     first.hang();
     const waiting = await Promise.all([1, 2, 3].map(() => place.put({ type: 'done', afterMs: 300 })));
-    await waitFor(async () => (await holder()) !== before, { timeoutMs: 20_000, what: 'another holder of the lease' });
+    await waitFor(async () => (await holder()) !== before, { what: 'another holder of the lease' });
     const after = await holder();
     const statuses = await Promise.all([running, ...waiting].map((runId) => place.see(runId)));
     first.goOn();
@@ -61,5 +61,5 @@ inCluster('two trainers', () => {
     expect([running, ...waiting, later].map(madeOf)).toEqual([1, 1, 1, 1, 1]);
     expect(await holder()).toBe(after);
     expect([first.ended, second.ended]).toEqual([false, false]);
-  }, 90_000);
+  });
 });

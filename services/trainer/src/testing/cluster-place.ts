@@ -128,7 +128,7 @@ export class ClusterPlace {
       const { answers } = await this.bus.request(fitRun, { ...any, ...shape, profiles: [profile] });
       return answers.find(({ fit }) => fit.reason !== 'unknown')?.fit;
     };
-    return waitFor(ask, { timeoutMs: 20_000, what: `an answer about ${profile}` });
+    return waitFor(ask, { what: `an answer about ${profile}` });
   }
 
   /** Wants a run, whose pods then meet this fate. */
@@ -158,12 +158,8 @@ export class ClusterPlace {
     return next;
   }
 
-  until(spec: RunSpec, fits: (status: RunStatus) => boolean, timeoutMs = 85_000): Promise<RunStatus> {
-    return this.harness.waitForStatus(
-      spec.runId,
-      (status) => status.attempt === spec.attempt && fits(status),
-      timeoutMs,
-    );
+  until(spec: RunSpec, fits: (status: RunStatus) => boolean): Promise<RunStatus> {
+    return this.harness.waitForStatus(spec.runId, (status) => status.attempt === spec.attempt && fits(status));
   }
 
   running = (spec: RunSpec): Promise<RunStatus> => this.until(spec, ({ phase }) => phase === 'running');
@@ -191,6 +187,6 @@ export class ClusterPlace {
   podOf(spec: RunSpec): Promise<Pod> {
     const bound = async (): Promise<Pod | undefined> =>
       (await this.podsOf(spec)).find((pod) => pod.spec.nodeName !== undefined);
-    return waitFor(bound, { timeoutMs: 20_000, what: `a pod of ${spec.runId}` });
+    return waitFor(bound, { what: `a pod of ${spec.runId}` });
   }
 }

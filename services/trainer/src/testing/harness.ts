@@ -11,7 +11,7 @@ import { RunsBucket, provision } from '@luthier/messaging';
 import { createLogger, loadConfig } from '@luthier/service-kit';
 import type { RunningService } from '@luthier/service-kit';
 import { startNats, tempDir, waitFor } from '@luthier/testing';
-import type { TestNats } from '@luthier/testing';
+import type { TestNats, WaitOptions } from '@luthier/testing';
 import { startTrainer, trainerConfigSchema } from '../index.js';
 import type { TrainerConfig } from '../index.js';
 
@@ -113,14 +113,14 @@ export class TrainerHarness {
     return (await this.runs.get('status', runId))?.value;
   }
 
-  waitForStatus(runId: string, fits: (status: RunStatus) => boolean, timeoutMs = 15_000): Promise<RunStatus> {
+  waitForStatus(runId: string, fits: (status: RunStatus) => boolean, options: WaitOptions = {}): Promise<RunStatus> {
     let last: RunStatus | undefined;
     return waitFor(
       async () => {
         last = await this.status(runId);
         return last && fits(last) ? last : undefined;
       },
-      { timeoutMs, intervalMs: 20, what: `a status of ${runId}` },
+      { intervalMs: 20, what: `a status of ${runId}`, ...options },
     ).catch((cause: unknown) => {
       throw new Error(`${String(cause)}; last seen ${JSON.stringify(last)}`, { cause });
     });
@@ -133,13 +133,12 @@ export class TrainerHarness {
   waitForStep(runId: string, step: number): Promise<RunLine> {
     return waitFor(
       async () => (await this.messages(runId)).find(({ event }) => event.type === 'step' && event.step >= step),
-      { timeoutMs: 15_000, intervalMs: 30, what: `step ${step} of ${runId}` },
+      { intervalMs: 30, what: `step ${step} of ${runId}` },
     );
   }
 
   waitForCheckpoint(runId: string): Promise<RunLine> {
     return waitFor(async () => (await this.messages(runId)).find(({ event }) => event.type === 'checkpoint-stored'), {
-      timeoutMs: 60_000,
       intervalMs: 30,
       what: `a checkpoint of ${runId}`,
     });

@@ -132,7 +132,7 @@ export class ImagePolicy {
         () => false,
         (cause: unknown) => String(cause).includes('only a probe'),
       );
-    await waitFor(refused, { timeoutMs: 30_000, what: 'the API server to ask the webhook' });
+    await waitFor(refused, { what: 'the API server to ask the webhook' });
   }
 }
 

@@ -24,7 +24,7 @@ describe('what the cluster says of a run', () => {
     training.peers.script.push({ untilStopped: true });
     jobId = await training.create();
     runId = (await training.until(jobId, 'running')).runId ?? '';
-  }, 60_000);
+  });
   afterEach(() => training.stop());
 
   const say = (over: Partial<ClusterEvent>, attempt = 1): Promise<void> =>
@@ -75,7 +75,7 @@ describe('what the cluster says of a run', () => {
       const { items } = await training.bus.request(listJobEvents, { jobId, limit: 5, order: 'desc' });
       return items.some(({ message }) => message === line.message);
     };
-    await waitFor(isRead, { timeoutMs: 30_000, what: 'the last line' });
+    await waitFor(isRead, { what: 'the last line' });
     expect(await told()).toHaveLength(CLUSTER_EVENTS_PER_ATTEMPT);
   });
 

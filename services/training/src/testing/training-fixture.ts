@@ -67,7 +67,7 @@ export class TrainingFixture {
       const job = await this.job(jobId);
       return job.status === status ? job : undefined;
     };
-    return waitFor(reached, { timeoutMs: 15_000, what: `${jobId} to be ${status}` });
+    return waitFor(reached, { what: `${jobId} to be ${status}` });
   }
 
   private async startService(): Promise<void> {

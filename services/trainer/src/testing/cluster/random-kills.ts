@@ -60,7 +60,7 @@ export async function killAtRandom(place: TrainingCluster, options: KillOptions)
         const plan = PLANS[ids.length % PLANS.length]?.(random) ?? { type: 'deaf' };
         const runId = await place.put(plan);
         ids.push(runId);
-        seen.push(place.see(runId, untilMs - Date.now()));
+        seen.push(place.see(runId, { timeoutMs: untilMs - Date.now() }));
       }
       await sleep(random() * 1_500);
       if (random() < API_SHARE) {
@@ -77,7 +77,7 @@ export async function killAtRandom(place: TrainingCluster, options: KillOptions)
       note?.(`kill ${kill + 1} of ${kills}`);
     }
     const statuses = await Promise.all(seen);
-    await place.untilNoObjects(60_000).catch(() => undefined);
+    await place.untilNoObjects().catch(() => undefined);
     const { seen: ended, planned } = place.ends(statuses);
     const differs = (runId: string): boolean => JSON.stringify(ended[runId]) !== JSON.stringify(planned[runId]);
     const released = place.released(ids);

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { RunSpec, RunStatus } from '@luthier/contracts';
 import type { RunningService } from '@luthier/service-kit';
 import { waitFor } from '@luthier/testing';
+import type { WaitOptions } from '@luthier/testing';
 import { bindRole, ifFound, startControlPlane } from '@luthier/testing/kube';
 import type { BoundRole, ControlPlane, FakeKubelet } from '@luthier/testing/kube';
 import { TrainerService } from '../../index.js';
@@ -172,10 +173,10 @@ export class TrainingCluster {
   }
 
   /** All that training and a runner do until the run has ended; then training closes it. @returns its terminal status */
-  async see(runId: string, timeoutMs = 30_000): Promise<RunStatus> {
+  async see(runId: string, options: Pick<WaitOptions, 'timeoutMs'> = {}): Promise<RunStatus> {
     const plan = this.planOf(runId);
     const wait = (fits: (status: RunStatus) => boolean): Promise<RunStatus> =>
-      this.harness.waitForStatus(runId, fits, timeoutMs);
+      this.harness.waitForStatus(runId, fits, options);
     if (plan.type === 'obeys' || plan.type === 'deaf' || plan.type === 'moves') {
       await wait(({ phase }) => phase === 'running');
       await this.change(runId, {
@@ -188,7 +189,7 @@ export class TrainingCluster {
         const obey = (): Promise<true> =>
           this.plans.obey(runId, this.cluster, this.kubelet, this.namespace).then(() => true);
         // The API server may be away.
-        await waitFor(obey, { timeoutMs, intervalMs: 200, what: `the pods of ${runId} to leave` });
+        await waitFor(obey, { ...options, intervalMs: 200, what: `the pods of ${runId} to leave` });
       }
     }
     if (plan.type === 'moves') {
@@ -254,10 +255,10 @@ export class TrainingCluster {
   }
 
   /** @throws Error with what is left when not everything goes. */
-  async untilNoObjects(timeoutMs = 20_000): Promise<void> {
+  async untilNoObjects(): Promise<void> {
     let left: string[] = [];
     const none = async (): Promise<boolean> => (left = await this.objects()).length === 0;
-    await waitFor(none, { timeoutMs, intervalMs: 50 }).catch((cause: unknown) => {
+    await waitFor(none, { intervalMs: 50 }).catch((cause: unknown) => {
       throw new Error(`objects are left: ${left.join(', ')}`, { cause });
     });
   }
