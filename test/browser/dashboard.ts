@@ -1,12 +1,10 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { AppError, httpCreateJob } from '@luthier/contracts';
-import { waitFor } from '@luthier/testing';
+import { steadyPort, waitFor } from '@luthier/testing';
 import { toJobRequest } from '../../services/gateway/src/jobs/job-request.js';
 import { startFakeApi } from '../../web/dev/fake-api.js';
 import type { FakeApi } from '../../web/dev/fake-api.js';
@@ -24,14 +22,6 @@ export function canBrowse(): boolean {
   if (process.env['LUTHIER_TEST_REQUIRE'] === 'all') throw new Error(reason);
   console.warn(`SKIPPED: ${reason}`);
   return false;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
 
 export interface Dashboard {
@@ -67,7 +57,7 @@ function checkJob(body: unknown): Refusal | null {
 
 /** The built dashboard as its own process behind the fake API, and a browser. */
 export async function startDashboard(): Promise<Dashboard> {
-  const port = await freePort();
+  const port = await steadyPort();
   const child = spawn(process.execPath, ['--max-old-space-size=128', SERVER], {
     stdio: 'ignore',
     env: { PORT: String(port), HOSTNAME: '127.0.0.1', NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1' },

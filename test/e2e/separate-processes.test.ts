@@ -7,9 +7,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { createClient, unwrap } from '@luthier/api-client';
 import { SERVICES } from '@luthier/contracts';
-import { freePort } from '@luthier/local-servers';
 import { natsPermissions, natsServerConfig } from '@luthier/messaging';
-import { canRunS3, startNats, startPostgres, startS3, tempDir, waitFor } from '@luthier/testing';
+import { canRunS3, startNats, startPostgres, startS3, steadyPort, tempDir, waitFor } from '@luthier/testing';
 import type { TestNats, TestPostgres, TestS3 } from '@luthier/testing';
 import { LONG_RUN, expectWholeAndSingle, submitJob, waitForEnd, waitForTraining } from './support/jobs.js';
 import { runnersIn } from './support/processes.js';
@@ -45,7 +44,7 @@ describe('each service as a process of its own, with its own credentials, and ar
     const database = await postgres.createDatabase();
     dir = await tempDir('e2e-services');
     const artifacts = (await s3?.createBucket()) ?? pathToFileURL(join(dir, 'artifacts')).href;
-    const port = await freePort(0);
+    const port = await steadyPort();
     services = SERVICES.map((name) =>
       startService(name, {
         LUTHIER_NATS_URL: nats.url,

@@ -7,6 +7,7 @@ export type { TestDatabase, TestPostgres } from './postgres.js';
 export { canRunS3, startS3 } from './s3.js';
 export type { TestS3 } from './s3.js';
 export { removeHome } from './remove-home.js';
+export { steadyPort } from './steady-port.js';
 export { tempDir } from './temp-dir.js';
 export { waitFor } from './wait-for.js';
 export type { WaitOptions } from './wait-for.js';

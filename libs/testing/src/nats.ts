@@ -5,6 +5,7 @@ import { connect } from '@nats-io/transport-node';
 import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node';
 import { endProcess, identityOf, startNats as launch } from '@luthier/local-servers';
 import type { NatsProcess } from '@luthier/local-servers';
+import { steadyPort } from './steady-port.js';
 
 export interface TestNats {
   readonly url: string;
@@ -27,9 +28,8 @@ export interface TestNats {
 export async function startNats(options: { configuration?: string } = {}): Promise<TestNats> {
   const dir = await mkdtemp(join(tmpdir(), 'luthier-nats-'));
   await chmod(dir, 0o700);
-  const start = (port?: number): Promise<NatsProcess> =>
-    launch({ dir, ephemeral: true, ...(port !== undefined && { port }), ...options });
-  let server = await start();
+  const start = (at: number): Promise<NatsProcess> => launch({ dir, ephemeral: true, port: at, ...options });
+  let server = await start(await steadyPort());
   const { port, url } = server;
   const connections: NatsConnection[] = [];
   const kill = async (): Promise<void> => {

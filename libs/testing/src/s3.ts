@@ -5,6 +5,7 @@ import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { endProcess, findSeaweed, identityOf, startS3 as launch } from '@luthier/local-servers';
 import type { S3Process } from '@luthier/local-servers';
 import { runsHere } from './requirement.js';
+import { steadyPort } from './steady-port.js';
 
 const accessKeyId = 'luthier-test';
 const secretAccessKey = 'luthier-test-secret';
@@ -37,8 +38,9 @@ export async function canRunS3(): Promise<boolean> {
 export async function startS3(): Promise<TestS3> {
   const dir = await mkdtemp(join(tmpdir(), 'luthier-s3-'));
   await chmod(dir, 0o700);
-  const start = (port = 0): Promise<S3Process> => launch({ dir, accessKeyId, secretAccessKey, port, ephemeral: true });
-  let server = await start();
+  const start = (at: number): Promise<S3Process> =>
+    launch({ dir, accessKeyId, secretAccessKey, port: at, ephemeral: true });
+  let server = await start(await steadyPort());
   const { endpoint, port } = server;
   const credentials = { accessKeyId, secretAccessKey };
   const client = new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true });

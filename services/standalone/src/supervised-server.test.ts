@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { freePort } from '@luthier/local-servers';
-import { waitFor } from '@luthier/testing';
+import { steadyPort, waitFor } from '@luthier/testing';
 import { SupervisedServer } from './supervised-server.js';
 import type { LocalServer } from './supervised-server.js';
 
@@ -15,7 +15,7 @@ let starts = 0;
 /** A server as a process of its own. */
 async function startServer(wanted: number): Promise<LocalServer> {
   starts += 1;
-  const port = await freePort(wanted);
+  const port = await freePort(wanted === 0 ? await steadyPort() : wanted);
   const child = spawn(process.execPath, ['-e', SCRIPT, String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
   const exited = once(child, 'exit');

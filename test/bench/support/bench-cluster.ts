@@ -6,8 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { newId } from '@luthier/contracts';
 import type { RunSpec } from '@luthier/contracts';
-import { freePort } from '@luthier/local-servers';
-import { waitFor } from '@luthier/testing';
+import { steadyPort, waitFor } from '@luthier/testing';
 import { startControlPlane } from '@luthier/testing/kube';
 import type { ControlPlane, ControlPlaneOptions, FakeKubelet } from '@luthier/testing/kube';
 import { JOB } from '../../../services/trainer/src/kubernetes/carriers/job.js';
@@ -122,7 +121,7 @@ export class BenchCluster {
   }
 
   async startTrainer(namespace: string): Promise<BenchTrainer> {
-    const port = await freePort();
+    const port = await steadyPort();
     const settings = { ...{ namespace, kubeconfig: this.plane.kubeconfig }, requestsPerSecond: 0, profiles: [PROFILE] };
     const env = {
       PATH: process.env['PATH'],

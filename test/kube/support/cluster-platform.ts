@@ -6,8 +6,7 @@ import { promisify } from 'node:util';
 import { createClient } from '@luthier/api-client';
 import type { LuthierClient } from '@luthier/api-client';
 import { SERVICES, capabilities } from '@luthier/contracts';
-import { freePort } from '@luthier/local-servers';
-import { startNats, startPostgres, tempDir, waitFor } from '@luthier/testing';
+import { startNats, startPostgres, steadyPort, tempDir, waitFor } from '@luthier/testing';
 import type { TestNats, TestPostgres } from '@luthier/testing';
 import { FakeKubelet, bindRole, startControlPlane } from '@luthier/testing/kube';
 import type { ControlPlane, FakeNode, Pod } from '@luthier/testing/kube';
@@ -62,7 +61,7 @@ export class ClusterPlatform {
     };
     const role = new URL('../../../charts/luthier/files/trainer-role.yaml', import.meta.url);
     const { kubeconfig } = await bindRole(cluster, { namespace, account: 'trainer', file: role });
-    const [port, endpointPort, database] = [await freePort(), await freePort(), await postgres.createDatabase()];
+    const [port, endpointPort, database] = [await steadyPort(), await steadyPort(), await postgres.createDatabase()];
     const services = SERVICES.map((name) =>
       startService(name, {
         LUTHIER_NATS_URL: nats.url,

@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
 import { join } from 'node:path';
@@ -6,6 +5,7 @@ import { createConnection } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { freePort, runServer } from '@luthier/local-servers';
 import type { ServerKind, ServerProcess } from '@luthier/local-servers';
+import { steadyPort } from '../steady-port.js';
 import { waitFor } from '../wait-for.js';
 
 export interface ControlPlaneSettings {
@@ -42,7 +42,7 @@ export function startEtcd(files: Files): Promise<ServerProcess> {
     removeDirs: [dir],
     command: async (port) => {
       const client = `http://127.0.0.1:${port}`;
-      const peer = `http://127.0.0.1:${await freePort()}`;
+      const peer = `http://127.0.0.1:${await steadyPort()}`;
       return {
         ...place(files, 'etcd'),
         file: join(programs, 'etcd'),
@@ -86,8 +86,7 @@ export async function startApiServer(
 ): Promise<ServerProcess> {
   const { dir, programs, settings } = files;
   const again = ports['kube-apiserver'];
-  // The kernel gives ports above these to whoever connects, such as the clients of an API server that is away.
-  const wantedPort = again ?? randomInt(16_384, 32_768);
+  const wantedPort = again ?? (await steadyPort());
   if (again !== undefined) {
     const isFree = async (): Promise<boolean> => (await freePort(again)) === again;
     await waitFor(isFree, { what: `port ${again} of the API server to be free again` });

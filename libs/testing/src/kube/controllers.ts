@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort, runServer } from '@luthier/local-servers';
+import { runServer } from '@luthier/local-servers';
+import { steadyPort } from '../steady-port.js';
 import { tempDir } from '../temp-dir.js';
 import { ensureJobSet, ensureKubeflowTrainer } from './binaries.js';
 import type { Programs } from './binaries.js';
@@ -75,7 +76,7 @@ async function startController(
     ...{ name, dir, wantedPort: 0, settings: {}, stopSignal: 'SIGKILL', stopGraceMs: 10_000, readyTimeoutMs: 60_000 },
     ...{ endWithParent: true, removeDirs: [dir], log: () => undefined },
     command: async (health) => {
-      await writeFile(config, JSON.stringify(configurationOf({ health, webhook: await freePort() })));
+      await writeFile(config, JSON.stringify(configurationOf({ health, webhook: await steadyPort() })));
       const env = { KUBECONFIG: kubeconfig, TMPDIR: dir, PATH: '/usr/bin:/bin' };
       return { file, args: [`--config=${config}`], cwd: dir, logFile, env };
     },

@@ -1,6 +1,6 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort } from '@luthier/local-servers';
+import { steadyPort } from '../steady-port.js';
 import { tempDir } from '../temp-dir.js';
 import { waitFor } from '../wait-for.js';
 import { ensureKueue } from './binaries.js';
@@ -39,8 +39,8 @@ export async function startKueue(
   await mkdir(certificates);
   await copyFile(options.certFile, join(certificates, 'tls.crt'));
   await copyFile(options.keyFile, join(certificates, 'tls.key'));
-  const healthPort = await freePort();
-  const webhookPort = await freePort();
+  const healthPort = await steadyPort();
+  const webhookPort = await steadyPort();
   const config = join(dir, 'config.yaml');
   await writeFile(config, JSON.stringify(configuration(certificates, healthPort, webhookPort)));
   const namespace = await MountNamespace.create(join(dir, 'place'), {

@@ -3,9 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { readArtifact } from '@luthier/artifacts';
 import type { RunSpec } from '@luthier/contracts';
-import { freePort } from '@luthier/local-servers';
 import type { RunningService } from '@luthier/service-kit';
-import { waitFor } from '@luthier/testing';
+import { steadyPort, waitFor } from '@luthier/testing';
 import { bindRole, canRunKubernetes, startControlPlane } from '@luthier/testing/kube';
 import type { ControlPlane, FakeKubelet, Fate, Pod } from '@luthier/testing/kube';
 import { TrainerHarness } from '../testing/harness.js';
@@ -90,7 +89,7 @@ inCluster('runs in a cluster', () => {
   beforeAll(async () => {
     cluster = await startControlPlane();
     harness = await TrainerHarness.start();
-    endpointPort = await freePort();
+    endpointPort = await steadyPort();
     kubelet = await cluster.startKubelet({
       fateOf: (pod) => fate(pod),
       nodes: [{ name: 'gpu-1' }, { name: 'gpu-2' }, { name: 'cpu-1', gpus: 0 }],

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { freePort } from '@luthier/local-servers';
-import { waitFor } from '@luthier/testing';
+import { steadyPort, waitFor } from '@luthier/testing';
 import { canRunKubernetes } from '@luthier/testing/kube';
 import { objectOf } from '../testing/cluster/run-plans.js';
 import type { TrainerProcess } from '../testing/cluster/trainer-process.js';
@@ -20,7 +19,7 @@ inCluster('two trainers', () => {
   const serves = ({ port }: TrainerProcess): Promise<boolean> =>
     fetch(`http://127.0.0.1:${port}/`).then(({ status }) => status === 404);
   const startOne = async (): Promise<TrainerProcess> => {
-    const trainer = place.startTrainerProcess(await freePort());
+    const trainer = place.startTrainerProcess(await steadyPort());
     await waitFor(() => serves(trainer), { what: 'a run endpoint' });
     return trainer;
   };

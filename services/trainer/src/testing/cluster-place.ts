@@ -1,10 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { fitRun, idTail } from '@luthier/contracts';
 import type { FitAnswer, RunSpec, RunStatus } from '@luthier/contracts';
-import { freePort } from '@luthier/local-servers';
 import { MessageBus } from '@luthier/messaging';
 import type { RunningService } from '@luthier/service-kit';
-import { waitFor } from '@luthier/testing';
+import { steadyPort, waitFor } from '@luthier/testing';
 import { bindRole } from '@luthier/testing/kube';
 import type { ControlPlane, Fate, KubeObject, Pod } from '@luthier/testing/kube';
 import type { RunShape } from '../inventory/inventory-source.js';
@@ -96,7 +95,7 @@ export class ClusterPlace {
       profiles: [...profiles],
       ...settings,
     };
-    const place = new ClusterPlace(cluster, harness, namespace, fates, await freePort(), whole);
+    const place = new ClusterPlace(cluster, harness, namespace, fates, await steadyPort(), whole);
     await place.startTrainer();
     return place;
   }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunStatus } from '@luthier/contracts';
-import { freePort } from '@luthier/local-servers';
+import { steadyPort } from '@luthier/testing';
 import type { Plan } from './run-plans.js';
 import { randomOf } from './random.js';
 import type { TrainingCluster } from './training-cluster.js';
@@ -47,7 +47,7 @@ export async function killAtRandom(place: TrainingCluster, options: KillOptions)
   const { seed, kills, runs, settleMs = DEFAULT_SETTLE_MS, note } = options;
   const random = randomOf(seed);
   const started = performance.now();
-  const port = await freePort();
+  const port = await steadyPort();
   place.front.lead(port);
   let trainer = place.startTrainerProcess(port);
   const counts = { trainer: 0, apiServer: 0 };
