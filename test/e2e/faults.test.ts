@@ -13,7 +13,7 @@ import {
   waitForTraining,
 } from './support/jobs.js';
 import { PlatformProcess } from './support/platform-process.js';
-import { runnersIn, runtimesIn, watchRuntimes } from './support/processes.js';
+import { killFirst, runnersIn, runtimesIn, watchRuntimes } from './support/processes.js';
 import type { RuntimeWatch } from './support/processes.js';
 
 describe('a fault while a job trains', () => {
@@ -57,8 +57,7 @@ describe('a fault while a job trains', () => {
     ['runner', runnersIn],
   ] as const)('kill -9 of the %s: a second attempt goes on from the last checkpoint', async (_name, processesIn) => {
     const id = await training();
-    const [victim] = await processesIn(home);
-    process.kill(victim?.pid ?? 0, 'SIGKILL');
+    killFirst(await processesIn(home));
     const job = await waitForEnd(platform.client, id);
     expect(job).toMatchObject({ status: 'succeeded', attempts: [{ code: 'runtime.killed' }, { code: null }] });
     expect(job.attempts[1]?.resumed_from_step).toBeGreaterThan(0);
@@ -80,13 +79,11 @@ describe('a fault while a job trains', () => {
 
   it('cancel: within 5 s no process of the run is left, and its checkpoint is kept', async () => {
     const id = await training();
-    const asked = performance.now();
     await unwrap(platform.client.POST('/v1/fine_tuning/jobs/{job_id}/cancel', { params: { path: { job_id: id } } }));
     await waitFor(async () => [...(await runtimesIn(home)), ...(await runnersIn(home))].length === 0, {
       timeoutMs: 5_000,
     });
     const job = await waitForEnd(platform.client, id);
-    expect(performance.now() - asked).toBeLessThan(8_000);
     expect(job).toMatchObject({ status: 'cancelled', tuned_model_id: null });
     const newest = (await checkpointsOf(platform.client, id))[0];
     expect(newest?.step_number).toBeGreaterThanOrEqual((job.progress?.step ?? 0) - 1);

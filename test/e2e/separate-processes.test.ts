@@ -11,7 +11,7 @@ import { natsPermissions, natsServerConfig } from '@luthier/messaging';
 import { canRunS3, startNats, startPostgres, startS3, steadyPort, tempDir, waitFor } from '@luthier/testing';
 import type { TestNats, TestPostgres, TestS3 } from '@luthier/testing';
 import { LONG_RUN, expectWholeAndSingle, submitJob, waitForEnd, waitForTraining } from './support/jobs.js';
-import { runnersIn } from './support/processes.js';
+import { killFirst, runnersIn } from './support/processes.js';
 import { startService } from './support/service-process.js';
 import type { ServiceProcess } from './support/service-process.js';
 
@@ -40,7 +40,7 @@ describe('each service as a process of its own, with its own credentials, and ar
       hasS3 ? startS3() : undefined,
     ]);
     const provision = [LUTHIER, 'provision', '--nats', nats.url, '--user', 'admin', '--password', password];
-    await promisify(execFile)(process.execPath, provision, { timeout: 20_000 });
+    await promisify(execFile)(process.execPath, provision, { timeout: 120_000 });
     const database = await postgres.createDatabase();
     dir = await tempDir('e2e-services');
     const artifacts = (await s3?.createBucket()) ?? pathToFileURL(join(dir, 'artifacts')).href;
@@ -102,8 +102,7 @@ describe('each service as a process of its own, with its own credentials, and ar
     const client = createClient({ baseUrl: url, apiKey });
     const { id } = await submitJob(client, LONG_RUN);
     await waitForTraining(client, id);
-    const [victim] = await runnersIn(join(dir, 'trainer'));
-    process.kill(victim?.pid ?? 0, 'SIGKILL');
+    killFirst(await runnersIn(join(dir, 'trainer')));
     const job = await waitForEnd(client, id);
     expect(job).toMatchObject({ status: 'succeeded', attempts: [{ code: 'runtime.killed' }, { code: null }] });
     expect(job.attempts[1]?.resumed_from_step).toBeGreaterThan(0);

@@ -84,9 +84,8 @@ withCluster('a control plane with fake kubelets', () => {
     });
   });
 
-  it('shows the scheduler that a GPU is gone', async () => {
-    await kubelet.addNode({ name: 'plane-odd', labels: { odd: 'yes' } });
-    await kubelet.setAllocatable('plane-odd', 'nvidia.com/gpu', '7');
+  it('shows the scheduler that a GPU is gone, and that it is back', async () => {
+    await kubelet.addNode({ name: 'plane-odd', labels: { odd: 'yes' }, allocatable: { 'nvidia.com/gpu': '7' } });
     await pods.create('eight', { ...gpus(8), nodeSelector: { odd: 'yes' } });
     const unschedulable = ({ status }: Pod): boolean => status?.conditions?.[0]?.reason === 'Unschedulable';
     await pods.until('eight', unschedulable, 'unschedulable');
@@ -146,7 +145,7 @@ subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers }]
     const events = cluster.api.watch<{ code?: number }>(
       '/api/v1/pods',
       { resourceVersion: metadata.resourceVersion },
-      AbortSignal.timeout(10_000),
+      AbortSignal.timeout(90_000),
     );
     const first = await events.next();
     expect(first.value).toMatchObject({ type: 'ERROR', object: { code: 410, reason: 'Expired' } });
@@ -225,7 +224,7 @@ subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers }]
     const lines = cluster.api.lines(
       `/api/v1/namespaces/${namespace}/pods/talker/log`,
       { follow: true, tailLines: 1 },
-      AbortSignal.timeout(20_000),
+      AbortSignal.timeout(90_000),
     );
     expect((await lines.next()).value).toBe('three');
     kubelet.writeLog(pod, 'main', 'four\n');

@@ -208,7 +208,7 @@ describe('the fake API answers as a real one does', () => {
         await ours.mergePatch(CONFIG_MAPS, 'w2', namespace, { metadata: { labels: { set: 'w' } } });
         await ours.delete(CONFIG_MAPS, 'w2', { namespace });
         const told: unknown[] = [];
-        const signal = AbortSignal.timeout(20_000);
+        const signal = AbortSignal.timeout(90_000);
         for await (const event of ours.watch(CONFIG_MAPS, {
           namespace,
           labelSelector: 'set=w',

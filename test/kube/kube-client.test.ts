@@ -141,7 +141,7 @@ describe('a reflector of a real API server', () => {
       resourceVersion,
       lastsSeconds: 6,
       onOpen: () => puts.push(put(elsewhere, 'other')),
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(90_000),
     })) {
       expect(type).toBe('BOOKMARK');
       marks.push(Number(object.metadata?.resourceVersion));
@@ -160,7 +160,7 @@ describe('leader election at a real API server', () => {
     const stand = (who: string): Promise<void> => {
       const stop = new AbortController();
       stops.set(who, stop);
-      const times = { durationMs: 4_000, renewMs: 2_500, retryMs: 250 };
+      const times = { durationMs: 10_000, renewMs: 6_000, retryMs: 250 };
       return new LeaderElection({ client, namespace, name: 'trainer', identity: who, ...times }).run(
         (signal) =>
           new Promise((resolve) => {
@@ -183,7 +183,10 @@ describe('leader election at a real API server', () => {
     await waitFor(() => spans.length === 2);
     const leader = spans[1]?.who ?? '';
     stops.get(leader)?.abort();
-    await waitFor(() => spans.length === 3, { timeoutMs: 3_500 });
+    await waitFor(() => spans.length === 3, {
+      timeoutMs: 9_000,
+      what: 'the next to lead, before the lease would have run out',
+    });
     for (const stop of stops.values()) stop.abort();
     await Promise.all([first, second]);
     for (let index = 1; index < spans.length; index += 1)

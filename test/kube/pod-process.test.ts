@@ -304,7 +304,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
       return (await cluster.api.get<{ items: { message: string }[] }>(events, query)).items[0]?.message;
     });
     expect(message).toBe('MountVolume.SetUp failed for volume "v" : secret "nowhere" not found');
-    const { status } = await pods.get('unmounted');
+    const { status } = await pods.until('unmounted', (pod) => pod.status?.containerStatuses !== undefined, 'a status');
     expect(status?.containerStatuses?.[0]?.state.waiting).toEqual({ reason: 'ContainerCreating' });
     await pods.delete('unmounted', '?gracePeriodSeconds=0');
   });
@@ -353,7 +353,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
   });
 
   it('is asked by its probes, is ready when they say so, and starts again when it is found dead', async () => {
-    const probe = { periodSeconds: 1, failureThreshold: 1 };
+    const probe = { periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 60 };
     await pods.create('probed', {
       restartPolicy: 'Always',
       terminationGracePeriodSeconds: 1,
@@ -410,7 +410,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
     for await (const { type, object } of cluster.api.watch<Pod>(
       path,
       { resourceVersion },
-      AbortSignal.timeout(20_000),
+      AbortSignal.timeout(90_000),
     )) {
       if (object.metadata.name !== name) continue;
       if (type === 'DELETED') break;

@@ -28,14 +28,15 @@ interface Candidate {
   spans: { from: number; to?: number }[];
 }
 
-function candidate(identity: string, options: Partial<LeaderElectionOptions> = {}): Candidate {
+/** A lease that does not run out by itself while a test lasts. */
+const LASTING = { durationMs: 600_000, renewMs: 300_000 } as const;
+
+function candidate(identity: string, options: Partial<LeaderElectionOptions> = LASTING): Candidate {
   const election = new LeaderElection({
     client: cluster.client({ maxTries: 1, timeoutMs: 500 }),
     namespace: 'training',
     name: 'trainer',
     identity,
-    durationMs: 1_000,
-    renewMs: 600,
     retryMs: 50,
     ...options,
   });
@@ -72,16 +73,14 @@ describe('LeaderElection', () => {
     const c = candidate('c');
     await waitFor(() => Number(lease()['leaseTransitions'] ?? 0) === 0 && cluster.fake.seen.length > 12);
     expect([b.spans, c.spans]).toEqual([[], []]);
-    const stoppedAt = performance.now();
     a.stop.abort();
     await waitFor(() => b.election.leading || c.election.leading);
-    expect(performance.now() - stoppedAt).toBeLessThan(900);
     expect(a.election.leading).toBe(false);
     expectNeverTwoAtOnce(a, b, c);
   });
 
   it('ends the work before another may begin, when it can no longer reach the API', async () => {
-    const a = candidate('a');
+    const a = candidate('a', { durationMs: 2_000, renewMs: 1_200 });
     await waitFor(() => a.election.leading);
     const b = candidate('b');
     // Only a's requests fail from now on: it is known by its identity in what it writes.

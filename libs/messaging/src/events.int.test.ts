@@ -202,16 +202,16 @@ describe('an event', () => {
 
   it('is not delivered again while a slow handler still works on it', async () => {
     const manager = await jetstreamManager(connection);
-    await manager.consumers.update(EVENT_STREAM, 'training', { ack_wait: 300_000_000 });
+    await manager.consumers.update(EVENT_STREAM, 'training', { ack_wait: 1_500_000_000 });
     let deliveries = 0;
     let done = false;
     consume(
       async () => {
         deliveries++;
-        await new Promise((resolve) => setTimeout(resolve, 900));
+        await new Promise((resolve) => setTimeout(resolve, 3_000));
         done = true;
       },
-      training({ ackWaitMs: 300 }),
+      training({ ackWaitMs: 1_500 }),
     );
     await publish({ id: 'a', n: 1 });
     await waitFor(() => done);

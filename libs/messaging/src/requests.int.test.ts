@@ -35,7 +35,7 @@ const double = defineRequest({
   request: z.object({ value: z.int().positive(), mode: z.enum(['ok', 'refuse', 'crash', 'hang']).default('ok') }),
   response: z.object({ value: z.int() }),
   errors: ['file.not-found'],
-  timeoutMs: 2_000,
+  timeoutMs: 60_000,
 });
 const unserved = defineRequest({ subject: `${RPC}.nobody`, request: z.object({}), response: z.object({}) });
 

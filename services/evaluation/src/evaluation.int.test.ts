@@ -200,9 +200,7 @@ describe('an evaluation', () => {
     await bus.request(evaluateJob, request);
     await waitFor(() => held === 1);
     const before = asked.flatMap(({ questions }) => questions).length;
-    const stopStarted = performance.now();
     await stop();
-    expect(performance.now() - stopStarted).toBeLessThan(3_000);
     expect(before).toBe(7); // 4 answered, 3 that hang
     asked = [];
     await start();

@@ -219,9 +219,7 @@ describe('the memory of a model', () => {
     );
     const refused = expect(endless).rejects.toMatchObject({ code: 'service.unavailable' });
     await waitFor(() => running.app.get(LlamaEngine).isLoaded);
-    const startedMs = performance.now();
     await running.stop();
-    expect(performance.now() - startedMs).toBeLessThan(2_000);
     await refused;
     expect(await mapped()).toEqual([]);
   });

@@ -39,6 +39,12 @@ export const runnersIn = async (home: string): Promise<SeenProcess[]> =>
     ({ command, folder }) => command.includes('services/runner/dist/main.js') && folder.startsWith(home),
   );
 
+/** kill -9 of the first. @throws Error when there is none. */
+export function killFirst([victim]: readonly SeenProcess[]): void {
+  if (!victim) throw new Error('nothing of the kind runs');
+  process.kill(victim.pid, 'SIGKILL');
+}
+
 /** A child server of the platform process `parent`: its program's name is the end of its first word. */
 export async function serverOf(parent: number, program: 'nats-server' | 'postgres'): Promise<SeenProcess> {
   const found = (await processes()).find(

@@ -50,9 +50,9 @@ export class ClusterPlatform {
     const kubelet = await FakeKubelet.start({
       ...{ api: cluster.api, dir: join(dir, 'pods'), fateOf: () => ({ type: 'process' }), nodes },
     });
-    await run(process.execPath, [program('cli'), 'provision', '--nats', nats.url], { timeout: 20_000 });
+    await run(process.execPath, [program('cli'), 'provision', '--nats', nats.url], { timeout: 120_000 });
     const [file = '', ...rest] = runtime.command;
-    const { stdout } = await run(file, [...rest, 'capabilities'], { timeout: 60_000 });
+    const { stdout } = await run(file, [...rest, 'capabilities'], { timeout: 120_000 });
     const whole = {
       ...{ name: 'cluster', runtime: runtime.name, image: `example.test/runtime@sha256:${'c'.repeat(64)}` },
       ...{ command: [process.execPath, program('runner')], runtimeCommand: runtime.command },

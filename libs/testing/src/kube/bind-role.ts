@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
+import { waitFor } from '../wait-for.js';
 import type { ControlPlane } from './control-plane.js';
 
 interface Rule {
@@ -19,11 +20,13 @@ export interface BoundRole {
   readonly token: string;
   /** File, for the account. */
   readonly kubeconfig: string;
-  /** Takes one right away, in the namespace and everywhere; `resource` may be `pods/log`. */
+  /** Takes one right away, in the namespace and everywhere, until the API server heeds it; `resource` may be `pods/log`. */
   forbid(verb: string, resource: string): Promise<void>;
   /** Gives back what `forbid` has taken. */
   allow(): Promise<void>;
 }
+
+const REVIEWS = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
 
 /** A service account with exactly the rights of a role file, by real RBAC. */
 export async function bindRole(
@@ -56,18 +59,36 @@ export async function bindRole(
   return {
     token,
     kubeconfig: await cluster.kubeconfigFor(token),
-    forbid: (verb, resource) =>
-      write({
+    forbid: async (verb, resource) => {
+      const group = [...rights.namespaced, ...rights.cluster].find(covers(verb, resource))?.apiGroups[0];
+      if (group === undefined) throw new Error(`the role never had the right to ${verb} ${resource}`);
+      await write({
         namespaced: rights.namespaced.flatMap((rule) => without(rule, verb, resource)),
         cluster: rights.cluster.flatMap((rule) => without(rule, verb, resource)),
-      }),
+      });
+      // It takes the API server a moment to heed it.
+      const [plural, subresource] = resource.split('/');
+      const resourceAttributes = { verb, group, resource: plural, subresource, namespace };
+      const isRefused = async (): Promise<boolean> => {
+        const { status } = await cluster.api.post<{ status: { allowed: boolean } }>(REVIEWS, {
+          spec: { user: `system:serviceaccount:${namespace}:${account}`, resourceAttributes },
+        });
+        return !status.allowed;
+      };
+      await waitFor(isRefused, { what: `${verb} ${resource} to be forbidden` });
+    },
     allow: () => write(rights),
   };
 }
 
+const covers =
+  (verb: string, resource: string) =>
+  ({ resources, verbs }: Rule): boolean =>
+    resources.includes(resource) && verbs.includes(verb);
+
 /** A rule of several resources keeps the others' right. */
 function without(rule: Rule, verb: string, resource: string): Rule[] {
-  if (!rule.resources.includes(resource) || !rule.verbs.includes(verb)) return [rule];
+  if (!covers(verb, resource)(rule)) return [rule];
   const others = rule.resources.filter((name) => name !== resource);
   const verbs = rule.verbs.filter((name) => name !== verb);
   return [

@@ -18,7 +18,7 @@ export interface GatewayFixture {
   readonly responders: Responders;
   readonly openai: OpenAI;
   /** Another gateway on the same NATS server and database, with a work folder and a key file of its own. */
-  replica(): Promise<RunningService>;
+  replica(overrides?: Partial<GatewayConfig>): Promise<RunningService>;
   /** `fetch` with the key. */
   call(path: string, init?: RequestInit): Promise<Response>;
   /** Until the gateway has noticed that the readers of all live streams are gone; their slots are free then. */
@@ -64,8 +64,8 @@ export async function startGatewayFixture(overrides: Partial<GatewayConfig> = {}
     artifactsDir: join(dir, 'artifacts'),
     workDir: dir,
     responders,
-    openai: new OpenAI({ apiKey: key, baseURL: `${service.url}/v1`, timeout: 15_000 }),
-    replica: async () => startGateway({ ...config, workDir: await tempDir('gateway') }, { logger }),
+    openai: new OpenAI({ apiKey: key, baseURL: `${service.url}/v1`, timeout: 90_000 }),
+    replica: async (other = {}) => startGateway({ ...config, ...other, workDir: await tempDir('gateway') }, { logger }),
     call: async (path, init = {}) => {
       await responders.ready();
       return fetch(`${service.url}${path}`, { ...init, headers: { authorization: `Bearer ${key}`, ...init.headers } });

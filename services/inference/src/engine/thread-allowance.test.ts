@@ -56,11 +56,8 @@ describe('the threads for generating', () => {
 describe('the times of the processors', () => {
   it('grow by what this process works, which is part of what all work', () => {
     const before = readCpuTimes();
-    let sum = 0;
-    while (performance.now() - before.nowMs < 400) sum += Math.sqrt(sum + 1);
-    const after = readCpuTimes();
-    expect(sum).toBeGreaterThan(0);
-    expect(after.ownMs - before.ownMs).toBeGreaterThan(50);
+    let after = before;
+    while (after.ownMs - before.ownMs < 200) after = readCpuTimes();
     expect(after.busyMs - before.busyMs).toBeGreaterThan((after.ownMs - before.ownMs) * 0.8 - 40);
   });
 });

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { readArtifact } from '@luthier/artifacts';
 import type { RunSpec } from '@luthier/contracts';
@@ -7,17 +6,15 @@ import type { RunningService } from '@luthier/service-kit';
 import { steadyPort, waitFor } from '@luthier/testing';
 import { bindRole, canRunKubernetes, startControlPlane } from '@luthier/testing/kube';
 import type { ControlPlane, FakeKubelet, Fate, Pod } from '@luthier/testing/kube';
+import { fakeProfile } from '../testing/cluster-place.js';
 import { TrainerHarness } from '../testing/harness.js';
-import type { ClusterProfile } from './cluster-profile.js';
 
-const IMAGE = `example.test/runtime@sha256:${'a'.repeat(64)}`;
-const RUNNER = fileURLToPath(new URL('../../../runner/dist/main.js', import.meta.url));
-const FAKE_RUNTIME = fileURLToPath(new URL('../testing/fake-runtime.mjs', import.meta.url));
 const ROLE_FILE = new URL('../../../../charts/luthier/files/trainer-role.yaml', import.meta.url);
-const CAPABILITIES: ClusterProfile['capabilities'] = {
-  ...{ runtime: 'fake', version: '1', modes: ['train'], architectures: ['LlamaForCausalLM'] },
-  ...{ methods: ['supervised'], tunings: ['full'], precisions: ['fp32'], engines: [{ name: 'fake', usable: true }] },
-};
+const GPU = { deviceResource: 'nvidia.com/gpu' } as const;
+const PROFILES = [
+  ...[fakeProfile('cpu'), fakeProfile('gpu', GPU), fakeProfile('lost', { ...GPU, nodeLostSeconds: 2 })],
+  fakeProfile('gang', { ...GPU, preRunningSeconds: 8 }),
+];
 
 interface JobObject {
   metadata: { name: string; uid: string };
@@ -46,7 +43,7 @@ inCluster('runs in a cluster', () => {
       endpointPort,
       cluster: {
         ...{ namespace, kubeconfig, requestsPerSecond: 0, requestBurst: 1 },
-        profiles: [profile('cpu', {}), profile('gpu', { deviceResource: 'nvidia.com/gpu' })],
+        profiles: PROFILES,
       },
     });
   const put = async (behaviour: Parameters<TrainerHarness['makeSpec']>[0], over: Partial<RunSpec> = {}) => {
@@ -59,32 +56,6 @@ inCluster('runs in a cluster', () => {
   const gpuResources = (devicesPerNode: number, nodes = 1): RunSpec['resources'] => ({
     ...{ nodes, devicesPerNode, deviceMemoryMib: 40_000, cpu: 1, memoryMib: 64, scratchMib: 64 },
   });
-
-  function profile(name: string, over: Partial<ClusterProfile>): ClusterProfile {
-    return {
-      ...{ name, runtime: 'fake', image: IMAGE, imagePullSecrets: [], capabilities: CAPABILITIES },
-      ...{ command: [process.execPath, RUNNER], runtimeCommand: [process.execPath, FAKE_RUNTIME] },
-      ...{ artifactsClaim: 'artifacts' },
-      ...{
-        deviceLabels: 'nvidia' as const,
-        deviceProducts: [],
-        sharedDevices: false,
-        nodeSelector: {},
-        tolerations: [],
-      },
-      ...{
-        carrier: { type: 'auto' as const },
-        gang: { type: 'none' as const },
-        priorityClasses: [],
-        serviceAccount: 'default',
-        sharedMemoryMib: 16,
-      },
-      ...{ environment: {}, cpus: 2, memoryMib: 256, scratchMib: 64, slots: 100, autoscaled: false, user: 1000 },
-      ...{ preRunningSeconds: 6, imagePullSeconds: 2, configErrorSeconds: 2, nodeLostSeconds: 2, stallSeconds: 600 },
-      ttlSeconds: 600,
-      ...over,
-    };
-  }
 
   beforeAll(async () => {
     cluster = await startControlPlane();
@@ -205,7 +176,7 @@ inCluster('runs in a cluster', () => {
     fate = () => ({ type: 'run' });
     const other = await put({}, { profile: 'gpu', resources: gpuResources(8) });
     await harness.waitForStatus(other.runId, ({ phase }) => phase === 'running');
-    const spec = await put({}, { profile: 'gpu', resources: gpuResources(8, 2) });
+    const spec = await put({}, { profile: 'gang', resources: gpuResources(8, 2) });
     const waiting = await harness.waitForStatus(spec.runId, ({ reason }) => reason === 'partial-gang');
     expect(waiting).toMatchObject({ phase: 'scheduling', params: { placed: 1, nodes: 2 } });
     const status = await harness.waitForEnd(spec.runId);
@@ -262,7 +233,7 @@ inCluster('runs in a cluster', () => {
 
   it('end as lost with a node that stops answering, without waiting for the Job', async () => {
     fate = () => ({ type: 'run' });
-    const spec = await put({}, { profile: 'gpu', resources: gpuResources(8, 1) });
+    const spec = await put({}, { profile: 'lost', resources: gpuResources(8, 1) });
     const { pods } = await harness.waitForStatus(spec.runId, ({ phase }) => phase === 'running');
     const found = (await cluster.api.get<{ items: Pod[] }>(`/api/v1/namespaces/${namespace}/pods`)).items;
     const pod = found.find(({ metadata }) => pods.includes(metadata.uid));

@@ -16,7 +16,7 @@ const FAKE_RUNTIME = fileURLToPath(new URL('fake-runtime.mjs', import.meta.url))
 const ROLE_FILE = new URL('../kubernetes/doctor/trainer-role.yaml', import.meta.url);
 const RUN_ID = 'luthier.dev/run-id';
 
-/** A profile whose pods run the runner with the fake runtime, and whose times are those of a test. */
+/** A profile whose pods run the runner with the fake runtime. Only what is hopeless is given up soon, not what is slow. */
 export const fakeProfile = (name: string, over: Partial<ClusterProfile> = {}): ClusterProfile => ({
   ...{ name, runtime: 'fake', image: IMAGE, imagePullSecrets: [] },
   capabilities: {
@@ -34,7 +34,7 @@ export const fakeProfile = (name: string, over: Partial<ClusterProfile> = {}): C
     serviceAccount: 'default',
   },
   ...{ sharedMemoryMib: 16, environment: {}, cpus: 2, memoryMib: 256, scratchMib: 64, slots: 100, autoscaled: false },
-  ...{ user: 1000, preRunningSeconds: 8, imagePullSeconds: 2, configErrorSeconds: 2, nodeLostSeconds: 2 },
+  ...{ user: 1000, preRunningSeconds: 600, imagePullSeconds: 2, configErrorSeconds: 2, nodeLostSeconds: 600 },
   ...{ stallSeconds: 600, ttlSeconds: 600 },
   ...over,
 });

@@ -162,7 +162,7 @@ export class TrainerHarness {
     if (count === 0) return [];
     const consumer = await jetstream(this.connection).consumers.get(RUN_STREAM, { filter_subjects: subject });
     const found: RunStreamMessage[] = [];
-    for await (const message of await consumer.fetch({ max_messages: count, expires: 1_000 })) {
+    for await (const message of await consumer.fetch({ max_messages: count, expires: 30_000 })) {
       found.push(runStreamMessage.parse(message.json()));
       if (found.length === count) break;
     }

@@ -104,10 +104,11 @@ describe('whatever the API shows', () => {
 
   it('a huge text is read in a moment', () => {
     const huge = `0/9 nodes are available: ${'1 Insufficient x, '.repeat(100_000)}`;
-    const started = performance.now();
+    const before = process.cpuUsage();
     explainWaiting(golden.view({ pods: [unplaced(huge)], events: [event('FailedCreate', huge)] }));
     explainEnd(golden.view({ pods: [exited(1, huge)] }), []);
-    expect(performance.now() - started).toBeLessThan(1_000);
+    const { user } = process.cpuUsage(before); // the machine may have other work
+    expect(user / 1_000).toBeLessThan(1_000);
   });
 });
 
