@@ -15,13 +15,24 @@ const STATE_BYTES: Readonly<Record<Optimizer, number>> = {
 /** Of a quantised weight: its bits, and in 4 bits a scale of 8 bits for 64 of them, and one in float32 for 256 of those. */
 const QUANTISED_BYTES = { 4: 0.5 + 1 / 64 + 4 / (64 * 256), 8: 1 } as const;
 
-/** The weights of a model; in few bits, one matrix at a time is made whole again. */
-export function weightsBytes(shape: ModelShape, tuning: Tuning, numberBytes: number): number {
-  if (tuning.type !== 'qlora') return shape.parameters * numberBytes;
+/** The weights of a model. */
+export const weightsBytes = (shape: ModelShape, tuning: Tuning, numberBytes: number): number =>
+  tuning.type === 'qlora'
+    ? fewBitsBytes(shape, tuning.bits, shape.layers, shape.parameters, numberBytes)
+    : shape.parameters * numberBytes;
+
+/** `parameters`, of which the matrices of some layers are kept in few bits; one of these at a time is made whole again. */
+export function fewBitsBytes(
+  shape: ModelShape,
+  bits: 4 | 8,
+  layers: number,
+  parameters: number,
+  numberBytes: number,
+): number {
   const sizes = linearShapes(shape).map(([i, o]) => i * o);
-  const quantised = shape.layers * sizes.reduce((sum, size) => sum + size, 0);
-  const whole = shape.parameters - quantised + Math.max(...sizes);
-  return quantised * QUANTISED_BYTES[tuning.bits] + whole * numberBytes;
+  const quantised = layers * sizes.reduce((sum, size) => sum + size, 0);
+  const whole = parameters - quantised + Math.max(...sizes);
+  return quantised * QUANTISED_BYTES[bits] + whole * numberBytes;
 }
 
 /** Values and gradients of what is trained, what the optimiser keeps of them, and weights as they were where they stay. */

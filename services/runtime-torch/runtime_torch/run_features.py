@@ -47,10 +47,6 @@ def why_whole(spec: RuntimeSpec) -> str | None:
     """Why the model cannot be dealt out over several processes; None: it can."""
     if isinstance(spec.method, Grpo):
         return "each process generates answers alone"
-    if isinstance(spec.tuning, Qlora):
-        return "weights of few bits are kept whole"
-    if begins_by_pissa(spec):
-        return "PiSSA looks at whole weights"
     return None
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from conftest import Workshop
 from processes import disturb, in_ranks
-from test_adapters import PISSA
+
 from test_device import EIGHT_BILLION, HOST
-from test_sharding import THIN
+from test_sharding import FEW_BITS, PISSA, THIN
 from test_train import FULL, LONG, losses
 from test_train import train as train_whole
 
@@ -92,15 +92,13 @@ def test_a_machine_without_room_for_what_leaves_the_gpu_is_named(workshop: Works
     assert raised.value.exit_status == 42
 
 
-def test_what_is_kept_whole_never_leaves_the_gpu(workshop: Workshop):
-    few = workshop.spec(precision="bfloat16", limits=MUCH, tuning=PISSA)
-    with pytest.raises(Fault):
-        plan_memory(few, EIGHT_BILLION, 2048, replace(ONE_GPU, mib=4000))
-
-
-@pytest.mark.parametrize("optimizer", ["adafactor", "adamw8bit"])
-def test_other_optimisers_move_what_has_left_the_gpu(workshop: Workshop, optimizer: str):
-    settings = {"hyperparameters": {**LONG, "optimizer": optimizer}, "tuning": FULL}
+@pytest.mark.parametrize(
+    ("tuning", "optimizer"), [(FULL, "adafactor"), (FULL, "adamw8bit"), (PISSA, "adamw"), (FEW_BITS, "adamw")]
+)
+def test_other_optimisers_and_tunings_leave_the_gpu_as_exactly(
+    workshop: Workshop, tuning: dict[str, Any], optimizer: str
+):
+    settings = {"hyperparameters": {**LONG, "optimizer": optimizer}, "tuning": tuning}
     whole, away = (workshop.spec(**settings) for _ in range(2))
     train_whole(whole)
     assert [how for how, _ in in_ranks([partial(train, away)])] == ["done"]

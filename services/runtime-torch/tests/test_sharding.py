@@ -28,6 +28,8 @@ SHORT = {"epochs": 2}
 # Fewer rows of some matrices than there are processes: some hold none of them.
 THIN = {"type": "lora", "r": 2, "loraAlpha": 8, "loraDropout": 0, "targetModules": "all-linear", "useRslora": False}
 DORA = {**THIN, "useDora": True}
+PISSA = {**THIN, "initLoraWeights": "pissa"}
+FEW_BITS = {**THIN, "type": "qlora", "bits": 4}
 
 
 def train(spec: RuntimeSpec, group: Group) -> dict[str, Any]:
@@ -57,7 +59,16 @@ def parts_in_memory(spec: RuntimeSpec, group: Group) -> float:
 
 @pytest.mark.parametrize(
     ("size", "tuning", "memory_mode"),
-    [(2, FULL, "layer-recompute"), (4, FULL, "whole-step"), (4, THIN, "whole-step"), (2, DORA, "whole-step")],
+    [
+        (2, FULL, "layer-recompute"),
+        (4, FULL, "whole-step"),
+        (4, THIN, "whole-step"),
+        (2, DORA, "whole-step"),
+        (3, PISSA, "whole-step"),
+        (2, FEW_BITS, "layer-recompute"),
+        (2, {**FEW_BITS, "bits": 8, "useDora": True}, "whole-step"),
+        (2, {**FEW_BITS, "initLoraWeights": "pissa"}, "whole-step"),
+    ],
 )
 def test_ranks_with_parts_of_a_model_give_the_losses_and_scores_of_a_single_process(
     workshop: Workshop, size: int, tuning: dict[str, Any], memory_mode: str
@@ -97,7 +108,9 @@ def test_comparisons_are_learnt_alike_by_a_model_in_several_files_with_output_we
     np.testing.assert_allclose(losses(together), losses(alone), atol=1e-4)
 
 
-@pytest.mark.parametrize(("tuning", "sizes"), [(FULL, (4, 2, 1)), (THIN, (4, 1))])
+@pytest.mark.parametrize(
+    ("tuning", "sizes"), [(FULL, (4, 2, 1)), (THIN, (4, 1)), (PISSA, (2, 3, 1)), (FEW_BITS, (2, 1))]
+)
 def test_four_processes_two_and_one_go_on_from_each_other_exactly(
     workshop: Workshop, tuning: dict[str, Any], sizes: tuple[int, ...]
 ):

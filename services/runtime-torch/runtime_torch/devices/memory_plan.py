@@ -136,6 +136,16 @@ def _activations(spec: RuntimeSpec, config: ModelConfig, room: Room, way: Memory
     return layers * tokens * config.hidden_size * number_bytes + layer + working
 
 
+def _whole_layers(spec: RuntimeSpec, config: ModelConfig, weight_bytes: int) -> float:
+    """Of a sharded model, the whole weights of what is computed, and their gradients before they are dealt out."""
+    layers, outer = _WHOLE_LAYERS * config.layer_parameters, config.outer_parameters
+    if isinstance(spec.tuning, Qlora):  # layers come in few bits, of which one matrix is made whole
+        few = _WHOLE_LAYERS * config.linear_parameters
+        largest = max(inputs * outputs for inputs, outputs in config.linear_shapes)
+        return few * _QUANTISED_BYTES[spec.tuning.bits] + (layers - few + largest + outer) * weight_bytes
+    return (layers + outer) * (weight_bytes + (_FLOAT_BYTES if isinstance(spec.tuning, Full) else 0))
+
+
 def _components(
     spec: RuntimeSpec, config: ModelConfig, longest_pass: int, room: Room, way: MemoryPlan
 ) -> dict[str, float]:
@@ -143,9 +153,6 @@ def _components(
     weight_bytes = _weight_bytes(spec)
     activation_bytes = 2 if half else _FLOAT_BYTES
     parts = room.processes if way.sharded else 1
-    whole = _WHOLE_LAYERS * config.layer_parameters + config.outer_parameters if way.sharded else 0
-    # The whole weights of the layer that is computed, and their gradients before they are dealt out.
-    whole_bytes = weight_bytes + (_FLOAT_BYTES if isinstance(spec.tuning, Full) else 0)
     # A reward model gives a row one number, no score for each word.
     words = 0 if isinstance(spec.method, Reward) else config.vocab_size
     # While a group of answers is generated, keys and values of all that stands before are kept.
@@ -160,7 +167,7 @@ def _components(
         **({"cache": cache / _MIB} if cache else {}),
         # On a GPU what is free was measured with the libraries loaded.
         "runtime": 0 if room.on_gpu else _RUNTIME_MIB,
-        **({"wholeLayers": whole * whole_bytes / _MIB} if way.sharded else {}),
+        **({"wholeLayers": _whole_layers(spec, config, weight_bytes) / _MIB} if way.sharded else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 from ..fault import Fault
 from .segment_attention import SEGMENT_ATTENTION
 from .tensor_file import StoredWeights
+
+
+class OwnStorage(torch.nn.Module):
+    """Has a weight, and keeps it in another form than it is stored in."""
+
+    @abstractmethod
+    def take_weight(self, weight: torch.Tensor) -> None: ...
 
 
 def empty_model(model_dir: str, dtype: torch.dtype, *, gives_points: bool = False) -> PreTrainedModel:
@@ -49,12 +57,19 @@ def filled_layers(model: PreTrainedModel, model_dir: str) -> Iterator[torch.nn.M
 def _fill(module: torch.nn.Module, prefix: str, stored: StoredWeights) -> None:
     module.to_empty(device="cpu")
     for name, parameter in module.named_parameters():
-        if ".lora_" in name:
-            continue
-        full = prefix + name.replace(".base_layer.", ".")
-        if full not in stored:
-            raise Fault("model.unreadable", f"The weights lack {full}.")
-        values = stored.slice_of(full)
-        if values.get_shape() != list(parameter.shape):
-            raise Fault("model.unreadable", f"{full} has shape {values.get_shape()}, not {list(parameter.shape)}.")
-        parameter.data.copy_(values[:])
+        if ".lora_" not in name:
+            parameter.data.copy_(_whole(stored, prefix + name, parameter.shape))
+    for name, part in module.named_modules():
+        if isinstance(part, OwnStorage):
+            shape = torch.Size((part.out_features, part.in_features))  # type: ignore[arg-type]
+            part.take_weight(_whole(stored, f"{prefix}{name}.weight", shape))
+
+
+def _whole(stored: StoredWeights, name: str, shape: torch.Size) -> torch.Tensor:
+    full = name.replace(".base_layer.", ".")
+    if full not in stored:
+        raise Fault("model.unreadable", f"The weights lack {full}.")
+    values = stored.slice_of(full)
+    if values.get_shape() != list(shape):
+        raise Fault("model.unreadable", f"{full} has shape {values.get_shape()}, not {list(shape)}.")
+    return values[:]

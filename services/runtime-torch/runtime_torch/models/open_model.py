@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,7 +12,7 @@ from transformers import PreTrainedModel
 from ..devices.memory_plan import MemoryPlan
 from ..fault import blaming
 from ..processes.group import Group
-from ..processes.sharding import shard
+from ..processes.sharding import StartFromWeights, shard
 from ..run_features import begins_by_pissa, keeps_start
 from ..runs.open_run import Inputs
 from ..spec import Freeze, Qlora, Reward, RuntimeSpec
@@ -19,7 +21,7 @@ from ..tunings.pissa_tuning import PissaTuning
 from ..tunings.tuning import Tuning, WeightTuning
 from .context_attention import across_processes
 from .fused_attention import HeadShape, fastest_attention
-from .layered_model import empty_model
+from .layered_model import empty_model, filled_layers
 from .model import PackedModel, dtype_of, load_model
 
 
@@ -39,7 +41,7 @@ def open_tuning(spec: RuntimeSpec, inputs: Inputs, plan: MemoryPlan, group: Grou
         return tuning, model
     kind = PissaTuning if begins_by_pissa(spec) else LoraTuning
     adapted = kind(_load_base(spec, plan, group), inputs.adapter)
-    model = _placed(spec, adapted.model, plan, group)
+    model = _placed(spec, adapted.model, plan, group, partial(adapted.start_from_weights, seed=spec.seed, group=group))
     adapted.collect()
     if spec.resume_from is None or inputs.adapter.gives_points:  # a checkpoint does not hold the head of the base
         adapted.start(spec.seed, group)
@@ -55,11 +57,15 @@ def _load_base(spec: RuntimeSpec, plan: MemoryPlan, group: Group) -> PreTrainedM
     if not isinstance(spec.tuning, Qlora):
         return _load(spec, plan, dtype)
     torch.set_num_threads(spec.limits.cpu)
-    from .quantised_model import quantised
+    from .quantised_model import quantise
 
     with blaming("model.unreadable"):
-        empty = empty_model(spec.model_dir, dtype, gives_points=isinstance(spec.method, Reward))
-        return quantised(empty, spec.model_dir, spec.tuning.bits, group.torch_device)
+        model = empty_model(spec.model_dir, dtype, gives_points=isinstance(spec.method, Reward))
+        quantise(model, spec.tuning.bits, group.torch_device)
+        if not plan.sharded:
+            for _ in filled_layers(model, spec.model_dir):
+                pass
+        return model
 
 
 def _load(spec: RuntimeSpec, plan: MemoryPlan, dtype: torch.dtype) -> PreTrainedModel:
@@ -71,7 +77,16 @@ def _load(spec: RuntimeSpec, plan: MemoryPlan, dtype: torch.dtype) -> PreTrained
         return empty_model(spec.model_dir, dtype, gives_points=gives_points)
 
 
-def _placed(spec: RuntimeSpec, language_model: PreTrainedModel, plan: MemoryPlan, group: Group) -> PackedModel:
+def _start_nothing(_: Iterable[torch.nn.Module]) -> None: ...
+
+
+def _placed(
+    spec: RuntimeSpec,
+    language_model: PreTrainedModel,
+    plan: MemoryPlan,
+    group: Group,
+    start_from_weights: StartFromWeights = _start_nothing,
+) -> PackedModel:
     dtype = dtype_of(spec.precision)
     model = PackedModel(language_model, dtype, group.torch_device)
     model.attention, why = fastest_attention(group.torch_device, dtype, _heads_of(language_model))
@@ -83,7 +98,7 @@ def _placed(spec: RuntimeSpec, language_model: PreTrainedModel, plan: MemoryPlan
     if not plan.sharded:
         return model.to(group.torch_device)
     with blaming("model.unreadable"), group.meeting("the model's parts"):
-        shard(model, spec.model_dir, group, offloaded=plan.offloaded)
+        shard(model, spec.model_dir, group, start_from_weights, offloaded=plan.offloaded)
     return model
 
 

@@ -6,6 +6,7 @@ score would not be of the model that was trained.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import bitsandbytes.functional as bnb
@@ -13,45 +14,85 @@ import torch
 from transformers import PreTrainedModel
 
 from ..spec import Bits
-from .layered_model import filled_layers
+from .layered_model import OwnStorage
 
 
-def quantised(model: PreTrainedModel, model_dir: str, bits: Bits, device: torch.device) -> PreTrainedModel:
+def quantise(model: PreTrainedModel, bits: Bits, device: torch.device) -> None:
     """
-    Fills an empty model. Linear layers of the blocks lie on the device then; embeddings, norms and output weights stay
-    in the model's own precision.
+    Of an empty model, the linear layers of the blocks; they lie on the device when they are filled. Embeddings, norms
+    and output weights stay in the model's own precision.
     """
-    for layer in filled_layers(model, model_dir):
-        for parent in list(layer.modules()):
-            for name, child in list(parent.named_children()):
-                if type(child) is torch.nn.Linear:
-                    setattr(parent, name, QuantisedLinear(child, bits, device))
-    return model
+    blocks: Any = model.base_model.layers
+    kind = FourBitLinear if bits == 4 else EightBitLinear
+    for parent in list(blocks.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is torch.nn.Linear:
+                setattr(parent, name, kind(child, device))
 
 
-class QuantisedLinear(torch.nn.Linear):
-    """`weight` is made anew each time it is asked for."""
+class QuantisedLinear(torch.nn.Linear, OwnStorage):
+    """
+    `weight` is made anew each time it is asked for. What it is made of are frozen parameters, as these are what a
+    sharded model deals out and fetches.
+    """
 
-    def __init__(self, linear: torch.nn.Linear, bits: Bits, device: torch.device) -> None:
+    def __init__(self, linear: torch.nn.Linear, device: torch.device) -> None:
         torch.nn.Module.__init__(self)  # there is no weight of its own to make
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.bias = linear.bias
         self._dtype = linear.weight.dtype
-        weight = linear.weight.data.to(device)
-        self._stored: Any
-        if bits == 4:
-            self._stored = bnb.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)
-            self._dequantised = bnb.dequantize_4bit
-        else:
-            self._stored = bnb.int8_vectorwise_quant(weight.half())[:2]
-            self._dequantised = bnb.int8_vectorwise_dequant
+        self._device = device
+        self._filled = False
 
     @property
     def weight(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._dequantised(*self._stored).to(self._dtype)
+        if not self._filled:
+            return torch.empty(self.out_features, self.in_features, dtype=self._dtype, device="meta")
+        return self._dequantised().to(self._dtype)
+
+    def take_weight(self, weight: torch.Tensor) -> None:
+        self._quantise(weight.to(self._device, self._dtype))
+        self._filled = True
+
+    def _quantise(self, weight: torch.Tensor) -> None:
+        raise NotImplementedError
+
+    def _dequantised(self) -> torch.Tensor:
+        raise NotImplementedError
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         return _Product.apply(input.to(self._dtype), self)  # type: ignore[return-value]
+
+
+class FourBitLinear(QuantisedLinear):
+    """NF4, of which the scales are quantised, too."""
+
+    def _quantise(self, weight: torch.Tensor) -> None:
+        how: Any
+        packed, how = bnb.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)
+        self.packed, self.scales, self.scales_of_scales = map(_frozen, (packed, how.absmax, how.state2.absmax))
+        how.absmax = how.state2.absmax = None  # they are where the parameters are
+        self._how = how
+
+    def _dequantised(self) -> torch.Tensor:
+        how, scales = copy(self._how), copy(self._how.state2)
+        scales.absmax = self.scales_of_scales
+        how.absmax, how.state2 = self.scales, scales
+        return bnb.dequantize_4bit(self.packed, how)
+
+
+class EightBitLinear(QuantisedLinear):
+    """Whole numbers and a scale for each row."""
+
+    def _quantise(self, weight: torch.Tensor) -> None:
+        self.packed, self.scales = (_frozen(one) for one in bnb.int8_vectorwise_quant(weight.half())[:2])
+
+    def _dequantised(self) -> torch.Tensor:
+        return bnb.int8_vectorwise_dequant(self.packed, self.scales)
+
+
+def _frozen(tensor: torch.Tensor) -> torch.nn.Parameter:
+    return torch.nn.Parameter(tensor, requires_grad=False)
 
 
 class _Product(torch.autograd.Function):

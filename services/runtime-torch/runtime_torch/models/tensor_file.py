@@ -13,6 +13,8 @@ import torch
 from safetensors import safe_open
 from torch.distributed.tensor import DTensor
 
+from ..processes.parts import whole_of
+
 _ALIGNMENT = 8
 _DTYPE_NAMES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 _INDEX = "model.safetensors.index.json"
@@ -28,9 +30,7 @@ def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path | None) -> None
         if file:
             file.write(_header(tensors))
         for tensor in tensors.values():
-            whole = tensor.detach()
-            if isinstance(whole, DTensor):
-                whole = whole.full_tensor()
+            whole = whole_of(tensor.detach())
             if file:
                 file.write(whole.cpu().contiguous().view(torch.uint8).numpy().data)
 

@@ -11,6 +11,11 @@ def own_part(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
+def whole_of(tensor: torch.Tensor) -> torch.Tensor:
+    """Gathers what is dealt out, which takes all processes."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
 def zeros_by_rows(of: torch.Tensor, *rest: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """[rows of `of`, *rest], each row where that of `of` lies."""
     own = own_part(of)

@@ -84,7 +84,7 @@ def _whole_writer(tuning: Tuning, optimiser: Optimiser, step: int, copied: Copie
 
 
 def _parts_writer(tuning: Tuning, optimiser: Optimiser, group: Group, copied: Copied) -> Write:
-    parts = copied({**tuning.trained, **optimiser.tensors()})
+    parts = copied({**tuning.parts(), **optimiser.tensors()})
 
     def write(folder: Path) -> None:
         group.any(_WHAT, False)  # the folder is there
@@ -102,7 +102,7 @@ def restore(folder: Path, tuning: Tuning, optimiser: Optimiser, state: TrainerSt
     if state.step > 0:  # before the first step nothing was moved yet
         optimiser.open_states(state.step)
     if not (folder / _OPTIMISER_FILE).exists():
-        load_parts(folder, {**tuning.trained, **optimiser.tensors()})
+        load_parts(folder, {**tuning.parts(), **optimiser.tensors()})
         return
     tuning.load_trained(folder)
     with safe_open(folder / _OPTIMISER_FILE, framework="pt") as stored:

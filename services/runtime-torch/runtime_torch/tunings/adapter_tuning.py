@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel
 
 from ..data.portable_random import lora_initial_values
@@ -53,6 +54,13 @@ class LoraTuning(Tuning):
         self.trained = {
             stored_name(name): parameter for name, parameter in self.peft.named_parameters() if parameter.requires_grad
         }
+
+    def start_from_weights(self, modules: Iterable[torch.nn.Module], seed: int, group: Group) -> None:  # noqa: ARG002
+        """DoRA's magnitudes are those of the weights; where these came before the adapter, PEFT has seen to it."""
+        for module in modules:
+            if isinstance(module, LoraLayer):
+                for magnitude in module.lora_magnitude_vector.parameters():
+                    magnitude.data.copy_(torch.linalg.norm(module.get_base_layer().weight.data, dim=1))
 
     def start(self, seed: int, group: Group) -> None:  # noqa: ARG002
         """

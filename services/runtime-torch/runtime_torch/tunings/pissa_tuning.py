@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -14,7 +14,9 @@ from safetensors import safe_open
 from transformers import PreTrainedModel
 
 from ..data.portable_random import RandomStream
+from ..models.tensor_file import take
 from ..processes.group import Group
+from ..processes.parts import whole_of
 from .adapter_settings import AdapterSettings
 from .adapter_tuning import LoraTuning, save_config, stored_name
 
@@ -37,15 +39,26 @@ class PissaTuning(LoraTuning):
         self.peft.add_adapter(_START, frozen)
         self._activate()
 
+    def collect(self) -> None:
+        super().collect()
+        self._start = {name: one for name, one in self.peft.named_parameters() if f".{_START}." in name}
+
     def start(self, seed: int, group: Group) -> None:
-        """The first process finds the parts, and the others get the same bits from it."""
-        for name, layer in self._layers():
+        if not group.sharded:  # else it has begun with each layer
+            self.start_from_weights(self.peft.modules(), seed, group)
+
+    def start_from_weights(self, modules: Iterable[torch.nn.Module], seed: int, group: Group) -> None:
+        """Each matrix is looked at by one process, and the others get the same bits from it."""
+        inside = set(modules)
+        for number, (name, layer) in enumerate(self._layers()):
+            if layer not in inside:
+                continue
             a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
-            found = torch.zeros(a.numel() + b.numel(), device=a.device)
-            if group.leads:
+            found = torch.zeros(a.numel() + b.numel(), device=group.torch_device)
+            if number % group.size == group.rank:
                 word, _ = RandomStream(seed, f"pissa/{name}").pairs(0, 1)
                 torch.manual_seed(int(word[0]))
-                weight = layer.get_base_layer().weight.detach().float()
+                weight = layer.get_base_layer().weight.detach().to(group.torch_device, torch.float32)
                 parts = principal_parts(weight, a.shape[0], layer.scaling["default"])
                 found = torch.cat([part.flatten() for part in parts])
             first, second = group.add_up_tensor("the principal parts", found).split([a.numel(), b.numel()])
@@ -57,8 +70,12 @@ class PissaTuning(LoraTuning):
         for name, parameter in self.peft.named_parameters():
             if ".default." in name and ".lora_" in name:
                 other = self.peft.get_parameter(name.replace(".default.", f".{_START}."))
-                tensors[stored_name(name)] = torch.cat([parameter, other], dim=0 if ".lora_A." in name else 1)
+                both = [whole_of(parameter), whole_of(other)]
+                tensors[stored_name(name)] = torch.cat(both, dim=0 if ".lora_A." in name else 1)
         return tensors
+
+    def parts(self) -> Mapping[str, torch.Tensor]:
+        return {**self.trained, **self._start}
 
     def save_settings(self, folder: Path) -> None:
         both = copy(self.config)
@@ -99,7 +116,7 @@ class PissaTuning(LoraTuning):
         """A and B that are trained, and those of the start."""
         places = [side[adapter] for adapter in ("default", _START) for side in (layer.lora_A, layer.lora_B)]
         for place, value in zip(places, values, strict=True):
-            place.weight.data.copy_(value)
+            take(place.weight, value)
 
 
 def principal_parts(weight: torch.Tensor, rank: int, scale: float) -> tuple[torch.Tensor, torch.Tensor]:

@@ -33,6 +33,10 @@ class Tuning(ABC):
     def stored(self) -> Mapping[str, torch.Tensor]:
         """What the weights file has, by name."""
 
+    def parts(self) -> Mapping[str, torch.Tensor]:
+        """What a checkpoint of a model that is dealt out has of it, by names of its own."""
+        return self.trained
+
     @abstractmethod
     def save_settings(self, folder: Path) -> None:
         """What is needed beside the weights file to use the result."""
