@@ -132,7 +132,11 @@ def test_four_processes_two_and_one_go_on_from_each_other_exactly(
 
 
 # A wide model, whose matrices are large enough to be kept in 8 bits.
-OPTIMISERS = [("adafactor", SIZES, 1e-4), ("adamw8bit", {**SIZES, "hidden_size": 256, "intermediate_size": 300}, 1e-3)]
+OPTIMISERS = [
+    ("adafactor", SIZES, 1e-4),
+    ("muon", SIZES, 1e-4),
+    ("adamw8bit", {**SIZES, "hidden_size": 256, "intermediate_size": 300}, 1e-3),
+]
 
 
 @pytest.mark.parametrize(("optimizer", "sizes", "apart"), OPTIMISERS)

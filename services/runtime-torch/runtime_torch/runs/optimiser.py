@@ -12,6 +12,7 @@ from torch.distributed.tensor import DTensor
 from ..processes.group import Group
 from ..spec import Lora, Qlora, RuntimeSpec
 from .adafactor import Adafactor
+from .muon import Muon
 
 Named = Mapping[str, torch.nn.Parameter]
 
@@ -128,9 +129,7 @@ def _computes_on_gpu(parameter: torch.Tensor) -> bool:
 def _muon_and_adamw(trained: Named, adam: dict[str, Any]) -> list[torch.optim.Optimizer]:
     matrices = [parameter for name, parameter in trained.items() if is_matrix_of_a_layer(name, parameter)]
     others = [parameter for name, parameter in trained.items() if not is_matrix_of_a_layer(name, parameter)]
-    # Steps as large as AdamW's, so that the learning rate means the same.
-    how: dict[str, Any] = {"adjust_lr_fn": "match_rms_adamw"}
-    muon = torch.optim.Muon([_group(matrices, 1.0)], lr=adam["lr"], weight_decay=adam["weight_decay"], **how)
+    muon = Muon([_group(matrices, 1.0)], lr=adam["lr"], weight_decay=adam["weight_decay"])
     return [muon, _adamw([_group(others, 1.0)], adam)] if others else [muon]
 
 
