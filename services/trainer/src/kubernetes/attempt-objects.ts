@@ -77,7 +77,7 @@ export class AttemptObjects {
     return this.telling(name, () => this.patch(root, { metadata: { uid, annotations } }));
   }
 
-  /** The pods of an attempt as the API has them now: the watch of pods may be behind that of their object. */
+  /** The pods of an attempt as the API has them now. */
   async pods({ runId, attempt }: AttemptKey): Promise<V1Pod[]> {
     const labelSelector = `${LABEL.runId}=${runId},${LABEL.attempt}=${attempt}`;
     return (await this.client.listAll(PODS, { namespace: this.target.namespace, labelSelector })).items;

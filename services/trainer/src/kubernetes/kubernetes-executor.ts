@@ -145,9 +145,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
   override async collect(key: AttemptKey): Promise<Collected> {
     const { objects, collector, calls } = this.parts;
     const root = objects.root(key);
-    const [watched, departed] = [objects.pods(key), objects.departed(key)];
-    const here = root && watched.length + departed.length === 0 ? await calls.pods(key) : watched;
-    const pods = podsOfEnd(root, here, departed);
+    const pods = await this.podsAtEnd(key, root);
     const profile = this.profileOfRun(key.runId);
     const collected = await collector.collect(key, {
       ...{
@@ -235,6 +233,16 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     if (uid === undefined) return undefined;
     const kind = seen?.metadata?.uid === uid ? seen.kind : undefined;
     return this.parts.calls.get(objectNameOf(runId, attempt), uid, kind);
+  }
+
+  /** Also those that the watch has not shown yet: it may be behind that of their object. */
+  private async podsAtEnd(key: AttemptKey, root: Root | undefined): Promise<V1Pod[]> {
+    const { objects, calls } = this.parts;
+    const watched = podsOfEnd(root, objects.pods(key), objects.departed(key));
+    if (!root || watched.length >= (root.spec?.completions ?? 1)) return watched;
+    const there = podsOfEnd(root, await calls.pods(key), []);
+    const isThere = new Set(there.map(({ metadata }) => metadata?.uid));
+    return [...there, ...watched.filter(({ metadata }) => !isThere.has(metadata?.uid))];
   }
 
   private eventsFor(key: AttemptKey, view: AttemptView): V1Event[] {

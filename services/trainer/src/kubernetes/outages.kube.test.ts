@@ -81,6 +81,22 @@ inCluster('runs in a cluster', () => {
     await place.untilNoObjects();
   });
 
+  it.each([
+    ['of their pod', 1, {}, (): boolean => true],
+    ['of the pod that failed', 2, { node: 1 }, (line: string): boolean => line.includes('job-completion-index":"1"')],
+  ])(
+    'that end before the watch of pods has shown anything %s are told of with what it said',
+    async (_what, nodes, where, fits) => {
+      const resources = { nodes, devicesPerNode: 0, deviceMemoryMib: 0, cpu: 0.1, memoryMib: 64, scratchMib: 64 };
+      const goOn = trainer.holdBack('pods', fits);
+      const runId = await place.put({ type: 'fault', code: 'data.bad', afterMs: 1_000, ...where }, { resources });
+      const { seen, planned } = place.ends([await place.see(runId)]);
+      expect(seen).toEqual(planned);
+      goOn();
+      await place.untilNoObjects();
+    },
+  );
+
   it('go on when NATS has lost everything; what training had seen is looked for and never made again', async () => {
     const training = await place.put({ type: 'process', behaviour: { steps: 200, stepMs: 50 } });
     await place.harness.waitForStep(training, 3);

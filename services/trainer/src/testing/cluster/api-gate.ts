@@ -4,13 +4,23 @@ import { Agent, request } from 'node:https';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo, Socket } from 'node:net';
+import { createInterface } from 'node:readline';
 import { buffer } from 'node:stream/consumers';
 import type { ControlPlane } from '@luthier/testing/kube';
 import type { Judge } from './calls.js';
 
+/** Events of a watch that are kept back. */
+interface Hold {
+  /** `pods`, ... */
+  kind: string;
+  fits: (line: string) => boolean;
+  kept: (() => void)[];
+}
+
 /** A way to the API server that can be cut. One trainer goes through it. */
 export class ApiGate {
   private readonly sockets = new Set<Socket>();
+  private readonly holds = new Set<Hold>();
   private readonly agent: Agent;
 
   private constructor(
@@ -41,6 +51,16 @@ export class ApiGate {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
+  /** A watch that is behind: what of its lines fits is told only when the answer is called. */
+  holdBack(kind: string, fits: (line: string) => boolean): () => void {
+    const hold: Hold = { kind, fits, kept: [] };
+    this.holds.add(hold);
+    return () => {
+      this.holds.delete(hold);
+      for (const tell of hold.kept) tell();
+    };
+  }
+
   /** At once, for good. */
   close(): void {
     this.server.close();
@@ -61,10 +81,23 @@ export class ApiGate {
     forwarded.on('response', (response) => {
       if (verdict === 'die-after') return this.cut();
       answer.writeHead(response.statusCode ?? 502, response.headers);
-      response.pipe(answer);
       response.on('error', () => answer.destroy());
+      if (new URL(url, this.target).searchParams.has('watch'))
+        void this.passLines(kindOf(url), response, answer).catch(() => answer.destroy());
+      else response.pipe(answer);
     });
     forwarded.end(body);
+  }
+
+  private async passLines(kind: string, response: IncomingMessage, answer: ServerResponse): Promise<void> {
+    answer.flushHeaders();
+    for await (const line of createInterface({ input: response })) {
+      const tell = (): void => void answer.write(`${line}\n`);
+      const hold = [...this.holds].find((one) => one.kind === kind && one.fits(line));
+      if (hold) hold.kept.push(tell);
+      else tell();
+    }
+    answer.end();
   }
 }
 

@@ -8,8 +8,8 @@ import type { ControlPlane, FakeKubelet, Fate, Pod } from '@luthier/testing/kube
 export type Plan =
   /** Its runner stores an outcome without a fault. */
   | { type: 'done'; afterMs: number }
-  /** Its runner stores nothing; the termination message tells. */
-  | { type: 'fault'; code: keyof typeof FAULTS; afterMs: number }
+  /** Its runner stores nothing; the termination message tells. @param node of several the one that has it; absent: all */
+  | { type: 'fault'; code: keyof typeof FAULTS; afterMs: number; node?: number }
   /** The kernel ends it. */
   | { type: 'killed'; afterMs: number }
   /** Trains until it is told to stop, and then saves and leaves. */
@@ -27,6 +27,7 @@ const FAULTS = {
 };
 
 const COMPLETION_INDEX = 'batch.kubernetes.io/job-completion-index';
+const nodeOf = ({ labels }: Pod['metadata']): number => Number(labels?.[COMPLETION_INDEX] ?? 0);
 
 /** What training would find in the status of a run that followed its plan. */
 export function endOf(plan: Plan): { reason: string; code: string | undefined } {
@@ -72,13 +73,14 @@ export class PlannedRunners {
     const plan = this.plans.get(runId) ?? { type: 'deaf' };
     switch (plan.type) {
       case 'done':
-        await this.leave(runId, attempt, { node: Number(metadata.labels?.[COMPLETION_INDEX] ?? 0) });
+        await this.leave(runId, attempt, { node: nodeOf(metadata) });
         return { type: 'end', exitCode: 0, afterMs: plan.afterMs };
       case 'moves':
         if (attempt === 1) return { type: 'run' };
         await this.leave(runId, attempt);
         return { type: 'end', exitCode: 0, afterMs: 300 };
       case 'fault': {
+        if (plan.node !== undefined && plan.node !== nodeOf(metadata)) return { type: 'run' };
         const message = JSON.stringify({ code: plan.code, message: 'as planned', step: 3 });
         return { type: 'end', exitCode: FAULTS[plan.code].exitCode, message, afterMs: plan.afterMs };
       }

@@ -34,6 +34,8 @@ export interface TrainerLife {
   /** In order, as at a shutdown. */
   stop(): Promise<void>;
   readonly port: number;
+  /** The API's watches of a kind are behind for it, until the answer is called. @param fits the lines held back */
+  holdBack(kind: string, fits: (line: string) => boolean): () => void;
 }
 
 /** A cluster with CPU nodes, NATS, an artifact store, and what training and the runners do. */
@@ -123,6 +125,7 @@ export class TrainingCluster {
     };
     const started: TrainerLife = {
       ...{ service, port, stop },
+      holdBack: (kind, fits) => api.holdBack(kind, fits),
       kill: () => {
         if (life === undefined) return;
         life = undefined;
