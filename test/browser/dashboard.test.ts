@@ -142,6 +142,32 @@ suite('dashboard', () => {
     expect(faults).toEqual([]);
   });
 
+  it('does not plan anew for a name, and starts nothing on the plan of something else', async () => {
+    const { page } = await dashboard.open({ path: '/jobs/new' });
+    const start = page.getByRole('button', { name: 'Start training' });
+    await page.getByLabel('Base model').selectOption('smollm2-135m-instruct');
+    await page.getByLabel('Training file', { exact: true }).selectOption(TRAIN_FILE);
+    await page.getByText('Fits', { exact: true }).waitFor();
+    let plans = 0;
+    let answer = (): void => undefined;
+    const held = new Promise<void>((resolve) => (answer = resolve));
+    await page.route('**/api/v1/plan', async (route) => {
+      plans += 1;
+      await held;
+      await route.continue();
+    });
+    await page.getByLabel('Name suffix (optional)').fill('support');
+    expect(await start.isEnabled()).toBe(true);
+    await page.getByRole('button', { name: 'More settings' }).click();
+    await page.getByLabel('Epochs').fill('2');
+    await page.locator('[aria-busy=true]').getByText('Fits', { exact: true }).waitFor();
+    expect(await start.isDisabled()).toBe(true);
+    answer();
+    await page.locator('[aria-busy=false]').getByText('Fits', { exact: true }).waitFor();
+    expect(await start.isEnabled()).toBe(true);
+    expect(plans).toBe(1);
+  });
+
   it('offers the methods that learn from the rows of a file, and shows how far answers came apart', async () => {
     const { page, faults } = await dashboard.open({ path: '/jobs/new' });
     await page.getByLabel('Base model').selectOption('smollm2-135m-instruct');

@@ -217,6 +217,9 @@ export function jobBody(form: JobForm): JobBody | null {
   };
 }
 
+/** What a plan depends on: not on how the model will be called. */
+export const withoutName = ({ suffix: _, ...body }: JobBody): JobBody => body;
+
 /** By the last part of a name in the job's own fields, in either spelling. */
 const CHANGED_FIELDS: Readonly<Record<string, keyof JobForm>> = {
   epochs: 'epochs',

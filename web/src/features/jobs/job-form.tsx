@@ -1,6 +1,6 @@
 'use client';
 import { Button, Card, Disclosure, Field, Input, Notice, Select } from '@luthier/ui';
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import { useRouter } from 'next/navigation';
 import { useDeferredValue, useMemo, useState } from 'react';
@@ -15,7 +15,7 @@ import { FilePicker } from './file-picker';
 import { GraderPicker } from './grader-picker';
 import { JobSettings } from './job-settings';
 import type { JobForm } from './job-form-state';
-import { PRIORITIES, jobBody, namesPlace, withChange } from './job-form-state';
+import { PRIORITIES, jobBody, namesPlace, withChange, withoutName } from './job-form-state';
 import { JobPlace } from './job-place';
 import { chosenMethod, methodsFor } from './job-methods';
 import { KeepKnowledge } from './keep-knowledge';
@@ -49,8 +49,12 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
     [wanted, offered, fields],
   );
   const body = useMemo(() => jobBody(form), [form]);
-  const planned = useDeferredValue(body !== null && usable && modelReady ? body : null);
-  const plan = useQuery(planQuery(planned));
+  const toPlan = useMemo(
+    () => (body !== null && usable && modelReady ? withoutName(body) : null),
+    [body, usable, modelReady],
+  );
+  const planned = useDeferredValue(toPlan);
+  const plan = useQuery({ ...planQuery(planned), placeholderData: keepPreviousData });
   const fault = faultOf(plan.error, '.calculate_output');
   const formulaFault = fault === null ? null : told.formulaFault(fault);
   const submit = useMutation({
@@ -60,8 +64,8 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
       router.push(routes.job(job.id));
     },
   });
-  const fits = plan.data !== undefined && plan.data.verdict !== 'can-never-fit';
-  const ready = body !== null && usable && planned === body && fits;
+  const fits = plan.data !== undefined && !plan.isPlaceholderData && plan.data.verdict !== 'can-never-fit';
+  const ready = body !== null && planned !== null && planned === toPlan && fits;
   const send = (event: SubmitEvent): void => {
     event.preventDefault();
     if (ready && !submit.isPending) submit.mutate(body);
@@ -139,7 +143,11 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
             <p className="text-sm leading-relaxed text-muted">{t(planned === null ? 'plan.waiting' : 'plan.mend')}</p>
           ) : (
             <QueryView query={plan}>
-              {(data) => <PlanView plan={data} onApply={(change) => setForm((f) => withChange(f, change))} />}
+              {(data) => (
+                <div aria-busy={plan.isPlaceholderData} className="transition-opacity aria-busy:opacity-50">
+                  <PlanView plan={data} onApply={(change) => setForm((f) => withChange(f, change))} />
+                </div>
+              )}
             </QueryView>
           )}
         </Card>

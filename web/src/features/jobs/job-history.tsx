@@ -66,7 +66,7 @@ export function JobCheckpoints({ job, live }: { job: Job; live: LiveJob }) {
         <div
           className="focus-ring max-h-80 overflow-y-auto"
           tabIndex={0}
-          role="region"
+          role="group"
           aria-label={t('history.checkpoints')}
         >
           <Table
