@@ -4,7 +4,7 @@ import { filesIn } from './sources.js';
 
 /** Read as text: the dashboard imports no contracts, and is not compiled with them. */
 it('the dashboard offers for the rows of a file the methods that the platform takes', () => {
-  const [source] = filesIn('web/src/features/jobs', /^job-methods\.ts$/);
+  const [source] = filesIn('web/src/features/new-job', /^job-methods\.ts$/);
   for (const rows of ROW_KINDS) {
     const methods = methodsForRows(rows).map((method) => `'${method}'`);
     expect(source?.text).toContain(`  ${rows}: [${methods.join(', ')}],\n`);

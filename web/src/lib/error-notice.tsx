@@ -2,7 +2,7 @@
 import { Button, Notice } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import { problemOf } from './problem';
-import { useTold } from './use-told';
+import { useTold } from './told/use-told';
 
 /** A failed call: what happened, what to do, and the number under which it stands in the logs. */
 export function ErrorNotice({ error, onRetry }: { error: unknown; onRetry?: () => void }) {

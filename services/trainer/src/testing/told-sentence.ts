@@ -7,7 +7,7 @@ export async function dashboardSentences(): Promise<
   (locale: Locale, told: { reason: RunReason; params?: RunParams | undefined }) => string
 > {
   const { runTold } = await dashboardModule<{ runTold: (run: { reason: RunReason; params: RunParams }) => Told }>(
-    'src/lib/told.ts',
+    'src/lib/told/told.ts',
   );
   const { say } = dashboardTexts();
   return (locale, { reason, params = {} }) => say(locale, runTold({ reason, params }));
@@ -34,11 +34,11 @@ export async function dashboardFindings(): Promise<{
   finding: (locale: Locale, found: ClusterCheck) => SaidFinding;
 }> {
   const { obstacleTold } = await dashboardModule<{ obstacleTold: (found: object) => Told[] }>(
-    'src/lib/obstacle-told.ts',
+    'src/lib/told/obstacle-told.ts',
   );
   const { findingTold } = await dashboardModule<{
     findingTold: (found: object) => { title: Told; message: Told[]; fixes: Told[] };
-  }>('src/lib/finding-told.ts');
+  }>('src/lib/told/finding-told.ts');
   const { has, say } = dashboardTexts();
   const all = (locale: Locale, told: readonly Told[]): string =>
     told.map((one) => say(locale, one)).join(locale === 'zh' ? '' : ' ');

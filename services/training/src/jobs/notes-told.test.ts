@@ -17,7 +17,7 @@ const variants = (names: readonly string[]): PlanNote['params'][] => [
 describe('why a plan is as it is', () => {
   let noteTold: (note: Note) => Told;
   beforeAll(async () => {
-    ({ noteTold } = await dashboardModule<{ noteTold: (note: Note) => Told }>('src/lib/note-told.ts'));
+    ({ noteTold } = await dashboardModule<{ noteTold: (note: Note) => Told }>('src/lib/told/note-told.ts'));
   });
 
   it.each(PLAN_NOTE_IDS)('(%s) is said alike by the platform and the dashboard, in both languages', (id) => {

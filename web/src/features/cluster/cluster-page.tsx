@@ -2,8 +2,8 @@
 import { Card, EmptyState, Notice } from '@luthier/ui';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
-import { clusterQuery } from '../../lib/api';
-import type { Cluster } from '../../lib/api';
+import { clusterQuery } from '../../lib/api/cluster';
+import type { Cluster } from '../../lib/api/cluster';
 import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { useFormat } from '../../lib/use-format';

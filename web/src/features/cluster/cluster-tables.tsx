@@ -2,7 +2,7 @@
 import { Badge, Table } from '@luthier/ui';
 import type { Column } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
-import type { Cluster } from '../../lib/api';
+import type { Cluster } from '../../lib/api/cluster';
 import { useFormat } from '../../lib/use-format';
 
 type Group = Cluster['groups'][number];

@@ -2,11 +2,11 @@
 import { Badge, Button, Card, Notice } from '@luthier/ui';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
-import { doctorQuery } from '../../lib/api';
-import type { Findings } from '../../lib/api';
+import { doctorQuery } from '../../lib/api/cluster';
+import type { Findings } from '../../lib/api/cluster';
 import { ErrorNotice } from '../../lib/error-notice';
-import type { Finding } from '../../lib/finding-told';
-import { useTold } from '../../lib/use-told';
+import type { Finding } from '../../lib/told/finding-told';
+import { useTold } from '../../lib/told/use-told';
 
 const TONES = { ok: 'good', warn: 'warn', fail: 'bad' } as const;
 const ORDER = { fail: 0, warn: 1, ok: 2 } as const;

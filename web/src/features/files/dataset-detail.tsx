@@ -3,13 +3,13 @@ import { Card, Figure, FigureRow, Notice, Table } from '@luthier/ui';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import Link from 'next/link';
-import { datasetQuery } from '../../lib/api';
-import type { Dataset } from '../../lib/api';
+import { datasetQuery } from '../../lib/api/datasets';
+import type { Dataset } from '../../lib/api/datasets';
 import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
-import { useTold } from '../../lib/use-told';
+import { useTold } from '../../lib/told/use-told';
 import { DatasetBadge } from './state-badges';
 
 /** What preparation made of the files: rows, tokens, and what was cut or left out. */

@@ -1,7 +1,7 @@
 'use client';
 import { useQuery } from '@tanstack/react-query';
 import Link from 'next/link';
-import { fileQuery } from '../../lib/api';
+import { fileQuery } from '../../lib/api/files';
 import { routes } from '../../lib/routes';
 
 /** A file by its name; by its id until that is known, or where the file is gone. */

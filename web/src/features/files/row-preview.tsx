@@ -3,8 +3,8 @@ import { Button, Card } from '@luthier/ui';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import { useState } from 'react';
-import { rowsQuery } from '../../lib/api';
-import type { Row } from '../../lib/api';
+import { rowsQuery } from '../../lib/api/files';
+import type { Row } from '../../lib/api/files';
 import { QueryView } from '../../lib/query-view';
 import { useFormat } from '../../lib/use-format';
 

@@ -1,7 +1,8 @@
 'use client';
 import { Badge } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
-import type { Dataset, FileObject } from '../../lib/api';
+import type { Dataset } from '../../lib/api/datasets';
+import type { FileObject } from '../../lib/api/files';
 
 const FILE_TONES = { uploaded: 'accent', processed: 'good', error: 'bad' } as const;
 const DATASET_TONES = { preparing: 'accent', ready: 'good', failed: 'bad' } as const;

@@ -2,9 +2,9 @@
 import { Badge, Button, Disclosure, Progress } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import { useState } from 'react';
-import type { ValidationReport } from '../../lib/api';
+import type { ValidationReport } from '../../lib/api/files';
 import { useFormat } from '../../lib/use-format';
-import { useTold } from '../../lib/use-told';
+import { useTold } from '../../lib/told/use-told';
 
 const FIRST = 10;
 

@@ -1,9 +1,9 @@
 'use client';
 import { Disclosure } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
-import type { JobEvent } from '../../lib/api';
-import { clusterWord } from '../../lib/told';
-import { useTold } from '../../lib/use-told';
+import type { JobEvent } from '../../lib/api/jobs';
+import { clusterWord } from '../../lib/told/told';
+import { useTold } from '../../lib/told/use-told';
 
 /** What the cluster's word is about; its own words where something is wrong, or where there is no sentence of ours. */
 export function ClusterEvent({ event }: { event: Pick<JobEvent, 'level' | 'data'> }) {

@@ -1,7 +1,7 @@
 'use client';
 import { Disclosure } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
-import type { Job } from '../../lib/api';
+import type { Job } from '../../lib/api/jobs';
 
 /** What the cluster itself said of a run that waits or failed, for whoever runs the cluster. */
 export function ClusterWords({ job }: { job: Job }) {

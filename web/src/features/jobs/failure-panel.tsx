@@ -2,9 +2,9 @@
 import { buttonClass, Notice } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import Link from 'next/link';
-import type { Job } from '../../lib/api';
+import type { Job } from '../../lib/api/jobs';
 import { routes } from '../../lib/routes';
-import { useTold } from '../../lib/use-told';
+import { useTold } from '../../lib/told/use-told';
 import { ClusterWords } from './cluster-words';
 
 /** Why a job ended, what to do, and the changed configuration to start again with. */

@@ -1,7 +1,7 @@
 'use client';
 import { Badge } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
-import type { Job } from '../../lib/api';
+import type { Job } from '../../lib/api/jobs';
 import { statusTone } from './job-state';
 
 export function JobBadge({ status }: { status: Job['status'] }) {

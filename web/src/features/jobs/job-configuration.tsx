@@ -2,7 +2,7 @@
 import { Card, FactList } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import Link from 'next/link';
-import type { Job } from '../../lib/api';
+import type { Job } from '../../lib/api/jobs';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
 import { FileLink } from '../files/file-link';

@@ -2,7 +2,7 @@
 import { Card, Figure, FigureRow, LineChart, Progress } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import { useMemo } from 'react';
-import type { Job } from '../../lib/api';
+import type { Job } from '../../lib/api/jobs';
 import { useFormat } from '../../lib/use-format';
 import { isOver, progressShare } from './job-state';
 import { Connected } from './connected';

@@ -2,12 +2,12 @@
 import { Card, Stepper } from '@luthier/ui';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
-import type { Job } from '../../lib/api';
-import { jobQuery } from '../../lib/api';
+import type { Job } from '../../lib/api/jobs';
+import { jobQuery } from '../../lib/api/jobs';
 import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
-import { useTold } from '../../lib/use-told';
+import { useTold } from '../../lib/told/use-told';
 import { ClusterWords } from './cluster-words';
 import { FailurePanel } from './failure-panel';
 import { JobActions } from './job-actions';

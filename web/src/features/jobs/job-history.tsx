@@ -2,11 +2,11 @@
 import { Card, Table } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import { useInfiniteQuery } from '@tanstack/react-query';
-import type { Job, JobEvent } from '../../lib/api';
-import { checkpointsQuery, eventsQuery } from '../../lib/api';
+import type { Job, JobEvent } from '../../lib/api/jobs';
+import { checkpointsQuery, eventsQuery } from '../../lib/api/jobs';
 import { MoreRows } from '../../lib/more-rows';
 import { useFormat } from '../../lib/use-format';
-import { useTold } from '../../lib/use-told';
+import { useTold } from '../../lib/told/use-told';
 import { ClusterEvent } from './cluster-event';
 import { isOver } from './job-state';
 import type { LiveJob } from './live-entries';

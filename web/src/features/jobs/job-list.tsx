@@ -4,14 +4,14 @@ import type { Column } from '@luthier/ui';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import Link from 'next/link';
-import type { Job } from '../../lib/api';
-import { jobsQuery } from '../../lib/api';
+import type { Job } from '../../lib/api/jobs';
+import { jobsQuery } from '../../lib/api/jobs';
 import { MoreRows } from '../../lib/more-rows';
 import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
-import { useTold } from '../../lib/use-told';
+import { useTold } from '../../lib/told/use-told';
 import { JobBadge } from './job-badge';
 import { isOver, progressShare } from './job-state';
 

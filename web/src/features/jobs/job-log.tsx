@@ -2,7 +2,7 @@
 import { Card, Disclosure } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import { useEffect, useRef } from 'react';
-import type { Job } from '../../lib/api';
+import type { Job } from '../../lib/api/jobs';
 import { Connected } from './connected';
 import { useLiveLog } from './use-live-log';
 

@@ -3,12 +3,12 @@ import { Badge, Card, Notice, Progress, Table } from '@luthier/ui';
 import type { Column } from '@luthier/ui';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
-import type { Evaluation, Job } from '../../lib/api';
-import { evaluationQuery } from '../../lib/api';
+import type { Evaluation, Job } from '../../lib/api/jobs';
+import { evaluationQuery } from '../../lib/api/jobs';
 import { isNotFound } from '../../lib/problem';
 import { QueryView } from '../../lib/query-view';
 import { useFormat } from '../../lib/use-format';
-import { useTold } from '../../lib/use-told';
+import { useTold } from '../../lib/told/use-told';
 import { proofTone } from '../models/proof';
 import { Samples } from './samples';
 

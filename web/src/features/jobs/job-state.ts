@@ -1,5 +1,5 @@
 import type { StepState, Tone } from '@luthier/ui';
-import type { Job } from '../../lib/api';
+import type { Job } from '../../lib/api/jobs';
 
 /** What a reader tells apart; `queued` to `starting` are one wait. Not every job has a rehearsal. */
 const STAGES = [

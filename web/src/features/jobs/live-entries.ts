@@ -1,4 +1,4 @@
-import type { JobCheckpoint, JobEvent } from '../../lib/api';
+import type { JobCheckpoint, JobEvent } from '../../lib/api/jobs';
 
 type Point = readonly [step: number, value: number];
 

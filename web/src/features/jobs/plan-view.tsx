@@ -2,10 +2,9 @@
 import { Badge, Disclosure, Figure, FigureRow, StackedBar } from '@luthier/ui';
 import type { Tone } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
-import type { Plan } from '../../lib/api';
+import type { Plan } from '../../lib/api/jobs';
 import { useFormat } from '../../lib/use-format';
-import { useTold } from '../../lib/use-told';
-import type { Change } from './job-form-state';
+import { useTold } from '../../lib/told/use-told';
 
 const TONES: Record<Plan['verdict'], Tone> = {
   fits: 'good',
@@ -13,6 +12,9 @@ const TONES: Record<Plan['verdict'], Tone> = {
   'can-never-fit': 'bad',
   unknown: 'neutral',
 };
+
+/** A changed configuration that the platform proposes, in the job's own field names. */
+export type Change = Readonly<Record<string, string | number>>;
 
 export interface PlanViewProps {
   plan: Plan;

@@ -2,8 +2,9 @@
 import { Button, ConfirmDialog } from '@luthier/ui';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
-import type { Job } from '../../lib/api';
-import { keys, restartJob } from '../../lib/api';
+import type { Job } from '../../lib/api/jobs';
+import { keys } from '../../lib/api/client';
+import { restartJob } from '../../lib/api/jobs';
 import { ErrorNotice } from '../../lib/error-notice';
 
 interface RestartRunProps {

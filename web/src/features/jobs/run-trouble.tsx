@@ -1,8 +1,8 @@
 'use client';
 import { Notice } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
-import type { Job } from '../../lib/api';
-import { useTold } from '../../lib/use-told';
+import type { Job } from '../../lib/api/jobs';
+import { useTold } from '../../lib/told/use-told';
 import { isInTrouble } from './job-state';
 import { RestartRun } from './restart-run';
 

@@ -2,7 +2,7 @@
 import { Badge, Button, Card } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import { useState } from 'react';
-import type { Evaluation } from '../../lib/api';
+import type { Evaluation } from '../../lib/api/jobs';
 
 type Sample = Evaluation['samples'][number];
 const FILTERS = ['misses', 'right', 'all'] as const;

@@ -1,7 +1,7 @@
 'use client';
 import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useReducer, useState } from 'react';
-import { keys } from '../../lib/api';
+import { keys } from '../../lib/api/client';
 import { jobStreamUrl } from '../../lib/routes';
 import type { LiveEntry, LiveJob } from './live-entries';
 import { applyEntries, NOTHING_YET, parsed } from './live-entries';

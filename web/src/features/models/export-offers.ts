@@ -1,4 +1,4 @@
-import type { ExportFormat, Model } from '../../lib/api';
+import type { ExportFormat, Model } from '../../lib/api/models';
 
 /** Why a model cannot be taken in a format: one without an adapter, or one that only gives points. */
 type Refusal = 'noAdapter' | 'points';

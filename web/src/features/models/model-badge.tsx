@@ -1,7 +1,7 @@
 'use client';
 import { Badge } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
-import type { Model } from '../../lib/api';
+import type { Model } from '../../lib/api/models';
 import { proofTone } from './proof';
 
 const TONES = { importing: 'accent', ready: 'good', failed: 'bad' } as const;

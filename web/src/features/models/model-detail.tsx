@@ -5,13 +5,14 @@ import { useQuery } from '@tanstack/react-query';
 import { Check, X } from 'lucide-react';
 import { useTranslations } from 'next-intl';
 import Link from 'next/link';
-import { evaluationQuery, modelQuery } from '../../lib/api';
-import type { Model } from '../../lib/api';
+import { evaluationQuery } from '../../lib/api/jobs';
+import { modelQuery } from '../../lib/api/models';
+import type { Model } from '../../lib/api/models';
 import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
-import { useTold } from '../../lib/use-told';
+import { useTold } from '../../lib/told/use-told';
 import { ModelBadge } from './model-badge';
 import { ModelExport } from './model-export';
 

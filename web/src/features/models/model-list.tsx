@@ -5,14 +5,15 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import Link from 'next/link';
 import type { ReactNode } from 'react';
-import { catalogQuery, importModel, keys, modelsQuery } from '../../lib/api';
-import type { Model } from '../../lib/api';
+import { keys } from '../../lib/api/client';
+import { catalogQuery, importModel, modelsQuery } from '../../lib/api/models';
+import type { Model } from '../../lib/api/models';
 import { ErrorNotice } from '../../lib/error-notice';
 import { PageHeader } from '../../lib/page-header';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
-import { useTold } from '../../lib/use-told';
+import { useTold } from '../../lib/told/use-told';
 import { ModelBadge } from './model-badge';
 
 export function ModelList() {

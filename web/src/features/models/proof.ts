@@ -1,5 +1,5 @@
 import type { Tone } from '@luthier/ui';
-import type { Model } from '../../lib/api';
+import type { Model } from '../../lib/api/models';
 
 const TONES: Record<Model['proof'], Tone> = { better: 'good', worse: 'bad', 'not-shown': 'warn', unproven: 'neutral' };
 

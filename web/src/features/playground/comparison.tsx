@@ -5,8 +5,11 @@ import type { UseMutationResult } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import { useEffect, useRef, useState } from 'react';
 import type { SubmitEvent } from 'react';
-import type { Answer, Model } from '../../lib/api';
-import { ask, jobQuery, rowsQuery } from '../../lib/api';
+import type { Answer } from '../../lib/api/chat';
+import type { Model } from '../../lib/api/models';
+import { ask } from '../../lib/api/chat';
+import { rowsQuery } from '../../lib/api/files';
+import { jobQuery } from '../../lib/api/jobs';
 import { ErrorNotice } from '../../lib/error-notice';
 import { useFormat } from '../../lib/use-format';
 

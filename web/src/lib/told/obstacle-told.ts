@@ -1,5 +1,5 @@
 import { paramsTold, shapeTold } from './amount-told';
-import type { Obstacle } from './api';
+import type { Obstacle } from '../api/jobs';
 import type { Told } from './told';
 
 /** What is in the way of a run, and, where something else would fit, what. */

@@ -3,7 +3,7 @@ import { Skeleton } from '@luthier/ui';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import { useSearchParams } from 'next/navigation';
-import { jobQuery } from '../../lib/api';
+import { jobQuery } from '../../lib/api/jobs';
 import { ErrorNotice } from '../../lib/error-notice';
 import { PageHeader } from '../../lib/page-header';
 import { routes } from '../../lib/routes';

@@ -1,4 +1,4 @@
-import type { Job, JobBody } from '../../lib/api';
+import type { Job, JobBody } from '../../lib/api/jobs';
 import { graderFormOf } from './grader-form';
 import type { Grader, GraderForm } from './grader-form';
 import type { Method } from './job-methods';

@@ -2,7 +2,7 @@
 import { Field, Input, Select } from '@luthier/ui';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
-import { inventoryQuery } from '../../lib/api';
+import { inventoryQuery } from '../../lib/api/cluster';
 import { BITS, FEATURE_OF, OPTIMIZERS, VARIANTS, isAdapter, isOffered } from './fine-settings';
 import type { FineNumber } from './fine-settings';
 import type { JobForm } from './job-form-state';

@@ -1,5 +1,5 @@
 import { paramsTold } from './amount-told';
-import type { Findings } from './api';
+import type { Findings } from '../api/cluster';
 import { obstacleTold } from './obstacle-told';
 import type { Told } from './told';
 

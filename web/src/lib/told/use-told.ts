@@ -1,7 +1,8 @@
 'use client';
 import { useLocale, useTranslations } from 'next-intl';
 import { useMemo } from 'react';
-import type { Evaluation, Job, JobEvent, Obstacle, Plan, ValidationReport } from './api';
+import type { ValidationReport } from '../api/files';
+import type { Evaluation, Job, JobEvent, Obstacle, Plan } from '../api/jobs';
 import { changeTold } from './change-told';
 import { findingTold } from './finding-told';
 import type { Finding } from './finding-told';
@@ -22,7 +23,7 @@ import {
   runTold,
   verdictTold,
 } from './told';
-import { useFormat } from './use-format';
+import { useFormat } from '../use-format';
 
 /** An error in the reader's language; `original` is the platform's own sentence where it says more in another one. */
 interface ToldError {

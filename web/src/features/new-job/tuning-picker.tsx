@@ -2,7 +2,7 @@
 import { Notice } from '@luthier/ui';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
-import { inventoryQuery } from '../../lib/api';
+import { inventoryQuery } from '../../lib/api/cluster';
 import { TUNING_KINDS, isUsable } from './tuning-kinds';
 import type { TuningKind } from './tuning-kinds';
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { createTranslator } from 'next-intl';
-import type { Evaluation, Job } from './api';
+import type { Evaluation, Job } from '../api/jobs';
 import { sourceFailedTold } from './source-told';
 import {
   RUN_VALUES,
@@ -16,7 +16,7 @@ import {
   verdictTold,
 } from './told';
 
-const repository = join(import.meta.dirname, '../../..');
+const repository = join(import.meta.dirname, '../../../..');
 const json = (...path: string[]): unknown => JSON.parse(readFileSync(join(repository, ...path), 'utf8'));
 const messages = { en: json('web/messages/en.json'), zh: json('web/messages/zh.json') };
 

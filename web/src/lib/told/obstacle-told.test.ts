@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Obstacle } from './api';
+import type { Obstacle } from '../api/jobs';
 import { obstacleOf, obstacleTold, waitsFor } from './obstacle-told';
 
 const obstacle: Obstacle = {

@@ -1,4 +1,5 @@
-import type { Inventory, JobBody } from '../../lib/api';
+import type { Inventory } from '../../lib/api/cluster';
+import type { JobBody } from '../../lib/api/jobs';
 
 type JobTuning = NonNullable<JobBody['tuning']>;
 /** What is trained: an adapter beside the weights, or beside weights of few bits; all weights, or the topmost layers'. */

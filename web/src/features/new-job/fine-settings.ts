@@ -1,4 +1,5 @@
-import type { Inventory, Job, JobBody } from '../../lib/api';
+import type { Inventory } from '../../lib/api/cluster';
+import type { Job, JobBody } from '../../lib/api/jobs';
 import type { TuningKind } from './tuning-kinds';
 
 /** What most never touch, and not every runtime has. */

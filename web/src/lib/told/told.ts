@@ -1,5 +1,5 @@
 import { thingOf } from './amount-told';
-import type { Evaluation, Job, JobEvent, Plan } from './api';
+import type { Evaluation, Job, JobEvent, Plan } from '../api/jobs';
 import { first, n } from './sentences';
 import type { Rule } from './sentences';
 

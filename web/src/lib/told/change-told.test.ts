@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { createTranslator } from 'next-intl';
 import { changeTold } from './change-told';
 
-const zh = JSON.parse(readFileSync(join(import.meta.dirname, '../../messages/zh.json'), 'utf8')) as {
+const zh = JSON.parse(readFileSync(join(import.meta.dirname, '../../../messages/zh.json'), 'utf8')) as {
   told: { done: string };
 };
 const t = createTranslator({ locale: 'zh', messages: zh, namespace: 'told' });

@@ -1,4 +1,5 @@
-import type { Job, JobBody } from '../../lib/api';
+import type { Job, JobBody } from '../../lib/api/jobs';
+import type { Change } from '../jobs/plan-view';
 import { EMPTY_FINE_SETTINGS, fineHyperparameters, fineSettingsOf, fineTuning } from './fine-settings';
 import type { FineNumber, FineSettings } from './fine-settings';
 import { methodBody, methodSettingsOf } from './method-settings';
@@ -15,9 +16,6 @@ export const REHEARSALS = ['advised', 'yes', 'no'] as const;
 
 /** From what comes first to what may wait. */
 export const PRIORITIES: readonly Priority[] = ['high', 'normal', 'low'];
-
-/** A changed configuration that the platform proposes, in the job's own field names. */
-export type Change = Readonly<Record<string, string | number>>;
 
 /** What the form holds, as written; an empty text leaves the choice to the platform. */
 export interface JobForm extends GraderForm, FineSettings {

@@ -3,10 +3,11 @@ import { Button, Field, Notice, Select } from '@luthier/ui';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import { useEffect } from 'react';
-import { catalogQuery, importModel, keys, modelsQuery } from '../../lib/api';
+import { keys } from '../../lib/api/client';
+import { catalogQuery, importModel, modelsQuery } from '../../lib/api/models';
 import { ErrorNotice } from '../../lib/error-notice';
 import { useFormat } from '../../lib/use-format';
-import { useTold } from '../../lib/use-told';
+import { useTold } from '../../lib/told/use-told';
 
 export interface ModelPickerProps {
   value: string;

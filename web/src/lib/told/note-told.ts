@@ -1,5 +1,5 @@
 import { paramsTold } from './amount-told';
-import type { Plan } from './api';
+import type { Plan } from '../api/jobs';
 import type { Told } from './told';
 
 export type PlanNote = Plan['notes'][number];

@@ -1,4 +1,4 @@
-import type { Job, JobBody } from '../../lib/api';
+import type { Job, JobBody } from '../../lib/api/jobs';
 
 export type Grader = NonNullable<NonNullable<NonNullable<JobBody['method']>['grpo']>['grader']>;
 

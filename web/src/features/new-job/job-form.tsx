@@ -5,12 +5,15 @@ import { useTranslations } from 'next-intl';
 import { useRouter } from 'next/navigation';
 import { useDeferredValue, useMemo, useState } from 'react';
 import type { SubmitEvent } from 'react';
-import { createJob, hasClusterQuery, inventoryQuery, keys, planQuery, validationQuery } from '../../lib/api';
+import { keys } from '../../lib/api/client';
+import { hasClusterQuery, inventoryQuery } from '../../lib/api/cluster';
+import { validationQuery } from '../../lib/api/files';
+import { createJob, planQuery } from '../../lib/api/jobs';
 import { ErrorNotice } from '../../lib/error-notice';
 import { faultOf } from '../../lib/problem';
 import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
-import { useTold } from '../../lib/use-told';
+import { useTold } from '../../lib/told/use-told';
 import { FilePicker } from './file-picker';
 import { GraderPicker } from './grader-picker';
 import { JobSettings } from './job-settings';
@@ -21,7 +24,7 @@ import { chosenMethod, methodsFor } from './job-methods';
 import { KeepKnowledge } from './keep-knowledge';
 import { MethodPicker } from './method-picker';
 import { ModelPicker } from './model-picker';
-import { PlanView } from './plan-view';
+import { PlanView } from '../jobs/plan-view';
 
 /** Asks for model and data, shows what is wrong with the data and what the run will need, and only then starts. */
 export function JobFormView({ start, settingsOpen = false }: { start: JobForm; settingsOpen?: boolean }) {

@@ -1,4 +1,6 @@
-import type { Inventory, JobBody, ValidationReport } from '../../lib/api';
+import type { Inventory } from '../../lib/api/cluster';
+import type { ValidationReport } from '../../lib/api/files';
+import type { JobBody } from '../../lib/api/jobs';
 
 export type Method = Exclude<NonNullable<JobBody['method']>['type'], 'reinforcement'>;
 export type RowKind = NonNullable<ValidationReport['row_kind']>;
