@@ -69,7 +69,10 @@ export function NodeTable({ nodes }: { nodes: readonly ClusterNode[] }) {
           ? t('cpuOnly')
           : devices.map(({ resource, free, total }) => (
               <span key={resource} className="block">
-                {t('freeOf', { free, total })} <span className="text-xs whitespace-nowrap text-muted">{resource}</span>
+                {t('freeOf', { free, total })}{' '}
+                <span className={`text-xs whitespace-nowrap text-muted ${devices.length === 1 ? 'max-sm:hidden' : ''}`}>
+                  {resource}
+                </span>
               </span>
             )),
     },

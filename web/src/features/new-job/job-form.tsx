@@ -68,7 +68,9 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
     },
   });
   const fits = plan.data !== undefined && !plan.isPlaceholderData && plan.data.verdict !== 'can-never-fit';
-  const ready = body !== null && planned !== null && planned === toPlan && fits;
+  // The deferred one lags behind, also where nothing of the plan has changed.
+  const upToDate = planned !== null && JSON.stringify(planned) === JSON.stringify(toPlan);
+  const ready = body !== null && upToDate && fits;
   const send = (event: SubmitEvent): void => {
     event.preventDefault();
     if (ready && !submit.isPending) submit.mutate(body);
