@@ -7,6 +7,7 @@ import type { Method, ModelShape, RuntimeSpec, Tuning, Optimizer } from '@luthie
 import { PreparedDatasetWriter, formatModelConfig } from '@luthier/formats';
 import type { LlamaConfig, RowToStore } from '@luthier/formats';
 import { estimateTorchMemory, planTorchMemory } from '@luthier/planner';
+import type { TorchRun } from '@luthier/planner';
 import { removeHome, tempDir } from '@luthier/testing';
 import { trainSpec } from '../runtime-conformance/fixtures.js';
 import { RuntimeProcess, eventsOfType } from '../runtime-conformance/runtime-process.js';
@@ -88,7 +89,7 @@ describeWithTorch('the memory of a run on PyTorch', () => {
     const root = await tempDir('memory-plan');
     const spec = trainSpec({ modelDir: root, trainDir: root, heldOutDir: root, outputDir: root });
     const lora = { ...(spec.tuning as Extract<Tuning, { type: 'lora' }>) };
-    const tunings: { tuning: Tuning; optimizer?: Optimizer }[] = [
+    const tunings: { tuning: Tuning; optimizer?: Optimizer; method?: Method }[] = [
       { tuning: lora },
       { tuning: { type: 'full' } },
       { tuning: { type: 'freeze', trainableLayers: 2 } },
@@ -98,6 +99,8 @@ describeWithTorch('the memory of a run on PyTorch', () => {
       { tuning: { ...lora, type: 'qlora', bits: 8, useDora: true } },
       { tuning: { type: 'full' }, optimizer: 'muon' },
       { tuning: { type: 'full' }, optimizer: 'adafactor' },
+      { tuning: { type: 'full' }, method: NEAR_START },
+      { tuning: { ...lora, type: 'qlora', bits: 4 }, method: GRPO },
     ];
     const cases = tunings.flatMap((how) =>
       (['float32', 'bfloat16'] as const).flatMap((precision) =>
@@ -127,7 +130,7 @@ describeWithTorch('the memory of a run on PyTorch', () => {
     });
     await removeHome(root);
     const theirs = JSON.parse(stdout) as (PythonPlan | null)[];
-    const ours = cases.map(({ mib, ...run }): PythonPlan | null => {
+    const ours = cases.map(({ mib, method = SUPERVISED, ...run }): PythonPlan | null => {
       // What a GPU keeps free is already taken from the room that the runtime measures.
       const limitMib = run.onGpu ? mib / 0.92 : mib;
       const {
@@ -137,7 +140,7 @@ describeWithTorch('the memory of a run on PyTorch', () => {
         sharded = false,
         offloaded = false,
         rowsShared = false,
-      } = planTorchMemory({ ...run, method: 'supervised', shape: SHAPE, hostMib: HOST_MIB }, limitMib);
+      } = planTorchMemory({ ...run, ...answering(method), shape: SHAPE, hostMib: HOST_MIB }, limitMib);
       if (totalMib > limitMib) return null;
       const needed = components.filter(({ name }) => name !== 'reserve').reduce((sum, one) => sum + one.mib, 0);
       return { memoryMode, sharded, offloaded, rowsShared, neededMib: Math.round(needed) };
@@ -152,6 +155,11 @@ describeWithTorch('the memory of a run on PyTorch', () => {
     expect(differing).toEqual([]);
   });
 });
+
+const answering = (method: Method): Pick<TorchRun, 'method' | 'answersTogether' | 'keepsStart'> =>
+  method.type === 'grpo'
+    ? { method: method.type, answersTogether: method.groupSize, keepsStart: method.beta > 0 }
+    : { method: method.type };
 
 interface PythonPlan {
   readonly memoryMode: string;

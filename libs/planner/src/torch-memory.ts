@@ -136,22 +136,20 @@ function wholeLayersMib({ shape, tuning }: TorchRun, weightBytes: number): numbe
   return (whole * (weightBytes + (tuning.type === 'full' ? FLOAT_BYTES : 0))) / MIB;
 }
 
-/** What the runtime keeps whole in each process, whatever it takes. */
-const isKeptWhole = ({ method }: TorchRun): boolean => method === 'grpo'; // each process generates answers alone
-
 /** Where each token of a row is learnt by itself, several processes can each take a part of it. */
 const sharesRows = ({ method, processes, neftune = false }: TorchRun): boolean =>
   processes > 1 && (method === 'supervised' || method === 'pretrain') && !neftune;
 
 /**
- * From the fastest. A model is sharded where the whole of it is trained, and where it does not fit otherwise; rows are shared
- * where they are too long for one process; and a model leaves a GPU, also a single one, only at last.
+ * From the fastest. A model is sharded where the whole of it is trained, unless it answers, which takes a pass for each token;
+ * and where it does not fit otherwise. Rows are shared where they are too long for one process; and a model leaves a GPU, also
+ * a single one, only at last.
  */
 function waysOf(run: TorchRun): TorchWay[] {
-  const { tuning, processes, onGpu, hostMib = 0 } = run;
-  const several = processes > 1 && !isKeptWhole(run);
-  const whole = several && tuning.type === 'full' ? [] : [false];
-  const offloads = onGpu && !isKeptWhole(run) && offloadedMib(run) <= hostMib;
+  const { method, tuning, processes, onGpu, hostMib = 0 } = run;
+  const several = processes > 1;
+  const whole = several && tuning.type === 'full' && method !== 'grpo' ? [] : [false];
+  const offloads = onGpu && offloadedMib(run) <= hostMib;
   const inMemory = [...whole, ...(several ? [true] : [])].map((sharded) => ({ sharded, offloaded: false }));
   const held = [
     ...inMemory,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .fault import Fault
 from .models.model_config import ModelConfig
-from .spec import Freeze, Full, Grpo, Lora, Pretrain, Qlora, Reward, RuntimeSpec, Supervised
+from .spec import Grpo, Lora, LoraFields, Pretrain, Qlora, Reward, RuntimeSpec, Supervised
 
 FEATURES = ("dora", "pissa", "loraplus", "neftune", "label-smoothing", "adamw8bit", "adafactor", "muon")
 """Those that are built."""
@@ -34,20 +34,15 @@ def begins_by_pissa(spec: RuntimeSpec) -> bool:
 
 
 def keeps_start(spec: RuntimeSpec) -> bool:
-    """Whether trained weights stay in memory as they were, too: an adapter is turned off instead."""
-    return isinstance(spec.tuning, Full | Freeze) and isinstance(spec.method, Grpo) and spec.method.beta > 0
+    """Whether what is trained stays in memory as it was, too: an adapter that begins anew is turned off instead."""
+    begins_anew = isinstance(spec.tuning, LoraFields) and spec.adapter_dir is None
+    near_start = isinstance(spec.method, Grpo) and spec.method.beta > 0
+    return near_start and not begins_anew and spec.mode != "score"
 
 
 def shares_rows(spec: RuntimeSpec) -> bool:
     """Whether several processes can each take a part of a row: where each token of it is learnt by itself."""
     return isinstance(spec.method, Supervised | Pretrain) and spec.hyperparameters.neftune_noise_alpha is None
-
-
-def why_whole(spec: RuntimeSpec) -> str | None:
-    """Why the model cannot be dealt out over several processes; None: it can."""
-    if isinstance(spec.method, Grpo):
-        return "each process generates answers alone"
-    return None
 
 
 def _asked(spec: RuntimeSpec) -> Iterator[tuple[str, str]]:

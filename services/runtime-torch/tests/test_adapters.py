@@ -44,7 +44,7 @@ def logits_here(workshop: Workshop, spec: RuntimeSpec) -> torch.Tensor:
     run.model.eval()
     row = Row(TOKENS[0].numpy(), np.ones(6, np.uint8), "")
     rows = replace(pack([row]), predictors=torch.arange(6))
-    return run.model(rows, logits_of).detach()
+    return run.model.over(rows, logits_of).detach()
 
 
 @pytest.mark.parametrize(

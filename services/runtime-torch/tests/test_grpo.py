@@ -16,7 +16,8 @@ from test_train import FULL
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from runtime_torch.devices.memory_plan import Room
+from runtime_torch.data.micro_batch import pack
+from runtime_torch.devices.memory_plan import Room, plan_memory
 from runtime_torch.fault import Fault
 from runtime_torch.processes.group import Group
 from runtime_torch.runs.open_run import open_inputs
@@ -161,6 +162,10 @@ def train(spec: RuntimeSpec, group: Group) -> dict[str, Any]:
     return open_run(spec, group).run()
 
 
+def train_in_parts(spec: RuntimeSpec, group: Group) -> dict[str, Any]:
+    return open_run(spec, group, sharded=True).run()
+
+
 def test_two_processes_give_the_answers_and_losses_of_one(prompts: Workshop):
     short: dict[str, Any] = {"hyperparameters": {"maxSteps": 4}, "method": method(beta=0.05, numIterations=2)}
     alone, together = spec_of(prompts, **short), spec_of(prompts, **short)
@@ -171,6 +176,88 @@ def test_two_processes_give_the_answers_and_losses_of_one(prompts: Workshop):
     for name in ("rewardMean", "klDivergence", "clippedShare", "completionTokens"):
         np.testing.assert_allclose(metric(together, name), metric(alone, name), atol=1e-4)
     assert ends[0][1]["tuned"]["metrics"] == pytest.approx(expected["tuned"]["metrics"])
+
+
+@pytest.mark.parametrize(("size", "tuning"), [(3, LORA), (2, FULL), (2, {**LORA, "type": "qlora", "bits": 4})])
+def test_processes_with_parts_of_a_model_give_the_answers_and_losses_of_one(
+    prompts: Workshop, size: int, tuning: dict[str, Any]
+):
+    """Also where they do not have as many prompts each, and answers end at their own lengths."""
+    short: dict[str, Any] = {
+        "hyperparameters": {"maxSteps": 4, "learningRate": 0.01},
+        "method": method(beta=0.05, numIterations=2, maxCompletionTokens=12),
+        "tuning": tuning,
+    }
+    alone, together = spec_of(prompts, **short), spec_of(prompts, **short)
+    expected = train(alone, Group())
+    ends = in_ranks([partial(train_in_parts, together)] * size)
+    assert [how for how, _ in ends] == ["done"] * size
+    np.testing.assert_allclose(losses(together), losses(alone), atol=1e-4)
+    for name in ("rewardMean", "klDivergence", "clippedShare", "completionTokens", "cutOffShare"):
+        np.testing.assert_allclose(metric(together, name), metric(alone, name), atol=1e-4)
+    assert 0 < metric(alone, "cutOffShare")[0] < 1
+    for which in ("base", "tuned"):
+        assert ends[0][1][which]["metrics"] == pytest.approx(expected[which]["metrics"])
+
+
+def test_a_stop_while_parts_of_a_model_answer_is_one_of_all(prompts: Workshop):
+    spec = spec_of(prompts, hyperparameters={"maxSteps": 3})
+    whole = spec_of(prompts, hyperparameters={"maxSteps": 3})
+    train(whole, Group())
+    assert in_ranks([partial(train_in_parts, spec), partial(stopped_in_an_answer, spec)]) == [("stopped", None)] * 2
+    newest = max((Path(spec.output_dir) / "checkpoints").iterdir())
+    resumed = spec_of(prompts, hyperparameters={"maxSteps": 3}, resumeFrom=str(newest))
+    train(resumed, Group())
+    assert len(losses(spec)) == 1
+    np.testing.assert_allclose(losses(spec) + losses(resumed), losses(whole), atol=1e-4)
+
+
+def stopped_in_an_answer(spec: RuntimeSpec, group: Group) -> None:
+    """Of the second step."""
+    run = open_run(spec, group, sharded=True)
+    answerer: Any = run.objective._answerer  # type: ignore[attr-defined]
+
+    def look() -> None:
+        if run.step == 1:
+            raise StopRequested
+
+    answerer._between = lambda: group.look(look)
+    run.run()
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_an_adapter_that_goes_on_is_held_near_to_what_it_was(prompts: Workshop, sharded: bool):
+    first = spec_of(prompts, hyperparameters={"maxSteps": 6})
+    train(first, Group())
+    started: dict[str, Any] = {
+        "adapterDir": str(Path(first.output_dir) / "adapter"),
+        "method": method(beta=0.3),
+        "hyperparameters": {"maxSteps": 4},
+    }
+    whole, again = spec_of(prompts, **started), spec_of(prompts, **started)
+    if sharded:
+        assert [how for how, _ in in_ranks([partial(train_in_parts, again)] * 2)] == ["done"] * 2
+    else:
+        train(again, Group())
+    run = open_run(whole)
+    batch = run.batches.at(0)
+    packed = pack([unit.rows[0] for unit in run.objective.open(batch).units])
+    policy = run.objective._log_probabilities  # type: ignore[attr-defined]
+    before = policy(packed).detach()
+    with run.tuning.base_only():
+        assert not torch.allclose(policy(packed), before, atol=1e-2)
+    run.run()
+    assert metric(whole, "klDivergence")[0] == pytest.approx(0, abs=1e-6)
+    assert metric(whole, "klDivergence")[-1] > 1e-4
+    with run.tuning.reference():
+        torch.testing.assert_close(policy(packed).detach(), before, atol=1e-5, rtol=0)
+    assert not torch.allclose(policy(packed).detach(), before, atol=1e-3)
+    np.testing.assert_allclose(losses(again), losses(whole), atol=1e-4)
+    np.testing.assert_allclose(metric(again, "klDivergence"), metric(whole, "klDivergence"), atol=1e-4)
+    checkpoint = str(Path(whole.output_dir) / "checkpoints/step-000002")
+    resumed = spec_of(prompts, **started, resumeFrom=checkpoint)
+    train(resumed, Group())
+    assert losses(resumed) == losses(whole)[2:]
 
 
 def test_a_run_without_anything_to_learn_ends_with_the_reason(prompts: Workshop):
@@ -197,8 +284,6 @@ def test_the_log_probabilities_are_those_of_the_tokens_at_the_temperature_they_w
     temperature = 0.7
     run = open_run(spec_of(prompts, method=method(temperature=temperature)))
     opened = run.objective.open(run.batches.at(0))
-    from runtime_torch.data.micro_batch import pack
-
     packed = pack([unit.rows[0] for unit in opened.units])
     found = run.objective._log_probabilities(packed)  # type: ignore[attr-defined]
     model: Any = run.tuning.model
@@ -226,12 +311,14 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(
         open_inputs(spec_of(prompts, **changes))
 
 
-def test_a_model_that_one_process_cannot_hold_is_refused(prompts: Workshop):
-    spec = spec_of(prompts)
+def test_a_model_is_dealt_out_only_where_one_process_cannot_hold_it_as_each_token_would_fetch_it(prompts: Workshop):
+    spec = spec_of(prompts, tuning=FULL)
     inputs = open_inputs(spec)
+    large = inputs.config.model_copy(update={"num_hidden_layers": 10_000})
     assert not inputs.plan(spec, Room(2048, processes=2)).sharded
+    assert plan_memory(spec, large, 10, Room(2048, processes=4)).sharded
     with pytest.raises(Fault, match="MiB"):
-        inputs.plan(spec, Room(1, processes=2))
+        plan_memory(spec, large, 10, Room(1024, processes=4))
 
 
 def test_a_row_that_the_grader_cannot_grade_is_named(prompts: Workshop):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from conftest import Workshop
 from processes import disturb, in_ranks
-
 from test_device import EIGHT_BILLION, HOST
 from test_sharding import FEW_BITS, PISSA, THIN
 from test_train import FULL, LONG, losses

@@ -34,7 +34,7 @@ def test_packed_rows_give_what_transformers_gives_for_each_row_alone(tmp_path: P
     assert read_model_config(str(folder)).architectures == [architecture]
     model = load_model(str(folder), torch.float32)
     batch = pack(ROWS)
-    ours = PackedModel(model, torch.float32, CPU)(batch, summed_loss)
+    ours = PackedModel(model, torch.float32, CPU).over(batch, summed_loss)
     model.set_attn_implementation("eager")
     alone = [torch.from_numpy(one.tokens).long()[None] for one in ROWS]
     losses = [model(input_ids=tokens, labels=tokens).loss * (tokens.shape[1] - 1) for tokens in alone]
@@ -50,7 +50,7 @@ def test_splitting_a_batch_changes_nothing_but_the_order_of_sums(tmp_path: Path,
         model.zero_grad()
         for micro in micro_batches(UNITS, budget):
             batch = pack(rows_of(micro))
-            PackedModel(model, torch.float32, CPU)(batch, summed_loss).backward()
+            PackedModel(model, torch.float32, CPU).over(batch, summed_loss).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-5)
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from ..fault import Fault
 from ..models.model_config import ModelConfig
-from ..run_features import keeps_start, shares_rows, why_whole
+from ..run_features import keeps_start, shares_rows
 from ..spec import Freeze, Full, Grpo, Lora, LoraFields, Qlora, Reward, RuntimeSpec
 
 MemoryMode = Literal["whole-step", "layer-recompute"]
@@ -173,18 +173,20 @@ def _components(
 
 def _ways(spec: RuntimeSpec, longest_pass: int, room: Room) -> Iterator[MemoryPlan]:
     """
-    From the fastest. A model is sharded where the whole of it is trained, and where it does not fit otherwise; rows are
-    shared where they are too long for one process; and a model leaves a GPU, also a single one, only at last.
+    From the fastest. A model is sharded where the whole of it is trained, unless it answers, which takes a pass for
+    each token; and where it does not fit otherwise. Rows are shared where they are too long for one process; and a
+    model leaves a GPU, also a single one, only at last.
     """
     modes: tuple[MemoryMode, ...] = (spec.memory_mode,) if spec.memory_mode else ("whole-step", "layer-recompute")
     budgets = _GPU_TOKEN_BUDGETS if room.on_gpu else (_TOKEN_BUDGET,)
     tokens = dict.fromkeys(max(budget, longest_pass) for budget in budgets)
-    several = room.processes > 1 and why_whole(spec) is None
-    whole = [] if several and isinstance(spec.tuning, Full) and spec.mode != "score" else [False]
+    several = room.processes > 1
+    trains_all = isinstance(spec.tuning, Full) and spec.mode != "score" and not isinstance(spec.method, Grpo)
+    whole = [] if several and trains_all else [False]
     held = [Held(sharded) for sharded in [*whole, *([True] if several else [])]]
-    if room.processes > 1 and shares_rows(spec):
+    if several and shares_rows(spec):
         held += [one._replace(rows_shared=True) for one in held]
-    if room.on_gpu and why_whole(spec) is None:
+    if room.on_gpu:
         held.append(Held(sharded=True, offloaded=True))
     for how in held:
         for memory_mode in modes:
@@ -207,7 +209,7 @@ def plan_memory(spec: RuntimeSpec, config: ModelConfig, longest_pass: int, room:
                     raise _exhausted(host, of_mib)
             copy_mib = _copy_mib(spec, config, room, way)
             return replace(way, needed_mib=needed, saves_beside=host_mib + copy_mib <= of_mib)
-    raise _exhausted(parts, room.mib, why_whole(spec) if room.processes > 1 else None)
+    raise _exhausted(parts, room.mib)
 
 
 def _copy_mib(spec: RuntimeSpec, config: ModelConfig, room: Room, way: MemoryPlan) -> float:
@@ -234,8 +236,7 @@ def _weight_bytes(spec: RuntimeSpec) -> int:
     return 2 if half and not isinstance(spec.tuning, Full | Freeze) else _FLOAT_BYTES
 
 
-def _exhausted(parts: dict[str, float], allowed_mib: int, reason: str | None = None) -> Fault:
+def _exhausted(parts: dict[str, float], allowed_mib: int) -> Fault:
     listed = ", ".join(f"{name} {mib:.0f}" for name, mib in parts.items())
     needed = f"The run needs about {sum(parts.values()):.0f} MiB ({listed})"
-    kept = f" It is not dealt out over its processes: {reason}." if reason else ""
-    return Fault("device.out-of-memory", f"{needed} and may take {allowed_mib} MiB.{kept}")
+    return Fault("device.out-of-memory", f"{needed} and may take {allowed_mib} MiB.")

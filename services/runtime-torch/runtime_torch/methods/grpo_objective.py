@@ -25,6 +25,8 @@ from .rollout import Answer, Answerer
 
 _WHAT = "the answers"
 _FILE = "rewards.json"
+# A turn takes at least one unit, however few tokens it may have.
+_ONE_AT_A_TIME = 0
 # Steps in a row without anything to learn, after which there is no hope of it.
 _FRUITLESS_STEPS_MAX = 20
 _HINT = (
@@ -41,7 +43,9 @@ class GrpoObjective(Objective):
         self._settings = settings
         spec, model, between = around.spec, around.model, around.between
         grader = open_grader(settings.grader)
-        self._answerer = Answerer(model, spec.model_dir, grader, settings.max_completion_tokens, between)
+        group = around.group
+        look, longest = partial(group.look, between), settings.max_completion_tokens
+        self._answerer = Answerer(model, spec.model_dir, grader, longest, look, in_lockstep=group.lockstep)
         dropout = isinstance(spec.tuning, LoraFields) and spec.tuning.lora_dropout > 0
         self._noisy = dropout or spec.hyperparameters.neftune_noise_alpha is not None
         self._fruitless_steps = 0
@@ -96,11 +100,13 @@ class GrpoObjective(Objective):
         sums = {"reward": 0.0, "tokens": 0.0, "complete": 0.0}
         for batch in stored_batches(dataset, self._around.spec.hyperparameters.global_batch):
             with group.together(_WHAT):
-                for unit in group.shares_of(batch.units)[group.rank]:
-                    answer = self._answerer.greedy(unit.rows[0])
-                    sums["reward"] += answer.reward
-                    sums["tokens"] += answer.length
-                    sums["complete"] += answer.complete
+                for turn in group.turns(batch.units, _ONE_AT_A_TIME):
+                    with group.passing(_WHAT):
+                        answer = self._answerer.greedy(turn.units[0].rows[0])
+                    if turn.counts:
+                        sums["reward"] += answer.reward
+                        sums["tokens"] += answer.length
+                        sums["complete"] += answer.complete
         found = group.add_up(_WHAT, sums)
         reward = found["reward"] / dataset.units
         return Score(
@@ -119,12 +125,15 @@ class GrpoObjective(Objective):
         spec, group, settings = self._around.spec, self._around.group, self._settings
         found: dict[int, list[Answer]] = {}
         with group.together(_WHAT):
-            for unit in group.shares_of(batch.units)[group.rank]:
+            for turn in group.turns(batch.units, _ONE_AT_A_TIME):
+                (unit,) = turn.units
                 # A prompt comes again in each epoch, and then another place.
                 place = f"{batch.first}/{unit.index}"
-                found[unit.index] = self._answerer.sampled(
-                    unit.rows[0], settings.group_size, settings.temperature, spec.seed, place
-                )
+                with group.passing(_WHAT):
+                    # Who only goes along finds what another one finds, too.
+                    found[unit.index] = self._answerer.sampled(
+                        unit.rows[0], settings.group_size, settings.temperature, spec.seed, place
+                    )
         everyone = {index: answers for part in group.gather(_WHAT, found) for index, answers in part.items()}
         return [everyone[unit.index] for unit in batch.units]
 
@@ -145,7 +154,7 @@ class GrpoObjective(Objective):
         packed = micro.packed
         reference = None
         if settings.beta > 0:
-            with torch.no_grad(), self._around.base_only():
+            with torch.no_grad(), self._around.reference():
                 reference = self._log_probabilities(packed)
         policy = self._log_probabilities(packed)
         now = policy.detach()
@@ -169,7 +178,8 @@ class GrpoObjective(Objective):
         found: dict[int, torch.Tensor] = {}
         with group.together(_WHAT):
             for turn in group.turns(units, token_budget):
-                values = self._log_probabilities(pack(rows_of(turn.units))).cpu()
+                with group.passing(_WHAT):
+                    values = self._log_probabilities(pack(rows_of(turn.units))).cpu()
                 parts = values.split([unit.trained_count for unit in turn.units])
                 found.update({unit.index: part for unit, part in zip(turn.units, parts, strict=True)})
                 group.look(between)
@@ -183,7 +193,7 @@ class GrpoObjective(Objective):
         def head(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
             return -token_losses(hidden / temperature, weight, labels)
 
-        return self._around.model(packed, head)
+        return self._around.model.over(packed, head)
 
 
 def _rewards_of(groups: Sequence[Sequence[Answer]]) -> torch.Tensor:

@@ -15,7 +15,7 @@ from ..processes.group import Group
 
 def log_probabilities(model: PackedModel, batch: Packed) -> torch.Tensor:
     """Of the trained tokens of each row [rows], with gradients."""
-    return sum_by_row(-model(batch, token_losses), batch)
+    return sum_by_row(-model.over(batch, token_losses), batch)
 
 
 @torch.no_grad()
@@ -37,7 +37,7 @@ def measure_rows(
         for turn in group.turns([Unit(i, (row,)) for i, row in enumerate(rows)], token_budget):
             batch = pack([unit.rows[0] for unit in turn.units])
             with group.passing(what):
-                scores = model(batch, score_tokens)
+                scores = model.over(batch, score_tokens)
             if turn.counts:
                 found[[unit.index for unit in turn.units]] = sum_by_row(-scores.losses, batch).cpu()
             group.look(between)

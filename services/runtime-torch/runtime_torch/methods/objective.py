@@ -42,8 +42,8 @@ class Surroundings(NamedTuple):
     group: Group
     between: Callable[[], None]
     """Called after every micro-batch that is measured; it raises to leave."""
-    base_only: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Within it the model answers as it did before it was trained."""
+    reference: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Within it the model answers as it did before its first step."""
 
 
 class Objective(ABC):
@@ -95,7 +95,7 @@ class TokenObjective(Objective):
             raise Fault("data.bad", f"{batch.rows[0].place}: no token of its global batch is trained.")
 
         def share(micro: MicroBatch) -> Share:
-            return Share(model(micro.packed, head) / trained_tokens, {})
+            return Share(model.over(micro.packed, head) / trained_tokens, {})
 
         return OpenBatch(batch.units, share)
 

@@ -86,7 +86,7 @@ class PreferenceObjective(Objective):
                 for micro, counts in group.turns(batch.units, token_budget):
                     packed = pack(rows_of(micro))
                     with group.passing("the scores"):
-                        scores = model(packed, score_tokens)
+                        scores = model.over(packed, score_tokens)
                     policy = sum_by_row(-scores.losses, packed)
                     found = Likelihoods(policy, self._of_rows(reference, micro), mismatched)
                     if counts:

@@ -64,7 +64,7 @@ class RewardObjective(Objective):
         )
 
     def _share(self, pairs: int, micro: MicroBatch) -> Share:
-        points = self._around.model(micro.packed, _points)
+        points = self._around.model.over(micro.packed, _points)
         chosen, rejected = points[0::2], points[1::2]
         margins = (chosen - rejected).detach()
         return Share(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig
 
 from ..data.portable_random import RandomStream
 from ..data.prepared_dataset import Row
@@ -48,12 +49,23 @@ class Answerer:
     """Generates with transformers, a prompt at a time, so that an answer does not depend on who else is asked."""
 
     def __init__(
-        self, model: PackedModel, model_dir: str, grader: Grader, max_tokens: int, between: Callable[[], None]
+        self,
+        model: PackedModel,
+        model_dir: str,
+        grader: Grader,
+        max_tokens: int,
+        between: Callable[[], None],
+        *,
+        in_lockstep: bool,
     ) -> None:
-        """`between` is called after every token; it raises to leave."""
+        """
+        `between` is called before every token; it raises to leave. `in_lockstep`: all processes ask at once, and go on
+        until the longest of their answers ends.
+        """
         self._model = model
         self._grader = grader
         self._between = between
+        self._in_lockstep = in_lockstep
         with blaming("model.unreadable"):
             self._tokenizer = Tokenizer.from_file(str(Path(model_dir) / "tokenizer.json"))
         language_model: Any = model.language_model
@@ -79,13 +91,9 @@ class Answerer:
     @torch.no_grad()
     def _answers(self, prompt: Row, how: dict[str, Any]) -> list[Answer]:
         tokens = torch.from_numpy(prompt.tokens.astype(np.int64))[None].to(self._model.device)
-        with self._generating() as model:
-            found = model.generate(
-                input_ids=tokens,
-                attention_mask=torch.ones_like(tokens),
-                stopping_criteria=StoppingCriteriaList([_Look(self._between)]),
-                **how,
-            )
+        with self._generating() as generate:
+            asked = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+            found = self._model.within(partial(generate, **asked, **how, synced_gpus=self._in_lockstep))
         return [self._graded(prompt, answer) for answer in found[:, tokens.shape[1] :].cpu().numpy().astype(np.int32)]
 
     @contextmanager
@@ -93,11 +101,16 @@ class Answerer:
         model: Any = self._model.language_model
         model.eval()
         model.set_attn_implementation(_CACHED_ATTENTION)
+        looking = model.register_forward_pre_hook(self._look)
         try:
             with self._model.autocast():
-                yield model
+                yield model.generate
         finally:
+            looking.remove()
             model.set_attn_implementation(SEGMENT_ATTENTION)
+
+    def _look(self, *_: object) -> None:
+        self._between()
 
     def _graded(self, prompt: Row, generated: np.ndarray[Any, np.dtype[np.int32]]) -> Answer:
         ends = np.flatnonzero(np.isin(generated, self._ends))
@@ -109,15 +122,6 @@ class Answerer:
         except GraderError as cause:
             raise Fault("data.bad", f"{prompt.place}: {cause}.") from cause
         return answer_to(prompt, answer, reward, complete)
-
-
-class _Look(StoppingCriteria):
-    def __init__(self, between: Callable[[], None]) -> None:
-        self._between = between
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> Any:  # noqa: ARG002
-        self._between()
-        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
 
 def _ends_of(language_model: Any) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from logging import ERROR, getLogger
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from ..tunings.embedding_noise import EmbeddingNoise
 from .segment_attention import SEGMENT_ATTENTION, Attention, row_by_row
 
 Found = TypeVar("Found")
+Head = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Found]
 
 # PEFT asks transformers by a name that is going away; nobody who reads the log can change that.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
@@ -64,7 +66,7 @@ def spend_memory(model: PreTrainedModel, memory_mode: MemoryMode) -> None:
 class PackedModel(torch.nn.Module):
     """
     A language model over packed rows, on its device and in its precision. All that needs its weights happens within
-    one forward pass: where the model is sharded, weights are whole only there.
+    `forward`: where the model is sharded, weights are whole only there.
     """
 
     def __init__(self, language_model: PreTrainedModel, dtype: torch.dtype, device: torch.device) -> None:
@@ -76,8 +78,18 @@ class PackedModel(torch.nn.Module):
         self.noise: EmbeddingNoise | None = None
         """Only while it is trained, never when it is scored."""
 
-    def forward(self, batch: Packed, head: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Found]) -> Found:
+    def over(self, batch: Packed, head: Head[Found]) -> Found:
         """`head` takes the hidden states [n, size] before the trained tokens, the output weights and the labels."""
+        return self(partial(self._over, batch, head))
+
+    def within(self, use: Callable[[], Found]) -> Found:
+        """For what passes through the language model by itself."""
+        return self(use)
+
+    def forward(self, use: Callable[[], Found]) -> Found:
+        return use()
+
+    def _over(self, batch: Packed, head: Head[Found]) -> Found:
         batch = batch.to(self.device)
         with self.autocast():
             states = self.language_model.base_model(

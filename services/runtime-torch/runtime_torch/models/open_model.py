@@ -39,15 +39,18 @@ def open_tuning(spec: RuntimeSpec, inputs: Inputs, plan: MemoryPlan, group: Grou
         model = _placed(spec, tuning.model, plan, group)
         tuning.collect()
         return tuning, model
-    kind = PissaTuning if begins_by_pissa(spec) else LoraTuning
-    adapted = kind(_load_base(spec, plan, group), inputs.adapter)
+    base = _load_base(spec, plan, group)
+    if begins_by_pissa(spec):
+        adapted = PissaTuning(base, inputs.adapter)
+    else:
+        adapted = LoraTuning(base, inputs.adapter, keeps_start=keeps_start(spec))
     model = _placed(spec, adapted.model, plan, group, partial(adapted.start_from_weights, seed=spec.seed, group=group))
     adapted.collect()
     if spec.resume_from is None or inputs.adapter.gives_points:  # a checkpoint does not hold the head of the base
         adapted.start(spec.seed, group)
     if spec.adapter_dir:
         with blaming("model.unreadable"):
-            adapted.load_trained(Path(spec.adapter_dir))
+            adapted.load_start(Path(spec.adapter_dir))
     return adapted, model
 
 
@@ -98,7 +101,8 @@ def _placed(
     if not plan.sharded:
         return model.to(group.torch_device)
     with blaming("model.unreadable"), group.meeting("the model's parts"):
-        shard(model, spec.model_dir, group, start_from_weights, offloaded=plan.offloaded)
+        how = {"offloaded": plan.offloaded, "gives_back_outer": keeps_start(spec)}
+        shard(model, spec.model_dir, group, start_from_weights, **how)
     return model
 
 

@@ -19,12 +19,19 @@ StartFromWeights = Callable[[Iterable[torch.nn.Module]], None]
 
 
 def shard(
-    model: PackedModel, model_dir: str, group: Group, start_from_weights: StartFromWeights, *, offloaded: bool = False
+    model: PackedModel,
+    model_dir: str,
+    group: Group,
+    start_from_weights: StartFromWeights,
+    *,
+    offloaded: bool = False,
+    gives_back_outer: bool = False,
 ) -> None:
     """
     What was empty is read and dealt out: each layer, then the rest. An adapter on it has no other values yet than those
     that it takes from the weights, which are whole only now. `offloaded`: the parts stay in the machine's memory, also
-    that of a process alone, and optimisers move them there.
+    that of a process alone, and optimisers move them there. `gives_back_outer`: what is of no layer is not kept whole
+    between two passes either, where it may have changed.
     """
     mesh = _mesh_of(group)
     policy = CPUOffloadPolicy(pin_memory=group.device.type == "cuda") if offloaded else OffloadPolicy()
@@ -34,7 +41,7 @@ def shard(
         _deal_out(layer, mesh, policy)
         dealt_out.update(layer.modules())
     start_from_weights(module for module in model.modules() if module not in dealt_out)
-    _deal_out(model, mesh, policy)
+    _deal_out(model, mesh, policy, True if gives_back_outer else None)
     group.sharded = True
 
 
@@ -44,8 +51,9 @@ def _mesh_of(group: Group) -> DeviceMesh:
     return init_device_mesh(group.device.type, (group.size,))
 
 
-def _deal_out(module: torch.nn.Module, mesh: DeviceMesh, policy: OffloadPolicy) -> None:
-    fully_shard(module, mesh=mesh, offload_policy=policy)
+def _deal_out(module: torch.nn.Module, mesh: DeviceMesh, policy: OffloadPolicy, gives_back: bool | None = None) -> None:
+    """`gives_back` whole weights after each pass; None: as FSDP2 does, which keeps those of the outermost module."""
+    fully_shard(module, mesh=mesh, offload_policy=policy, reshard_after_forward=gives_back)
     assert isinstance(module, FSDPModule)
     # Gradients are added up, as losses are divided by what the whole batch has.
     module.set_gradient_divide_factor(1.0)

@@ -59,10 +59,6 @@ def open_inputs(spec: RuntimeSpec) -> Inputs:
         raise Fault("config.bad", f'tuning: a reward model is trained as an adapter, not by "{spec.tuning.type}".')
     if isinstance(spec.method, Grpo):
         open_grader(spec.method.grader)  # what cannot be read is said before anything is loaded
-        if spec.adapter_dir and spec.method.beta > 0 and spec.mode != "score":
-            raise Fault(
-                "config.bad", "method.beta: the reference is the base model, so 0 where a run goes on from an adapter."
-            )
     config = read_model_config(spec.model_dir)
     train, held_out = (
         open_prepared_dataset(folder, config.vocab_size, kinds) if folder else None

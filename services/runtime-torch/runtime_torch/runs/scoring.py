@@ -37,7 +37,7 @@ def score_rows(
             for turn in group.turns([unit for unit in chunk.units if unit.trained_count > 0], token_budget):
                 batch = group.own_part(pack(rows_of(turn.units)))
                 with group.passing("the scores"):
-                    found = model(batch, score_tokens)
+                    found = model.over(batch, score_tokens)
                 if turn.counts:
                     loss_sum += found.losses.sum().item()
                     correct += int(found.correct.sum())

@@ -57,7 +57,7 @@ class TrainRun:
         self.optimiser = optimiser_of(spec, self.tuning.trained, group)
         self.batches = TrainingBatches(spec, inputs.train)
         budget = self.plan.token_budget
-        around = Surroundings(spec, self.model, budget, group, self._between, self.tuning.base_only)
+        around = Surroundings(spec, self.model, budget, group, self._between, self.tuning.reference)
         self.objective = objective_of(around, inputs, self.batches)
         if spec.resume_from:
             with blaming("model.unreadable"):

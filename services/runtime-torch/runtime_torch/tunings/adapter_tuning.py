@@ -21,6 +21,8 @@ from .adapter_settings import SCORE_HEAD, AdapterSettings
 from .low_rank import add_in_one_product
 from .tuning import Tuning
 
+_REFERENCE = "reference"
+
 
 class LoraTuning(Tuning):
     """LoRA, rsLoRA and DoRA."""
@@ -28,7 +30,8 @@ class LoraTuning(Tuning):
     artifact_dir = "adapter"
     weights_file = "adapter_model.safetensors"
 
-    def __init__(self, model: PreTrainedModel, settings: AdapterSettings) -> None:
+    def __init__(self, model: PreTrainedModel, settings: AdapterSettings, *, keeps_start: bool = False) -> None:
+        """`keeps_start`: an adapter that it goes on from stays beside what becomes of it."""
         if settings.gives_points:
             _score_head(model).float()  # it is trained, whatever the frozen weights are kept in
         config = LoraConfig(
@@ -46,6 +49,12 @@ class LoraTuning(Tuning):
         self._gives_points = settings.gives_points
         peft = get_peft_model(model, config)
         assert isinstance(peft, PeftModel)
+        self._keeps_start = keeps_start
+        if keeps_start:
+            frozen = copy(config)
+            frozen.lora_dropout = 0.0  # what it is asked for is what the model was
+            peft.add_adapter(_REFERENCE, frozen)
+            peft.set_adapter("default")  # which freezes the other
         if model.dtype == torch.float32:
             add_in_one_product(peft)
         self.peft = peft
@@ -79,6 +88,26 @@ class LoraTuning(Tuning):
             if self._gives_points and ".lora_A." not in name:
                 take(_score_head(self.model).original_module.weight, whole)
 
+    def load_start(self, folder: Path) -> None:
+        """What it goes on from."""
+        self.load_trained(folder)
+        if self._keeps_start:
+            kept = ((name, one) for name, one in self.peft.named_parameters() if f".{_REFERENCE}." in name)
+            self.load(folder, {stored_name(name.replace(_REFERENCE, "default")): one for name, one in kept})
+
+    @contextmanager
+    def reference(self) -> Generator[None]:
+        if not self._keeps_start:
+            with self.base_only():
+                yield
+            return
+        self.peft.set_adapter(_REFERENCE, inference_mode=True)
+        try:
+            yield
+        finally:
+            self.peft.set_adapter("default")
+            self._thaw()
+
     def stored(self) -> Mapping[str, torch.Tensor]:
         return self.trained
 
@@ -89,7 +118,10 @@ class LoraTuning(Tuning):
     def base_only(self) -> Generator[None]:
         with self.peft.disable_adapter():
             yield
-        # PEFT freezes and thaws what lies in the model at the time: of a sharded one's outer weights another tensor.
+        self._thaw()
+
+    def _thaw(self) -> None:
+        """PEFT freezes and thaws what lies in the model at the time: of a sharded one's outer weights others."""
         for parameter in self.trained.values():
             parameter.requires_grad_(True)
 

@@ -8,8 +8,6 @@ import torch
 from peft.tuners.lora.layer import Linear, LoraVariant
 from torch import Tensor
 
-_ADAPTER = "default"
-
 
 class _AddLowRank(torch.autograd.Function):
     """result [.., out] + scaling * x [.., in] A^T [in, r] B^T [r, out], in the place of `result`."""
@@ -46,4 +44,5 @@ def add_in_one_product(model: torch.nn.Module) -> None:
     """For plain LoRA on whole matrices in float32; in halves autocast rounds what PEFT's own way multiplies."""
     for module in model.modules():
         if type(module) is Linear and type(module.get_base_layer()) is torch.nn.Linear:
-            module.lora_variant.setdefault(_ADAPTER, _InOneProduct())
+            for adapter in module.lora_A:
+                module.lora_variant.setdefault(adapter, _InOneProduct())

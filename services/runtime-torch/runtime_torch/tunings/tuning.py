@@ -51,11 +51,18 @@ class Tuning(ABC):
     def base_only(self) -> AbstractContextManager[None]:
         """Within it the model answers as the base does."""
 
+    def reference(self) -> AbstractContextManager[None]:
+        """Within it the model answers as it did before the first step."""
+        return self.base_only()
+
     def load_trained(self, folder: Path) -> None:
         """Takes the values that `save` wrote; another shape or a missing name is a ValueError."""
+        self.load(folder, self.trained)
+
+    def load(self, folder: Path, parameters: Mapping[str, torch.nn.Parameter]) -> None:
         with safe_open(folder / self.weights_file, framework="pt") as stored:
             names = set(stored.keys())
-            for name, parameter in self.trained.items():
+            for name, parameter in parameters.items():
                 found = stored.get_slice(name) if name in names else None
                 if found is None or found.get_shape() != list(parameter.shape):
                     shape = "missing" if found is None else found.get_shape()
