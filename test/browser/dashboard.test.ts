@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { waitFor } from '@luthier/testing';
 import { FAKE_KEY } from '../../web/dev/handlers/session.js';
@@ -13,8 +13,7 @@ import {
   TRAIN_FILE,
   TUNED_ID,
 } from '../../web/dev/fixtures/ids.js';
-import { canBrowse, startDashboard } from './dashboard.js';
-import type { Dashboard } from './dashboard.js';
+import { describeDashboard } from './dashboard.js';
 
 /** Run inside the page: what scripts there can read of storage. */
 const STORED = 'JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])';
@@ -32,16 +31,7 @@ const BASICS = `({
 const BELOW_LOG = `(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)(
   document.querySelector('pre[aria-label="Log of the run"]'))`;
 
-const suite = canBrowse() ? describe : describe.skip;
-
-suite('dashboard', () => {
-  let dashboard: Dashboard;
-  beforeAll(async () => {
-    dashboard = await startDashboard();
-  });
-  afterEach(async () => dashboard.leave());
-  afterAll(async () => dashboard.close());
-
+describeDashboard('dashboard', (dashboard) => {
   const points = async (page: Page): Promise<number> =>
     Number((await page.locator('[data-points]').getAttribute('data-points')) ?? 0);
 
@@ -209,10 +199,10 @@ suite('dashboard', () => {
     const log = page.getByLabel('Log of the run');
     await log.getByText('a new line, number 3').waitFor();
     dashboard.api.dropStreams();
-    await log.getByText('a new line, number 6').waitFor({ timeout: 20_000 });
+    await log.getByText('a new line, number 6').waitFor();
     const numbers = [...(await log.innerText()).matchAll(/number (\d+)/g)].map(([, number]) => Number(number));
     expect(numbers).toEqual(numbers.map((_, index) => index + 2));
-    expect(await page.evaluate<number>(BELOW_LOG)).toBeLessThan(50);
+    await waitFor(async () => (await page.evaluate<number>(BELOW_LOG)) < 50);
   });
 
   it.each([

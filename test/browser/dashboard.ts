@@ -1,3 +1,4 @@
+import { afterAll, afterEach, beforeAll, describe } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,10 +13,12 @@ import { Refusal } from '../../web/dev/handlers/call.js';
 import { FAKE_KEY } from '../../web/dev/handlers/session.js';
 
 const SERVER = join(import.meta.dirname, '../../web/.next/standalone/web/server.js');
+/** Only what never comes is given up: how long a page takes says how busy the machine is. */
+const TIMEOUT_MS = 90_000;
 const CHROMIUM = process.env['LUTHIER_CHROMIUM'] || '/usr/bin/chromium';
 
 /** False says loudly that these tests cannot run; where everything is required it throws. */
-export function canBrowse(): boolean {
+function canBrowse(): boolean {
   const missing = [CHROMIUM, SERVER].filter((path) => !existsSync(path));
   if (missing.length === 0) return true;
   const reason = `browser tests need ${missing.join(' and ')}`;
@@ -55,8 +58,19 @@ function checkJob(body: unknown): Refusal | null {
   }
 }
 
+/** Tests of a dashboard of their own, which no page of one test works beside another. Skipped with a word where it cannot run. */
+export function describeDashboard(name: string, tests: (dashboard: Dashboard) => void): void {
+  const dashboard = {} as Dashboard; // as it is once it has started, before the first test
+  (canBrowse() ? describe : describe.skip)(name, () => {
+    beforeAll(async () => void Object.assign(dashboard, await startDashboard()));
+    afterEach(() => dashboard.leave());
+    afterAll(() => dashboard.close());
+    tests(dashboard);
+  });
+}
+
 /** The built dashboard as its own process behind the fake API, and a browser. */
-export async function startDashboard(): Promise<Dashboard> {
+async function startDashboard(): Promise<Dashboard> {
   const port = await steadyPort();
   const child = spawn(process.execPath, ['--max-old-space-size=128', SERVER], {
     stdio: 'ignore',
@@ -86,6 +100,7 @@ export async function startDashboard(): Promise<Dashboard> {
     });
     contexts.push(context);
     const page = await context.newPage();
+    page.setDefaultTimeout(TIMEOUT_MS);
     const faults: string[] = [];
     page.on('pageerror', (error) => faults.push(error.message));
     page.on('console', (message) => {

@@ -1,20 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { BASE_ID, JUDGE_ID, TUNED_ID } from '../../web/dev/fixtures/ids.js';
-import { canBrowse, startDashboard } from './dashboard.js';
-import type { Dashboard } from './dashboard.js';
+import { describeDashboard } from './dashboard.js';
 
-const suite = canBrowse() ? describe : describe.skip;
-
-suite('export of a model', () => {
-  let dashboard: Dashboard;
-  beforeAll(async () => {
-    dashboard = await startDashboard();
-  });
-  afterEach(async () => dashboard.leave());
-  afterAll(async () => dashboard.close());
-
+describeDashboard('export of a model', (dashboard) => {
   it('goes by keyboard from the button to a downloaded file that has the size and hash it is shown with', async () => {
     const { page, faults } = await dashboard.open({ path: `/models/${TUNED_ID}` });
     const button = page.getByRole('button', { name: 'Export as GGUF' });

@@ -1,8 +1,7 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { PAIRS_FILE, PROMPTS_FILE, REWARDED_JOB } from '../../web/dev/fixtures/ids.js';
-import { canBrowse, startDashboard } from './dashboard.js';
-import type { Dashboard } from './dashboard.js';
+import { describeDashboard } from './dashboard.js';
 
 /** Of a rule, as it is asked for of the field `answer`. */
 const rule = (name: string, how: object): object => ({
@@ -16,16 +15,7 @@ const RULES = {
   spelling: rule('spelling', { type: 'text_similarity', evaluation_metric: 'fuzzy_match' }),
 };
 
-const suite = canBrowse() ? describe : describe.skip;
-
-suite('methods that judge answers', () => {
-  let dashboard: Dashboard;
-  beforeAll(async () => {
-    dashboard = await startDashboard();
-  });
-  afterEach(async () => dashboard.leave());
-  afterAll(async () => dashboard.close());
-
+describeDashboard('methods that judge answers', (dashboard) => {
   const newJob = async (file: string, locale = 'en-US'): Promise<Page> => {
     const { page } = await dashboard.open({ path: '/jobs/new', locale });
     await page.getByLabel(/^(Base model|基础模型)/).selectOption('smollm2-135m-instruct');

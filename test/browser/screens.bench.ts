@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, it } from '@jest/globals';
+import { beforeAll, it } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import {
   BASE_ID,
@@ -20,8 +20,7 @@ import {
   TUNED_ID,
 } from '../../web/dev/fixtures/ids.js';
 import type { FakeApi } from '../../web/dev/fake-api.js';
-import { startDashboard } from './dashboard.js';
-import type { Dashboard } from './dashboard.js';
+import { describeDashboard } from './dashboard.js';
 
 const OUT = process.env['LUTHIER_SCREENS'] || 'screens';
 const WAYS = [
@@ -121,14 +120,8 @@ const SCREENS: readonly [name: string, path: string, act?: Act | undefined, empt
   ['no-page', '/nothing'],
 ];
 
-describe('pictures of all screens', () => {
-  let dashboard: Dashboard;
-  beforeAll(async () => {
-    dashboard = await startDashboard();
-    await mkdir(OUT, { recursive: true });
-  }, 60_000);
-  afterEach(async () => dashboard.leave());
-  afterAll(async () => dashboard.close());
+describeDashboard('pictures of all screens', (dashboard) => {
+  beforeAll(() => mkdir(OUT, { recursive: true }));
 
   const wanted = new RegExp(process.env['LUTHIER_SCREENS_ONLY'] || '.');
   const all = WAYS.flatMap((way) => SCREENS.map((screen) => ({ way, screen, name: `${screen[0]}.${way.name}` })));

@@ -34,7 +34,7 @@ const onPods = (await canRunKubernetes()) && (await canRunPodProcesses());
       // Each has room for one process.
       nodes: NODES.map((name) => ({ name, gpus: 0, cpus: 1 })),
       runtime: { name: 'runtime-torch', command },
-      profile: { environment: { LUTHIER_TORCH_COLLECTIVE_SECONDS: '5' } },
+      profile: { environment: { LUTHIER_TORCH_COLLECTIVE_SECONDS: '15' } },
       environment: { LUTHIER_TRAINING_STOP_GRACE_SECONDS: '10' },
     });
     ({ client } = platform);
@@ -82,7 +82,7 @@ const onPods = (await canRunKubernetes()) && (await canRunPodProcesses());
 
       const resumed = await trainsIn(id, 2);
       process.kill(await pidOfRank(id, 1), 'SIGSTOP');
-      const hung = expect.stringMatching(/^Rank 0: Waited 5 s for rank 1 at step \d+\.$/);
+      const hung = expect.stringMatching(/^Rank 0: Waited 15 s for rank 1 at step \d+\.$/);
       expect(await endOfAttempt(id, 2)).toMatchObject({ code: 'collective.failed', message: hung });
 
       const job = await platform.waitForEnd(id, TIMEOUT_MS);

@@ -70,7 +70,8 @@ def test_rank_0_says_and_writes_what_a_run_has_one_of(workshop: Workshop):
     spec = workshop.spec(hyperparameters=LONG)
     in_ranks([partial(train, spec)] * 2)
     assert files(spec) == ["adapter", "checkpoints", "events.0.jsonl", "events.1.jsonl"]
-    assert text_of(spec, "events.1.jsonl") == ""
+    # Of a step that takes long each says that it lives.
+    assert all('"heartbeat"' in line for line in text_of(spec, "events.1.jsonl").splitlines())
     assert '"checkpoint"' in text_of(spec, "events.0.jsonl")
 
 
