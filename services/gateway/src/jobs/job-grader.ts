@@ -1,10 +1,11 @@
-import { AppError, graderFault } from '@luthier/contracts';
+import { AppError, SIMILARITY_METRICS, graderFault } from '@luthier/contracts';
 import type { Grader, HttpGrader } from '@luthier/contracts';
 
 type HttpSimpleGrader = Extract<HttpGrader, { type: 'multi' }>['graders'][string];
 type SimpleGrader = Exclude<Grader, { type: 'multi' }>;
 
-const CAN = 'Use "string_check", "text_similarity" or a "multi" of them.';
+const GRADERS = 'Use "string_check", "text_similarity" or a "multi" of them.';
+const METRICS = `Use ${SIMILARITY_METRICS.map((metric) => `"${metric}"`).join(', ')}.`;
 const WHY_NOT: Readonly<Record<string, string>> = {
   score_model: 'would ask another model for each answer, and there is none to ask while a run goes on',
   label_model: 'would ask another model for each answer, and there is none to ask while a run goes on',
@@ -52,7 +53,7 @@ function toSimple(given: HttpSimpleGrader, key: string, param: string): SimpleGr
     }
     case 'text_similarity': {
       const { type, input, reference, evaluation_metric: metric, name } = given;
-      if (metric === 'meteor' || metric === 'cosine') throw refused(metric, `${param}.evaluation_metric`);
+      if (metric === 'meteor' || metric === 'cosine') throw refused(metric, `${param}.evaluation_metric`, METRICS);
       return {
         type,
         name: param.includes('.graders.') ? key : (name ?? key),
@@ -62,12 +63,12 @@ function toSimple(given: HttpSimpleGrader, key: string, param: string): SimpleGr
       };
     }
     default:
-      throw refused(given.type, `${param}.type`);
+      throw refused(given.type, `${param}.type`, GRADERS);
   }
 }
 
-const refused = (what: string, param: string): AppError =>
-  new AppError('request.unsupported', `${param}: "${what}" ${WHY_NOT[what] ?? 'is not there'}`, { param, hint: CAN });
+const refused = (what: string, param: string, hint: string): AppError =>
+  new AppError('request.unsupported', `${param}: "${what}" ${WHY_NOT[what] ?? 'is not there'}`, { param, hint });
 
 /** Graders have names there and places here. */
 function publicStep(step: string | number, grader: Grader): string {

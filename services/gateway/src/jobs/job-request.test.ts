@@ -173,6 +173,16 @@ describe('the public body of a job', () => {
   });
 
   it.each([
+    [{ type: 'score_model', model: 'x' }, 'would ask another model', 'Use "string_check"'],
+    [{ type: 'python' }, 'would run code of a request', 'Use "string_check"'],
+    [SIMILAR('meteor'), 'needs a dictionary', 'Use "fuzzy_match"'],
+    [SIMILAR('cosine'), 'no model of embeddings', 'Use "fuzzy_match"'],
+  ])('refuses the grader %j with the reason and what to use instead', (grader, reason, hint) => {
+    const said = { message: expect.stringContaining(reason), hint: expect.stringContaining(hint) };
+    expect(() => requestOf(graded(grader))).toThrow(expect.objectContaining(said));
+  });
+
+  it.each([
     ['dpo', { loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 }],
     ['orpo', { beta: 0.1 }],
     ['simpo', { beta: 2, gamma: 0.5 }],
