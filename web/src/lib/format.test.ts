@@ -3,6 +3,7 @@ import {
   formatBytes,
   formatCompact,
   formatDuration,
+  formatFacts,
   formatLanguage,
   formatMib,
   formatNumber,
@@ -47,6 +48,10 @@ describe('numbers with their units', () => {
     expect(formatDuration(3600, 'en')).toBe('1 hr');
     expect(formatDuration(90_000, 'en')).toBe('1 day 1 hr');
     expect(formatDuration(200, 'zh')).toBe('3分钟20秒');
+  });
+
+  it('a fact is read in each of its wordings', () => {
+    expect(formatFacts(['7|seven', 'week'])).toBe('7 / seven, week');
   });
 
   it('languages have their names, and what is no code of one stays', () => {

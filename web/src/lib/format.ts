@@ -71,6 +71,10 @@ export function formatDuration(seconds: Maybe, locale: string): string {
     .join(locale.startsWith('zh') ? '' : ' ');
 }
 
+/** Facts that an answer must hold, each in any of its wordings. */
+export const formatFacts = (facts: readonly string[]): string =>
+  facts.map((fact) => fact.split('|').join(' / ')).join(', ');
+
 /** The name of a language by its code, e.g. `en`; a code that is none stays as it is. */
 export function formatLanguage(code: string, locale: string): string {
   try {

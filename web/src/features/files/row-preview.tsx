@@ -5,6 +5,7 @@ import { useTranslations } from 'next-intl';
 import { useState } from 'react';
 import { rowsQuery } from '../../lib/api/files';
 import type { Row } from '../../lib/api/files';
+import { formatFacts } from '../../lib/format';
 import { QueryView } from '../../lib/query-view';
 import { useFormat } from '../../lib/use-format';
 
@@ -44,7 +45,7 @@ export function RowPreview({ fileId }: { fileId: string }) {
                     {t('line', { line: row.line })}
                     {row.suite !== null && ` · ${row.suite}`}
                     {row.desirable !== undefined && ` · ${row.desirable ? t('rated.good') : t('rated.bad')}`}
-                    {row.facts.length > 0 && ` · ${t('mustContain', { facts: row.facts.join(', ') })}`}
+                    {row.facts.length > 0 && ` · ${t('mustContain', { facts: formatFacts(row.facts) })}`}
                   </p>
                   <dl className="mt-1.5 flex flex-col gap-1.5 text-sm">
                     {turnsOf(row).map(({ speaker, text }, index) => (

@@ -3,6 +3,7 @@ import { Badge, Button, Card } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import { useState } from 'react';
 import type { Evaluation } from '../../lib/api/jobs';
+import { formatFacts } from '../../lib/format';
 
 type Sample = Evaluation['samples'][number];
 const FILTERS = ['misses', 'right', 'all'] as const;
@@ -57,8 +58,8 @@ function SampleView({ sample }: { sample: Sample }) {
     <li className="py-4 first:pt-0">
       <h3 className="text-sm font-medium break-words">{sample.question}</h3>
       <p className="mt-1 text-xs break-words text-muted">
-        {t('samples.expected')}: {sample.expected}
-        {sample.facts.length > 0 && ` · ${t('samples.facts')}: ${sample.facts.join(', ')}`}
+        {t('samples.expected', { answer: sample.expected })}
+        {sample.facts.length > 0 && ` · ${t('samples.facts', { facts: formatFacts(sample.facts) })}`}
       </p>
       {sample.not_answered === null ? (
         <div className="mt-2.5 grid gap-3 sm:grid-cols-2">
