@@ -2,7 +2,7 @@ import { givesPoints } from '@luthier/contracts';
 import type { Method, ModelShape, Optimizer, PlanComponent, Precision, Tuning } from '@luthier/contracts';
 import { layerParameters, linearShapes } from './memory.js';
 import type { MemoryEstimate } from './memory.js';
-import { fewBitsBytes, trainedBytes, weightsBytes } from './torch-weights.js';
+import { fewBitsBytes, frozenBytes, movingBytes, trainedBytes, trainsWeights } from './torch-weights.js';
 
 /** What decides the memory of each process of a run of the PyTorch runtime, whatever way it takes. */
 export interface TorchRun {
@@ -47,9 +47,9 @@ const CPU_TOKEN_BUDGETS = [512];
 const GPU_TOKEN_BUDGETS = [16_384, 8_192, 4_096, 2_048, 1_024, 512];
 /** Positions whose scores are in memory at a time, and in how many copies. */
 const HEAD_POSITIONS = 256;
-const LOGIT_COPIES = 3;
+const LOGIT_COPIES = 4;
 /** Python, PyTorch, transformers, PEFT and bitsandbytes once imported; measured. */
-const RUNTIME_MIB = 770;
+const RUNTIME_MIB = 800;
 /** What of a sharded model is whole at a time: a layer, and the next one that is fetched meanwhile. */
 const WHOLE_LAYERS = 2;
 /** Of a GPU's free memory, what a run is planned to take; the rest is for the libraries and lost between blocks. */
@@ -62,9 +62,10 @@ const PLANNED_SHARE = 0.92;
  */
 export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimate {
   const { shape, method, tuning, optimizer, precision, processes, onGpu } = run;
-  const trainsWeights = tuning.type === 'full' || tuning.type === 'freeze';
   const half = precision !== 'float32';
-  const weightBytes = half && !trainsWeights ? HALF_BYTES : FLOAT_BYTES;
+  const weightBytes = weightBytesOf(run);
+  // Of weights in single precision, the copies in halves with which is computed; of parts, what is whole for its moment.
+  const cast = half && trainsWeights(tuning) && !way.sharded ? HALF_BYTES * shape.parameters : 0;
   const onDevice = way.offloaded === true ? 0 : 1 / (way.sharded ? processes : 1);
   // A reward model gives a row one number, no score for each word.
   const words = givesPoints(method) ? 0 : shape.vocabularySize;
@@ -73,7 +74,7 @@ export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimat
   const cacheFloats = 2 * shape.layers * shape.kvHeads * shape.headDim * cached;
   const cacheMib = (cacheFloats * (half ? HALF_BYTES : FLOAT_BYTES)) / MIB;
   const components: { name: PlanComponent; mib: number }[] = [
-    { name: 'weights', mib: (weightsBytes(shape, tuning, weightBytes) * onDevice) / MIB },
+    { name: 'weights', mib: (frozenBytes(shape, tuning, weightBytes) * onDevice + cast) / MIB },
     { name: 'adapterAndOptimiser', mib: (trainedBytes(shape, tuning, optimizer, run.keepsStart) * onDevice) / MIB },
     { name: 'activations', mib: activationBytes(run, way, half ? HALF_BYTES : FLOAT_BYTES) / MIB },
     { name: 'head', mib: (LOGIT_COPIES * HEAD_POSITIONS * words * FLOAT_BYTES) / MIB },
@@ -97,23 +98,34 @@ export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimat
 }
 
 /** What a run that leaves its parts in the machine's memory takes of it for each process. */
-function offloadedMib({ shape, tuning, optimizer, precision, processes, keepsStart }: TorchRun): number {
-  const trainsWeights = tuning.type === 'full' || tuning.type === 'freeze';
-  const weightBytes = precision !== 'float32' && !trainsWeights ? HALF_BYTES : FLOAT_BYTES;
-  const kept = weightsBytes(shape, tuning, weightBytes) + trainedBytes(shape, tuning, optimizer, keepsStart);
+function offloadedMib(run: TorchRun): number {
+  const { shape, tuning, optimizer, processes, keepsStart } = run;
+  const kept = frozenBytes(shape, tuning, weightBytesOf(run)) + trainedBytes(shape, tuning, optimizer, keepsStart);
   return kept / processes / MIB + RUNTIME_MIB;
 }
 
+/** What is trained is kept in single precision, whatever it is computed in. */
+const weightBytesOf = ({ tuning, precision }: TorchRun): number =>
+  precision !== 'float32' && !trainsWeights(tuning) ? HALF_BYTES : FLOAT_BYTES;
+
 /**
- * What autograd keeps. DoRA: each output of the weights and of the adapter, too, and in single precision the weight that
+ * Numbers that autograd keeps of a layer for a token: what two norms are given and give, queries with the keys and values of
+ * as many heads, the answer of attention and its copy, four of the MLP's width and what is made of one more. In halves there
+ * are copies between precisions besides. Measured: docs/reference/memory.md.
+ */
+function keptOfToken({ shape, precision }: TorchRun): number {
+  const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = shape;
+  if (precision !== 'float32') return 14 * hiddenSize + 6 * (heads + kvHeads) * headDim + 8 * intermediateSize;
+  return 4 * hiddenSize + 5 * heads * headDim + 5 * intermediateSize;
+}
+
+/**
+ * What autograd keeps, and what is made of a matrix meanwhile. DoRA: each output of the weights and of the adapter, too, and in single precision the weight that
  * the adapter makes of one matrix.
  */
-function activationBytes(
-  { shape, tuning, passTokens, processes }: TorchRun,
-  way: TorchWay,
-  numberBytes: number,
-): number {
-  const { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim } = shape;
+function activationBytes(run: TorchRun, way: TorchWay, numberBytes: number): number {
+  const { shape, tuning, passTokens, processes } = run;
+  const { layers, hiddenSize, heads, kvHeads, headDim } = shape;
   const passed = Math.max(way.tokenBudget, passTokens);
   const tokens = passed / (way.rowsShared ? processes : 1);
   // Keys and values of all processes, and once more with as many heads as queries have.
@@ -121,8 +133,9 @@ function activationBytes(
   const dora = (tuning.type === 'lora' || tuning.type === 'qlora') && tuning.useDora === true;
   const matrices = linearShapes(shape);
   const outputs = dora ? 2 * matrices.reduce((sum, [, o]) => sum + o, 0) : 0;
-  const working = dora ? FLOAT_BYTES * Math.max(...matrices.map(([i, o]) => i * (i + 3 * o))) : 0;
-  const kept = 14 * hiddenSize + 6 * (heads + kvHeads) * headDim + 8 * intermediateSize + outputs;
+  const moving = movingBytes(shape, tuning) / (way.sharded ? processes : 1);
+  const working = dora ? FLOAT_BYTES * Math.max(...matrices.map(([i, o]) => i * (i + 3 * o))) : moving;
+  const kept = keptOfToken(run) + outputs;
   const layer = (tokens * kept + gathered) * numberBytes;
   const whole = way.memoryMode === 'whole-step';
   return (whole ? layers * layer : layers * tokens * hiddenSize * numberBytes + layer) + working;

@@ -15,11 +15,24 @@ const STATE_BYTES: Readonly<Record<Optimizer, number>> = {
 /** Of a quantised weight: its bits, and in 4 bits a scale of 8 bits for 64 of them, and one in float32 for 256 of those. */
 const QUANTISED_BYTES = { 4: 0.5 + 1 / 64 + 4 / (64 * 256), 8: 1 } as const;
 
-/** The weights of a model. */
-export const weightsBytes = (shape: ModelShape, tuning: Tuning, numberBytes: number): number =>
-  tuning.type === 'qlora'
-    ? fewBitsBytes(shape, tuning.bits, shape.layers, shape.parameters, numberBytes)
-    : shape.parameters * numberBytes;
+export const trainsWeights = ({ type }: Tuning): boolean => type === 'full' || type === 'freeze';
+
+/** Weights that stay as they are. */
+export function frozenBytes(shape: ModelShape, tuning: Tuning, numberBytes: number): number {
+  if (tuning.type === 'qlora') return fewBitsBytes(shape, tuning.bits, shape.layers, shape.parameters, numberBytes);
+  return (shape.parameters - (trainsWeights(tuning) ? trainableParameters(shape, tuning) : 0)) * numberBytes;
+}
+
+/** What an optimiser makes of a matrix while it moves it, and of its gradient while that is added up. */
+const MATRIX_COPIES = 2;
+
+/** Of the largest matrix that is trained whole, what is made of it besides. */
+export function movingBytes(shape: ModelShape, { type }: Tuning): number {
+  if (type !== 'full' && type !== 'freeze') return 0;
+  const sizes = linearShapes(shape).map(([i, o]) => i * o);
+  const largest = Math.max(...sizes, type === 'full' ? shape.vocabularySize * shape.hiddenSize : 0);
+  return MATRIX_COPIES * FLOAT_BYTES * largest;
+}
 
 /** `parameters`, of which the matrices of some layers are kept in few bits; one of these at a time is made whole again. */
 export function fewBitsBytes(
@@ -42,7 +55,7 @@ export function trainedBytes(
   optimizer: Optimizer = 'adamw',
   keepsStart = false,
 ): number {
-  const start = keepsStart && (tuning.type === 'full' || tuning.type === 'freeze') ? FLOAT_BYTES : 0;
+  const start = keepsStart && trainsWeights(tuning) ? FLOAT_BYTES : 0;
   const each = 2 * FLOAT_BYTES + STATE_BYTES[optimizer] + start;
   const trained = trainableParameters(shape, tuning);
   // PiSSA's start stays beside what becomes of it.

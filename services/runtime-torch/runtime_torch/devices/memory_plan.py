@@ -26,10 +26,12 @@ _STATE_BYTES = {"adamw": 8, "adamw8bit": 2 * (1 + 4 / 256), "adafactor": 0, "muo
 _QUANTISED_BYTES = {4: 0.5 + 1 / 64 + 4 / (64 * 256), 8: 1}
 # Positions whose logits are in memory at a time.
 CHUNK_POSITIONS = 256
-# Logits, their log-softmax, and what the operation in progress makes of them.
-_LOGIT_COPIES = 3
+# Logits, their log-softmax, their gradients, and what the operation in progress makes of them.
+_LOGIT_COPIES = 4
 # Python, PyTorch with its CUDA libraries, transformers, PEFT and bitsandbytes once imported; measured.
-_RUNTIME_MIB = 770
+_RUNTIME_MIB = 800
+# What an optimiser makes of a matrix while it moves it, and of its gradient while that is added up.
+_MATRIX_COPIES = 2
 
 
 # What of a sharded model is whole at a time: a layer, and the next one that is fetched meanwhile.
@@ -91,9 +93,11 @@ def _outputs(config: ModelConfig) -> int:
     return sum(outputs for _, outputs in config.linear_shapes)
 
 
-def _weights(spec: RuntimeSpec, config: ModelConfig, weight_bytes: int) -> float:
-    """In few bits, one matrix at a time is made whole again."""
-    if not isinstance(spec.tuning, Qlora):
+def _frozen(spec: RuntimeSpec, config: ModelConfig, weight_bytes: int) -> float:
+    """Weights that stay as they are. In few bits, one matrix at a time is made whole again."""
+    if isinstance(spec.tuning, Full | Freeze):
+        return (config.parameters - _trained_weights(spec.tuning, config)) * weight_bytes
+    if isinstance(spec.tuning, Lora):
         return config.parameters * weight_bytes
     quantised = config.num_hidden_layers * config.linear_parameters
     largest = max(inputs * outputs for inputs, outputs in config.linear_shapes)
@@ -107,26 +111,62 @@ def _trained(spec: RuntimeSpec, config: ModelConfig) -> float:
     start = _FLOAT_BYTES if keeps_start(spec) else 0
     each = 2 * _FLOAT_BYTES + _STATE_BYTES[optimiser] + start
     match spec.tuning:
-        case Full():
+        case Full() | Freeze() as whole:
             # What is of no layer Muon leaves to AdamW.
-            left = (_STATE_BYTES["adamw"] - _STATE_BYTES["muon"]) * config.outer_parameters
-            return config.parameters * each + (left if optimiser == "muon" else 0)
-        case Freeze(trainable_layers=layers):
-            return layers * config.layer_parameters * each
+            muon = isinstance(whole, Full) and optimiser == "muon"
+            left = (_STATE_BYTES["adamw"] - _STATE_BYTES["muon"]) * config.outer_parameters if muon else 0
+            return _trained_weights(whole, config) * each + left
         case Lora() | Qlora() as lora:
             # PiSSA's start stays beside what becomes of it.
             start = _FLOAT_BYTES if lora.init_lora_weights == "pissa" else 0
             return adapter_parameters(config, lora) * (each + start)
 
 
+def _trained_weights(tuning: Full | Freeze, config: ModelConfig) -> int:
+    return config.parameters if isinstance(tuning, Full) else tuning.trainable_layers * config.layer_parameters
+
+
+def _cast(spec: RuntimeSpec, config: ModelConfig) -> int:
+    """Of weights in single precision, the copies in halves with which is computed."""
+    return 2 * config.parameters if _computes_in_halves(spec) and isinstance(spec.tuning, Full | Freeze) else 0
+
+
+def _computes_in_halves(spec: RuntimeSpec) -> bool:
+    return spec.precision in ("bfloat16", "float16")
+
+
+def _largest_matrix(spec: RuntimeSpec, config: ModelConfig) -> int:
+    """Of those that are trained whole."""
+    matrices = [inputs * outputs for inputs, outputs in config.linear_shapes]
+    match spec.tuning:
+        case Full():
+            return max(*matrices, config.vocab_size * config.hidden_size)
+        case Freeze():
+            return max(matrices)
+        case Lora() | Qlora():
+            return 0
+
+
+def _kept_of_token(spec: RuntimeSpec, config: ModelConfig) -> int:
+    """
+    Numbers of a layer: what two norms are given and give, queries with the keys and values of as many heads, the answer
+    of attention and its copy, four of the MLP's width and what is made of one more. In halves there are copies between
+    precisions besides. Measured: docs/reference/memory.md.
+    """
+    if _computes_in_halves(spec):
+        return 14 * config.hidden_size + 6 * (config.query_size + config.key_size) + 8 * config.intermediate_size
+    return 4 * config.hidden_size + 5 * config.query_size + 5 * config.intermediate_size
+
+
 def _activations(spec: RuntimeSpec, config: ModelConfig, room: Room, way: MemoryPlan, number_bytes: int) -> float:
-    """What autograd keeps of a layer for a token; fitted to the measured peak of 135 million parameters, 512 tokens."""
-    kept = 14 * config.hidden_size + 6 * (config.query_size + config.key_size) + 8 * config.intermediate_size
-    working = 0
+    """What autograd keeps for the way back, and what is made of a matrix meanwhile."""
+    kept = _kept_of_token(spec, config)
+    parts = room.processes if way.sharded else 1
+    working = _MATRIX_COPIES * _FLOAT_BYTES * _largest_matrix(spec, config) / parts
     if isinstance(spec.tuning, LoraFields) and spec.tuning.use_dora:
         # Each output of the weights and of the adapter, and in float32 the weight that the adapter makes of a matrix.
         kept += 2 * _outputs(config)
-        working = _FLOAT_BYTES * max(inputs * (inputs + 3 * outputs) for inputs, outputs in config.linear_shapes)
+        working += _FLOAT_BYTES * max(inputs * (inputs + 3 * outputs) for inputs, outputs in config.linear_shapes)
     tokens = way.token_budget / (room.processes if way.rows_shared else 1)
     # Keys and values of all processes, and once more with as many heads as queries have.
     gathered = 2 * (config.query_size + config.key_size) * way.token_budget if way.rows_shared else 0
@@ -149,9 +189,8 @@ def _whole_layers(spec: RuntimeSpec, config: ModelConfig, weight_bytes: int) -> 
 def _components(
     spec: RuntimeSpec, config: ModelConfig, longest_pass: int, room: Room, way: MemoryPlan
 ) -> dict[str, float]:
-    half = spec.precision in ("bfloat16", "float16")
     weight_bytes = _weight_bytes(spec)
-    activation_bytes = 2 if half else _FLOAT_BYTES
+    activation_bytes = 2 if _computes_in_halves(spec) else _FLOAT_BYTES
     parts = room.processes if way.sharded else 1
     # A reward model gives a row one number, no score for each word.
     words = 0 if isinstance(spec.method, Reward) else config.vocab_size
@@ -160,7 +199,9 @@ def _components(
     cache = 2 * config.num_hidden_layers * config.key_size * cached * activation_bytes
     on_device = 0 if way.offloaded else 1 / parts
     return {
-        "weights": _weights(spec, config, weight_bytes) * on_device / _MIB,
+        # Of parts, only what is whole for its moment is cast.
+        "weights": (_frozen(spec, config, weight_bytes) * on_device + (0 if way.sharded else _cast(spec, config)))
+        / _MIB,
         "adapterAndOptimiser": _trained(spec, config) * on_device / _MIB,
         "activations": _activations(spec, config, room, way, activation_bytes) / _MIB,
         "head": _LOGIT_COPIES * CHUNK_POSITIONS * words * _FLOAT_BYTES / _MIB,
@@ -222,18 +263,17 @@ def _on_host(spec: RuntimeSpec, config: ModelConfig, room: Room, way: MemoryPlan
     What a run on a GPU takes of the machine's memory: weights come through it, layer by layer those that are sharded,
     and what is offloaded stays there, pinned.
     """
-    weights = _weights(spec, config, _weight_bytes(spec))
+    weight_bytes = _weight_bytes(spec)
     if way.offloaded:
-        kept = {"weights": weights, "adapterAndOptimiser": _trained(spec, config)}
+        kept = {"weights": _frozen(spec, config, weight_bytes), "adapterAndOptimiser": _trained(spec, config)}
         return {**{name: bytes_ / room.processes / _MIB for name, bytes_ in kept.items()}, "runtime": _RUNTIME_MIB}
     outer = max(config.layer_parameters, config.outer_parameters) * _FLOAT_BYTES
     by_layers = way.sharded or isinstance(spec.tuning, Qlora)
-    return {"weights": (outer if by_layers else weights) / _MIB, "runtime": _RUNTIME_MIB}
+    return {"weights": (outer if by_layers else config.parameters * weight_bytes) / _MIB, "runtime": _RUNTIME_MIB}
 
 
 def _weight_bytes(spec: RuntimeSpec) -> int:
-    half = spec.precision in ("bfloat16", "float16")
-    return 2 if half and not isinstance(spec.tuning, Full | Freeze) else _FLOAT_BYTES
+    return 2 if _computes_in_halves(spec) and not isinstance(spec.tuning, Full | Freeze) else _FLOAT_BYTES
 
 
 def _exhausted(parts: dict[str, float], allowed_mib: int) -> Fault:
