@@ -64,8 +64,10 @@ export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimat
   const { shape, method, tuning, optimizer, precision, processes, onGpu } = run;
   const half = precision !== 'float32';
   const weightBytes = weightBytesOf(run);
-  // Of weights in single precision, the copies in halves with which is computed; of parts, what is whole for its moment.
-  const cast = half && trainsWeights(tuning) && !way.sharded ? HALF_BYTES * shape.parameters : 0;
+  // Of weights in single precision, the copies in halves with which is computed. The way back keeps them, also of layers whose
+  // whole weights were given back; one that is computed again not.
+  const castAgain = way.sharded && way.memoryMode === 'layer-recompute';
+  const cast = half && trainsWeights(tuning) && !castAgain ? HALF_BYTES * shape.parameters : 0;
   const onDevice = way.offloaded === true ? 0 : 1 / (way.sharded ? processes : 1);
   // A reward model gives a row one number, no score for each word.
   const words = givesPoints(method) ? 0 : shape.vocabularySize;
@@ -120,8 +122,8 @@ function keptOfToken({ shape, precision }: TorchRun): number {
 }
 
 /**
- * What autograd keeps, and what is made of a matrix meanwhile. DoRA: each output of the weights and of the adapter, too, and in single precision the weight that
- * the adapter makes of one matrix.
+ * What autograd keeps, and what is made of a matrix meanwhile. DoRA: each output of the weights and of the adapter, too, and
+ * in single precision the weight that the adapter makes of one matrix.
  */
 function activationBytes(run: TorchRun, way: TorchWay, numberBytes: number): number {
   const { shape, tuning, passTokens, processes } = run;

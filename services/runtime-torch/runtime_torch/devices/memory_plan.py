@@ -198,10 +198,10 @@ def _components(
     cached = spec.method.group_size * longest_pass if isinstance(spec.method, Grpo) else 0
     cache = 2 * config.num_hidden_layers * config.key_size * cached * activation_bytes
     on_device = 0 if way.offloaded else 1 / parts
+    # The way back keeps what was cast, also of layers whose whole weights were given back; one computed again does not.
+    cast = 0 if way.sharded and way.memory_mode == "layer-recompute" else _cast(spec, config)
     return {
-        # Of parts, only what is whole for its moment is cast.
-        "weights": (_frozen(spec, config, weight_bytes) * on_device + (0 if way.sharded else _cast(spec, config)))
-        / _MIB,
+        "weights": (_frozen(spec, config, weight_bytes) * on_device + cast) / _MIB,
         "adapterAndOptimiser": _trained(spec, config) * on_device / _MIB,
         "activations": _activations(spec, config, room, way, activation_bytes) / _MIB,
         "head": _LOGIT_COPIES * CHUNK_POSITIONS * words * _FLOAT_BYTES / _MIB,
