@@ -1,4 +1,5 @@
-// Writes what is derived from the code: JSON Schemas of the contracts, the table of errors, the API client.
+// Writes what is derived from the code: JSON Schemas of the contracts, the table of errors, what services may do at NATS,
+// the API client.
 // With --check nothing is written and a difference is an error.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,7 +10,7 @@ import { format, resolveConfig } from 'prettier';
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const check = process.argv.includes('--check');
 if (
-  spawnSync('turbo', ['run', 'build', '--filter=@luthier/contracts', '--output-logs=errors-only'], { stdio: 'inherit' })
+  spawnSync('turbo', ['run', 'build', '--filter=@luthier/messaging', '--output-logs=errors-only'], { stdio: 'inherit' })
     .status !== 0
 )
   process.exit(1);
@@ -60,6 +61,12 @@ Under \`/v1\` an error has OpenAI's shape (\`error.code\`), under \`/api/v1\` it
 | --- | --- | --- | --- | --- |
 ${errorRows.join('\n')}
 `,
+);
+
+const { natsPermissions } = await import('../libs/messaging/dist/index.js');
+await emit(
+  'charts/luthier/files/nats-permissions.json',
+  JSON.stringify(Object.fromEntries(contracts.SERVICES.map((service) => [service, natsPermissions(service)]))),
 );
 
 // A test of the gateway compares the client's document with the routes, so that there is nothing to check here.

@@ -1,11 +1,11 @@
 // Builds the programs of the Kubernetes tests from source into the cache, once. `node scripts/kube-binaries.mjs` makes
 // etcd, kube-apiserver, kube-controller-manager and kube-scheduler; with `kueue`, `coscheduling` (the scheduler for gangs),
-// `jobset` or `trainer` (Kubeflow's) that one. Needs Go and a built libs/testing (`pnpm build`).
+// `jobset`, `trainer` (Kubeflow's) or `helm` that one. Needs Go and a built libs/testing (`pnpm build`).
 import { pathToFileURL } from 'node:url';
 
-/** @typedef {'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer'} Which */
+/** @typedef {'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer' | 'helm'} Which */
 /** @type {readonly Which[]} */
-export const ALL_BINARIES = ['kube', 'kueue', 'coscheduling', 'jobset', 'trainer'];
+export const ALL_BINARIES = ['kube', 'kueue', 'coscheduling', 'jobset', 'trainer', 'helm'];
 
 /**
  * @param {Which} which
@@ -19,6 +19,7 @@ export async function ensureKubeBinaries(which) {
     coscheduling: binaries.ensureCoscheduling,
     jobset: binaries.ensureJobSet,
     trainer: binaries.ensureKubeflowTrainer,
+    helm: binaries.ensureHelm,
   }[which]();
 }
 

@@ -12,7 +12,7 @@ const BUILD_TIMEOUT_MS = 60 * 60_000;
 
 /** A Go module below tools/ whose programs the tests run. */
 interface GoPrograms {
-  module: 'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer';
+  module: 'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer' | 'helm';
   programs: readonly string[];
   /** Where programs come from that are not of the module itself. */
   packages?: Readonly<Record<string, string>>;
@@ -74,6 +74,15 @@ const KUBEFLOW_TRAINER: GoPrograms = {
   cost: 'about 2 minutes on two cores at the lowest priority, once JobSet is built',
 };
 
+const HELM: GoPrograms = {
+  module: 'helm',
+  programs: ['helm'],
+  packages: { helm: 'helm.sh/helm/v4/cmd/helm' },
+  link: '-X helm.sh/helm/v4/internal/version.version=v4.3.1',
+  niceness: 10,
+  cost: 'about 2 minutes on two cores, once Kubernetes is built',
+};
+
 export type Programs = { dir: string; missing?: undefined } | { dir?: undefined; missing: string };
 
 interface EnsureOptions {
@@ -97,6 +106,9 @@ export const ensureJobSet = (options?: EnsureOptions): Promise<Programs> => ensu
 /** The folder with Kubeflow's trainer, built from source once, and its custom resources in the folder `crds`. */
 export const ensureKubeflowTrainer = (options?: EnsureOptions): Promise<Programs> =>
   ensurePrograms(KUBEFLOW_TRAINER, options);
+
+/** The folder with helm, built from source once. */
+export const ensureHelm = (options?: EnsureOptions): Promise<Programs> => ensurePrograms(HELM, options);
 
 /**
  * Builds the programs of a module into `<cache>/<module>/<hash>`, where the hash covers everything that they are made

@@ -40,6 +40,7 @@ export type { Fault, FaultRule, SeenRequest } from './fake-api/faults.js';
 export type { FakeKind, StoredObject } from './fake-api/store.js';
 export {
   canRunCoscheduling,
+  canRunHelm,
   canRunJobSet,
   canRunKubeflowTrainer,
   canRunKubernetes,

@@ -62,9 +62,12 @@ export class KubeApi {
     return this.call<T>('PATCH', path, { body, contentType: 'application/merge-patch+json' });
   }
 
-  /** Server-side apply of one object, whatever its kind. */
-  async apply<T extends KubeObject>(object: T): Promise<T> {
-    const query = { fieldManager: 'luthier-test', force: true };
+  /**
+   * Server-side apply of one object, whatever its kind.
+   * @param more such as `{ dryRun: 'All', fieldValidation: 'Strict' }`, which says what is wrong and changes nothing.
+   */
+  async apply<T extends KubeObject>(object: T, more: KubeRequest['query'] = {}): Promise<T> {
+    const query = { fieldManager: 'luthier-test', force: true, ...more };
     const contentType = 'application/apply-patch+yaml';
     return this.call<T>('PATCH', await this.pathOf(object), { query, body: object, contentType });
   }

@@ -1,4 +1,4 @@
-import { ensureCoscheduling, ensureJobSet, ensureKubeflowTrainer, ensureKubernetes, ensureKueue } from './binaries.js';
+import { ensureCoscheduling, ensureHelm, ensureJobSet, ensureKubeflowTrainer, ensureKubernetes, ensureKueue } from './binaries.js';
 import { requireAll, runsHere } from '../requirement.js';
 import { whyNoNamespaces } from './fake-kubelet/mount-namespace.js';
 
@@ -38,4 +38,10 @@ export async function canRunKubeflowTrainer(): Promise<boolean> {
 /** True where pods can run as processes: that takes the right to make mount namespaces. */
 export async function canRunPodProcesses(): Promise<boolean> {
   return runsHere("tests that run pods' commands", await whyNoNamespaces());
+}
+
+/** True where Helm can run; built as Kueue is. */
+export async function canRunHelm(): Promise<boolean> {
+  const found = await ensureHelm({ build: requireAll(), log: (message) => console.log(message) });
+  return runsHere('tests of the chart', found.missing);
 }
