@@ -4,6 +4,7 @@ import type { ControlPlane, KubeObject } from '@luthier/testing/kube';
 import { presets, render } from './support/helm.js';
 
 const inCluster = (await canRunHelm()) && (await canRunKubernetes()) ? describe : describe.skip;
+const names = await presets();
 
 inCluster("an API server, of the chart's objects", () => {
   let cluster: ControlPlane;
@@ -16,11 +17,11 @@ inCluster("an API server, of the chart's objects", () => {
 
   afterAll(() => cluster.stop());
 
-  it.each(await presets())('takes every field as it is meant, as %s', async (preset) => {
+  it.each(names)('takes every field as it is meant, as %s', async (preset) => {
     const objects = await render(preset);
     expect(objects.length).toBeGreaterThan(30);
-    for (const object of objects) {
-      await cluster.api.apply(object, { dryRun: 'All', fieldValidation: 'Strict' });
-    }
+    const strictly = { dryRun: 'All', fieldValidation: 'Strict' };
+    const taken = await Promise.all(objects.map((object) => cluster.api.apply(object, strictly)));
+    expect(taken.map(({ kind }) => kind)).toEqual(objects.map(({ kind }) => kind));
   });
 });

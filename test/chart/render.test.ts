@@ -37,10 +37,18 @@ withHelm('the chart', () => {
   it.each([
     ['a value that there is not', ['--set', 'ingres.enabled=true'], /additional properties 'ingres' not allowed/],
     ['two servers of NATS', ['--set', 'nats.replicas=2'], /nats\/replicas/],
-    ['an image without its digest', ['--set', 'runs.runtimes.runtime-node.digest='], /runtime-node\.digest: the digest/],
+    [
+      'an image without its digest',
+      ['--set', 'runs.runtimes.runtime-node.digest='],
+      /runtime-node\.digest: the digest/,
+    ],
     ['no NATS', ['--set', 'nats.bundled=false'], /nats\.url: where your NATS is/],
     ['no Postgres', ['--set', 'database.bundled=false'], /database\.existingSecret: the URL of your Postgres/],
-    ['a volume that runs cannot mount', ['--set', 'artifacts.volume.runsClaim='], /artifacts\.volume\.runsClaim: the claim/],
+    [
+      'a volume that runs cannot mount',
+      ['--set', 'artifacts.volume.runsClaim='],
+      /artifacts\.volume\.runsClaim: the claim/,
+    ],
     ['an Ingress without a host', ['--set', 'ingress.enabled=true'], /ingress\.host: the host name/],
   ])('is refused with %s, by name', async (_what, settings, said) => {
     await expect(render('minimal', ...settings)).rejects.toThrow(said);

@@ -31,5 +31,6 @@ export const valuesOf = (preset: string): string => join(CHART, 'ci', `${preset}
 /** The objects that a preset makes of the chart in the namespace `luthier`. */
 export async function render(preset: string, ...more: readonly string[]): Promise<KubeObject[]> {
   const text = await helm('template', RELEASE, CHART, '--namespace', 'luthier', '--values', valuesOf(preset), ...more);
-  return parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? []);
+  const made = parseAllDocuments(text).map((document) => document.toJS() as KubeObject | null);
+  return made.filter((object) => object !== null);
 }

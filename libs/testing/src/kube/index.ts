@@ -23,6 +23,7 @@
  */
 export { bindRole } from './bind-role.js';
 export type { BoundRole } from './bind-role.js';
+export { ensureHelm } from './binaries.js';
 export { startControlPlane } from './control-plane.js';
 export type { ControlPlane, ControlPlaneOptions } from './control-plane.js';
 export { FakeKubelet } from './fake-kubelet/fake-kubelet.js';

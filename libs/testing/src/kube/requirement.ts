@@ -1,4 +1,11 @@
-import { ensureCoscheduling, ensureHelm, ensureJobSet, ensureKubeflowTrainer, ensureKubernetes, ensureKueue } from './binaries.js';
+import {
+  ensureCoscheduling,
+  ensureHelm,
+  ensureJobSet,
+  ensureKubeflowTrainer,
+  ensureKubernetes,
+  ensureKueue,
+} from './binaries.js';
 import { requireAll, runsHere } from '../requirement.js';
 import { whyNoNamespaces } from './fake-kubelet/mount-namespace.js';
 
