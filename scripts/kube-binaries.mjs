@@ -1,11 +1,12 @@
 // Builds the programs of the Kubernetes tests from source into the cache, once. `node scripts/kube-binaries.mjs` makes
 // etcd, kube-apiserver, kube-controller-manager and kube-scheduler; with `kueue`, `coscheduling` (the scheduler for gangs),
-// `jobset`, `trainer` (Kubeflow's) or `helm` that one. Needs Go and a built libs/testing (`pnpm build`).
+// `jobset`, `trainer` (Kubeflow's), `helm` or `crds` (custom resources that the chart makes) that one. Needs Go and a built
+// libs/testing (`pnpm build`).
 import { pathToFileURL } from 'node:url';
 
-/** @typedef {'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer' | 'helm'} Which */
+/** @typedef {'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer' | 'helm' | 'crds'} Which */
 /** @type {readonly Which[]} */
-export const ALL_BINARIES = ['kube', 'kueue', 'coscheduling', 'jobset', 'trainer', 'helm'];
+export const ALL_BINARIES = ['kube', 'kueue', 'coscheduling', 'jobset', 'trainer', 'helm', 'crds'];
 
 /**
  * @param {Which} which
@@ -20,6 +21,7 @@ export async function ensureKubeBinaries(which) {
     jobset: binaries.ensureJobSet,
     trainer: binaries.ensureKubeflowTrainer,
     helm: binaries.ensureHelm,
+    crds: binaries.ensureChartResources,
   }[which]();
 }
 

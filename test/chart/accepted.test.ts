@@ -1,21 +1,40 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { canRunHelm, canRunKubernetes, startControlPlane } from '@luthier/testing/kube';
+import { join } from 'node:path';
+import {
+  applyDefinitions,
+  canRunHelm,
+  canRunKubernetes,
+  canRunKueue,
+  ensureChartResources,
+  ensureKueue,
+  removeDefinitions,
+  startControlPlane,
+} from '@luthier/testing/kube';
 import type { ControlPlane, KubeObject } from '@luthier/testing/kube';
 import { presets, render } from './support/helm.js';
 
-const inCluster = (await canRunHelm()) && (await canRunKubernetes()) ? describe : describe.skip;
+const canRun = (await canRunHelm()) && (await canRunKubernetes()) && (await canRunKueue());
+const inCluster = canRun ? describe : describe.skip;
 const names = await presets();
 
 inCluster("an API server, of the chart's objects", () => {
   let cluster: ControlPlane;
+  const definitions: string[] = [];
 
   beforeAll(async () => {
     cluster = await startControlPlane();
     const namespace = (name: string): KubeObject => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
     await cluster.apply(namespace('luthier'), namespace('n-runs'));
-  }, 120_000);
+    for (const { dir, missing } of [await ensureChartResources(), await ensureKueue()]) {
+      if (dir === undefined) throw new Error(missing);
+      definitions.push(...(await applyDefinitions(cluster.api, join(dir, 'crds'))));
+    }
+  }, 300_000);
 
-  afterAll(() => cluster.stop());
+  afterAll(async () => {
+    await removeDefinitions(cluster.api, definitions);
+    await cluster.stop();
+  });
 
   it.each(names)('takes every field as it is meant, as %s', async (preset) => {
     const objects = await render(preset);

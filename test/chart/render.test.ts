@@ -3,17 +3,32 @@ import { canRunHelm } from '@luthier/testing/kube';
 import type { KubeObject } from '@luthier/testing/kube';
 import { CHART, RELEASE, helm, presets, render, valuesOf } from './support/helm.js';
 
+/** What every preset makes; each says below how many of what else. */
+const ALWAYS = { ClusterRole: 1, ClusterRoleBinding: 1, Deployment: 8, Job: 2, Pod: 1, Role: 1 };
+const BUNDLED = {
+  ...{ ConfigMap: 2, NetworkPolicy: 14, RoleBinding: 1, Secret: 4, Service: 6, ServiceAccount: 11, StatefulSet: 2 },
+};
+/** With a bucket runs have a namespace of their own. */
+const WITH_BUCKET = { ...ALWAYS, ...BUNDLED, Namespace: 1, PodDisruptionBudget: 5 };
+const ON_ONE_NODE = { ...ALWAYS, ...BUNDLED, PersistentVolumeClaim: 1 };
+
 /** How many of each kind a preset makes. */
 const KINDS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  minimal: {
-    ...{ ClusterRole: 1, ClusterRoleBinding: 1, ConfigMap: 2, Deployment: 8, Job: 1, Namespace: 1, NetworkPolicy: 12 },
-    ...{ PersistentVolumeClaim: 1, Role: 1, RoleBinding: 1, Secret: 4, Service: 6, ServiceAccount: 11, StatefulSet: 2 },
+  minimal: ON_ONE_NODE,
+  'single-gpu': ON_ONE_NODE,
+  ha: {
+    ...WITH_BUCKET,
+    ...{ HTTPRoute: 1, HorizontalPodAutoscaler: 2, LimitRange: 1, NetworkPolicy: 13, ResourceQuota: 1, Secret: 3 },
+    ...{ Service: 5, ServiceAccount: 10, StatefulSet: 1 },
   },
   external: {
-    ...{ ClusterRole: 1, ClusterRoleBinding: 1, ConfigMap: 1, Deployment: 8, Ingress: 1, Job: 1, Namespace: 1 },
-    ...{ NetworkPolicy: 10, PodDisruptionBudget: 4, ResourceQuota: 1, Role: 1, RoleBinding: 1, Service: 3 },
-    ServiceAccount: 9,
+    ...ALWAYS,
+    ...{ ConfigMap: 1, Ingress: 1, Namespace: 1, NetworkPolicy: 12, PodDisruptionBudget: 4, ResourceQuota: 1 },
+    ...{ RoleBinding: 1, Service: 3, ServiceAccount: 9 },
   },
+  'air-gap': WITH_BUCKET,
+  kueue: { ...WITH_BUCKET, ClusterQueue: 1, LocalQueue: 1, ResourceFlavor: 1 },
+  openshift: { ...WITH_BUCKET, Ingress: 1, RoleBinding: 3 },
 };
 
 const countKinds = (objects: readonly KubeObject[]): Record<string, number> => {
@@ -44,10 +59,12 @@ withHelm('the chart', () => {
     ],
     ['no NATS', ['--set', 'nats.bundled=false'], /nats\.url: where your NATS is/],
     ['no Postgres', ['--set', 'database.bundled=false'], /database\.existingSecret: the URL of your Postgres/],
+    ['a volume that runs cannot mount', ['--set', 'runs.namespace=apart'], /artifacts\.volume\.runsClaim: the claim/],
+    ['a quota that would count for the platform', ['--set', 'runs.quota.pods=5'], /runs\.quota.*: they would count/],
     [
-      'a volume that runs cannot mount',
-      ['--set', 'artifacts.volume.runsClaim='],
-      /artifacts\.volume\.runsClaim: the claim/,
+      'more trainers as there is more to do',
+      ['--set', 'services.trainer.autoscaling.maxReplicas=3'],
+      /services\.trainer\.autoscaling: only/,
     ],
     ['an Ingress without a host', ['--set', 'ingress.enabled=true'], /ingress\.host: the host name/],
   ])('is refused with %s, by name', async (_what, settings, said) => {
@@ -64,7 +81,7 @@ withHelm('the chart', () => {
   it('takes every image from the registry in front', async () => {
     const text = JSON.stringify(await render('minimal', '--set', 'global.imageRegistry=mirror.example:5000'));
     const images = [...text.matchAll(/\\?"image\\?":\\?"([^"\\]+)/g)].map(([, image = '']) => image);
-    expect(images).toHaveLength(12);
+    expect(new Set(images).size).toBe(12);
     for (const image of images) expect(image).toMatch(/^mirror\.example:5000\//);
   });
 });

@@ -9,7 +9,7 @@ import { createClient, unwrap } from '@luthier/api-client';
 import { SERVICES } from '@luthier/contracts';
 import { natsPermissions, natsServerConfig } from '@luthier/messaging';
 import { canRunS3, startNats, startPostgres, startS3, steadyPort, tempDir, waitFor } from '@luthier/testing';
-import type { TestNats, TestPostgres, TestS3 } from '@luthier/testing';
+import type { TestDatabase, TestNats, TestPostgres, TestS3 } from '@luthier/testing';
 import { LONG_RUN, expectWholeAndSingle, submitJob, waitForEnd, waitForTraining } from './support/jobs.js';
 import { killFirst, runnersIn } from './support/processes.js';
 import { startService } from './support/service-process.js';
@@ -24,6 +24,7 @@ describe('each service as a process of its own, with its own credentials, and ar
   let nats: TestNats;
   let postgres: TestPostgres;
   let s3: TestS3 | undefined;
+  let database: TestDatabase;
   let dir: string;
   let services: ServiceProcess[] = [];
   let url: string;
@@ -41,7 +42,7 @@ describe('each service as a process of its own, with its own credentials, and ar
     ]);
     const provision = [LUTHIER, 'provision', '--nats', nats.url, '--user', 'admin', '--password', password];
     await promisify(execFile)(process.execPath, provision, { timeout: 120_000 });
-    const database = await postgres.createDatabase();
+    database = await postgres.createDatabase();
     dir = await tempDir('e2e-services');
     const artifacts = (await s3?.createBucket()) ?? pathToFileURL(join(dir, 'artifacts')).href;
     const port = await steadyPort();
@@ -96,6 +97,16 @@ describe('each service as a process of its own, with its own credentials, and ar
         .filter((line) => /permissions? violation/i.test(line));
       expect({ name: service.name, refused }).toEqual({ name: service.name, refused: [] });
     }
+  });
+
+  it('brings the tables of a service up to date and ends, with --migrate', async () => {
+    const env = { LUTHIER_DATABASE_URL: database.url, LUTHIER_ARTIFACTS: 'file:///none', LUTHIER_WORK_DIR: dir };
+    const migrate = async (service: string): Promise<string> => {
+      const program = fileURLToPath(new URL(`../../services/${service}/dist/main.js`, import.meta.url));
+      return (await promisify(execFile)(process.execPath, [program, '--migrate'], { env })).stdout;
+    };
+    expect(await migrate('training')).toBe('training: the tables are up to date\n');
+    expect(await migrate('trainer')).toBe('trainer: it has no tables\n');
   });
 
   it('kill -9 of a runner: a second attempt goes on from a checkpoint of the store', async () => {

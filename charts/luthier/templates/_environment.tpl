@@ -10,7 +10,7 @@
 - { name: LUTHIER_NATS_USER, value: {{ $part }} }
 - name: LUTHIER_NATS_PASSWORD
   valueFrom: { secretKeyRef: { name: {{ include "luthier.natsSecret" $root }}, key: {{ $part }} } }
-{{- if has $part (list "gateway" "datasets" "training" "registry" "evaluation") }}
+{{- if has $part (include "luthier.withTables" $root | fromYamlArray) }}
 {{ include "luthier.databaseEnvironment" $root }}
 {{- end }}
 {{- if ne $part "evaluation" }}
@@ -25,6 +25,14 @@
 - { name: LUTHIER_GATEWAY_SESSION_SECONDS, value: {{ $values.gateway.sessionSeconds | int64 | quote }} }
 - { name: LUTHIER_GATEWAY_SECURE_COOKIE, value: {{ include "luthier.isPrivate" $root | quote }} }
 - { name: LUTHIER_GATEWAY_TRUST_PROXY, value: {{ or $values.ingress.enabled $values.httpRoute.enabled | quote }} }
+{{- end }}
+{{- if eq $part "registry" }}
+{{- with $values.registry.hubUrl }}
+- { name: LUTHIER_HUB_URL, value: {{ . | quote }} }
+{{- end }}
+{{- if $values.registry.models.existingClaim }}
+- { name: LUTHIER_MODEL_DIR, value: /luthier/models }
+{{- end }}
 {{- end }}
 {{- if eq $part "trainer" }}
 - { name: LUTHIER_TRAINER_EXECUTOR, value: kubernetes }

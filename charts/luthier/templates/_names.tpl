@@ -74,6 +74,17 @@ annotations:
 {{- mergeOverwrite (deepCopy $root.Values.serviceDefaults) (index $root.Values.services (index . 1) | default dict) | toYaml -}}
 {{- end -}}
 
+{{/* A volume's claim can be mounted in its own namespace alone: without a bucket runs are where the platform is. */}}
 {{- define "luthier.runsNamespace" -}}
-{{- .Values.runs.namespace | default (printf "%s-runs" .Release.Name) -}}
+{{- $own := ternary .Release.Namespace (printf "%s-runs" .Release.Name) (and (empty .Values.artifacts.url) (empty .Values.artifacts.volume.runsClaim)) -}}
+{{- .Values.runs.namespace | default $own -}}
+{{- end -}}
+
+{{- define "luthier.artifactsClaim" -}}
+{{- .Values.artifacts.volume.existingClaim | default (include "luthier.name" (list . "artifacts")) -}}
+{{- end -}}
+
+{{/* Parts with tables, in the order in which they are brought up to date. */}}
+{{- define "luthier.withTables" -}}
+[gateway, datasets, registry, training, evaluation]
 {{- end -}}

@@ -9,10 +9,15 @@
 {{- define "luthier.clusterSettings" -}}
 {{- $claim := "" -}}
 {{- if empty .Values.artifacts.url -}}
-{{- $claim = required "artifacts.volume.runsClaim: the claim of the artifacts' volume in the namespace of the runs, as artifacts.url is empty" .Values.artifacts.volume.runsClaim -}}
+{{- $claim = .Values.artifacts.volume.runsClaim -}}
+{{- if and (empty $claim) (eq (include "luthier.runsNamespace" .) .Release.Namespace) -}}
+{{- $claim = include "luthier.artifactsClaim" . -}}
+{{- end -}}
+{{- $_ := required "artifacts.volume.runsClaim: the claim of the artifacts' volume in runs.namespace, as artifacts.url is empty" $claim -}}
 {{- end -}}
 {{- $pull := ternary (dict) (dict "imagePullSecrets" .Values.global.imagePullSecrets) (empty .Values.global.imagePullSecrets) -}}
-{{- $all := merge (dict "serviceAccount" .Values.runs.serviceAccount) (ternary (dict) (dict "artifactsClaim" $claim) (empty $claim)) $pull -}}
+{{- $queue := ternary (dict "queue" .Values.kueue.queue) (dict) .Values.kueue.create -}}
+{{- $all := merge (dict "serviceAccount" .Values.runs.serviceAccount) $queue (ternary (dict) (dict "artifactsClaim" $claim) (empty $claim)) $pull -}}
 {{- $profiles := list -}}
 {{- range .Values.runs.profiles -}}
 {{- $profiles = append $profiles (merge (deepCopy .) (include "luthier.runtimeOf" (list $ .) | fromYaml) $all) -}}

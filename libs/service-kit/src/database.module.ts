@@ -84,6 +84,13 @@ async function openDatabase(
 
 const OUTBOX_OPTIONS = Symbol('luthier.outbox-options');
 
+/** What a service's module says about its database; undefined of a service without tables. */
+export function databaseOf({ imports = [] }: DynamicModule): DatabaseOptions | undefined {
+  const imported = imports.find((one) => 'module' in one && one.module === DatabaseModule) as DynamicModule | undefined;
+  const provider = imported?.providers?.find((one) => 'provide' in one && one.provide === OUTBOX_OPTIONS);
+  return (provider as { useValue: DatabaseOptions } | undefined)?.useValue;
+}
+
 /** Runs the outbox relay as long as the application runs. */
 class OutboxRunner implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly relay: OutboxRelay<Record<string, unknown>> | undefined;

@@ -3,10 +3,13 @@ import { bootstrap } from './bootstrap.js';
 import type { BootstrapOptions } from './bootstrap.js';
 import { ConfigError, loadConfig, printConfig } from './config.js';
 import type { BaseConfig, ConfigDefinition, ConfigFields, ConfigOf } from './config.js';
+import { databaseOf } from './database.module.js';
+import { migrateDatabase } from './migrate.js';
 
 /**
- * A service as a process of its own: `main.ts` is one call of this. Reads the environment, knows `--print-config`, ends
- * in order on SIGTERM and SIGINT (a second signal ends at once), exits 1 when it cannot start, 78 when misconfigured.
+ * A service as a process of its own: `main.ts` is one call of this. Reads the environment, knows `--print-config`
+ * and `--migrate` (the tables alone are brought up to date), ends in order on SIGTERM and SIGINT (a second signal ends at
+ * once), exits 1 when it cannot start, 78 when misconfigured.
  */
 export async function runService<Fields extends ConfigFields>(
   definition: ConfigDefinition<Fields>,
@@ -17,6 +20,10 @@ export async function runService<Fields extends ConfigFields>(
     const config = loadConfig(definition, process.env);
     if (process.argv.includes('--print-config')) {
       process.stdout.write(`${printConfig(definition, config)}\n`);
+      return;
+    }
+    if (process.argv.includes('--migrate')) {
+      await migrateTables(definition.service, module(config));
       return;
     }
     // Every definition spreads `baseFields`; the compiler cannot see that through the generic.
@@ -39,4 +46,10 @@ export async function runService<Fields extends ConfigFields>(
     process.stderr.write(`${text}\n`);
     process.exit(cause instanceof ConfigError ? 78 : 1);
   }
+}
+
+async function migrateTables(service: string, module: Type | DynamicModule): Promise<void> {
+  const database = 'module' in module ? databaseOf(module) : undefined;
+  if (database) await migrateDatabase(database);
+  process.stdout.write(`${service}: ${database ? 'the tables are up to date' : 'it has no tables'}\n`);
 }

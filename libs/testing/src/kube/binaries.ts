@@ -12,18 +12,25 @@ const BUILD_TIMEOUT_MS = 60 * 60_000;
 
 /** A Go module below tools/ whose programs the tests run. */
 interface GoPrograms {
-  module: 'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer' | 'helm';
+  module: 'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer' | 'helm' | 'crds';
   programs: readonly string[];
   /** Where programs come from that are not of the module itself. */
   packages?: Readonly<Record<string, string>>;
-  /** Files of another module that are kept beside the programs, in a folder `crds`. */
-  crds?: { module: string; folder: string };
+  /** Files of other modules that are kept beside the programs, in a folder `crds`. */
+  crds?: readonly Definitions[];
   /** Arguments of the linker besides -s -w: what the programs say about their version. */
   link: string;
   /** 19 for what nobody waits for. */
   niceness: number;
   /** For the message: what it costs when nothing is cached, on two cores. */
   cost: string;
+}
+
+/** Custom resources as files of a Go module: all of a folder, or those of the names. */
+interface Definitions {
+  module: string;
+  folder: string;
+  files?: readonly string[];
 }
 
 const VERSION = 'k8s.io/component-base/version';
@@ -39,7 +46,7 @@ const KUEUE: GoPrograms = {
   module: 'kueue',
   programs: ['kueue'],
   packages: { kueue: 'sigs.k8s.io/kueue/cmd/kueue' },
-  crds: { module: 'sigs.k8s.io/kueue', folder: 'config/components/crd/bases' },
+  crds: [{ module: 'sigs.k8s.io/kueue', folder: 'config/components/crd/bases' }],
   link: '',
   niceness: 19,
   cost: 'about 12 minutes on two cores at the lowest priority',
@@ -48,7 +55,7 @@ const KUEUE: GoPrograms = {
 const COSCHEDULING: GoPrograms = {
   module: 'coscheduling',
   programs: ['coscheduling'],
-  crds: { module: 'sigs.k8s.io/scheduler-plugins', folder: 'config/crd/bases' },
+  crds: [{ module: 'sigs.k8s.io/scheduler-plugins', folder: 'config/crd/bases' }],
   link: `-X ${VERSION}.gitVersion=v1.33.5`,
   niceness: 19,
   cost: 'about 4 minutes on two cores at the lowest priority',
@@ -58,7 +65,7 @@ const JOB_SET: GoPrograms = {
   module: 'jobset',
   programs: ['jobset'],
   packages: { jobset: 'sigs.k8s.io/jobset' },
-  crds: { module: 'sigs.k8s.io/jobset', folder: 'config/components/crd/bases' },
+  crds: [{ module: 'sigs.k8s.io/jobset', folder: 'config/components/crd/bases' }],
   link: '',
   niceness: 19,
   cost: 'about 3 minutes on two cores at the lowest priority',
@@ -68,7 +75,7 @@ const KUBEFLOW_TRAINER: GoPrograms = {
   module: 'trainer',
   programs: ['trainer'],
   packages: { trainer: 'github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager' },
-  crds: { module: 'github.com/kubeflow/trainer/v2', folder: 'manifests/base/crds' },
+  crds: [{ module: 'github.com/kubeflow/trainer/v2', folder: 'manifests/base/crds' }],
   link: '',
   niceness: 19,
   cost: 'about 2 minutes on two cores at the lowest priority, once JobSet is built',
@@ -81,6 +88,26 @@ const HELM: GoPrograms = {
   link: '-X helm.sh/helm/v4/internal/version.version=v4.3.1',
   niceness: 10,
   cost: 'about 2 minutes on two cores, once Kubernetes is built',
+};
+
+const CHART_RESOURCES: GoPrograms = {
+  module: 'crds',
+  programs: [],
+  crds: [
+    {
+      module: 'github.com/prometheus-operator/prometheus-operator',
+      folder: 'example/prometheus-operator-crd',
+      files: ['podmonitors', 'servicemonitors', 'prometheusrules'].map((name) => `monitoring.coreos.com_${name}.yaml`),
+    },
+    {
+      module: 'sigs.k8s.io/gateway-api',
+      folder: 'config/crd/standard',
+      files: ['gateway.networking.k8s.io_httproutes.yaml'],
+    },
+  ],
+  link: '',
+  niceness: 10,
+  cost: 'a few seconds: files alone',
 };
 
 export type Programs = { dir: string; missing?: undefined } | { dir?: undefined; missing: string };
@@ -110,6 +137,10 @@ export const ensureKubeflowTrainer = (options?: EnsureOptions): Promise<Programs
 /** The folder with helm, built from source once. */
 export const ensureHelm = (options?: EnsureOptions): Promise<Programs> => ensurePrograms(HELM, options);
 
+/** A folder whose `crds` are the custom resources of the Prometheus Operator and the Gateway API that the chart makes. */
+export const ensureChartResources = (options?: EnsureOptions): Promise<Programs> =>
+  ensurePrograms(CHART_RESOURCES, options);
+
 /**
  * Builds the programs of a module into `<cache>/<module>/<hash>`, where the hash covers everything that they are made
  * of. Several processes may ask at once: one builds, the others wait.
@@ -119,22 +150,23 @@ async function ensurePrograms(wanted: GoPrograms, options: EnsureOptions = {}): 
   const { build = true, log = (message) => process.stderr.write(`${message}\n`) } = options;
   const source = join(TOOLS, wanted.module);
   const go = await findGo();
-  if (!go) return { missing: `Go 1.26 or newer, to build ${wanted.programs.join(', ')}` };
+  const named = wanted.programs.join(', ') || wanted.module;
+  if (!go) return { missing: `Go 1.26 or newer, to build ${named}` };
   const root = join(defaultCacheDir(), wanted.module);
   const dir = join(root, await hashOf(source, [go.version, wanted.link]));
   if (await isFolder(dir)) return { dir };
   if (!build)
     return {
-      missing: `${wanted.programs.join(', ')}: run \`node scripts/kube-binaries.mjs ${wanted.module}\` (${wanted.cost})`,
+      missing: `${named}: run \`node scripts/kube-binaries.mjs ${wanted.module}\` (${wanted.cost})`,
     };
   await mkdir(root, { recursive: true });
   return withFileLock(`${dir}.lock`, BUILD_TIMEOUT_MS, async () => {
     if (await isFolder(dir)) return { dir };
-    log(`luthier: building ${wanted.programs.join(', ')} from source, once: ${wanted.cost}`);
+    log(`luthier: building ${named} from source, once: ${wanted.cost}`);
     const draft = await mkdtemp(join(root, '.building-'));
     try {
       for (const program of wanted.programs) await buildProgram(wanted, go.file, source, program, draft, log);
-      if (wanted.crds) await copyCrds(wanted.crds, go.file, source, join(draft, 'crds'));
+      for (const crds of wanted.crds ?? []) await copyCrds(crds, go.file, source, join(draft, 'crds'));
       await rename(draft, dir);
     } finally {
       await rm(draft, { recursive: true, force: true });
@@ -169,15 +201,16 @@ async function buildProgram(
 }
 
 async function copyCrds(
-  { module, folder }: { module: string; folder: string },
+  { module, folder, files }: Definitions,
   go: string,
   source: string,
   into: string,
 ): Promise<void> {
-  const { stdout } = await run(go, ['list', '-m', '-f', '{{.Dir}}', module], { cwd: source, timeout: 60_000 });
-  await mkdir(into);
-  for (const file of await readdir(join(stdout.trim(), folder)))
-    await writeFile(join(into, file), await readFile(join(stdout.trim(), folder, file)));
+  const { stdout } = await run(go, ['mod', 'download', '-json', module], { cwd: source, timeout: 300_000 });
+  const { Dir } = JSON.parse(stdout) as { Dir: string };
+  await mkdir(into, { recursive: true });
+  for (const file of files ?? (await readdir(join(Dir, folder))))
+    await writeFile(join(into, file), await readFile(join(Dir, folder, file)));
 }
 
 /** A build must not take the machine from whoever works at it. What it prints is passed on: it says what is fetched. */

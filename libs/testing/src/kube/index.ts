@@ -23,9 +23,10 @@
  */
 export { bindRole } from './bind-role.js';
 export type { BoundRole } from './bind-role.js';
-export { ensureHelm } from './binaries.js';
+export { ensureChartResources, ensureHelm, ensureKueue } from './binaries.js';
 export { startControlPlane } from './control-plane.js';
 export type { ControlPlane, ControlPlaneOptions } from './control-plane.js';
+export { applyDefinitions, removeDefinitions } from './custom-resources.js';
 export { FakeKubelet } from './fake-kubelet/fake-kubelet.js';
 export type { FakeKubeletOptions } from './fake-kubelet/fake-kubelet.js';
 export type { FakeNode } from './fake-kubelet/fake-node.js';

@@ -5,6 +5,7 @@ import { createClient, uploadFile } from '@luthier/api-client';
 import type { Command } from 'commander';
 import { addClusterCommand } from './cluster.command.js';
 import { addJobLogCommand } from './job-log.command.js';
+import { addStatusCommand } from './status.command.js';
 import { call, keyOf, withTarget } from './target.js';
 import type { Target } from './target.js';
 
@@ -57,4 +58,5 @@ export function addApiCommands(program: Command): void {
       print(await call(target, 'POST', `/v1/fine_tuning/jobs/${encodeURIComponent(job)}/restart`, body));
     });
   addClusterCommand(program);
+  addStatusCommand(program);
 }
