@@ -29,6 +29,17 @@ export interface DeliveryObserver {
   }): void;
 }
 
+/** What waits in a durable consumer, whoever reads it. */
+export interface ConsumerBacklog {
+  consumer: string;
+  /** Not delivered yet. */
+  pending: number;
+  /** Delivered, and neither acknowledged nor given up. */
+  unacknowledged: number;
+  /** Of these, delivered more than once. */
+  redelivered: number;
+}
+
 export interface EventConsumerOptions {
   connection: NatsConnection;
   consumer: ConsumerSpec;
@@ -41,6 +52,7 @@ export interface EventConsumerOptions {
 }
 
 const REBIND_DELAY_MS = 500;
+const BACKLOG_TIMEOUT_MS = 2_000;
 /** A pull request that a restarted server has forgotten is noticed after two missing heartbeats. */
 const PULL_MS = 10_000;
 const HEARTBEAT_MS = 1_000;
@@ -72,6 +84,26 @@ export class EventConsumer {
     this.messages?.stop();
     await this.running;
     await this.queue.idle();
+  }
+
+  /** Undefined while the consumer cannot be asked. */
+  async backlog(): Promise<ConsumerBacklog | undefined> {
+    const { connection, consumer } = this.options;
+    try {
+      const bound = await jetstream(connection, { timeout: BACKLOG_TIMEOUT_MS }).consumers.get(
+        consumer.stream,
+        consumer.name,
+      );
+      const { num_pending, num_ack_pending, num_redelivered } = await bound.info(true);
+      return {
+        consumer: consumer.name,
+        pending: num_pending,
+        unacknowledged: num_ack_pending,
+        redelivered: num_redelivered,
+      };
+    } catch {
+      return undefined;
+    }
   }
 
   private async run(): Promise<void> {

@@ -3,7 +3,7 @@ import type { DiscoveryService } from '@nestjs/core';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { ConsumerSpec } from '@luthier/contracts';
 import { EventConsumer } from './event-consumer.js';
-import type { DeliveryObserver, EventHandler } from './event-consumer.js';
+import type { ConsumerBacklog, DeliveryObserver, EventHandler } from './event-consumer.js';
 import { eventHandlersOf } from './on-event.js';
 
 /** Finds the `@OnEvent` and `@OnRunMessage` methods of an application and runs one consumer for each durable name. */
@@ -38,6 +38,12 @@ export class EventDispatcher implements OnApplicationBootstrap, OnApplicationShu
         }),
     );
     for (const consumer of this.consumers) consumer.start();
+  }
+
+  /** Of each consumer that can be asked now. */
+  async backlogs(): Promise<ConsumerBacklog[]> {
+    const asked = await Promise.all(this.consumers.map((consumer) => consumer.backlog()));
+    return asked.filter((backlog) => backlog !== undefined);
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -2,7 +2,14 @@ export { connectNats, inboxPrefix } from './connect.js';
 export type { NatsSettings } from './connect.js';
 export type { DeadLetter } from './dead-letters.js';
 export { EventConsumer } from './event-consumer.js';
-export type { DeliveryObserver, DeliveryOutcome, EventConsumerOptions, EventHandler } from './event-consumer.js';
+export type {
+  ConsumerBacklog,
+  DeliveryObserver,
+  DeliveryOutcome,
+  EventConsumerOptions,
+  EventHandler,
+} from './event-consumer.js';
+export { EventDispatcher } from './event-dispatcher.js';
 export { MessageBus, REQUEST_ID_HEADER, runMessageId } from './message-bus.js';
 export type { RequestOptions } from './message-bus.js';
 export { MessagingModule, NATS_CONNECTION } from './messaging.module.js';

@@ -35,7 +35,7 @@ export class MessagingModule {
           inject: [DiscoveryService],
         },
       ],
-      exports: [NATS_CONNECTION, MessageBus, RunsBucket],
+      exports: [NATS_CONNECTION, MessageBus, RunsBucket, EventDispatcher],
     };
   }
 }

@@ -6,7 +6,7 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { MessagingModule, SharedNatsTransport, connectNats } from '@luthier/messaging';
+import { EventDispatcher, MessagingModule, SharedNatsTransport, connectNats } from '@luthier/messaging';
 import type { BaseConfig } from './config.js';
 import { deliveryLog } from './delivery-log.js';
 import { HealthChecks } from './health.js';
@@ -133,6 +133,8 @@ async function createApplication(
     logger: new NestLog(logger),
     abortOnError: false,
   });
+  const dispatcher = app.get(EventDispatcher);
+  metrics.tellBacklogs(() => dispatcher.backlogs());
   app.useGlobalInterceptors(new RpcInterceptor(logger, metrics));
   addOperationalRoutes(app, { logger, metrics, health });
   return app;

@@ -44,9 +44,9 @@ export class DatabaseModule {
       providers: [
         {
           provide: DATABASE,
-          inject: [HealthChecks, Closers, LOGGER],
-          useFactory: (health: HealthChecks, closers: Closers, logger: Logger) =>
-            openDatabase(options, health, closers, logger),
+          inject: [HealthChecks, Closers, LOGGER, ServiceMetrics],
+          useFactory: (health: HealthChecks, closers: Closers, logger: Logger, metrics: ServiceMetrics) =>
+            openDatabase(options, { health, closers, logger, metrics }),
         },
         { provide: OUTBOX_OPTIONS, useValue: options },
         OutboxRunner,
@@ -56,11 +56,16 @@ export class DatabaseModule {
   }
 }
 
+interface OpenedWith {
+  health: HealthChecks;
+  closers: Closers;
+  logger: Logger;
+  metrics: ServiceMetrics;
+}
+
 async function openDatabase(
   options: DatabaseOptions,
-  health: HealthChecks,
-  closers: Closers,
-  logger: Logger,
+  { health, closers, logger, metrics }: OpenedWith,
 ): Promise<Database<Record<string, unknown>>> {
   const started = performance.now();
   await migrateDatabase(options);
@@ -77,6 +82,11 @@ async function openDatabase(
   pool.on('error', (err) => logger.warn({ err }, 'An idle database connection was lost'));
   // One that is lost between two queries of a transaction: its next query fails; without a listener the process would end.
   pool.on('connect', (client) => client.on('error', () => undefined));
+  metrics.tellConnections(() => ({
+    used: pool.totalCount - pool.idleCount,
+    idle: pool.idleCount,
+    waiting: pool.waitingCount,
+  }));
   closers.add('database', () => pool.end());
   health.register('database', async () => void (await pool.query('select 1')));
   return drizzle(pool, { schema: options.tables ?? {} });

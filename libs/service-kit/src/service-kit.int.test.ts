@@ -204,15 +204,26 @@ describe('two services in one process', () => {
       const text = await (await fetch(`${url}/metrics`)).text();
       expect(text).toContain('process_cpu_seconds_total');
       expect(text).toMatch(new RegExp(`luthier_rpc_duration_seconds_count\\{[^}]*service="${name}"`));
+      expect(text).toContain(`luthier_database_connections{state="waiting",service="${name}"} 0`);
       expect(text).not.toContain(`service="${name === 'datasets' ? 'training' : 'datasets'}"`);
     }
   });
 
-  it('are not ready while NATS is away, and are again when it is back', async () => {
-    const [service] = services;
+  it('are not ready while NATS is away, nor know what waits in consumers, and are and do again when it is back', async () => {
+    const [service, reader] = services;
+    const backlogs = async (): Promise<string[]> => {
+      const text = await (await fetch(`${reader?.url}/metrics`)).text();
+      return text.match(/^luthier_consumer_.*/gm) ?? [];
+    };
+    const none = ['pending', 'unacknowledged', 'redelivered'].map(
+      (what) => `luthier_consumer_${what}{consumer="training",service="training"} 0`,
+    );
+    await waitFor(async () => (await backlogs()).join() === none.join());
     await nats.kill();
     await waitFor(async () => (await fetch(`${service?.url}/readyz`)).status === 503);
+    expect(await backlogs()).toEqual([]);
     await nats.restart();
+    await waitFor(async () => (await backlogs()).join() === none.join());
     await waitFor(async () => (await fetch(`${service?.url}/readyz`)).status === 200);
     await waitFor(async () => (await bus.request(addFile, { id: 'file-3' })).id);
   });

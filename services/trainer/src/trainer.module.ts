@@ -5,6 +5,7 @@ import { MessageBus, RunsBucket } from '@luthier/messaging';
 import { LOGGER, ServiceMetrics } from '@luthier/service-kit';
 import type { Logger } from '@luthier/service-kit';
 import { RuntimeCapabilities } from './inventory/capabilities.js';
+import { InventoryMetrics } from './inventory/inventory.metrics.js';
 import { InventorySource } from './inventory/inventory-source.js';
 import { InventoryReader } from './inventory/inventory.js';
 import { TrainerRpc } from './inventory/trainer.rpc.js';
@@ -55,6 +56,7 @@ export class TrainerModule {
               capabilities: new RuntimeCapabilities(logger, environmentOfRunners()),
             }),
         },
+        InventoryMetrics,
         {
           provide: RunLog,
           inject: [ArtifactStore, TrainerService],

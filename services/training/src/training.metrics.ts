@@ -3,11 +3,15 @@ import { Counter, Gauge, Histogram } from 'prom-client';
 import { ServiceMetrics } from '@luthier/service-kit';
 import { JobStore } from './jobs/job.store.js';
 
-/** What an operator watches of jobs; documented in docs/reference/metrics.md. */
+/**
+ * What an operator watches of jobs; documented in docs/reference/metrics.md. While the database is away, what is read from
+ * it is left out, and nothing else with it.
+ */
 @Injectable()
 export class TrainingMetrics {
   readonly attempts: Counter<'reason'>;
   readonly timeToFirstStep: Histogram;
+  readonly wait: Histogram;
 
   constructor({ registry }: ServiceMetrics, store: JobStore) {
     const registers = [registry];
@@ -23,6 +27,22 @@ export class TrainingMetrics {
       buckets: [5, 15, 30, 60, 120, 300, 900, 3600, 14_400],
       registers,
     });
+    this.wait = new Histogram({
+      name: 'luthier_job_wait_seconds',
+      help: 'From the creation of a job to the moment at which its first run is let into a place.',
+      buckets: [5, 15, 30, 60, 120, 300, 900, 3600, 14_400, 86_400],
+      registers,
+    });
+    new Gauge({
+      name: 'luthier_jobs_oldest_waiting_seconds',
+      help: 'Age of the oldest job that waits for a place; 0 when none waits.',
+      registers,
+      async collect() {
+        this.reset();
+        const oldest = await store.oldestWaiting().catch(() => undefined);
+        if (oldest !== undefined) this.set(oldest === null ? 0 : Math.max(0, Date.now() - Date.parse(oldest)) / 1_000);
+      },
+    });
     new Gauge({
       name: 'luthier_jobs',
       help: 'Jobs by status.',
@@ -30,7 +50,7 @@ export class TrainingMetrics {
       registers,
       async collect() {
         this.reset();
-        for (const { status, count } of await store.countByStatus()) this.set({ status }, count);
+        for (const { status, count } of await store.countByStatus().catch(() => [])) this.set({ status }, count);
       },
     });
   }

@@ -24,6 +24,7 @@ import { RunFiles } from './runs/run-files.js';
 import { RunStore } from './runs/run.store.js';
 import { PgRunStore } from './runs/run.store.pg.js';
 import { RunEvents } from './runs/runs.events.js';
+import { RunsMetrics } from './runs/runs.metrics.js';
 import { StatusFollower } from './runs/status-follower.js';
 import { TRAINING_CONFIG } from './training.config.js';
 import type { TrainingConfig } from './training.config.js';
@@ -67,6 +68,7 @@ export class TrainingModule {
         JobOrders,
         JobsEvents,
         RunEvents,
+        RunsMetrics,
         StatusFollower,
       ],
     };

@@ -23,6 +23,7 @@ import { PodLogArchive } from './pod-log-archive.js';
 import { PodLogs } from './pod-logs.js';
 import type { PodLogReader } from './pod-logs.js';
 import { RunObjects } from './run-objects.js';
+import { tellRunPods } from './run-pods.metrics.js';
 import { RunWorkloads } from './run-workloads.js';
 import { SuspendedOrphans } from './suspended-orphans.js';
 import { ObjectOwners } from './timeline/object-owners.js';
@@ -77,6 +78,8 @@ export class KubernetesPlace {
     const events = new ObjectEvents(this.watches.events);
     const tell = (runId: string): void => this.executor.tell(runId);
     const objects = (this.objects = new RunObjects(this.watches, tell));
+    const deviceResources = new Set(settings.profiles.flatMap(({ deviceResource }) => deviceResource ?? []));
+    tellRunPods(registry, { namespace, deviceResources, pods: () => objects.livePods() });
     const owners = new ObjectOwners();
     for (const watch of [...this.watches.roots, this.watches.pods, this.watches.workloads]) owners.follow(watch);
     this.timeline = new RunTimeline({

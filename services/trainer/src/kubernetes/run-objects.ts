@@ -3,6 +3,7 @@ import type { Root } from './carriers/carrier.js';
 import { attemptOf, isPart } from './carriers/carriers.js';
 import { attemptOfLabels } from './names.js';
 import { hasEnded } from './observe-attempt.js';
+import type { RunPod } from './run-pods.metrics.js';
 
 export interface RunReflectors {
   /** One for each kind of root object. */
@@ -92,11 +93,16 @@ export class RunObjects {
     return [...(this.departedOf.get(nameOf(key))?.values() ?? [])];
   }
 
+  /** Pods that have not ended: they hold their devices. */
+  livePods(): RunPod[] {
+    return [...this.podsOf].flatMap(([name, pods]) =>
+      [...pods.values()].filter((pod) => !hasEnded(pod)).map((pod) => ({ runId: name.split('#')[0] ?? '', pod })),
+    );
+  }
+
   /** Runs of which a pod holds its devices. */
   liveRuns(): string[] {
-    return [...this.podsOf].flatMap(([name, pods]) =>
-      [...pods.values()].some((pod) => !hasEnded(pod)) ? [name.split('#')[0] ?? ''] : [],
-    );
+    return [...new Set(this.livePods().map(({ runId }) => runId))];
   }
 
   /** Tells of the run whose root object has this UID. */

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { and, asc, desc, eq, gt, inArray, lt, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, inArray, lt, min, or, sql } from 'drizzle-orm';
 import { AppError } from '@luthier/contracts';
 import type { JobRecord, StreamEntry } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
@@ -9,9 +9,17 @@ import { checkpoints, jobEvents, jobStream, jobs, metricPoints } from '../db/sch
 import type { tables } from '../db/schema.js';
 import { toRecord } from './job-record.js';
 import { PgJobTransaction } from './job-transaction.pg.js';
-import { JobStore } from './job.store.js';
-import type { JobCheckpoint, JobEvent, JobTransaction, ListQuery, MetricPoint, NewEvent } from './job.store.js';
-import { rankOf } from './job.js';
+import { JobStore, RUNNING_MAX } from './job.store.js';
+import type {
+  JobCheckpoint,
+  JobEvent,
+  JobTransaction,
+  ListQuery,
+  MetricPoint,
+  NewEvent,
+  RunningJob,
+} from './job.store.js';
+import { RUN_PHASES, rankOf } from './job.js';
 import type { Job } from './job.js';
 
 const UNFINISHED = ['validating_files', 'queued', 'running', 'paused'];
@@ -116,6 +124,38 @@ export class PgJobStore extends JobStore {
       .select({ status: jobs.status, count: sql<number>`count(*)::int` })
       .from(jobs)
       .groupBy(jobs.status);
+  }
+
+  override async oldestWaiting(): Promise<string | null> {
+    const [row] = await this.database
+      .select({ oldest: min(jobs.createdAt) })
+      .from(jobs)
+      .where(and(inArray(jobs.status, ['queued', 'running']), inArray(jobs.phase, ['queued', 'scheduling'])));
+    return row?.oldest ?? null;
+  }
+
+  override async running(): Promise<RunningJob[]> {
+    const found = await this.database
+      .select({ data: jobs.data })
+      .from(jobs)
+      .where(and(eq(jobs.status, 'running'), inArray(jobs.phase, RUN_PHASES)))
+      .orderBy(asc(jobs.seq))
+      .limit(RUNNING_MAX);
+    const steps = found.flatMap(({ data: { runId, progress } }) =>
+      runId !== null && progress ? [and(eq(metricPoints.runId, runId), eq(metricPoints.step, progress.step))] : [],
+    );
+    const points =
+      steps.length === 0
+        ? []
+        : await this.database
+            .select()
+            .from(metricPoints)
+            .where(or(...steps));
+    const newestOf = Map.groupBy(points, ({ runId }) => runId);
+    return found.map(({ data: job }) => ({
+      job,
+      newest: Object.fromEntries((newestOf.get(job.runId ?? '') ?? []).map(({ name, value }) => [name, value])),
+    }));
   }
 
   override async change<T>(jobId: string, change: (tx: JobTransaction) => Promise<T>): Promise<T> {

@@ -64,6 +64,15 @@ export interface ListQuery {
   order: 'asc' | 'desc';
 }
 
+/** A job whose run is under way, and the figures of the run's newest step by the names of metrics. */
+export interface RunningJob {
+  readonly job: Job;
+  readonly newest: Readonly<Record<string, number>>;
+}
+
+/** More runs than a cluster has places; what is beyond them is not told of one by one. */
+export const RUNNING_MAX = 500;
+
 /** Jobs, their runs, events, curves and live streams. Every method may throw what the database throws. */
 export abstract class JobStore {
   /** Idempotent by id: returns what is stored. Adds `events` only when the job is new. */
@@ -81,6 +90,10 @@ export abstract class JobStore {
     limit: number;
   }): Promise<{ jobIds: string[]; hasMore: boolean }>;
   abstract countByStatus(): Promise<{ status: string; count: number }[]>;
+  /** When the oldest of the jobs was made that wait for a place; null: none waits. */
+  abstract oldestWaiting(): Promise<string | null>;
+  /** Jobs whose run is under way, the oldest first, at most `RUNNING_MAX`. */
+  abstract running(): Promise<RunningJob[]>;
   /** Runs `change` under the job's lock. @throws AppError `job.not-found`. */
   abstract change<T>(jobId: string, change: (tx: JobTransaction) => Promise<T>): Promise<T>;
   abstract listEvents(jobId: string, query: ListQuery): Promise<{ items: JobEvent[]; hasMore: boolean }>;

@@ -115,7 +115,8 @@ export const STATUS_TRANSITIONS: Readonly<Record<JobStatus, readonly JobStatus[]
   cancelled: [],
 };
 
-const RUN_PHASES: readonly JobPhase[] = ['scheduling', 'starting', 'training', 'saving'];
+/** Those in which a job has a run under way. */
+export const RUN_PHASES: readonly JobPhase[] = ['scheduling', 'starting', 'training', 'saving'];
 
 /**
  * From a phase to those that may follow it. Within a run they go back when a new attempt is made, and further when it is

@@ -62,6 +62,13 @@ export class TrainingFixture {
     return this.bus.request(getJob, { jobId });
   }
 
+  /** Samples that training serves, by name and labels. */
+  async metrics(): Promise<Map<string, number>> {
+    const answer = await fetch(`${this.service.url}/metrics`, { signal: AbortSignal.timeout(60_000) });
+    const samples = [...(await answer.text()).matchAll(/^(\w+(?:\{.*\})?) (\S+)$/gm)];
+    return new Map(samples.map(([, series = '', value]) => [series, Number(value)]));
+  }
+
   until(jobId: string, status: JobRecord['status']): Promise<JobRecord> {
     const reached = async (): Promise<JobRecord | undefined> => {
       const job = await this.job(jobId);

@@ -116,6 +116,7 @@ export class Admit extends PhaseStep {
         }),
       );
       this.metrics.attempts.inc({ reason: 'first' });
+      this.metrics.wait.observe((Date.now() - Date.parse(job.createdAt)) / 1_000);
     }
     const what = mode === 'rehearse' ? 'Rehearsal of the fine-tuning job' : 'Fine-tuning job';
     await tx.event({ level: 'info', type: 'message', message: `${what} started on ${profile.device}` });
