@@ -1,11 +1,12 @@
 // Writes what is derived from the code: JSON Schemas of the contracts, the table of errors, what services may do at NATS,
-// the API client.
+// the API client, the chart's README.
 // With --check nothing is written and a difference is an error.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
+import { chartReadme } from './chart-readme.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const check = process.argv.includes('--check');
@@ -68,6 +69,8 @@ await emit(
   'charts/luthier/files/nats-permissions.json',
   JSON.stringify(Object.fromEntries(contracts.SERVICES.map((service) => [service, natsPermissions(service)]))),
 );
+
+await emit('charts/luthier/README.md', chartReadme(readFileSync('charts/luthier/values.yaml', 'utf8')));
 
 // A test of the gateway compares the client's document with the routes, so that there is nothing to check here.
 if (!check && spawnSync('pnpm', ['--filter', '@luthier/api-client', 'generate'], { stdio: 'inherit' }).status !== 0)

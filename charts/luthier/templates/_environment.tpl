@@ -26,7 +26,15 @@
 - { name: LUTHIER_GATEWAY_SECURE_COOKIE, value: {{ include "luthier.isPrivate" $root | quote }} }
 - { name: LUTHIER_GATEWAY_TRUST_PROXY, value: {{ or $values.ingress.enabled $values.httpRoute.enabled | quote }} }
 {{- end }}
+{{- if eq $part "training" }}
+- { name: LUTHIER_TRAINING_RUN_DEADLINE_SECONDS, value: {{ $values.runs.deadlineSeconds | int64 | quote }} }
+{{- end }}
+{{- if eq $part "inference" }}
+- { name: LUTHIER_INFERENCE_MODEL_CACHE_MIB, value: {{ $values.inference.modelCacheMib | int64 | quote }} }
+- { name: LUTHIER_INFERENCE_GGUF_CACHE_MIB, value: {{ $values.inference.convertedCacheMib | int64 | quote }} }
+{{- end }}
 {{- if eq $part "registry" }}
+- { name: LUTHIER_REGISTRY_MODEL_BYTES_MAX, value: {{ $values.registry.maxModelBytes | int64 | quote }} }
 {{- with $values.registry.hubUrl }}
 - { name: LUTHIER_HUB_URL, value: {{ . | quote }} }
 {{- end }}

@@ -12,8 +12,11 @@
 {{- end -}}
 
 {{- define "luthier.outside" -}}
+{{- /* A rule without addresses would open all of them. */}}
+{{- with .Values.networkPolicies.egressCidrs }}
 - to:
-    {{- range .Values.networkPolicies.egressCidrs }}
+    {{- range . }}
     - ipBlock: { cidr: {{ . | quote }} }
     {{- end }}
+{{- end }}
 {{- end -}}
