@@ -83,5 +83,16 @@ withHelm('the chart', () => {
     const images = [...text.matchAll(/\\?"image\\?":\\?"([^"\\]+)/g)].map(([, image = '']) => image);
     expect(new Set(images).size).toBe(12);
     for (const image of images) expect(image).toMatch(/^mirror\.example:5000\//);
+    const settings = [
+      '--namespace',
+      'luthier',
+      '--values',
+      valuesOf('minimal'),
+      '--set',
+      'global.imageRegistry=mirror.example:5000',
+    ];
+    const printed = await helm('install', RELEASE, CHART, '--dry-run=client', ...settings);
+    const [, list = ''] = printed.split('Images that the registry in front must have:');
+    expect(list.trim().split(/\s+/).toSorted()).toEqual([...new Set(images)].toSorted());
   });
 });

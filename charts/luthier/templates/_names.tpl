@@ -88,3 +88,15 @@ annotations:
 {{- define "luthier.withTables" -}}
 [gateway, datasets, registry, training, evaluation]
 {{- end -}}
+
+{{/* Every image of the release, a line each. */}}
+{{- define "luthier.images" -}}
+{{- $all := list -}}
+{{- range list "cli" "gateway" "web" "datasets" "training" "trainer" "evaluation" "registry" "inference" -}}
+{{- $all = append $all (include "luthier.partImage" (list $ .)) -}}
+{{- end -}}
+{{- if .Values.nats.bundled }}{{ $all = append $all (include "luthier.image" (list $ .Values.nats.image)) }}{{ end -}}
+{{- if .Values.database.bundled }}{{ $all = append $all (include "luthier.image" (list $ .Values.database.image)) }}{{ end -}}
+{{- range (include "luthier.clusterSettings" . | fromJson).profiles }}{{ $all = append $all .image }}{{ end -}}
+{{- $all | uniq | join "\n" -}}
+{{- end -}}
