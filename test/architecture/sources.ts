@@ -51,12 +51,13 @@ export function manifests(): PackageManifest[] {
       const json = JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as {
         name: string;
         dependencies?: Record<string, string>;
+        optionalDependencies?: Record<string, string>;
         devDependencies?: Record<string, string>;
       };
       return {
         name: json.name,
         folder,
-        dependencies: Object.keys(json.dependencies ?? {}),
+        dependencies: Object.keys({ ...json.dependencies, ...json.optionalDependencies }),
         devDependencies: Object.keys(json.devDependencies ?? {}),
       };
     });

@@ -1,13 +1,21 @@
+import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { z } from 'zod';
 import { addApiCommands } from './client/api-commands.js';
 import { addDemoCommand } from './demo/demo.command.js';
 import { addProvisionCommand } from './provision.command.js';
 import { addStartCommand } from './start.command.js';
 
+/** The version of this package. */
+const VERSION = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))).version;
+
 /** The `luthier` command with all of its subcommands; docs/reference/cli.md describes every one (a test compares). */
 export function luthierProgram(): Command {
   const program = new Command('luthier')
     .description('Turn an open language model into your own.')
+    .version(VERSION)
     .showHelpAfterError()
     .configureHelp({ sortSubcommands: true });
   addStartCommand(program);

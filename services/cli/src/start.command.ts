@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { endSignal, untilAborted } from './end-signal.js';
+import { loadStandalone } from './load-standalone.js';
 import { signInLine } from './sign-in-line.js';
 
 /** `luthier start`: the platform on this machine, until Ctrl-C. */
@@ -10,7 +11,7 @@ export function addStartCommand(program: Command): void {
     .option('--home <folder>', 'where everything is kept (LUTHIER_HOME)')
     .option('--port <port>', 'port of dashboard and API (LUTHIER_PORT)', Number)
     .action(async (options: { home?: string; port?: number }) => {
-      const { startPlatform } = await import('@luthier/standalone'); // heavy: the client commands do without it
+      const { startPlatform } = await loadStandalone();
       const say = (line: string): void => console.log(`luthier: ${line}`);
       const signal = endSignal(() => say('ending… (again: at once)'));
       const platform = await startPlatform({ ...options, say, signal });

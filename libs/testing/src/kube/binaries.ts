@@ -12,7 +12,7 @@ const BUILD_TIMEOUT_MS = 60 * 60_000;
 
 /** A Go module below tools/ whose programs the tests run. */
 interface GoPrograms {
-  module: 'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer' | 'helm' | 'crds';
+  module: 'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer' | 'helm' | 'crds' | 'dockerfile';
   programs: readonly string[];
   /** Where programs come from that are not of the module itself. */
   packages?: Readonly<Record<string, string>>;
@@ -110,6 +110,14 @@ const CHART_RESOURCES: GoPrograms = {
   cost: 'a few seconds: files alone',
 };
 
+const DOCKERFILE: GoPrograms = {
+  module: 'dockerfile',
+  programs: ['dockerfile', 'compose'],
+  link: '',
+  niceness: 10,
+  cost: 'about 15 seconds on two cores',
+};
+
 export type Programs = { dir: string; missing?: undefined } | { dir?: undefined; missing: string };
 
 interface EnsureOptions {
@@ -140,6 +148,9 @@ export const ensureHelm = (options?: EnsureOptions): Promise<Programs> => ensure
 /** A folder whose `crds` are the custom resources of the Prometheus Operator and the Gateway API that the chart makes. */
 export const ensureChartResources = (options?: EnsureOptions): Promise<Programs> =>
   ensurePrograms(CHART_RESOURCES, options);
+
+/** The folder with dockerfile and compose, which say what BuildKit and Compose read in a file; built from source once. */
+export const ensureImageReaders = (options?: EnsureOptions): Promise<Programs> => ensurePrograms(DOCKERFILE, options);
 
 /**
  * Builds the programs of a module into `<cache>/<module>/<hash>`, where the hash covers everything that they are made

@@ -23,7 +23,7 @@
  */
 export { bindRole } from './bind-role.js';
 export type { BoundRole } from './bind-role.js';
-export { ensureChartResources, ensureHelm, ensureKueue } from './binaries.js';
+export { ensureChartResources, ensureHelm, ensureImageReaders, ensureKueue } from './binaries.js';
 export { startControlPlane } from './control-plane.js';
 export type { ControlPlane, ControlPlaneOptions } from './control-plane.js';
 export { applyDefinitions, removeDefinitions } from './custom-resources.js';
@@ -42,6 +42,7 @@ export type { Fault, FaultRule, SeenRequest } from './fake-api/faults.js';
 export type { FakeKind, StoredObject } from './fake-api/store.js';
 export {
   canRunCoscheduling,
+  canReadImages,
   canRunHelm,
   canRunJobSet,
   canRunKubeflowTrainer,

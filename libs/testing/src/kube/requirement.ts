@@ -1,6 +1,7 @@
 import {
   ensureCoscheduling,
   ensureHelm,
+  ensureImageReaders,
   ensureJobSet,
   ensureKubeflowTrainer,
   ensureKubernetes,
@@ -51,4 +52,10 @@ export async function canRunPodProcesses(): Promise<boolean> {
 export async function canRunHelm(): Promise<boolean> {
   const found = await ensureHelm({ build: requireAll(), log: (message) => console.log(message) });
   return runsHere('tests of the chart', found.missing);
+}
+
+/** True where Dockerfiles and compose files can be read as BuildKit and Compose read them; built at the first time. */
+export async function canReadImages(): Promise<boolean> {
+  const found = await ensureImageReaders({ log: (message) => console.log(message) });
+  return runsHere('tests of Dockerfiles and the compose file', found.missing);
 }

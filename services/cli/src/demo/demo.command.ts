@@ -3,6 +3,7 @@ import type { Platform } from '@luthier/standalone';
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { endSignal, unlessEnded, untilAborted } from '../end-signal.js';
+import { loadStandalone } from '../load-standalone.js';
 import { signInLine } from '../sign-in-line.js';
 import { bundledDemoData, ownDemoData } from './demo-data.js';
 import { demoReport } from './demo-report.js';
@@ -38,7 +39,7 @@ export function addDemoCommand(program: Command): void {
 }
 
 async function demo(options: DemoOptions): Promise<void> {
-  const { startPlatform, watchPeakPss } = await import('@luthier/standalone');
+  const { startPlatform, watchPeakPss } = await loadStandalone();
   const stages = new Stages(process.stdout);
   const startedMs = performance.now();
   const memory = watchPeakPss();
