@@ -14,6 +14,7 @@ import { LONG_RUN, expectWholeAndSingle, submitJob, waitForEnd, waitForTraining 
 import { killFirst, runnersIn } from './support/processes.js';
 import { startService } from './support/service-process.js';
 import type { ServiceProcess } from './support/service-process.js';
+import { startTraceCollector } from './support/trace-collector.js';
 
 const LUTHIER = fileURLToPath(new URL('../../services/cli/dist/main.js', import.meta.url));
 
@@ -27,6 +28,7 @@ describe('each service as a process of its own, with its own credentials, and ar
   let database: TestDatabase;
   let dir: string;
   let services: ServiceProcess[] = [];
+  let collector: Awaited<ReturnType<typeof startTraceCollector>>;
   let url: string;
   let apiKey: string;
   beforeAll(async () => {
@@ -35,7 +37,8 @@ describe('each service as a process of its own, with its own credentials, and ar
       password: `${user}-${password}`,
       permissions: natsPermissions(user),
     }));
-    [nats, postgres, s3] = await Promise.all([
+    [collector, nats, postgres, s3] = await Promise.all([
+      startTraceCollector(),
       startNats({ configuration: natsServerConfig([...users, { user: 'admin', password }]) }),
       startPostgres(),
       hasS3 ? startS3() : undefined,
@@ -53,6 +56,7 @@ describe('each service as a process of its own, with its own credentials, and ar
         LUTHIER_NATS_PASSWORD: `${name}-${password}`,
         LUTHIER_DATABASE_URL: database.url,
         LUTHIER_ARTIFACTS: artifacts,
+        LUTHIER_OTLP_URL: collector.url,
         ...s3?.environment,
         LUTHIER_WORK_DIR: join(dir, name),
         LUTHIER_HTTP_PORT: String(name === 'gateway' ? port : 0),
@@ -75,6 +79,7 @@ describe('each service as a process of its own, with its own credentials, and ar
   }, 200_000);
   afterAll(async () => {
     await Promise.all(services.map((service) => service.stop()));
+    await collector.stop();
     await nats.stop();
     await postgres.stop();
     await s3?.stop();
@@ -97,6 +102,23 @@ describe('each service as a process of its own, with its own credentials, and ar
         .filter((line) => /permissions? violation/i.test(line));
       expect({ name: service.name, refused }).toEqual({ name: service.name, refused: [] });
     }
+  });
+
+  it('shows one trace from the request that made the job to its attempt and its last phase', async () => {
+    const { spans } = collector;
+    const made = await waitFor(() => Promise.resolve(spans.find(({ name }) => name === 'evaluating')), {
+      what: 'the span of the last phase',
+    });
+    const ofJob = spans.filter(({ traceId }) => traceId === made.traceId);
+    const creation = ofJob.find(({ name }) => name.endsWith('.create-job'));
+    const request = ofJob.find(({ name }) => name === 'POST /v1/fine_tuning/jobs');
+    expect(request).toMatchObject({ service: 'gateway' });
+    expect(creation).toMatchObject({ service: 'training', parentSpanId: request?.spanId });
+    const shown = ofJob.filter(({ parentSpanId }) => parentSpanId === creation?.spanId);
+    const phases = ['validating', 'preparing', 'planning', 'queued', 'training', 'registering', 'evaluating'];
+    expect(shown.map(({ name }) => name)).toEqual(expect.arrayContaining([...phases, 'attempt 1']));
+    for (const span of shown)
+      expect(BigInt(span.endTimeUnixNano)).toBeGreaterThanOrEqual(BigInt(span.startTimeUnixNano));
   });
 
   it('brings the tables of a service up to date and ends, with --migrate', async () => {

@@ -4,6 +4,10 @@
 {{- $part := index . 1 -}}
 {{- $values := $root.Values -}}
 - { name: LUTHIER_LOG_LEVEL, value: {{ $values.logLevel | quote }} }
+{{- with $values.traces.url }}
+- { name: LUTHIER_OTLP_URL, value: {{ . | quote }} }
+- { name: LUTHIER_TRACE_SHARE, value: {{ $values.traces.share | quote }} }
+{{- end }}
 - { name: LUTHIER_HTTP_HOST, value: '0.0.0.0' }
 - { name: LUTHIER_HTTP_PORT, value: '8080' }
 - { name: LUTHIER_NATS_URL, value: {{ include "luthier.natsUrl" $root | quote }} }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { jetstream } from '@nats-io/jetstream';
 import type { JetStreamClient } from '@nats-io/jetstream';
+import { context, propagation } from '@opentelemetry/api';
 import { RequestError, TimeoutError, headers } from '@nats-io/transport-node';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { z } from 'zod';
@@ -97,6 +98,8 @@ export class MessageBus {
     const timeout = options.timeoutMs ?? definition.timeoutMs;
     const head = headers();
     if (options.requestId !== undefined) head.set(REQUEST_ID_HEADER, options.requestId);
+    // Where nothing is traced this adds nothing.
+    propagation.inject(context.active(), head, { set: (into, key, value) => into.set(key, value) });
     try {
       const reply = await this.connection.request(subject, encodeRequest(subject, randomUUID(), payload), {
         timeout,

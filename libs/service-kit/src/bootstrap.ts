@@ -16,6 +16,7 @@ import type { Logger } from './logger.js';
 import { ServiceMetrics } from './metrics.js';
 import { RpcInterceptor } from './rpc.interceptor.js';
 import { Closers, withinMs } from './shutdown.js';
+import { Tracing } from './tracing.js';
 
 export interface BootstrapOptions {
   /** @default a logger named after the service on stdout */
@@ -59,6 +60,11 @@ export async function bootstrap(
   const parts = {
     logger,
     metrics: new ServiceMetrics(config.service),
+    tracing: new Tracing({
+      service: config.service,
+      share: config.traceShare,
+      ...(config.otlpUrl !== undefined && { url: config.otlpUrl }),
+    }),
     health: new HealthChecks(),
     closers: new Closers(),
   };
@@ -68,6 +74,7 @@ export async function bootstrap(
     ...(config.natsUser !== undefined && { user: config.natsUser }),
     ...(config.natsPassword !== undefined && { pass: config.natsPassword }),
   });
+  parts.closers.add('traces', () => parts.tracing.stop());
   parts.closers.add('nats', () => connection.drain());
   parts.health.register('nats', async () => void (await connection.rtt()));
   let app: NestFastifyApplication | undefined;
@@ -94,6 +101,7 @@ export async function bootstrap(
 interface Parts {
   logger: Logger;
   metrics: ServiceMetrics;
+  tracing: Tracing;
   health: HealthChecks;
   closers: Closers;
 }
@@ -101,7 +109,7 @@ interface Parts {
 async function createApplication(
   module: Type | DynamicModule,
   connection: NatsConnection,
-  { logger, metrics, health, closers }: Parts,
+  { logger, metrics, tracing, health, closers }: Parts,
   options: BootstrapOptions,
 ): Promise<NestFastifyApplication> {
   const root: DynamicModule = {
@@ -118,10 +126,11 @@ async function createApplication(
     providers: [
       { provide: LOGGER, useValue: logger },
       { provide: ServiceMetrics, useValue: metrics },
+      { provide: Tracing, useValue: tracing },
       { provide: HealthChecks, useValue: health },
       { provide: Closers, useValue: closers },
     ],
-    exports: [LOGGER, ServiceMetrics, HealthChecks, Closers],
+    exports: [LOGGER, ServiceMetrics, Tracing, HealthChecks, Closers],
   };
   const adapter = new FastifyAdapter({
     bodyLimit: options.http?.bodyLimitBytes ?? 1024 * 1024,
@@ -135,8 +144,8 @@ async function createApplication(
   });
   const dispatcher = app.get(EventDispatcher);
   metrics.tellBacklogs(() => dispatcher.backlogs());
-  app.useGlobalInterceptors(new RpcInterceptor(logger, metrics));
-  addOperationalRoutes(app, { logger, metrics, health });
+  app.useGlobalInterceptors(new RpcInterceptor(logger, metrics, tracing));
+  addOperationalRoutes(app, { logger, metrics, tracing, health });
   return app;
 }
 

@@ -120,6 +120,16 @@ export const baseFields = {
     z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
     'least severe level that is logged',
   ),
+  otlpUrl: env(
+    'LUTHIER_OTLP_URL',
+    z.url({ protocol: /^https?$/ }).optional(),
+    'where traces are sent (OpenTelemetry over HTTP); none: no traces',
+  ),
+  traceShare: env(
+    'LUTHIER_TRACE_SHARE',
+    z.coerce.number().min(0).max(1).default(1),
+    'share of the traces that is kept, 0 to 1',
+  ),
   shutdownTimeoutMs: env(
     'LUTHIER_SHUTDOWN_TIMEOUT_MS',
     z.coerce.number().int().positive().default(20_000),

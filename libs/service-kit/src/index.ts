@@ -23,3 +23,5 @@ export { ServiceMetrics } from './metrics.js';
 export { migrateDatabase } from './migrate.js';
 export { runService } from './run-service.config.js';
 export { Closers } from './shutdown.js';
+export { Tracing } from './tracing.js';
+export type { PastSpan } from './tracing.js';

@@ -9,6 +9,7 @@ import type { Run } from '../runs/run.js';
 import { isFinished, rankOf } from './job.js';
 import type { Job } from './job.js';
 import { toRecord } from './job-record.js';
+import { enteringPhase } from './job-trace.js';
 import type { Incarnation, JobTransaction, MetricPoint, NewEvent, StoredCheckpoint } from './job.store.js';
 
 /** Any fixed number: whoever admits takes the same lock. */
@@ -54,11 +55,12 @@ export class PgJobTransaction implements JobTransaction {
   }
 
   async saveJob(job: Job, options: { tell?: boolean } = {}): Promise<void> {
-    this.current = job;
+    const data = enteringPhase(this.current, job, new Date().toISOString());
+    this.current = data;
     const { status, phase } = job;
     await this.tx
       .update(jobs)
-      .set({ status, phase, priority: rankOf(job), data: job })
+      .set({ status, phase, priority: rankOf(job), data })
       .where(eq(jobs.id, job.id));
     if (options.tell !== false) await this.tell('job', toRecord(job));
   }

@@ -3,11 +3,12 @@ import { and, asc, desc, eq, gt, inArray, lt, min, or, sql } from 'drizzle-orm';
 import { AppError } from '@luthier/contracts';
 import type { JobRecord, StreamEntry } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
-import { DATABASE } from '@luthier/service-kit';
+import { DATABASE, Tracing } from '@luthier/service-kit';
 import type { Database } from '@luthier/service-kit';
 import { checkpoints, jobEvents, jobStream, jobs, metricPoints } from '../db/schema.js';
 import type { tables } from '../db/schema.js';
 import { toRecord } from './job-record.js';
+import { endedBetween } from './job-trace.js';
 import { PgJobTransaction } from './job-transaction.pg.js';
 import { JobStore, RUNNING_MAX } from './job.store.js';
 import type {
@@ -29,6 +30,7 @@ export class PgJobStore extends JobStore {
   constructor(
     @Inject(DATABASE) private readonly database: Database<typeof tables>,
     private readonly bus: MessageBus,
+    private readonly tracing: Tracing,
   ) {
     super();
   }
@@ -159,16 +161,15 @@ export class PgJobStore extends JobStore {
   }
 
   override async change<T>(jobId: string, change: (tx: JobTransaction) => Promise<T>): Promise<T> {
-    let told = false;
-    const result = await this.database.transaction(async (tx) => {
+    const { value, told, before, after } = await this.database.transaction(async (tx) => {
       const opened = await PgJobTransaction.open(tx, jobId);
       if (!opened) throw new AppError('job.not-found', `There is no job "${jobId}"`);
-      const value = await change(opened);
-      told = opened.told;
-      return value;
+      const job = opened.job;
+      return { before: job, value: await change(opened), told: opened.told, after: opened.job };
     });
     if (told) this.bus.pokeJob(jobId);
-    return result;
+    for (const span of endedBetween(before, after, new Date().toISOString())) this.tracing.record(span);
+    return value;
   }
 
   override async listEvents(jobId: string, query: ListQuery): Promise<{ items: JobEvent[]; hasMore: boolean }> {

@@ -65,6 +65,10 @@ export interface Job {
   readonly revision: number;
   readonly createdAt: string;
   readonly finishedAt: string | null;
+  /** The request that made it, as a `traceparent`; null or absent where nothing was traced. */
+  readonly trace?: string | null;
+  /** When it came into its phase; absent in jobs of before this was kept. */
+  readonly phaseSince?: string;
   readonly request: JobRequest;
   readonly seed: number;
   readonly tuning: Tuning;

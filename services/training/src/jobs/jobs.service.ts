@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { AppError, contradictionIn, getModel, getValidation, listCatalog } from '@luthier/contracts';
 import type { JobRequest, ModelRecord, Plan, RunSettings } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
+import { Tracing } from '@luthier/service-kit';
 import { advise, planNote, planRun } from '@luthier/planner';
 import { capableProfiles, whyUnsupported, wishOf } from '../queue/admission.js';
 import type { Profile } from '../queue/admission.js';
@@ -29,6 +30,7 @@ export class JobsService {
     private readonly jobs: JobStore,
     private readonly bus: MessageBus,
     private readonly worker: JobWorker,
+    private readonly tracing: Tracing,
   ) {}
 
   /** Idempotent by job id. @throws AppError for unknown files and models, and for what no runtime, or none here, can do. */
@@ -50,6 +52,7 @@ export class JobsService {
       revision: 1,
       createdAt: new Date().toISOString(),
       finishedAt: null,
+      trace: this.tracing.current(),
       request,
       seed: request.seed ?? randomInt(MAX_SEED),
       tuning,
