@@ -1,5 +1,5 @@
 // Writes what is derived from the code: JSON Schemas of the contracts, the table of errors, what services may do at NATS,
-// the API client, the chart's README.
+// Grafana's dashboards, the API client, the chart's README.
 // With --check nothing is written and a difference is an error.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -7,6 +7,9 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import { chartReadme } from './chart-readme.mjs';
+import { fleet } from './dashboards/fleet.mjs';
+import { platform } from './dashboards/platform.mjs';
+import { run } from './dashboards/run.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const check = process.argv.includes('--check');
@@ -71,6 +74,9 @@ await emit(
 );
 
 await emit('charts/luthier/README.md', chartReadme(readFileSync('charts/luthier/values.yaml', 'utf8')));
+
+for (const [name, described] of Object.entries({ fleet, platform, run }))
+  await emit(`charts/luthier/dashboards/${name}.json`, JSON.stringify(described));
 
 // A test of the gateway compares the client's document with the routes, so that there is nothing to check here.
 if (!check && spawnSync('pnpm', ['--filter', '@luthier/api-client', 'generate'], { stdio: 'inherit' }).status !== 0)

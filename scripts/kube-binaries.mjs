@@ -1,12 +1,22 @@
 // Builds the programs of the Kubernetes tests from source into the cache, once. `node scripts/kube-binaries.mjs` makes
 // etcd, kube-apiserver, kube-controller-manager and kube-scheduler; with `kueue`, `coscheduling` (the scheduler for gangs),
-// `jobset`, `trainer` (Kubeflow's), `helm`, `crds` (custom resources that the chart makes) or `dockerfile` (readers of
-// Dockerfiles and compose files) that one. Needs Go and a built libs/testing (`pnpm build`).
+// `jobset`, `trainer` (Kubeflow's), `helm`, `crds` (custom resources that the chart makes), `dockerfile` (readers of
+// Dockerfiles and compose files) or `prometheus` (with promtool) that one. Needs Go and a built libs/testing (`pnpm build`).
 import { pathToFileURL } from 'node:url';
 
-/** @typedef {'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer' | 'helm' | 'crds' | 'dockerfile'} Which */
+/** @typedef {'kube' | 'kueue' | 'coscheduling' | 'jobset' | 'trainer' | 'helm' | 'crds' | 'dockerfile' | 'prometheus'} Which */
 /** @type {readonly Which[]} */
-export const ALL_BINARIES = ['kube', 'kueue', 'coscheduling', 'jobset', 'trainer', 'helm', 'crds', 'dockerfile'];
+export const ALL_BINARIES = [
+  'kube',
+  'kueue',
+  'coscheduling',
+  'jobset',
+  'trainer',
+  'helm',
+  'crds',
+  'dockerfile',
+  'prometheus',
+];
 
 /**
  * @param {Which} which
@@ -23,6 +33,7 @@ export async function ensureKubeBinaries(which) {
     helm: binaries.ensureHelm,
     crds: binaries.ensureChartResources,
     dockerfile: binaries.ensureImageReaders,
+    prometheus: binaries.ensurePrometheus,
   }[which]();
 }
 

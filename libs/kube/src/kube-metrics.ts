@@ -5,6 +5,8 @@ import type { Registry } from 'prom-client';
 export interface WatchState {
   readonly connected: boolean;
   readonly lastSyncAgeMs: number;
+  /** Of a kind that is not installed there is nothing to tell. */
+  readonly absent: boolean;
 }
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15];
@@ -35,12 +37,12 @@ export class KubeMetrics {
     });
     new Gauge({
       name: 'luthier_kube_watch_connected',
-      help: '1 while the watch of a kind is open, else 0.',
+      help: '1 while the watch of a kind that is installed is open, else 0.',
       labelNames,
       registers,
       collect() {
         this.reset();
-        for (const [state, labels] of watches) this.set(labels, state.connected ? 1 : 0);
+        for (const [state, labels] of watches) if (!state.absent) this.set(labels, state.connected ? 1 : 0);
       },
     });
     new Gauge({
@@ -50,7 +52,7 @@ export class KubeMetrics {
       registers,
       collect() {
         this.reset();
-        for (const [state, labels] of watches) this.set(labels, state.lastSyncAgeMs / 1_000);
+        for (const [state, labels] of watches) if (!state.absent) this.set(labels, state.lastSyncAgeMs / 1_000);
       },
     });
     this.leader = new Gauge({

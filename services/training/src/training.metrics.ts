@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Counter, Gauge, Histogram } from 'prom-client';
+import { JOB_STATUSES } from '@luthier/contracts';
 import { ServiceMetrics } from '@luthier/service-kit';
 import { JobStore } from './jobs/job.store.js';
 
@@ -50,7 +51,11 @@ export class TrainingMetrics {
       registers,
       async collect() {
         this.reset();
-        for (const { status, count } of await store.countByStatus().catch(() => [])) this.set({ status }, count);
+        const counts = await store.countByStatus().catch(() => undefined);
+        if (!counts) return;
+        // A status without jobs is 0, so that the first one to reach it is seen as a rise.
+        for (const status of JOB_STATUSES) this.set({ status }, 0);
+        for (const { status, count } of counts) this.set({ status }, count);
       },
     });
   }

@@ -23,7 +23,7 @@
  */
 export { bindRole } from './bind-role.js';
 export type { BoundRole } from './bind-role.js';
-export { ensureChartResources, ensureHelm, ensureImageReaders, ensureKueue } from './binaries.js';
+export { ensureChartResources, ensureHelm, ensureImageReaders, ensureKueue, ensurePrometheus } from './binaries.js';
 export { startControlPlane } from './control-plane.js';
 export type { ControlPlane, ControlPlaneOptions } from './control-plane.js';
 export { applyDefinitions, removeDefinitions } from './custom-resources.js';
@@ -49,6 +49,7 @@ export {
   canRunKubernetes,
   canRunKueue,
   canRunPodProcesses,
+  canRunPrometheus,
 } from './requirement.js';
 export { COSCHEDULER } from './coscheduling.js';
 export type { Controller } from './controllers.js';

@@ -6,6 +6,7 @@ import {
   ensureKubeflowTrainer,
   ensureKubernetes,
   ensureKueue,
+  ensurePrometheus,
 } from './binaries.js';
 import { requireAll, runsHere } from '../requirement.js';
 import { whyNoNamespaces } from './fake-kubelet/mount-namespace.js';
@@ -58,4 +59,10 @@ export async function canRunHelm(): Promise<boolean> {
 export async function canReadImages(): Promise<boolean> {
   const found = await ensureImageReaders({ log: (message) => console.log(message) });
   return runsHere('tests of Dockerfiles and the compose file', found.missing);
+}
+
+/** True where Prometheus can run; built as Kueue is. */
+export async function canRunPrometheus(): Promise<boolean> {
+  const found = await ensurePrometheus({ build: requireAll(), log: (message) => console.log(message) });
+  return runsHere('tests of rules and dashboards', found.missing);
 }
