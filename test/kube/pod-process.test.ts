@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { tempDir, waitFor } from '@luthier/testing';
 import {
   ADDED_VARIABLES,
+  LISTEN_ON_POD,
   NOT_DONE,
   SUBSTITUTIONS,
   canRunKubernetes,
@@ -30,12 +31,17 @@ withProcesses("a pod's command run by a fake kubelet", () => {
 
   beforeAll(async () => {
     shared = await tempDir('shared');
+    const imageFolder = await tempDir('image');
+    await writeFile(join(imageFolder, 'word'), 'welcome');
     cluster = await startControlPlane();
     kubelet = await cluster.startKubelet({
       nodes: [{ name: 'process-1', gpus: 0 }],
       fateOf: () => ({ type: 'process' }),
       restartBackoffMs: 200,
-      images: { 'example.test/hello': { entrypoint: ['echo', 'hello'], cmd: ['you'], env: { GREETING: 'image' } } },
+      images: {
+        'example.test/hello': { entrypoint: ['echo', 'hello'], cmd: ['you'], env: { GREETING: 'image' } },
+        'example.test/web': { env: LISTEN_ON_POD, stopSignal: 'SIGINT', folders: { '/luthier-image': imageFolder } },
+      },
       hosts: { 'elsewhere.example.test': '127.0.0.9' },
       hostPaths: { '/data/shared': shared },
     });
@@ -164,7 +170,7 @@ withProcesses("a pod's command run by a fake kubelet", () => {
           workingDir: '/luthier-test/scratch/inner',
           command: sh(`
             set -e
-            pwd; echo x > mark; echo shm > /dev/shm/mark; ls /dev/shm
+            cat /luthier-test/scratch/key; echo; pwd; echo x > mark; echo shm > /dev/shm/mark; ls /dev/shm
             cat /var/lib/luthier-test/keys/deep/down; echo
             ls /luthier-test/settings | tr '\\n' ' '; cat /luthier-test/mixed/MODE; echo
             cut -d. -f2 /luthier-test/mixed/token | base64 -d 2>/dev/null | grep -o '"aud":\\["[a-z]*"\\]'
@@ -179,11 +185,13 @@ withProcesses("a pod's command run by a fake kubelet", () => {
             { name: 'mixed', mountPath: '/luthier-test/mixed', readOnly: true },
             { name: 'models', mountPath: '/luthier-test/models', readOnly: true },
             { name: 'node', mountPath: '/luthier-test/node', subPath: 'part' },
+            { name: 'keys', mountPath: '/luthier-test/scratch/key', subPath: 'deep/down' },
           ],
         },
       ],
     });
     expect(log.split('\n')).toEqual([
+      's3cret',
       '/luthier-test/scratch/inner',
       'mark',
       's3cret',
@@ -239,19 +247,22 @@ withProcesses("a pod's command run by a fake kubelet", () => {
     });
   });
 
-  it('is told by SIGTERM to go, and may say last words within its grace period', async () => {
+  it('is told by SIGTERM to go after the pause that it wants, and may say last words within its grace period', async () => {
     const path = `/api/v1/namespaces/${namespace}/pods`;
     const { metadata } = await cluster.api.get<{ metadata: { resourceVersion: string } }>(path);
     await pods.create('polite', {
       containers: [
         {
           command: sh('trap "echo saved > /dev/termination-log; exit 60" TERM; echo up; while :; do sleep 0.05; done'),
+          lifecycle: { preStop: { sleep: { seconds: 1 } } },
         },
       ],
     });
     await untilLogged('polite', 'up');
+    const started = Date.now();
     await pods.delete('polite');
     const last = await lastSeen(path, metadata.resourceVersion, 'polite');
+    expect(Date.now() - started).toBeGreaterThanOrEqual(1_000);
     expect(endOf(last)).toMatchObject({ exitCode: 60, message: 'saved\n' });
   });
 
@@ -385,6 +396,50 @@ withProcesses("a pod's command run by a fake kubelet", () => {
     await pods.until('probed', (pod) => (first(pod)?.restartCount ?? 0) > 0, 'started again');
     expect(first(await pods.get('probed'))?.lastState.terminated?.exitCode).toBe(143);
     await pods.delete('probed', '?gracePeriodSeconds=0');
+  });
+
+  it('is reached through its Service while it is ready: not once it is told to go, though it answers on until its hook ends', async () => {
+    await cluster.apply({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'web', namespace },
+      spec: { selector: { app: 'web' }, ports: [{ port: 80, targetPort: 'http' }] },
+    });
+    const server = {
+      image: 'example.test/web',
+      command: node(`
+        import { createServer } from 'node:http';
+        import { readFileSync } from 'node:fs';
+        process.on('SIGINT', () => { console.log('interrupted'); process.exit(0); });
+        createServer((_, answer) => {
+          answer.setHeader('connection', 'close');
+          answer.end(readFileSync('/luthier-image/word'));
+        }).listen(8080, '0.0.0.0');`),
+      ports: [{ name: 'http', containerPort: 8080 }],
+      readinessProbe: { httpGet: { path: '/', port: 'http' }, periodSeconds: 1, timeoutSeconds: 60 },
+      lifecycle: { preStop: { exec: { command: sh('until [ -e /luthier-test/may-go ]; do sleep 0.05; done') } } },
+      volumeMounts: [{ name: 'work', mountPath: '/luthier-test' }],
+    };
+    const volumes = [{ name: 'work', hostPath: { path: '/data/shared' } }];
+    await pods.create('web', { containers: [server], volumes }, { labels: { app: 'web' } });
+    const { host, port } = await kubelet.openService(namespace, 'web');
+    const ask = async (): Promise<string> => (await fetch(`http://${host}:${port}`)).text();
+    expect(await waitFor(ask, { what: 'an answer through the Service' })).toBe('welcome');
+    const at = `http://${(await pods.get('web')).status?.podIP}:8080`;
+    const path = `/api/v1/namespaces/${namespace}/pods`;
+    const { metadata } = await cluster.api.get<{ metadata: { resourceVersion: string } }>(path);
+    await pods.delete('web', '?gracePeriodSeconds=60');
+    await waitFor(
+      () =>
+        ask().then(
+          () => false,
+          () => true,
+        ),
+      { what: 'the Service to lead nowhere' },
+    );
+    expect(await (await fetch(at)).text()).toBe('welcome');
+    await writeFile(join(shared, 'may-go'), '');
+    expect(endOf(await lastSeen(path, metadata.resourceVersion, 'web'))).toMatchObject({ exitCode: 0 });
   });
 
   it('goes with the kubelet, which then leaves no folder behind', async () => {

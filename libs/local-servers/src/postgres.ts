@@ -90,6 +90,19 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresP
   };
 }
 
+export interface PostgresPrograms {
+  /** Folder with `bin/postgres` and `bin/initdb`. */
+  programs: string;
+  /** They refuse root: then this user of the system has to run them. */
+  account?: Account;
+}
+
+/** For those who start Postgres in their own way. */
+export async function findPostgres(log: (message: string) => void = () => undefined): Promise<PostgresPrograms> {
+  const account = await postgresAccount();
+  return { programs: await postgresPrograms(account, log), ...(account && { account }) };
+}
+
 /** What differs from Postgres' own defaults: one machine, one program, loopback only. */
 function settings(port: number, durable: boolean): string[] {
   const values: Record<string, string> = {

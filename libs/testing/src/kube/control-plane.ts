@@ -48,8 +48,10 @@ export interface ControlPlane {
   apply(...objects: readonly (string | KubeObject)[]): Promise<KubeObject[]>;
   /** A namespace of one's own, with its default service account. */
   createNamespace(labels?: Readonly<Record<string, string>>): Promise<string>;
+  /** A local folder as the volume of a claim that is made by somebody else, such as a StatefulSet. */
+  createVolume(claim: VolumeOfClaim): Promise<void>;
   /** A bound claim on a local folder, so that pods with it can be scheduled. */
-  createVolumeClaim(claim: { namespace: string; name: string; folder: string; storage?: string }): Promise<void>;
+  createVolumeClaim(claim: VolumeOfClaim): Promise<void>;
   /** Forgets history: whoever goes on watching from an older version is answered 410. Restarts the API server. */
   forgetHistory(): Promise<void>;
   /** kill -9. What it knows stays in etcd. */
@@ -71,6 +73,18 @@ export interface ControlPlane {
   /** Removes the namespaces made here and ends the kubelets. The servers stay for the next test file of this process and end with it. */
   stop(): Promise<void>;
 }
+
+interface VolumeOfClaim {
+  /** Of the claim. */
+  namespace: string;
+  name: string;
+  folder: string;
+  /** At least what the claim asks for. @default 10Gi */
+  storage?: string;
+}
+
+const STORAGE = '10Gi';
+const volumeName = (namespace: string, claim: string): string => `${namespace}-${claim}`;
 
 const DEFAULTS: ControlPlaneSettings = {
   nodeMonitorGraceMs: 8_000,
@@ -160,8 +174,12 @@ async function connect(shared: SharedServers): Promise<ControlPlane> {
       });
       return name;
     },
+    createVolume: async (claim) => {
+      volumes.push(await createVolume(api, claim));
+    },
     createVolumeClaim: async (claim) => {
-      volumes.push(await createVolumeClaim(api, claim));
+      volumes.push(await createVolume(api, claim));
+      await createVolumeClaim(api, claim);
     },
     forgetHistory: async () => {
       await compact(ports.etcd);
@@ -229,31 +247,39 @@ async function serviceAccountToken(api: KubeApi, namespace: string, name: string
   return status.token;
 }
 
-async function createVolumeClaim(
+/** @returns its name. */
+async function createVolume(
   api: KubeApi,
-  { namespace, name, folder, storage = '10Gi' }: { namespace: string; name: string; folder: string; storage?: string },
+  { namespace, name, folder, storage = STORAGE }: VolumeOfClaim,
 ): Promise<string> {
-  const volume = `${namespace}-${name}`;
-  const accessModes = ['ReadWriteMany'];
+  const volume = volumeName(namespace, name);
   await api.post('/api/v1/persistentvolumes', {
     metadata: { name: volume },
     spec: {
       capacity: { storage },
-      accessModes,
+      accessModes: ['ReadWriteMany', 'ReadWriteOnce'],
       storageClassName: '',
       hostPath: { path: folder },
       claimRef: { namespace, name },
     },
   });
+  return volume;
+}
+
+async function createVolumeClaim(api: KubeApi, { namespace, name, storage = STORAGE }: VolumeOfClaim): Promise<void> {
   const claims = `/api/v1/namespaces/${namespace}/persistentvolumeclaims`;
   await api.post(claims, {
     metadata: { name },
-    spec: { accessModes, storageClassName: '', volumeName: volume, resources: { requests: { storage } } },
+    spec: {
+      accessModes: ['ReadWriteMany'],
+      storageClassName: '',
+      volumeName: volumeName(namespace, name),
+      resources: { requests: { storage } },
+    },
   });
   const phase = async (): Promise<boolean> =>
     (await api.get<{ status?: { phase?: string } }>(`${claims}/${name}`)).status?.phase === 'Bound';
   await waitFor(phase, { what: `the claim ${name} to be bound` });
-  return volume;
 }
 
 /** Drops every version before the current one. */

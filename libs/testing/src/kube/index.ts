@@ -11,6 +11,8 @@
  *   hosts: { 'trainer.luthier.svc': '127.0.0.1' }, // names from outside; images, hostPaths, claims: more tables
  * });
  * await cluster.createVolumeClaim({ namespace, name: 'artifacts', folder }); // a claim that is this folder
+ * await cluster.createVolume({ namespace, name: 'data-db-0', folder }); // the folder of a claim that others will make
+ * const { port } = await kubelet.openService(namespace, 'gateway'); // into a Service, to its ready pods in turn
  * const token = await cluster.serviceAccountToken(namespace, 'trainer'); // real RBAC; or tokenFor(user, groups)
  * const role = await bindRole(cluster, { namespace, account, file }); // exactly a role file's rights; role.forbid(...)
  * await cluster.apply(yamlOrObject); await cluster.stopApiServer(); await cluster.startApiServer();
@@ -32,7 +34,9 @@ export type { FakeKubeletOptions } from './fake-kubelet/fake-kubelet.js';
 export type { FakeNode } from './fake-kubelet/fake-node.js';
 export { disruption, evicted } from './fake-kubelet/fate.js';
 export type { Fate, ScriptedEnd } from './fake-kubelet/fate.js';
-export type { LocalImage } from './fake-kubelet/image-table.js';
+export { LISTEN_ON_POD } from './fake-kubelet/image-table.js';
+export type { ImageTable, LocalImage } from './fake-kubelet/image-table.js';
+export type { ServiceDoor } from './fake-kubelet/service-door.js';
 export { ADDED_VARIABLES, NOT_DONE, SUBSTITUTIONS } from './fake-kubelet/substitutions.js';
 export { ifFound } from './kube-api.js';
 export type { KubeObject, Pod } from './objects.js';

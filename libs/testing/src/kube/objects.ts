@@ -67,7 +67,7 @@ export interface Container {
   startupProbe?: Probe;
   livenessProbe?: Probe;
   readinessProbe?: Probe;
-  lifecycle?: { preStop?: { exec?: { command?: string[] } } };
+  lifecycle?: { preStop?: { exec?: { command?: string[] }; sleep?: { seconds: number } } };
   terminationMessagePath?: string;
   terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError';
   /** Only of init containers: a sidecar. */
@@ -173,5 +173,9 @@ export interface Pod extends KubeObject {
 
 export interface Service extends KubeObject {
   metadata: ObjectMeta & { name: string; namespace: string };
-  spec?: { selector?: Record<string, string>; publishNotReadyAddresses?: boolean };
+  spec?: {
+    selector?: Record<string, string>;
+    publishNotReadyAddresses?: boolean;
+    ports?: { name?: string; port: number; targetPort?: number | string }[];
+  };
 }

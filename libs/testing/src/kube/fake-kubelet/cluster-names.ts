@@ -25,15 +25,22 @@ export function hostsFile(
     if (subdomain === undefined) continue;
     lines.push(`${podIP} ${variants(`${hostname}.${subdomain}`, namespace, self.namespace).join(' ')}`);
   }
-  for (const { metadata, spec = {} } of services) {
-    const names = variants(metadata.name, metadata.namespace, self.namespace).join(' ');
-    for (const { pod, podIP, ready } of pods) {
-      if (pod.metadata.namespace !== metadata.namespace || !selects(spec.selector, pod.metadata.labels)) continue;
-      if (ready || spec.publishNotReadyAddresses === true) lines.push(`${podIP} ${names}`);
-    }
+  for (const service of services) {
+    const { name, namespace } = service.metadata;
+    const names = variants(name, namespace, self.namespace).join(' ');
+    for (const { podIP } of podsOf(service, pods)) lines.push(`${podIP} ${names}`);
   }
   return `${lines.join('\n')}\n`;
 }
+
+/** Those that a service leads to now. */
+export const podsOf = ({ metadata, spec = {} }: Service, pods: readonly NamedPod[]): NamedPod[] =>
+  pods.filter(
+    ({ pod, ready }) =>
+      pod.metadata.namespace === metadata.namespace &&
+      selects(spec.selector, pod.metadata.labels) &&
+      (ready || spec.publishNotReadyAddresses === true),
+  );
 
 function selects(
   selector: Readonly<Record<string, string>> = {},

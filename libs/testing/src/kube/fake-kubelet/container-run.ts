@@ -12,8 +12,10 @@ export interface Exit {
 /** One run of one container, whether played or real. */
 export interface ContainerRun {
   readonly log: ContainerLog;
+  /** Its first process, of this machine; undefined where none runs. */
+  readonly pid?: number | undefined;
   readonly ended: Promise<Exit>;
-  /** SIGTERM to its first process. */
+  /** SIGTERM to its first process, or what its image wants. */
   terminate(): void;
   /** SIGKILL to all that belongs to it. */
   kill(): void;

@@ -14,6 +14,8 @@ import type { PodRuntime } from './pod-worker.js';
 import { ProcessRuntime } from './process-runtime.js';
 import type { ProcessTables } from './process-runtime.js';
 import { ScriptedRuntime } from './scripted-runtime.js';
+import { openServiceDoor } from './service-door.js';
+import type { ServiceDoor } from './service-door.js';
 
 export interface FakeKubeletOptions extends ProcessTables {
   api: KubeApi;
@@ -45,6 +47,7 @@ export class FakeKubelet {
   private readonly ended = new AbortController();
   private readonly local = new Map<string, Local>();
   private readonly starting = new Set<string>();
+  private readonly doors: ServiceDoor[] = [];
   private services: readonly Service[] = [];
   private newest = new Map<string, Pod>();
   private loops: Promise<unknown>[] = [];
@@ -118,6 +121,22 @@ export class FakeKubelet {
     await this.localOf(pod.metadata.uid).worker.end(end);
   }
 
+  /** The first process of a container, as this machine numbers it. */
+  pidOf(pod: { metadata: { uid: string } }, container: string): number | undefined {
+    return this.localOf(pod.metadata.uid).worker.slot(container)?.run?.pid;
+  }
+
+  /** A way into a Service, to its first port, from where the test is. */
+  async openService(namespace: string, name: string): Promise<ServiceDoor> {
+    const door = await openServiceDoor(() => {
+      const { pods, services } = this.neighbours();
+      const is = ({ metadata }: Service): boolean => metadata.namespace === namespace && metadata.name === name;
+      return { service: services.find(is), pods };
+    });
+    this.doors.push(door);
+    return door;
+  }
+
   /** Adds text to the log of a container of which a script is played. */
   writeLog(pod: { metadata: { uid: string } }, container: string, text: string): void {
     this.localOf(pod.metadata.uid).worker.slot(container)?.run?.log.write('stdout', text);
@@ -126,6 +145,7 @@ export class FakeKubelet {
   /** Ends what runs, removes the nodes. */
   async stop(): Promise<void> {
     this.ended.abort();
+    await Promise.all(this.doors.map((door) => door.close()));
     await Promise.all([...this.local.keys()].map((uid) => this.forget(uid)));
     await Promise.all(this.loops);
     await this.nodes.removeAll();

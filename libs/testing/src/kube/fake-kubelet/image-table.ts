@@ -8,7 +8,16 @@ export interface LocalImage {
   cmd?: readonly string[];
   env?: Readonly<Record<string, string>>;
   workingDir?: string;
+  /** @default SIGTERM */
+  stopSignal?: 'SIGTERM' | 'SIGINT' | 'SIGQUIT';
+  /** Folders of this machine by where the image has them. */
+  folders?: Readonly<Record<string, string>>;
 }
+
+/** Variables of an image whose program is Node's and listens on all addresses: here on that of the pod. */
+export const LISTEN_ON_POD: Readonly<Record<string, string>> = {
+  NODE_OPTIONS: `--import=${new URL('./listen-on-pod.js', import.meta.url).href}`,
+};
 
 /** By name as pods spell it. Every other image is this machine: then the pod has to name its command. */
 export type ImageTable = Readonly<Record<string, LocalImage>>;

@@ -81,9 +81,9 @@ export class PodWorker {
     this.finished = this.live();
   }
 
-  /** Its address once it has one that others may use. */
+  /** Whether Services lead to it: not once it is told to go. */
   get ready(): boolean {
-    return phaseOf(this.view) === 'Running' && this.view.containers.every(({ ready }) => ready);
+    return !this.terminating && phaseOf(this.view) === 'Running' && this.view.containers.every(({ ready }) => ready);
   }
   get podIP(): string {
     return this.view.podIP;
@@ -97,7 +97,9 @@ export class PodWorker {
   observe(pod: Pod): void {
     if (pod.metadata.deletionTimestamp === undefined || !this.options.online()) return;
     const graceMs = (pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30) * 1_000;
-    this.terminating ??= this.terminate(graceMs).then(() => this.removeObject());
+    if (this.terminating) return;
+    this.terminating = this.terminate(graceMs).then(() => this.removeObject());
+    this.options.onChange();
   }
 
   /** The object is gone, whoever removed it: so are its containers. */
@@ -237,9 +239,11 @@ export class PodWorker {
 
   private async stopSlot({ spec, run, view }: Slot, graceMs: number): Promise<void> {
     if (!run || !view.state.running) return;
-    const hook = spec.lifecycle?.preStop?.exec?.command;
+    const { exec, sleep: pause } = spec.lifecycle?.preStop ?? {};
     const deadline = Date.now() + graceMs;
-    if (hook) await run.exec(hook, graceMs);
+    if (exec?.command) await run.exec(exec.command, graceMs);
+    if (pause)
+      await Promise.race([sleep(Math.min(pause.seconds * 1_000, graceMs), undefined, { ref: false }), run.ended]);
     await this.endRun(run, Math.max(0, deadline - Date.now()));
   }
 

@@ -23,6 +23,8 @@ interface ProcessOptions {
   environment: Readonly<Record<string, string>>;
   /** Where the container writes its last words, on this machine. */
   messageFile: string;
+  /** Tells its first process to go. @default SIGTERM */
+  stopSignal?: NodeJS.Signals;
   /** Takes the end of the log when there are none and the container failed. */
   messageFromLog: boolean;
 }
@@ -53,8 +55,12 @@ export class ProcessContainer implements ContainerRun {
     });
   }
 
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
   terminate(): void {
-    this.signal('SIGTERM', (pid) => pid);
+    this.signal(this.options.stopSignal ?? 'SIGTERM', (pid) => pid);
   }
 
   kill(): void {

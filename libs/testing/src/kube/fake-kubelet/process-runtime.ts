@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { chmod, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KubeApi } from '../kube-api.js';
@@ -93,6 +94,7 @@ export class ProcessRuntime implements PodRuntime {
       mounts: [
         { at: '/etc/hosts', from: this.hosts },
         { at: container.terminationMessagePath ?? '/dev/termination-log', from: messageFile },
+        ...Object.entries(image.folders ?? {}).map(([at, from]) => ({ at, from })),
         ...(await this.mountsOf(container, environment)),
       ],
     });
@@ -101,6 +103,7 @@ export class ProcessRuntime implements PodRuntime {
       command: commandLine(image, container, environment),
       environment,
       messageFile,
+      ...(image.stopSignal && { stopSignal: image.stopSignal }),
       messageFromLog: container.terminationMessagePolicy === 'FallbackToLogsOnError',
     });
   }
@@ -116,7 +119,7 @@ export class ProcessRuntime implements PodRuntime {
       if (folder === undefined) throw new CannotStart('CreateContainerConfigError', `there is no volume "${name}"`);
       const from =
         subPath === undefined ? folder : join(folder, subPath.replaceAll('$(HOSTNAME)', environment['HOSTNAME'] ?? ''));
-      if (subPath !== undefined) await mkdir(from, { recursive: true });
+      if (subPath !== undefined && !existsSync(from)) await mkdir(from, { recursive: true });
       mounts.push({ at: mountPath, from, ...(readOnly === true && { readOnly }) });
     }
     return mounts;

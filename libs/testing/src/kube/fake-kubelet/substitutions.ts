@@ -6,7 +6,7 @@ export const SUBSTITUTIONS: readonly { what: string; inACluster: string; here: s
   {
     what: 'image',
     inACluster: 'the files of the image; its entrypoint where the pod names no command',
-    here: 'the files of this machine; `images` says what stands for an entrypoint, arguments, variables and working folder; where a volume would hide the project that the tests are of, the project stays to be seen',
+    here: 'the files of this machine; `images` says what stands for an entrypoint, arguments, variables, working folder, stop signal and folders; where a volume would hide the project that the tests are of, the project stays to be seen',
   },
   {
     what: 'address of the pod',
@@ -16,12 +16,12 @@ export const SUBSTITUTIONS: readonly { what: string; inACluster: string; here: s
   {
     what: 'bind address',
     inACluster: 'a server may listen on all addresses',
-    here: '`LUTHIER_BIND_ADDRESS` is set to the address of the pod: it should listen there only',
+    here: '`LUTHIER_BIND_ADDRESS` is set to the address of the pod: it should listen there only. Programs of Node that listen on all do so when their image has the variables `LISTEN_ON_POD`',
   },
   {
     what: 'names of pods and services',
     inACluster: 'DNS; a service stands for its pods',
-    here: '/etc/hosts of the pod; a service has the addresses of its pods, so its port must be their port; `hosts` adds names',
+    here: '/etc/hosts of the pod; a service has the addresses of its ready pods, so its port must be their port; `hosts` adds names; `openService()` is the way into a service from the test',
   },
   {
     what: 'API server',

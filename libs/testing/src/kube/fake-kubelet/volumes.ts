@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import { ifFound } from '../kube-api.js';
 import type { KubeApi } from '../kube-api.js';
@@ -41,7 +41,8 @@ export async function provideVolume(target: Target, volume: Volume, own: string)
   if (sources.length === 0 && !emptyDir) throw cannotMount(name, 'the fake kubelet does not know this kind of volume');
   // Made anew when it is tried again.
   await rm(own, { recursive: true, force: true });
-  await mkdir(own, { recursive: true, mode: 0o777 });
+  await mkdir(own, { recursive: true });
+  await chmod(own, 0o777); // whoever runs in the pod may write there, whatever the umask of the test
   const mode = (secret ?? configMap ?? projected)?.defaultMode ?? 0o644;
   for (const source of sources) await project(target, name, source, own, mode);
   return own;
