@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Module } from '@nestjs/common';
 import type { DynamicModule, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -39,7 +40,7 @@ export interface RunningService {
   /** Base URL of its HTTP side, e.g. `http://127.0.0.1:40123`. */
   readonly url: string;
   readonly app: NestFastifyApplication;
-  /** Takes no new work, ends what runs within `shutdownTimeoutMs`, closes everything. May be called twice. */
+  /** Is not ready for `drainMs`; then takes no new work, ends what runs within `shutdownTimeoutMs`, closes everything. May be called twice. */
   stop(): Promise<void>;
 }
 
@@ -159,6 +160,7 @@ function runningService(
   let stopping: Promise<void> | undefined;
   const end = async (): Promise<void> => {
     health.end();
+    if (config.drainMs > 0) await sleep(config.drainMs);
     const started = performance.now();
     const orderly = await withinMs(
       app.close().then(async () => {

@@ -135,6 +135,11 @@ export const baseFields = {
     z.coerce.number().int().positive().default(20_000),
     'time for an orderly end',
   ),
+  drainMs: env(
+    'LUTHIER_DRAIN_MS',
+    z.coerce.number().int().min(0).default(0),
+    'time before that in which HTTP is still answered, until nobody is led here any more',
+  ),
 };
 export type BaseConfig = ConfigOf<ConfigDefinition<typeof baseFields>>;
 

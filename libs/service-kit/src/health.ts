@@ -11,7 +11,7 @@ const CHECK_TIMEOUT_MS = 2_000;
 /** What has to work before this service may be sent anything. */
 export class HealthChecks {
   private readonly checks = new Map<string, () => Promise<void>>();
-  private ending = false;
+  private isEnding = false;
 
   /** @param check throws or rejects when the thing is not usable; gets 2 s. */
   register(name: string, check: () => Promise<void>): void {
@@ -20,7 +20,11 @@ export class HealthChecks {
 
   /** From now on not ready: nobody should send new work to a service that ends. */
   end(): void {
-    this.ending = true;
+    this.isEnding = true;
+  }
+
+  get ending(): boolean {
+    return this.isEnding;
   }
 
   async report(): Promise<HealthReport> {
@@ -28,7 +32,7 @@ export class HealthChecks {
       [...this.checks].map(async ([name, check]) => [name, await outcomeOf(check)] as const),
     );
     const checks = Object.fromEntries(results);
-    if (this.ending) checks['service'] = 'is ending';
+    if (this.isEnding) checks['service'] = 'is ending';
     return { ready: Object.values(checks).every((text) => text === 'ok'), checks };
   }
 }

@@ -34,6 +34,10 @@ export function addOperationalRoutes(
   });
   // Here, and not as it arrives: the body is read in between, by events that know of no request.
   server.addHook('preHandler', (request, _reply, done) => within(spans.get(request), done));
+  // Who keeps a connection open takes the next request elsewhere.
+  server.addHook('onSend', async (_request, reply) => {
+    if (parts.health.ending) reply.header('connection', 'close');
+  });
   server.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unknown';
     const span = spans.get(request);

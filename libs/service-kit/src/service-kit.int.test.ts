@@ -70,6 +70,9 @@ class FilesRpc {
   }
 }
 
+@Module({})
+class SilentModule {}
+
 @Injectable()
 class FilesEvents {
   constructor(@Inject(DATABASE) private readonly db: Database) {}
@@ -226,6 +229,22 @@ describe('two services in one process', () => {
     await waitFor(async () => (await backlogs()).join() === none.join());
     await waitFor(async () => (await fetch(`${service?.url}/readyz`)).status === 200);
     await waitFor(async () => (await bus.request(addFile, { id: 'file-3' })).id);
+  });
+
+  it('answer on while they drain, and send away who keeps a connection, before they end', async () => {
+    const draining = await bootstrap(
+      SilentModule,
+      loadConfig(defineConfig('datasets', baseFields), {}, { natsUrl: nats.url, drainMs: 5_000 }),
+      { logger: createLogger({ service: 'datasets', level: 'silent' }) },
+    );
+    expect((await fetch(`${draining.url}/healthz`)).headers.get('connection')).toBe('keep-alive');
+    const started = performance.now();
+    const stopped = draining.stop().then(() => performance.now() - started);
+    const [alive, ready] = [await fetch(`${draining.url}/healthz`), await fetch(`${draining.url}/readyz`)];
+    expect([alive.status, ready.status]).toEqual([200, 503]);
+    expect(alive.headers.get('connection')).toBe('close');
+    expect(await stopped).toBeGreaterThanOrEqual(4_900);
+    await expect(fetch(`${draining.url}/healthz`)).rejects.toThrow();
   });
 
   it('end in order, and start again on the same database', async () => {

@@ -41,6 +41,7 @@ export async function startGatewayFixture(overrides: Partial<GatewayConfig> = {}
     otlpUrl: undefined,
     traceShare: 1,
     shutdownTimeoutMs: 5_000,
+    drainMs: 0,
     databaseUrl: database.url,
     databasePoolMax: 4,
     artifacts: pathToFileURL(join(dir, 'artifacts')).href,

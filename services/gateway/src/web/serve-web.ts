@@ -28,6 +28,8 @@ export async function serveWeb(scope: FastifyInstance, webUrl: string | undefine
     httpMethods: ['GET', 'HEAD', 'POST'],
     http: { requestOptions: { timeout: 30_000 } },
     replyOptions: {
+      // A kept connection to a dashboard that ends: what only reads is asked again, of the next one.
+      retriesCount: 2,
       onError: (reply) => {
         reply
           .code(502)

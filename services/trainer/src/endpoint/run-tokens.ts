@@ -17,7 +17,7 @@ export class RunTokens {
     if (secret.length < SECRET_BYTES) throw new Error('the secret of the run tokens is too short');
   }
 
-  /** Reads the secret, or makes it at the first start. */
+  /** Reads the secret, any text that is long enough, or makes it at the first start. */
   static async open(path: string, lifetimeMs = LIFETIME_MS): Promise<RunTokens> {
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, randomBytes(SECRET_BYTES).toString('hex'), { flag: 'wx', mode: 0o600, flush: true }).catch(
@@ -25,7 +25,7 @@ export class RunTokens {
         if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
       },
     );
-    return new RunTokens(Buffer.from((await readFile(path, 'utf8')).trim(), 'hex'), Date.now, lifetimeMs);
+    return new RunTokens(Buffer.from((await readFile(path, 'utf8')).trim()), Date.now, lifetimeMs);
   }
 
   attachToken(runId: string, attempt: number): string {
