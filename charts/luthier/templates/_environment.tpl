@@ -23,6 +23,10 @@
 {{- if not (has $part (list "training" "evaluation")) }}
 - { name: LUTHIER_WORK_DIR, value: /luthier/work }
 {{- end }}
+{{- if has $part (list "gateway" "trainer") }}
+# Until no Service leads here any more.
+- { name: LUTHIER_DRAIN_MS, value: '5000' }
+{{- end }}
 {{- if eq $part "gateway" }}
 - { name: LUTHIER_GATEWAY_WEB_URL, value: {{ printf "http://%s:3000" (include "luthier.name" (list $root "web")) | quote }} }
 - { name: LUTHIER_GATEWAY_MAX_FILE_BYTES, value: {{ $values.gateway.maxFileBytes | int64 | quote }} }

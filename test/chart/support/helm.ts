@@ -16,7 +16,7 @@ export const RELEASE = 'n';
 export async function helm(...args: readonly string[]): Promise<string> {
   const { dir, missing } = await ensureHelm({ log: (message) => console.log(message) });
   if (dir === undefined) throw new Error(`helm: ${missing}`);
-  const { stdout, stderr } = await run(join(dir, 'helm'), args, { timeout: 60_000, maxBuffer: 32 * 1024 * 1024 });
+  const { stdout, stderr } = await run(join(dir, 'helm'), args, { timeout: 600_000, maxBuffer: 32 * 1024 * 1024 });
   return stdout + stderr;
 }
 
