@@ -70,8 +70,8 @@ withImages('an image, started from what its Dockerfile builds, read-only, as a u
       environment: { ...configuration.environment, ...environment },
       workingDir: configuration.workingDir,
       image: folders,
-      // The other images have no folder at that place.
-      volumes: folders['/luthier/app'] === undefined ? {} : await volumesIn(dir),
+      // Those that are all of /luthier write to /tmp alone.
+      volumes: folders['/luthier'] === undefined ? await volumesIn(dir) : {},
     });
     running.add(container);
     void container.ended.finally(() => running.delete(container)).catch(() => undefined);
@@ -120,18 +120,19 @@ withImages('an image, started from what its Dockerfile builds, read-only, as a u
     TIMEOUT_MS,
   );
 
+  const environmentOf = (service: string, port: number): Record<string, string> => ({
+    ...{ LUTHIER_NATS_URL: nats.url, LUTHIER_NATS_USER: service, LUTHIER_NATS_PASSWORD: PASSWORD },
+    ...{ LUTHIER_DATABASE_URL: databaseUrl, LUTHIER_ARTIFACTS: 'file:///luthier/artifacts' },
+    ...{ LUTHIER_WORK_DIR: '/luthier/work', LUTHIER_HTTP_PORT: String(port) },
+  });
+
   it(
     'every service: is alive and ready, and ends in order',
     async () => {
       const states = await Promise.all(
         SERVICES.map(async (service) => {
           const port = await steadyPort();
-          const environment = {
-            ...{ LUTHIER_NATS_URL: nats.url, LUTHIER_NATS_USER: service, LUTHIER_NATS_PASSWORD: PASSWORD },
-            ...{ LUTHIER_DATABASE_URL: databaseUrl, LUTHIER_ARTIFACTS: 'file:///luthier/artifacts' },
-            ...{ LUTHIER_WORK_DIR: '/luthier/work', LUTHIER_HTTP_PORT: String(port) },
-          };
-          const container = await start(service, { environment });
+          const container = await start(service, { environment: environmentOf(service, port) });
           const healthz = await answerOf(`http://127.0.0.1:${port}/healthz`, container);
           const readyz = await answerOf(`http://127.0.0.1:${port}/readyz`, container);
           return { service, healthz, readyz, container };
@@ -141,6 +142,24 @@ withImages('an image, started from what its Dockerfile builds, read-only, as a u
         states.map(async ({ container, ...state }) => ({ ...state, exitCode: await container.stop() })),
       );
       expect(seen).toEqual(SERVICES.map((service) => ({ service, healthz: 200, readyz: 200, exitCode: 0 })));
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'trainer-torch: is ready to make runs its processes, by the runner that lies beside it',
+    async () => {
+      const port = await steadyPort();
+      const container = await start('trainer-torch', { environment: environmentOf('trainer', port) });
+      expect(await answerOf(`http://127.0.0.1:${port}/readyz`, container)).toBe(200);
+      await container.stop();
+      const settings = await run('trainer-torch', {
+        environment: environmentOf('trainer', 0),
+        args: ['--print-config'],
+      });
+      const runner = /^LUTHIER_TRAINER_RUNNER_COMMAND=.*"([^"]+)"\]$/m.exec(settings)?.[1] ?? '';
+      expect(runner).toBe('/luthier/services/runner/dist/main.js');
+      await run('trainer-torch', { command: ['node', '--check', runner] });
     },
     TIMEOUT_MS,
   );

@@ -1,7 +1,6 @@
-import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT, configurationOf, readDockerfile } from './dockerfile.js';
-import type { Dockerfile, Stage } from './dockerfile.js';
+import type { Dockerfile, Instruction, Stage } from './dockerfile.js';
 import { copyContext, runStep, sizeMib, stepsOf } from './image-build.js';
 import type { BuildPlace } from './image-build.js';
 
@@ -13,17 +12,22 @@ export interface BuiltImage {
 }
 
 /**
- * Builds the images of `services`, and those of `web` and `runtime-node`, below `dir`, by what their Dockerfiles say. What
- * is the same for several is done once: the packages and the build of all services, from which `runtime-node` is deployed
- * too. The dashboard is the one that is built already.
+ * Builds the `images` of services, and those of `web`, `runtime-node` and `trainer-torch` (without Python), below `dir`, by what their Dockerfiles say. What
+ * is the same for several is done once: the packages and the build of all services, from which the
+ * others are deployed too. The dashboard is the one that is built already.
  */
-export async function buildImages(dir: string, services: readonly string[]): Promise<Map<string, BuiltImage>> {
+export async function buildImages(dir: string, images: readonly string[]): Promise<Map<string, BuiltImage>> {
   const built = new Map<string, BuiltImage>();
   const place = (image: string): BuildPlace => ({ source: join(dir, 'source'), luthier: join(dir, image) });
-  const keep = async (image: string, dockerfile: Dockerfile, folders: Record<string, string>): Promise<void> => {
+  const keep = async (
+    image: string,
+    dockerfile: Dockerfile,
+    folders: Record<string, string>,
+    target?: string,
+  ): Promise<void> => {
     let size = 0;
     for (const folder of Object.values(folders)) size += await sizeMib(folder);
-    built.set(image, { configuration: configurationOf(dockerfile), folders, sizeMib: size });
+    built.set(image, { configuration: configurationOf(dockerfile, target), folders, sizeMib: size });
   };
 
   const service = await readDockerfile('Dockerfile.service');
@@ -31,7 +35,7 @@ export async function buildImages(dir: string, services: readonly string[]): Pro
   const ofEach = stage.instructions.find(({ values = {} }) => 'SERVICE' in values)?.line ?? 0;
   await copyContext(stage, place(''));
   for (const step of stepsOf(stage).filter(({ line }) => line < ofEach)) await runStep(step, place('shared'));
-  await twoAtATime(services, async (image) => {
+  await twoAtATime(images, async (image) => {
     const { luthier } = place(image);
     for (const step of stepsOf(stage).filter(({ line }) => line > ofEach))
       await runStep(step, place(image), { SERVICE: image });
@@ -40,15 +44,23 @@ export async function buildImages(dir: string, services: readonly string[]): Pro
 
   const runtime = await readDockerfile('Dockerfile.runtime-node');
   const { luthier } = place('runtime-node');
-  for (const step of stepsOf(firstOf(runtime)).filter(({ command = [] }) => command.join(' ').includes(' deploy ')))
-    await runStep(step, place('runtime-node'));
+  for (const step of deploymentsOf(firstOf(runtime))) await runStep(step, place('runtime-node'));
   await keep('runtime-node', runtime, { '/luthier': luthier });
 
-  const web = place('web').luthier;
-  await cp(join(ROOT, 'web/.next/standalone'), web, { recursive: true, verbatimSymlinks: true });
-  await keep('web', await readDockerfile('Dockerfile.web'), { '/luthier': web });
+  const torch = await readDockerfile('Dockerfile.runtime-torch');
+  for (const name of ['build', 'build-trainer'])
+    for (const step of deploymentsOf(torch.stages.find((one) => one.name === name)))
+      await runStep(step, place('trainer-torch'));
+  const services = join(place('trainer-torch').luthier, 'services');
+  await keep('trainer-torch', torch, { '/luthier/services': services }, 'trainer');
+
+  await keep('web', await readDockerfile('Dockerfile.web'), { '/luthier': join(ROOT, 'web/.next/standalone') });
   return built;
 }
+
+/** Those steps of a stage that need no more than what is built already. */
+const deploymentsOf = (stage: Stage | undefined): Instruction[] =>
+  stage === undefined ? [] : stepsOf(stage).filter(({ command = [] }) => command.join(' ').includes(' deploy '));
 
 function firstOf({ stages: [stage] }: Dockerfile): Stage {
   if (!stage) throw new Error('the Dockerfile has no stage');

@@ -38,7 +38,7 @@ export interface Dockerfile {
 export const DOCKERFILES = readdirSync(join(ROOT, 'deploy')).filter((name) => /^Dockerfile\.[a-z-]+$/.test(name));
 
 /** What a program of tools/dockerfile prints. @throws Error with what it said. */
-async function readImageFile(program: 'dockerfile' | 'compose', ...args: readonly string[]): Promise<unknown> {
+export async function readImageFile(program: 'dockerfile' | 'compose', ...args: readonly string[]): Promise<unknown> {
   const { dir, missing } = await ensureImageReaders();
   if (dir === undefined) throw new Error(`${program}: ${missing}`);
   const { stdout } = await run(join(dir, program), args, {
