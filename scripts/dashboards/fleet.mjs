@@ -106,7 +106,7 @@ export const fleet = dashboard({
         table(
           'Memory of the runs under way',
           {
-            unit: 'bytes',
+            ...{ unit: 'bytes', height: 8 },
             columns: {
               ...{ run_id: 'Run', base_model: 'Base model', method: 'Method', project: 'Project' },
               ...{ Hostname: 'Node', gpu: 'GPU', source: 'Told by', Value: 'Memory' },

@@ -38,7 +38,7 @@ export const run = dashboard({
         table(
           'What it is',
           {
-            height: 4,
+            height: 3,
             columns: {
               ...{ run_id: 'Run', job_id: 'Job', base_model: 'Base model' },
               ...{ method: 'Method', tuning: 'Tuning', project: 'Project' },

@@ -125,4 +125,12 @@ describe('documentation that must be complete', () => {
     const documented = rows(reference('metrics.md'));
     expect([...declared].filter((name) => !documented.has(name)).sort()).toEqual([]);
   });
+
+  it('every operation that is logged stands in docs/reference/logs.md', () => {
+    const logged = sources
+      .filter((f) => !isTest(f.path))
+      .flatMap((f) => [...f.text.matchAll(/\bop: '([a-z-]+\.[a-z-]+)'/g)].map(([, name = '']) => name));
+    const text = reference('logs.md');
+    expect([...new Set(logged)].filter((name) => !text.includes(`\`${name}\``))).toEqual([]);
+  });
 });

@@ -16,6 +16,7 @@ interface Rule {
 }
 
 const RUNBOOKS = fileURLToPath(new URL('../../docs/runbooks/', import.meta.url));
+const GUIDES = fileURLToPath(new URL('../../docs/guides/', import.meta.url));
 const { groups } = parse(await readFile(ALERT_RULES, 'utf8')) as { groups: { rules: Rule[] }[] };
 const alerts = groups.flatMap(({ rules }) => rules);
 const names = alerts.map(({ alert }) => alert);
@@ -37,6 +38,16 @@ describe('every alert', () => {
       expect(text).toMatch(new RegExp(`^# ${name}\n`));
       for (const part of ['## What it means', '## How to look', '## What to do']) expect(text).toContain(`\n${part}\n`);
       expect(text).toContain('```');
+    }
+  });
+
+  it('stands in the guides, in both languages, with how grave it is', async () => {
+    for (const language of ['en', 'zh']) {
+      const guide = await readFile(join(GUIDES, `monitoring.${language}.md`), 'utf8');
+      const rows = [...guide.matchAll(/^\| \[`(\w+)`\]\(\.\.\/runbooks\/(\w+)\.md\).*\| (\w+) +\|$/gm)];
+      expect(rows.map(([, name, page, severity]) => ({ name, page, severity }))).toEqual(
+        alerts.map(({ alert, labels }) => ({ name: alert, page: alert, severity: labels.severity })),
+      );
     }
   });
 

@@ -11,7 +11,7 @@ export const RECORDING_RULES = fileOfChart('recording-rules.yaml');
 export const ALERT_RULES = fileOfChart('alert-rules.yaml');
 
 /** The folder of prometheus and promtool. */
-async function programs(): Promise<string> {
+export async function programs(): Promise<string> {
   const { dir, missing } = await ensurePrometheus({ log: (message) => console.log(message) });
   if (dir === undefined) throw new Error(`prometheus: ${missing}`);
   return dir;
