@@ -69,7 +69,7 @@ export class InstalledChart {
 
   /** `helm test`; its pod is gone when it has succeeded. */
   test(): Promise<string> {
-    return this.helm('test', this.release, '--timeout', HELM_TIMEOUT);
+    return this.helm('test', this.release, '--logs', '--timeout', HELM_TIMEOUT);
   }
 
   uninstall(): Promise<string> {

@@ -1,41 +1,50 @@
 import { get } from 'node:http';
 import type { ServiceDoor } from '@luthier/testing/kube';
 
-export interface Visit {
-  path: string;
-  /** HTTP status, or what went wrong with the connection. */
-  answer: number | string;
-}
+/** HTTP status, or what went wrong with the connection. */
+export type Answer = number | string;
 
-/** Asks for the same things again and again, each time by a new connection, until it is told to leave. */
+/** Asks for the same page again and again, each time by a new connection, until it is told to leave. */
 export class Visitor {
-  private readonly visits: Visit[] = [];
+  private readonly answers: Answer[] = [];
   private leaving = false;
-  private readonly asking: Promise<void>;
+  private readonly visiting: Promise<void>;
 
-  constructor(door: ServiceDoor, apiKey: string, paths: readonly string[]) {
-    this.asking = (async () => {
-      while (!this.leaving)
-        for (const path of paths) this.visits.push({ path, answer: await statusOf(door, apiKey, path) });
-    })();
+  /** @param patience how often it asks again where the answer is not 200, as clients of APIs do */
+  constructor(
+    private readonly door: ServiceDoor,
+    private readonly page: { path: string; apiKey?: string; patience?: number },
+  ) {
+    this.visiting = this.visit();
   }
 
-  async leave(): Promise<readonly Visit[]> {
+  /** What it was answered in the end, each time. */
+  async leave(): Promise<readonly Answer[]> {
     this.leaving = true;
-    await this.asking;
-    return this.visits;
+    await this.visiting;
+    return this.answers;
   }
-}
 
-function statusOf({ host, port }: ServiceDoor, apiKey: string, path: string): Promise<number | string> {
-  const headers = { authorization: `Bearer ${apiKey}` };
-  return new Promise((resolve) => {
-    const asked = get({ host, port, path, headers, agent: false, timeout: 60_000 }, (response) => {
-      response.resume();
-      response.once('error', (cause) => resolve(String(cause)));
-      response.once('end', () => resolve(response.statusCode ?? 0));
+  private async visit(): Promise<void> {
+    while (!this.leaving) {
+      let answer = await this.ask();
+      for (let again = this.page.patience ?? 0; again > 0 && answer !== 200; again -= 1) answer = await this.ask();
+      this.answers.push(answer);
+    }
+  }
+
+  private ask(): Promise<Answer> {
+    const { path, apiKey } = this.page;
+    const { host, port } = this.door;
+    const headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+    return new Promise((resolve) => {
+      const asked = get({ host, port, path, headers, agent: false, timeout: 60_000 }, (response) => {
+        response.resume();
+        response.once('error', (cause) => resolve(String(cause)));
+        response.once('end', () => resolve(response.statusCode ?? 0));
+      });
+      asked.once('timeout', () => asked.destroy(new Error('no answer')));
+      asked.once('error', (cause) => resolve(String(cause)));
     });
-    asked.once('timeout', () => asked.destroy(new Error('no answer')));
-    asked.once('error', (cause) => resolve(String(cause)));
-  });
+  }
 }
