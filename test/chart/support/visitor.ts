@@ -1,8 +1,12 @@
 import { get } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServiceDoor } from '@luthier/testing/kube';
 
 /** HTTP status, or what went wrong with the connection. */
 export type Answer = number | string;
+
+/** So that visits do not take the machine from what they watch. */
+const INTERVAL_MS = 100;
 
 /** Asks for the same page again and again, each time by a new connection, until it is told to leave. */
 export class Visitor {
@@ -30,6 +34,7 @@ export class Visitor {
       let answer = await this.ask();
       for (let again = this.page.patience ?? 0; again > 0 && answer !== 200; again -= 1) answer = await this.ask();
       this.answers.push(answer);
+      await sleep(INTERVAL_MS);
     }
   }
 
