@@ -18,6 +18,7 @@ import { presets, render } from './support/helm.js';
 const canRun = (await canRunHelm()) && (await canRunKubernetes()) && (await canRunKueue());
 const inCluster = canRun ? describe : describe.skip;
 const names = await presets();
+const MONITORED = ['--set', 'monitoring.enabled=true', '--api-versions', 'monitoring.coreos.com/v1'];
 const STRICTLY = { dryRun: 'All', fieldValidation: 'Strict' };
 
 interface Named {
@@ -67,8 +68,9 @@ inCluster("an API server, of the chart's objects", () => {
   });
 
   it.each(names)('takes every field as it is meant, as %s', async (preset) => {
-    const objects = await render(preset);
+    const objects = await render(preset, ...MONITORED);
     expect(objects.length).toBeGreaterThan(30);
+    expect(objects.filter(({ apiVersion }) => apiVersion === 'monitoring.coreos.com/v1')).toHaveLength(2);
     const taken = await Promise.all(objects.map((object) => cluster.api.apply(object, STRICTLY)));
     expect(taken.map(({ kind }) => kind)).toEqual(objects.map(({ kind }) => kind));
   });
