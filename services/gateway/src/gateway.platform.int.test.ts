@@ -20,7 +20,13 @@ const json = { 'content-type': 'application/json' };
 describe('the gateway', () => {
   let gateway: GatewayFixture;
   const platform = new InMemoryPlatform();
+  let resets = 0;
   const web = createServer((request, response) => {
+    if (resets > 0) {
+      resets -= 1;
+      request.socket.resetAndDestroy();
+      return;
+    }
     response.setHeader('x-seen-host', request.headers.host ?? '');
     response.end(`web ${request.url ?? ''} ${request.headers.cookie ?? 'no cookie'}`);
   });
@@ -214,6 +220,14 @@ describe('the gateway', () => {
     expect([refused.status, await refused.json()]).toMatchObject([400, { param: 'localDir (camelCase)' }]);
     expect((await fetch(`${gateway.url}/api/v1/jobs`)).status).toBe(401);
     expect((await fetch(`${gateway.url}/api/v1/openapi.json`)).status).toBe(200);
+  });
+
+  it('asks the dashboard for a page again where the connection is closed, as a server that ends does with kept ones', async () => {
+    resets = 2;
+    expect((await fetch(`${gateway.url}/jobs`)).status).toBe(200);
+    resets = 1;
+    expect((await fetch(`${gateway.url}/jobs`, { method: 'POST' })).status).toBe(502);
+    expect(resets).toBe(0);
   });
 
   it('hands everything else to the dashboard, the API never', async () => {

@@ -1,6 +1,7 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
 import { createClient } from '@luthier/api-client';
 import type { LuthierClient } from '@luthier/api-client';
 import { tempDir } from '@luthier/testing';
@@ -15,7 +16,8 @@ const STORAGE = '200Gi';
 const HELM_TIMEOUT = '8m';
 
 /** Of the images: what the chart names by itself, and what it is upgraded to. */
-export const FIRST_TAG = '0.1.0';
+export const FIRST_TAG = (parse(await readFile(join(CHART, 'Chart.yaml'), 'utf8')) as { appVersion: string })
+  .appVersion;
 export const SECOND_TAG = 'next';
 
 /** A release of the chart in a cluster whose nodes run every pod's program. */
