@@ -33,6 +33,16 @@ describe('the dashboard server', () => {
     await expect(fetch(`http://127.0.0.1:${server.port}`)).rejects.toThrow();
   });
 
+  it('is begun again when it ends before it has answered, as when its port was taken meanwhile', async () => {
+    const once = "const fs = require('node:fs'); const flag = __filename + '.begun';";
+    const options = await program(
+      `${once} if (!fs.existsSync(flag)) { fs.writeFileSync(flag, ''); process.exit(1); } ${SERVER}`,
+    );
+    const server = await startWebServer(options);
+    expect((await fetch(`http://127.0.0.1:${server.port}`)).status).toBe(200);
+    await server.stop();
+  });
+
   it('that ends at once is reported with the place of its log', async () => {
     const options = await program("console.error('no pages'); process.exit(3);");
     await expect(startWebServer(options)).rejects.toThrow(options.logFile);

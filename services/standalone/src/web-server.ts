@@ -4,7 +4,10 @@ import { open } from 'node:fs/promises';
 import { freePort, guardServer, identityOf } from '@luthier/local-servers';
 import type { LocalServer } from './supervised-server.js';
 
-const READY_TIMEOUT_MS = 30_000;
+/** For what hangs: a busy laptop takes its time. */
+const READY_TIMEOUT_MS = 120_000;
+/** A port that was free may be somebody else's when the server takes it. */
+const STARTS = 3;
 const STOP_GRACE_MS = 5_000;
 
 export interface WebServerOptions {
@@ -20,6 +23,15 @@ export const webIsBuilt = (entry: string): boolean => existsSync(entry);
 
 /** The dashboard's own process: a Next server on loopback, reached through the gateway only. */
 export async function startWebServer(options: WebServerOptions): Promise<LocalServer> {
+  for (let start = 1; start <= STARTS; start += 1) {
+    const server = await startOnce(options);
+    if (server) return server;
+  }
+  throw new Error(`the dashboard server did not answer; see ${options.logFile}`);
+}
+
+/** @returns undefined when the server ended by itself before it answered */
+async function startOnce(options: WebServerOptions): Promise<LocalServer | undefined> {
   const port = await freePort(options.port);
   const log = await open(options.logFile, 'a', 0o600);
   const child = spawn(process.execPath, ['--max-old-space-size=192', options.entry], {
@@ -51,6 +63,7 @@ export async function startWebServer(options: WebServerOptions): Promise<LocalSe
   const watchdog = guardServer(identity, 'TERM', []);
   void exited.then(() => watchdog.dismiss());
   if (!(await answers(port, child))) {
+    if (child.exitCode !== null || child.signalCode !== null) return undefined;
     await end();
     throw new Error(`the dashboard server did not answer; see ${options.logFile}`);
   }
