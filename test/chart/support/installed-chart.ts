@@ -127,8 +127,8 @@ export class InstalledChart {
   }
 
   async stop(): Promise<void> {
-    await this.cluster.stop();
     await ifFound(this.cluster.api.delete(`/api/v1/namespaces/${this.runs}`));
+    await this.cluster.stop();
     await rm(this.dir, { recursive: true, force: true });
   }
 
