@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { ROOT, configurationOf, readDockerfile } from './dockerfile.js';
 import type { Dockerfile, Instruction, Stage } from './dockerfile.js';
-import { copyContext, runStep, sizeMib, stepsOf } from './image-build.js';
+import { StoreLacks, copyContext, runStep, sizeMib, stepsOf } from './image-build.js';
 import type { BuildPlace } from './image-build.js';
 
 export interface BuiltImage {
@@ -12,13 +12,22 @@ export interface BuiltImage {
 }
 
 /**
- * Builds the `images` of services, and those of `web`, `runtime-node` and `trainer-torch` (without Python), below `dir`, by what their Dockerfiles say. What
- * is the same for several is done once: the packages and the build of all services, from which the
- * others are deployed too. The dashboard is the one that is built already.
+ * Builds the `images` of services, and those of `web`, `runtime-node` and `trainer-torch` (without Python), below `dir`, by
+ * what their Dockerfiles say. What is the same for several is done once: the packages and the build of all services, from
+ * which the others are deployed too. The dashboard is the one that is built already.
  */
 export async function buildImages(dir: string, images: readonly string[]): Promise<Map<string, BuiltImage>> {
+  try {
+    return await build(join(dir, 'stored'), images, true);
+  } catch (cause) {
+    if (!(cause instanceof StoreLacks)) throw cause;
+    return build(join(dir, 'fetched'), images, false);
+  }
+}
+
+async function build(dir: string, images: readonly string[], offline: boolean): Promise<Map<string, BuiltImage>> {
   const built = new Map<string, BuiltImage>();
-  const place = (image: string): BuildPlace => ({ source: join(dir, 'source'), luthier: join(dir, image) });
+  const place = (image: string): BuildPlace => ({ source: join(dir, 'source'), luthier: join(dir, image), offline });
   const keep = async (
     image: string,
     dockerfile: Dockerfile,

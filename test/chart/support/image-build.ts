@@ -12,6 +12,13 @@ const MIB = 1024 ** 2;
 export interface BuildPlace {
   source: string;
   luthier: string;
+  /** From pnpm's store alone, which is quicker than asking the registry. */
+  offline: boolean;
+}
+
+/** The store is not enough: something has to be fetched. */
+export class StoreLacks extends Error {
+  override readonly name = 'StoreLacks';
 }
 
 /** The files that a stage copies out of the repository, where it copies them to. */
@@ -36,29 +43,36 @@ export const stepsOf = ({ instructions }: Stage): Instruction[] =>
     ({ keyword, command = [] }) => keyword === 'RUN' && !/^npm install --global pnpm@/.test(command.join(' ')),
   );
 
-/** Carries out one `RUN`. @throws Error with the end of what it said. */
+/** Carries out one `RUN`. @throws StoreLacks, or Error with the end of what it said. */
 export async function runStep(
   { command = [], line }: Instruction,
-  { source, luthier }: BuildPlace,
+  { source, luthier, offline }: BuildPlace,
   args: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const text = command.join(' ').replaceAll('/luthier', luthier);
+  const env = { ...environment(), ...args, ...(offline && { pnpm_config_offline: 'true' }) };
+  const failure = await shell(text, source, env);
+  if (failure === undefined) return;
+  if (failure.includes('ERR_PNPM_NO_OFFLINE')) throw new StoreLacks(failure);
+  throw new Error(`line ${line}: ${text}\n${failure}`);
+}
+
+/** @returns how it ended and the end of what it said; undefined when it ended well. */
+async function shell(text: string, cwd: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {
   const child = spawn('/bin/sh', ['-c', text], {
-    cwd: source,
-    // What the store has is not fetched again.
-    env: { ...environment(), ...args, pnpm_config_prefer_offline: 'true' },
+    cwd,
+    env,
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: STEP_TIMEOUT_MS,
   });
   let said = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
-  await new Promise<void>((resolve, reject) => {
+  const end = await new Promise<number | NodeJS.Signals | null>((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', (code, signal) =>
-      code === 0 ? resolve() : reject(new Error(`line ${line}: ${text}\nended with ${code ?? signal}:\n${said}`)),
-    );
+    child.once('close', (code, signal) => resolve(code ?? signal));
   });
+  return end === 0 ? undefined : `ended with ${end}:\n${said}`;
 }
 
 function environment(): NodeJS.ProcessEnv {
