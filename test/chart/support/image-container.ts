@@ -102,7 +102,7 @@ async function rootScript({ dir, image, volumes = {} }: ContainerOptions): Promi
     `mkdir -p ${dirname(nodeAt)} && : > ${nodeAt} && mount --bind ${node} ${nodeAt}`,
     ...Object.entries(image).flatMap((one) => [bind(one), readOnly(one[0])]),
     ...Object.entries(volumes).map(bind),
-    `mount -o remount,ro ${root}`,
+    readOnly(''),
     // An outcome of its own for a root that can be written to, whoever asks.
     `if ( : > ${root}/written ) 2>/dev/null; then echo 'the root can be written to' >&2; exit 99; fi`,
     `exec ${asUser} /bin/sh -c 'PATH=$1; cd "$2" && shift 2 && exec "$@"' sh "$wanted" "$@"`,
