@@ -26,6 +26,7 @@ export default {
   testEnvironmentOptions: { customExportConditions: ['@luthier/source', 'node', 'node-addons'] },
   testPathIgnorePatterns: ['/node_modules/', '/dist/', '/.next/'],
   modulePathIgnorePatterns: ['/dist/', '/.next/'],
+  testSequencer: '<rootDir>/scripts/longest-first.mjs',
   // Only what hangs is ended: how long a test takes says how busy the machine is.
   testTimeout: 300_000,
 };
