@@ -9,7 +9,6 @@ import {
   ensureChartResources,
   ensureKueue,
   ifFound,
-  removeDefinitions,
   startControlPlane,
 } from '@luthier/testing/kube';
 import type { ControlPlane, KubeObject } from '@luthier/testing/kube';
@@ -43,7 +42,6 @@ function podOf(object: Workload): KubeObject[] {
 
 inCluster("an API server, of the chart's objects", () => {
   let cluster: ControlPlane;
-  const definitions: string[] = [];
 
   beforeAll(async () => {
     cluster = await startControlPlane();
@@ -58,14 +56,12 @@ inCluster("an API server, of the chart's objects", () => {
     await waitFor(async () => (await ifFound(cluster.api.get(account))) !== undefined, { what: 'the default account' });
     for (const { dir, missing } of [await ensureChartResources(), await ensureKueue()]) {
       if (dir === undefined) throw new Error(missing);
-      definitions.push(...(await applyDefinitions(cluster.api, join(dir, 'crds'))));
+      await applyDefinitions(cluster.api, join(dir, 'crds'));
     }
   }, 300_000);
 
-  afterAll(async () => {
-    await removeDefinitions(cluster.api, definitions);
-    await cluster.stop();
-  });
+  // The kinds stay, which no other test minds: to take them away may last minutes.
+  afterAll(() => cluster.stop());
 
   it.each(names)('takes every field as it is meant, as %s', async (preset) => {
     const objects = await render(preset, ...MONITORED);

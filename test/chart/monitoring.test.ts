@@ -52,7 +52,7 @@ withHelm('the monitoring of the chart', () => {
     const objects = await made(...ON, ...OPERATOR);
     const [monitor] = ofKind(objects, 'PodMonitor');
     const { selector, podMetricsEndpoints } = monitor?.spec ?? {};
-    expect(podMetricsEndpoints).toEqual([expect.objectContaining({ port: 'http', honorLabels: true })]);
+    expect(podMetricsEndpoints).toEqual([expect.objectContaining({ port: 'metrics', honorLabels: true })]);
     const scraped = ofKind(objects, 'Deployment').filter(({ spec }) => {
       const labels = spec?.template?.metadata.labels ?? {};
       const same = Object.entries(selector?.matchLabels ?? {}).every(([key, value]) => labels[key] === value);
@@ -61,7 +61,7 @@ withHelm('the monitoring of the chart', () => {
     expect(scraped.map(partOf).toSorted()).toEqual(PARTS.toSorted());
     for (const { spec } of scraped) {
       const ports = spec?.template?.spec.containers.flatMap((container) => container.ports.map(({ name }) => name));
-      expect(ports).toContain('http');
+      expect(ports).toContain('metrics');
     }
   });
 
@@ -70,7 +70,7 @@ withHelm('the monitoring of the chart', () => {
     const open = (objects: Rendered[]): string[] =>
       ofKind(objects, 'NetworkPolicy')
         .filter(({ spec }) =>
-          JSON.stringify(spec?.ingress ?? []).includes(JSON.stringify({ ports: [{ port: 8080 }], from }).slice(1, -1)),
+          JSON.stringify(spec?.ingress ?? []).includes(JSON.stringify({ ports: [{ port: 9090 }], from }).slice(1, -1)),
         )
         .map(partOf);
     expect(open(await made()).toSorted()).toEqual([]);

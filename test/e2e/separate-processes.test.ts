@@ -31,6 +31,7 @@ describe('each service as a process of its own, with its own credentials, and ar
   let collector: Awaited<ReturnType<typeof startTraceCollector>>;
   let url: string;
   let apiKey: string;
+  let metricsPort: number;
   beforeAll(async () => {
     const users = SERVICES.map((user) => ({
       user,
@@ -49,6 +50,7 @@ describe('each service as a process of its own, with its own credentials, and ar
     dir = await tempDir('e2e-services');
     const artifacts = (await s3?.createBucket()) ?? pathToFileURL(join(dir, 'artifacts')).href;
     const port = await steadyPort();
+    metricsPort = await steadyPort();
     services = SERVICES.map((name) =>
       startService(name, {
         LUTHIER_NATS_URL: nats.url,
@@ -60,6 +62,7 @@ describe('each service as a process of its own, with its own credentials, and ar
         ...s3?.environment,
         LUTHIER_WORK_DIR: join(dir, name),
         LUTHIER_HTTP_PORT: String(name === 'gateway' ? port : 0),
+        ...(name === 'gateway' && { LUTHIER_METRICS_PORT: String(metricsPort) }),
       }),
     );
     url = `http://127.0.0.1:${port}`;
@@ -102,6 +105,12 @@ describe('each service as a process of its own, with its own credentials, and ar
         .filter((line) => /permissions? violation/i.test(line));
       expect({ name: service.name, refused }).toEqual({ name: service.name, refused: [] });
     }
+  });
+
+  it('tells the figures of the gateway on a port of their own, where it has one, and nowhere else', async () => {
+    const told = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+    expect(told).toContain('luthier_http_duration_seconds_count{method="POST",route="/v1/fine_tuning/jobs"');
+    expect((await fetch(`${url}/metrics`)).status).toBe(404);
   });
 
   it('shows one trace from the request that made the job to its attempt and its last phase', async () => {

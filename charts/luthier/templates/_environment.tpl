@@ -10,6 +10,7 @@
 {{- end }}
 - { name: LUTHIER_HTTP_HOST, value: '0.0.0.0' }
 - { name: LUTHIER_HTTP_PORT, value: '8080' }
+- { name: LUTHIER_METRICS_PORT, value: '9090' }
 - { name: LUTHIER_NATS_URL, value: {{ include "luthier.natsUrl" $root | quote }} }
 - { name: LUTHIER_NATS_USER, value: {{ $part }} }
 - name: LUTHIER_NATS_PASSWORD

@@ -15,6 +15,7 @@ import { addOperationalRoutes } from './http.js';
 import { LOGGER, NestLog, createLogger } from './logger.js';
 import type { Logger } from './logger.js';
 import { ServiceMetrics } from './metrics.js';
+import { serveMetrics } from './metrics-server.js';
 import { RpcInterceptor } from './rpc.interceptor.js';
 import { Closers, withinMs } from './shutdown.js';
 import { Tracing } from './tracing.js';
@@ -68,6 +69,7 @@ export async function bootstrap(
     }),
     health: new HealthChecks(),
     closers: new Closers(),
+    showMetrics: config.metricsPort === undefined,
   };
   const connection = await connectNats({
     servers: config.natsUrl,
@@ -88,6 +90,11 @@ export async function bootstrap(
     await options.http?.configure?.(app);
     await app.startAllMicroservices();
     await app.listen(options.http?.port ?? config.httpPort, options.http?.host ?? config.httpHost);
+    if (config.metricsPort !== undefined) {
+      const { metricsPort: port, httpHost: host } = config;
+      const server = await serveMetrics(parts.metrics, { host, port });
+      parts.closers.add('metrics', () => server.stop());
+    }
     await connection.flush(); // the subscriptions are known to the server: whoever asks now is answered
   } catch (cause) {
     await app?.close().catch(() => undefined);
@@ -105,12 +112,14 @@ interface Parts {
   tracing: Tracing;
   health: HealthChecks;
   closers: Closers;
+  /** Whether the port for HTTP has the metrics, too. */
+  showMetrics: boolean;
 }
 
 async function createApplication(
   module: Type | DynamicModule,
   connection: NatsConnection,
-  { logger, metrics, tracing, health, closers }: Parts,
+  { logger, metrics, tracing, health, closers, showMetrics }: Parts,
   options: BootstrapOptions,
 ): Promise<NestFastifyApplication> {
   const root: DynamicModule = {
@@ -146,7 +155,7 @@ async function createApplication(
   const dispatcher = app.get(EventDispatcher);
   metrics.tellBacklogs(() => dispatcher.backlogs());
   app.useGlobalInterceptors(new RpcInterceptor(logger, metrics, tracing));
-  addOperationalRoutes(app, { logger, metrics, tracing, health });
+  addOperationalRoutes(app, { logger, metrics, tracing, health, showMetrics });
   return app;
 }
 

@@ -115,6 +115,11 @@ export const baseFields = {
     z.coerce.number().int().min(0).max(65_535).default(0),
     'port for HTTP, 0: any free',
   ),
+  metricsPort: env(
+    'LUTHIER_METRICS_PORT',
+    z.coerce.number().int().min(1).max(65_535).optional(),
+    'port of its own for metrics; none: they are on the port for HTTP',
+  ),
   logLevel: env(
     'LUTHIER_LOG_LEVEL',
     z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),

@@ -3,16 +3,20 @@ import type { Span } from '@opentelemetry/api';
 import { logWideEvent } from './logger.js';
 import type { Logger } from './logger.js';
 import type { HealthChecks } from './health.js';
+import { METRICS_TYPE } from './metrics-server.js';
 import type { ServiceMetrics } from './metrics.js';
 import { endSpan, traceIdOf, within } from './tracing.js';
 import type { Tracing } from './tracing.js';
 
 const QUIET_ROUTES = new Set(['/healthz', '/readyz', '/metrics']);
 
-/** `/healthz` (the process lives), `/readyz` (what it needs is there), `/metrics`; logs, measures and traces all other routes. */
+/**
+ * `/healthz` (the process lives), `/readyz` (what it needs is there), `/metrics` where they are given; logs, measures and
+ * traces all other routes.
+ */
 export function addOperationalRoutes(
   app: NestFastifyApplication,
-  parts: { logger: Logger; metrics: ServiceMetrics; tracing: Tracing; health: HealthChecks },
+  parts: { logger: Logger; metrics: ServiceMetrics; tracing: Tracing; health: HealthChecks; showMetrics: boolean },
 ): void {
   const server = app.getHttpAdapter().getInstance();
   server.get('/healthz', () => ({ status: 'ok' }));
@@ -20,9 +24,8 @@ export function addOperationalRoutes(
     const report = await parts.health.report();
     return reply.status(report.ready ? 200 : 503).send(report);
   });
-  server.get('/metrics', async (_request, reply) =>
-    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await parts.metrics.text()),
-  );
+  if (parts.showMetrics)
+    server.get('/metrics', async (_request, reply) => reply.type(METRICS_TYPE).send(await parts.metrics.text()));
   const spans = new WeakMap<object, Span>();
   server.addHook('onRequest', (request, _reply, done) => {
     const route = request.routeOptions.url ?? 'unknown';

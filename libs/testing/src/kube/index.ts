@@ -28,7 +28,7 @@ export type { BoundRole } from './bind-role.js';
 export { ensureChartResources, ensureHelm, ensureImageReaders, ensureKueue, ensurePrometheus } from './binaries.js';
 export { startControlPlane } from './control-plane.js';
 export type { ControlPlane, ControlPlaneOptions } from './control-plane.js';
-export { applyDefinitions, removeDefinitions } from './custom-resources.js';
+export { applyDefinitions } from './custom-resources.js';
 export { FakeKubelet } from './fake-kubelet/fake-kubelet.js';
 export type { FakeKubeletOptions } from './fake-kubelet/fake-kubelet.js';
 export type { FakeNode } from './fake-kubelet/fake-node.js';

@@ -38,6 +38,7 @@ export async function startGatewayFixture(overrides: Partial<GatewayConfig> = {}
     httpHost: '127.0.0.1',
     httpPort: 0,
     logLevel: 'silent',
+    metricsPort: undefined,
     otlpUrl: undefined,
     traceShare: 1,
     shutdownTimeoutMs: 5_000,

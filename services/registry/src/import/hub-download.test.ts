@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { tempDir } from '@luthier/testing';
+import { tempDir, waitFor } from '@luthier/testing';
 import { downloadFromHub } from './hub-download.js';
 
 const SHA = 'a'.repeat(40);
@@ -19,7 +19,13 @@ const gitSha1 = (bytes: Buffer): string =>
 let server: Server;
 let hubUrl: string;
 let requests: { url: string; range: string | undefined }[];
-let behaviour: { truncateFirst?: boolean; truncateAlways?: boolean; wrongWeights?: boolean; missing?: boolean };
+let behaviour: {
+  /** Until when the first body stays open; then its connection breaks. */
+  breakFirst?: () => Promise<unknown>;
+  truncateAlways?: boolean;
+  wrongWeights?: boolean;
+  missing?: boolean;
+};
 
 function answer(request: IncomingMessage, response: ServerResponse): void {
   const url = request.url ?? '';
@@ -55,10 +61,11 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
     'content-length': part.length,
     ...(from > 0 && { 'content-range': `bytes ${from}-${body.length - 1}/${body.length}` }),
   });
-  if (behaviour.truncateAlways || (behaviour.truncateFirst && from === 0)) {
-    return void response.write(part.subarray(0, Math.min(100_000, part.length - 1)), () =>
-      setImmediate(() => response.destroy()),
-    );
+  const begin = part.subarray(0, Math.min(100_000, part.length - 1));
+  if (behaviour.truncateAlways) return void response.write(begin, () => setImmediate(() => response.destroy()));
+  if (behaviour.breakFirst && from === 0) {
+    response.write(begin);
+    return void behaviour.breakFirst().finally(() => response.destroy());
   }
   response.end(part);
 }
@@ -96,8 +103,9 @@ describe('download from a hub', () => {
   });
 
   it('goes on where a broken connection left it', async () => {
-    behaviour = { truncateFirst: true };
     const dir = await tempDir('hub');
+    const part = join(dir, 'model.safetensors.part');
+    behaviour = { breakFirst: () => waitFor(async () => (await stat(part)).size > 0, { timeoutMs: 15_000 }) };
     await download(dir);
     expect((await readFile(join(dir, 'model.safetensors'))).equals(weights)).toBe(true);
     expect(requests.some(({ range }) => range !== undefined && range !== 'bytes=0-')).toBe(true);
