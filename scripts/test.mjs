@@ -22,7 +22,7 @@ const TIERS = {
   browser: { pattern: 'test/browser/.*\\.test\\.ts$', built: true, workers: 1, chromium: true },
   kube: { pattern: `(test/kube/.*|${IN_PACKAGES}\\.kube)\\.test\\.ts$`, built: true, workers: 3, kube: true },
   chart: { pattern: 'test/chart/.*\\.test\\.ts$', built: true, workers: 2, kube: true },
-  torch: { pattern: 'test/torch/.*\\.test\\.ts$', built: true, torch: true, kube: true },
+  torch: { pattern: 'test/torch/.*\\.test\\.ts$', built: true, workers: 1, torch: true, kube: true },
 };
 
 const asked = process.argv.slice(2);

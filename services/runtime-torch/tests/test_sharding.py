@@ -1,11 +1,13 @@
 """FSDP2 over processes of this machine: the whole model trained, and LoRA on a model that no process holds whole."""
 
 import math
+import os
 import signal
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -41,6 +43,16 @@ def disturbed(signal_number: int, looks: float, spec: RuntimeSpec, group: Group)
     run = open_run(spec, group, sharded=group.size > 1)
     disturb(run, signal_number, looks)
     run.run()
+
+
+def hanging_at_norm(spec: RuntimeSpec, group: Group) -> None:
+    run = open_run(spec, group, sharded=True)
+
+    def hang(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    with patch("torch.nn.utils.clip_grad_norm_", side_effect=hang):
+        run.run()
 
 
 def scored(spec: RuntimeSpec, group: Group) -> dict[str, Any]:
@@ -185,6 +197,13 @@ def test_weights_that_are_missing_are_not_made_up(workshop: Workshop):
     save_file({name: one for name, one in load_file(path).items() if "layers.1.mlp.up" not in name}, path)
     for end in in_ranks([partial(train, workshop.spec(tuning=FULL))] * 2):
         assert end == ("model.unreadable", "The weights lack model.layers.1.mlp.up_proj.weight.")
+
+
+def test_a_rank_that_hangs_where_the_gradients_norm_is_added_up_is_named(workshop: Workshop):
+    spec = workshop.spec(hyperparameters=LONG, tuning=FULL)
+    ends = in_ranks([partial(train, spec), partial(hanging_at_norm, spec)], collective_s=2)
+    assert ends[0][0] == "collective.failed"
+    assert ends[0][1].startswith("Waited 2 s for rank 1 at step ")
 
 
 def test_a_rank_that_hangs_within_a_pass_is_named(workshop: Workshop):

@@ -76,6 +76,10 @@ class TrainRun:
 
     def run(self) -> dict[str, Any]:
         """Trains to the end. Raises StopRequested after saving the last complete step when asked to stop."""
+        with self.group.meeting("the run"):  # for what they say to each other outside of any other meeting
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         try:
             self._look_at_base()
             self._train_steps()

@@ -53,6 +53,11 @@ class StepData(NamedTuple):
     """Empty where the model makes its rows in the step itself."""
 
 
+def _step(step: int) -> str:
+    """What the processes meet at, as it is said to people: they count from 1."""
+    return f"step {step + 1}"
+
+
 class Stepper:
     def __init__(
         self,
@@ -93,7 +98,8 @@ class Stepper:
             units, loss, metrics, grad_norm = self._gradients(step, data)
         self.scale = self.scale and self.scale.after_step()
         learning_rate = learning_rate_at(step, self.batches.total_steps, self.spec.hyperparameters)
-        self.optimiser.step(learning_rate)
+        with self.group.passing(_step(step)):  # some optimisers of parts talk with each other
+            self.optimiser.step(learning_rate)
         tokens = sum(unit.length for unit in units)
         trained_tokens = sum(unit.trained_count for unit in units)
         return StepOutcome(loss, grad_norm, learning_rate, tokens, trained_tokens, metrics)
@@ -116,16 +122,18 @@ class Stepper:
             for parameter in parameters:
                 if parameter.grad is not None:
                     parameter.grad /= self.scale.value
-        # Scales by maxGradNorm / (norm + 1e-6) where the norm is above.
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.spec.hyperparameters.max_grad_norm)
-        return opened.units, loss, metrics, float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+        with self.group.passing(_step(step)):
+            # Scales by maxGradNorm / (norm + 1e-6) where the norm is above.
+            norm = torch.nn.utils.clip_grad_norm_(parameters, self.spec.hyperparameters.max_grad_norm)
+            whole_norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+        return opened.units, loss, metrics, whole_norm
 
     def _accumulate(self, step: int, opened: OpenBatch, turns: Sequence[PackedTurn]) -> tuple[float, dict[str, float]]:
         """
         Adds up the gradients, losses and metrics of the batch's shares. Each process of the group takes some of its
         units; gradients travel once a step, whatever the number of micro-batches, unless the model is sharded.
         """
-        group, what = self.group, f"step {step + 1}"
+        group, what = self.group, _step(step)
         share_of = opened.share
         self.tuning.model.train()
         self.optimiser.zero_grad()
