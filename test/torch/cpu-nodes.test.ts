@@ -82,7 +82,7 @@ const onPods = (await canRunKubernetes()) && (await canRunPodProcesses());
 
       const resumed = await trainsIn(id, 2);
       process.kill(await pidOfRank(id, 1), 'SIGSTOP');
-      const hung = expect.stringMatching(/^Rank 0: Waited 15 s for rank 1 at step \d+\.$/);
+      const hung = expect.stringMatching(/^Rank 0: Waited 15 s for rank 1 at .+\.$/);
       expect(await endOfAttempt(id, 2)).toMatchObject({ code: 'collective.failed', message: hung });
 
       const job = await platform.waitForEnd(id, TIMEOUT_MS);
