@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { RandomStream } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import { PreparedDatasetWriter, formatModelConfig, fromFloat32, writeSafetensors } from '@luthier/formats';
-import type { LlamaConfig, RowToStore, StoredKind } from '@luthier/formats';
+import type { ModelConfig, RowToStore, StoredKind } from '@luthier/formats';
 
-const TINY: LlamaConfig = {
+const TINY: ModelConfig = {
   architecture: 'LlamaForCausalLM',
   modelType: 'llama',
   vocabSize: 96,
@@ -23,7 +23,7 @@ const TINY: LlamaConfig = {
 };
 
 /** Shapes of the model's tensors, in Hugging Face's names. */
-function tensorShapes(config: LlamaConfig): [string, number[]][] {
+function tensorShapes(config: ModelConfig): [string, number[]][] {
   const { hiddenSize: h, intermediateSize: m, attentionHeads, keyValueHeads, headDim } = config;
   const [q, k] = [attentionHeads * headDim, keyValueHeads * headDim];
   const layer = (i: number): [string, number[]][] =>
@@ -49,7 +49,7 @@ function tensorShapes(config: LlamaConfig): [string, number[]][] {
 }
 
 /** A random model in a Hugging Face folder: the same bytes for the same seed. */
-export async function writeTinyModel(dir: string, config: LlamaConfig = TINY, seed = 1): Promise<void> {
+export async function writeTinyModel(dir: string, config: ModelConfig = TINY, seed = 1): Promise<void> {
   await mkdir(dir, { recursive: true });
   const tensors = tensorShapes(config).map(([name, shape]) => {
     const count = shape.reduce((a, b) => a * b, 1);

@@ -8,7 +8,7 @@ import {
   readModelConfig,
 } from '@luthier/formats';
 import { LlamaEngine as LlamaCpp } from '@luthier/inference';
-import { LlamaEngine, LoraAdapter, greedyTokens, loadWeights, packRows } from '@luthier/lm';
+import { LoraAdapter, OnnxExecutor, TrainingEngine, greedyTokens, loadWeights, packRows } from '@luthier/lm';
 import { tempDir } from '@luthier/testing';
 import { encodePrompt, loadChatTemplate, loadTokenizer } from '@luthier/text';
 import { writeTinyAdapter, writeTinyChatModel } from '../fixtures/tiny-llama.js';
@@ -50,7 +50,13 @@ async function gap(prefix: readonly number[], best: number, token: number, adapt
     tensors.set(name, { shape, data: await stored.weights.readFloat32(name) });
   const adapter = LoraAdapter.restore(config, { r, loraAlpha, loraDropout: 0, targetModules, useRslora }, tensors);
   const weights = await loadWeights(await openSafetensorsModel(modelDir), config);
-  const engine = new LlamaEngine({ config, weights, adapter, memoryMode: 'layer-recompute', threads: 1 });
+  const engine = new TrainingEngine({
+    config,
+    weights,
+    adapter,
+    memoryMode: 'layer-recompute',
+    executor: new OnnxExecutor({ threads: 1 }),
+  });
   const lossOf = async (next: number): Promise<number> => {
     const trained = new Uint8Array(prefix.length + 1);
     trained[prefix.length] = 1;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Method, ModelShape, RuntimeSpec, Tuning, Optimizer } from '@luthier/contracts';
 import { PreparedDatasetWriter, formatModelConfig } from '@luthier/formats';
-import type { LlamaConfig, RowToStore } from '@luthier/formats';
+import type { ModelConfig, RowToStore } from '@luthier/formats';
 import { estimateTorchMemory, planTorchMemory } from '@luthier/planner';
 import type { TorchRun } from '@luthier/planner';
 import { removeHome, tempDir } from '@luthier/testing';
@@ -13,7 +13,7 @@ import { trainSpec } from '../runtime-conformance/fixtures.js';
 import { RuntimeProcess, eventsOfType } from '../runtime-conformance/runtime-process.js';
 import { PROJECT, command, describeWithTorch, python } from './torch-environment.js';
 
-const CONFIG: LlamaConfig = {
+const CONFIG: ModelConfig = {
   ...{ architecture: 'LlamaForCausalLM', modelType: 'llama', vocabSize: 32_000, hiddenSize: 1024 },
   ...{ intermediateSize: 2816, layers: 12, attentionHeads: 16, keyValueHeads: 4, headDim: 64 },
   ...{ maxPositionEmbeddings: 4096, rmsNormEps: 1e-5, ropeTheta: 10_000, tieWordEmbeddings: true, eosTokenIds: [2] },

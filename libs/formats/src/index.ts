@@ -27,7 +27,7 @@ export type {
 export { PREPARED_MANIFEST_FILE } from './prepared-dataset/prepared-row.js';
 export type { PreparedRow, StoredKind } from './prepared-dataset/prepared-row.js';
 export { formatModelConfig, parseModelConfig, readModelConfig } from './huggingface/model-config.js';
-export type { LlamaConfig } from './huggingface/model-config.js';
+export type { ModelConfig } from './huggingface/model-config.js';
 export { LORA_MODULES, loraTensorName, parseLoraTensorName } from './peft/lora-names.js';
 export type { LoraModule } from './peft/lora-names.js';
 export {

@@ -1,6 +1,6 @@
 import { AppError, PLAN_COMPONENT_NAMES } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
-import type { LlamaConfig, PreparedDataset } from '@luthier/formats';
+import type { ModelConfig, PreparedDataset } from '@luthier/formats';
 import type { MemoryMode } from '@luthier/lm';
 import { estimateNodeMemory } from '@luthier/planner';
 import type { NodeMemoryEstimate } from '@luthier/planner';
@@ -27,7 +27,7 @@ function longestRow(dataset: PreparedDataset): number {
  */
 export function planMemory(
   spec: RuntimeSpec,
-  config: LlamaConfig,
+  config: ModelConfig,
   adapterParameters: number,
   datasets: readonly PreparedDataset[],
 ): MemoryPlan {

@@ -1,7 +1,7 @@
 import { AppError, featuresAsked } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import { openPreparedDataset, openSafetensorsModel, readModelConfig } from '@luthier/formats';
-import type { LlamaConfig, PreparedDataset } from '@luthier/formats';
+import type { ModelConfig, PreparedDataset } from '@luthier/formats';
 import { LoraAdapter, loadWeights } from '@luthier/lm';
 import type { LoraSettings, Weights } from '@luthier/lm';
 import { readAdapter } from './checkpoint.js';
@@ -10,7 +10,7 @@ import { blaming } from './fault.js';
 export const SUPPORTED_METHODS = ['supervised', 'pretrain'] as const;
 
 /** Opens a prepared dataset and refuses what this runtime would misread. */
-export async function openData(dir: string, config: LlamaConfig): Promise<PreparedDataset> {
+export async function openData(dir: string, config: ModelConfig): Promise<PreparedDataset> {
   return blaming('data.bad', async () => {
     const dataset = await openPreparedDataset(dir);
     const { kind, rows, trainedTokens } = dataset.manifest;
@@ -31,11 +31,11 @@ export async function openData(dir: string, config: LlamaConfig): Promise<Prepar
   });
 }
 
-export async function openConfig(spec: RuntimeSpec): Promise<LlamaConfig> {
+export async function openConfig(spec: RuntimeSpec): Promise<ModelConfig> {
   return blaming('model.unreadable', () => readModelConfig(spec.modelDir));
 }
 
-export async function openWeights(spec: RuntimeSpec, config: LlamaConfig): Promise<Weights> {
+export async function openWeights(spec: RuntimeSpec, config: ModelConfig): Promise<Weights> {
   return blaming('model.unreadable', async () => loadWeights(await openSafetensorsModel(spec.modelDir), config));
 }
 
@@ -64,7 +64,7 @@ export function loraSettings(spec: RuntimeSpec): LoraSettings {
 }
 
 /** The adapter of `adapterDir`, with the settings stored there. */
-export async function openAdapter(dir: string, config: LlamaConfig): Promise<LoraAdapter> {
+export async function openAdapter(dir: string, config: ModelConfig): Promise<LoraAdapter> {
   return blaming('model.unreadable', async () => {
     const stored = await readAdapter(dir);
     const { rank, alpha, dropout, targetModules, useRslora } = stored.config;

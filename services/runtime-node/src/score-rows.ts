@@ -1,10 +1,10 @@
 import type { Score } from '@luthier/contracts';
 import type { PreparedDataset } from '@luthier/formats';
 import { microBatches, packRows, trainedCount } from '@luthier/lm';
-import type { LlamaEngine, TrainingRow } from '@luthier/lm';
+import type { TrainingEngine, TrainingRow } from '@luthier/lm';
 
 export interface ScoreRowsOptions {
-  readonly engine: LlamaEngine;
+  readonly engine: TrainingEngine;
   readonly dataset: PreparedDataset;
   readonly useAdapter: boolean;
   readonly tokenBudget: number;

@@ -1,6 +1,6 @@
 import { AppError } from '@luthier/contracts';
 import type { RunResult, RuntimeSpec, Score } from '@luthier/contracts';
-import { LlamaEngine, LoraAdapter } from '@luthier/lm';
+import { LoraAdapter, OnnxExecutor, TrainingEngine } from '@luthier/lm';
 import type { EventsFile } from './events-file.js';
 import { planMemory } from './memory-plan.js';
 import { openAdapter, openConfig, openData, openWeights } from './open-inputs.js';
@@ -26,7 +26,13 @@ export async function score(spec: RuntimeSpec, events: EventsFile): Promise<RunR
   events.write({ type: 'started', resumeStep: 0, worldSize: 1, device: `cpu, ${spec.limits.cpu} threads` });
   events.write({ type: 'phase', phase: 'loading' });
   const weights = await openWeights(spec, config);
-  const engine = new LlamaEngine({ config, weights, adapter, memoryMode: 'layer-recompute', threads: spec.limits.cpu });
+  const engine = new TrainingEngine({
+    config,
+    weights,
+    adapter,
+    memoryMode: 'layer-recompute',
+    executor: new OnnxExecutor({ threads: spec.limits.cpu }),
+  });
   const between = (): void => {
     events.heartbeat(0);
     throwIfStopped(spec.outputDir);

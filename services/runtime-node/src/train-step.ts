@@ -2,7 +2,7 @@ import { AppError, RandomStream, epochOrder } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import type { PreparedDataset, PreparedRow } from '@luthier/formats';
 import { AdamW, globalNorm, learningRateAt, microBatches, packRows } from '@luthier/lm';
-import type { DropoutMasks, LlamaEngine, LoraAdapter } from '@luthier/lm';
+import type { DropoutMasks, TrainingEngine, LoraAdapter } from '@luthier/lm';
 
 export interface StepOutcome {
   readonly loss: number;
@@ -14,7 +14,7 @@ export interface StepOutcome {
 
 export interface StepperOptions {
   readonly spec: RuntimeSpec;
-  readonly engine: LlamaEngine;
+  readonly engine: TrainingEngine;
   readonly adapter: LoraAdapter;
   readonly optimiser: AdamW;
   readonly dataset: PreparedDataset;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { AppError } from '@luthier/contracts';
 import type { RuntimeSpec, Score, TrainResult } from '@luthier/contracts';
 import type { PreparedDataset } from '@luthier/formats';
-import { AdamW, LlamaEngine, LoraAdapter } from '@luthier/lm';
+import { AdamW, LoraAdapter, OnnxExecutor, TrainingEngine } from '@luthier/lm';
 import { totalSteps } from '@luthier/planner';
 import { readCheckpoint, writeAdapter, writeCheckpoint, writeFolder } from './checkpoint.js';
 import type { StoredCheckpoint, TrainerState } from './checkpoint.js';
@@ -39,7 +39,7 @@ export class TrainRun {
   private constructor(
     private readonly spec: RuntimeSpec,
     private readonly events: EventsFile,
-    private readonly engine: LlamaEngine,
+    private readonly engine: TrainingEngine,
     private readonly adapter: LoraAdapter,
     private readonly optimiser: AdamW,
     private readonly plan: MemoryPlan,
@@ -73,7 +73,13 @@ export class TrainRun {
     events.write({ type: 'phase', phase: 'loading' });
     const weights = await openWeights(spec, config);
     const { memoryMode } = plan;
-    const engine = new LlamaEngine({ config, weights, adapter, memoryMode, threads: spec.limits.cpu });
+    const engine = new TrainingEngine({
+      config,
+      weights,
+      adapter,
+      memoryMode,
+      executor: new OnnxExecutor({ threads: spec.limits.cpu }),
+    });
     await engine.warmUp();
     const optimiser = optimiserOf(spec, adapter, stored);
     return new TrainRun(

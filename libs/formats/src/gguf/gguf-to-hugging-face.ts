@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError } from '../format-error.js';
 import { formatModelConfig, parseModelConfig } from '../huggingface/model-config.js';
-import type { LlamaConfig } from '../huggingface/model-config.js';
+import type { ModelConfig } from '../huggingface/model-config.js';
 import { fromFloat32 } from '../safetensors/float.js';
 import { writeSafetensors } from '../safetensors/write-safetensors.js';
 import type { TensorToWrite } from '../safetensors/write-safetensors.js';
@@ -20,7 +20,7 @@ function optionalNumber(gguf: GgufFile, key: string): number | undefined {
 }
 
 /** The model's configuration from GGUF metadata. Refuses other architectures and rope scaling. */
-export function ggufModelConfig(gguf: GgufFile): LlamaConfig {
+export function ggufModelConfig(gguf: GgufFile): ModelConfig {
   const architecture = gguf.string('general.architecture');
   if (architecture !== 'llama')
     throw new FormatError(
@@ -68,7 +68,7 @@ async function* convertRows(gguf: GgufFile, name: string, headDim: number | unde
   }
 }
 
-function modelTensors(gguf: GgufFile, config: LlamaConfig): TensorToWrite[] {
+function modelTensors(gguf: GgufFile, config: ModelConfig): TensorToWrite[] {
   const names = llamaTensorNames(config.layers, config.tieWordEmbeddings);
   const known = new Set(names.map((name) => name.gguf));
   const unknown = [...gguf.tensors.keys()].find((name) => !known.has(name));
@@ -101,7 +101,7 @@ export async function ggufToHuggingFace(options: {
   readonly ggufPath: string;
   readonly outDir: string;
   readonly fsync?: boolean;
-}): Promise<LlamaConfig> {
+}): Promise<ModelConfig> {
   const gguf = await openGguf(options.ggufPath);
   const config = ggufModelConfig(gguf);
   const files: Record<string, unknown> = {

@@ -1,5 +1,5 @@
 import { FormatError } from '../format-error.js';
-import type { LlamaConfig } from '../huggingface/model-config.js';
+import type { ModelConfig } from '../huggingface/model-config.js';
 import { preTokenizerJson } from './pre-tokenizers.js';
 import type { GgufFile } from './read-gguf.js';
 
@@ -32,7 +32,7 @@ function postProcessor(gguf: GgufFile, bosId: number | undefined, tokens: readon
 }
 
 /** tokenizer.json, tokenizer_config.json and special_tokens_map.json of a GGUF file with a byte-level BPE tokenizer. */
-export function ggufTokenizerFiles(gguf: GgufFile, config: LlamaConfig): Record<string, unknown> {
+export function ggufTokenizerFiles(gguf: GgufFile, config: ModelConfig): Record<string, unknown> {
   const kind = gguf.string('tokenizer.ggml.model');
   if (kind !== 'gpt2')
     throw new FormatError(

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { FormatError } from '../format-error.js';
 import { readModelConfig } from '../huggingface/model-config.js';
-import type { LlamaConfig } from '../huggingface/model-config.js';
+import type { ModelConfig } from '../huggingface/model-config.js';
 import { parseLoraTensorName } from '../peft/lora-names.js';
 import { loraScale, openPeftAdapter } from '../peft/peft-adapter.js';
 import { elementCount, SAFETENSORS_DTYPE_SIZE_BYTES } from '../safetensors/dtype.js';
@@ -53,7 +53,7 @@ function checkShape({ name, shape }: SafetensorsTensor, expected: readonly numbe
   });
 }
 
-function llamaEntries(config: LlamaConfig, name: string, type: GgufOutputType): [string, GgufEntry][] {
+function llamaEntries(config: ModelConfig, name: string, type: GgufOutputType): [string, GgufEntry][] {
   const uint32 = (key: string, value: number): [string, GgufEntry] => [key, { type: 'uint32', value }];
   return [
     ['general.architecture', { type: 'string', value: 'llama' }],

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { FormatError } from '../format-error.js';
 import { readJsonFile } from '../huggingface/model-config.js';
-import type { LlamaConfig } from '../huggingface/model-config.js';
+import type { ModelConfig } from '../huggingface/model-config.js';
 import { TOKEN_TYPE } from './gguf-tokenizer.js';
 import { ggufPreTokenizer } from './pre-tokenizers.js';
 import type { GgufEntry } from './write-gguf.js';
@@ -78,7 +78,7 @@ export async function readChatTemplate(dir: string): Promise<string | undefined>
 }
 
 /** GGUF metadata of a byte-level BPE tokenizer. Refuses what llama.cpp would split differently. */
-export async function huggingFaceTokenizerEntries(dir: string, config: LlamaConfig): Promise<[string, GgufEntry][]> {
+export async function huggingFaceTokenizerEntries(dir: string, config: ModelConfig): Promise<[string, GgufEntry][]> {
   const parsed = tokenizerSchema.safeParse(await readJsonFile(join(dir, 'tokenizer.json'), TOKENIZER_BYTES_MAX));
   if (!parsed.success) {
     const field = parsed.error.issues[0]?.path.join('.') ?? '';

@@ -1,4 +1,4 @@
-import type { LlamaConfig } from '../huggingface/model-config.js';
+import type { ModelConfig } from '../huggingface/model-config.js';
 
 /** GGUF tensor of each part of a Llama block, by its Hugging Face name. */
 const BLOCK_TENSORS: readonly (readonly [huggingFace: string, gguf: string])[] = [
@@ -41,7 +41,7 @@ export function llamaTensorNames(layers: number, tiedEmbeddings: boolean): Llama
 }
 
 /** Shape of a tensor by its Hugging Face name (or a part of it, such as `q_proj`), outermost dimension first. */
-export function llamaTensorShape(name: string, config: LlamaConfig): number[] {
+export function llamaTensorShape(name: string, config: ModelConfig): number[] {
   const { hiddenSize, intermediateSize, attentionHeads, keyValueHeads, headDim, vocabSize } = config;
   if (name.includes('norm')) return [hiddenSize];
   if (name.includes('embed_tokens') || name.startsWith('lm_head')) return [vocabSize, hiddenSize];

@@ -39,7 +39,7 @@ const llamaConfigSchema = z.object({
 });
 
 /** A Llama-family model as the runtimes understand it; every default is filled in. */
-export interface LlamaConfig {
+export interface ModelConfig {
   readonly architecture: 'LlamaForCausalLM';
   readonly modelType: 'llama';
   readonly vocabSize: number;
@@ -86,7 +86,7 @@ function ropeTheta(config: z.output<typeof llamaConfigSchema>): number {
 }
 
 /** Checks a parsed `config.json`. Refuses what the runtimes would compute wrongly, naming the field. */
-export function parseModelConfig(value: unknown): LlamaConfig {
+export function parseModelConfig(value: unknown): ModelConfig {
   const modelType = z.object({ model_type: z.string() }).safeParse(value);
   if (!modelType.success)
     throw new FormatError('format.malformed', 'config.json has no model_type.', { field: 'model_type' });
@@ -137,7 +137,7 @@ export function parseModelConfig(value: unknown): LlamaConfig {
 
 /** The `config.json` content of a model, as transformers reads it. */
 export function formatModelConfig(
-  config: LlamaConfig,
+  config: ModelConfig,
   dtype: 'bfloat16' | 'float16' | 'float32' = 'bfloat16',
 ): Record<string, unknown> {
   const [firstEos] = config.eosTokenIds;
@@ -182,6 +182,6 @@ export async function readJsonFile(path: string, bytesMax: number): Promise<unkn
 }
 
 /** Reads and checks `<dir>/config.json`. */
-export async function readModelConfig(dir: string): Promise<LlamaConfig> {
+export async function readModelConfig(dir: string): Promise<ModelConfig> {
   return parseModelConfig(await readJsonFile(join(dir, 'config.json'), CONFIG_BYTES_MAX));
 }

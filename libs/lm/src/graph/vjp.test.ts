@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { grad } from './grad.js';
 import type { Node } from './node.js';
 import * as ops from './ops.js';
-import { GraphSession } from './session.js';
-import type { TensorData } from './session.js';
+import { OnnxExecutor } from '../executor/onnx/onnx-executor.js';
+import type { TensorData } from '../executor/executor.js';
 
 /** Deterministic values away from zero, so that div, log and sqrt are smooth. */
 function values(count: number, seed: number, positive: boolean): Float32Array {
@@ -38,10 +38,10 @@ async function expectGradients({ shapes, build, positive = false, integers = {} 
     output.shape.map((_, i) => i),
   );
   const gradients = grad(loss, inputs);
-  const session = await GraphSession.create(
-    { loss, ...Object.fromEntries(gradients.map((g, i) => [`g${i}`, g])) },
-    { threads: 1 },
-  );
+  const program = await new OnnxExecutor({ threads: 1 }).load({
+    loss,
+    ...Object.fromEntries(gradients.map((g, i) => [`g${i}`, g])),
+  });
   const outputDims = output.shape.map(Number);
   const feeds: Record<string, TensorData> = {
     ...integers,
@@ -56,7 +56,7 @@ async function expectGradients({ shapes, build, positive = false, integers = {} 
         dims,
       };
     });
-    return session.run(feeds);
+    return program.run(feeds);
   };
   const exact = await lossAt(0);
   let expected = 0;
@@ -76,7 +76,7 @@ async function expectGradients({ shapes, build, positive = false, integers = {} 
     Math.sqrt(size(outputDims)),
   );
   expect(Math.abs(numeric - expected) / magnitude).toBeLessThan(3e-3);
-  await session.release();
+  await program.release();
 }
 
 const dim = fc.integer({ min: 1, max: 5 });

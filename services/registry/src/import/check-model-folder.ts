@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { AppError } from '@luthier/contracts';
 import type { ModelShape } from '@luthier/contracts';
 import { isFormatError, openSafetensorsModel, readChatTemplate, readModelConfig } from '@luthier/formats';
-import type { LlamaConfig, SafetensorsModel } from '@luthier/formats';
+import type { ModelConfig, SafetensorsModel } from '@luthier/formats';
 
 const READABLE = new Set(['BF16', 'F16', 'F32']);
 
 /** Every tensor that a Llama model of this configuration must have, with its shape. */
-export function expectedTensors(config: LlamaConfig): Map<string, number[]> {
+export function expectedTensors(config: ModelConfig): Map<string, number[]> {
   const { hiddenSize, intermediateSize, vocabSize, headDim } = config;
   const queries = config.attentionHeads * headDim;
   const keys = config.keyValueHeads * headDim;
@@ -31,7 +31,7 @@ export function expectedTensors(config: LlamaConfig): Map<string, number[]> {
   return expected;
 }
 
-function checkTensors(model: SafetensorsModel, config: LlamaConfig): { parameters: number; weightBytes: number } {
+function checkTensors(model: SafetensorsModel, config: ModelConfig): { parameters: number; weightBytes: number } {
   let parameters = 0;
   let weightBytes = 0;
   for (const [name, shape] of expectedTensors(config)) {

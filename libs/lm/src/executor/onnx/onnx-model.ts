@@ -1,5 +1,5 @@
 import { MessageWriter } from './protobuf.js';
-import type { ElementType, Shape } from './node.js';
+import type { ElementType, Shape } from '../../graph/node.js';
 
 export type OnnxAttribute = number | string | readonly number[] | { readonly float: number };
 

@@ -1,11 +1,12 @@
-import type { LlamaConfig } from '@luthier/formats';
-import { GraphSession } from '../graph/session.js';
-import type { TensorData } from '../graph/session.js';
-import { EMBEDDING, FINAL_NORM, headWeight, layerPrefix, layerWeights, modelWeights } from './llama-config.js';
-import * as graphs from './llama-graph.js';
+import type { ModelConfig } from '@luthier/formats';
+import type { Executor, Program, TensorData } from '../executor/executor.js';
+import { EMBEDDING, FINAL_NORM, headWeight, layerPrefix, layerWeights, modelWeights } from './model-weights.js';
+import * as graphs from './graphs.js';
 import type { LoraAdapter } from './lora.js';
 import { packRows } from './packed-batch.js';
 import type { PackedBatch } from './packed-batch.js';
+import { rotaryTable } from './rotary-table.js';
+import type { RotaryTable } from './rotary-table.js';
 
 /**
  * `whole-step`: one graph for forward and backward, fastest; all layers' activations are alive at once.
@@ -17,11 +18,11 @@ export type MemoryMode = 'whole-step' | 'layer-recompute';
 export type Weights = ReadonlyMap<string, TensorData>;
 
 export interface EngineOptions {
-  readonly config: LlamaConfig;
+  readonly config: ModelConfig;
   readonly weights: Weights;
   readonly adapter: LoraAdapter;
   readonly memoryMode: MemoryMode;
-  readonly threads: number;
+  readonly executor: Executor;
 }
 
 export interface BatchScore {
@@ -37,14 +38,13 @@ export type DropoutMasks = (name: string, count: number) => Float32Array;
 type Feeds = Record<string, TensorData>;
 
 const scalar = (value: number): TensorData => ({ data: Float32Array.of(value), dims: [] });
-const TABLE_STEP = 512;
 
 /** Computes losses, gradients and scores of one Llama model with a LoRA adapter. Used by one caller at a time. */
-export class LlamaEngine {
-  private readonly sessions = new Map<string, Promise<GraphSession>>();
+export class TrainingEngine {
+  private readonly programs = new Map<string, Promise<Program>>();
   private readonly layerNames: readonly string[];
   private readonly scratch: Float32Array;
-  private table: { readonly positions: number; readonly cosines: TensorData; readonly sines: TensorData } | undefined;
+  private table: RotaryTable | undefined;
 
   constructor(private readonly options: EngineOptions) {
     for (const [name, shape] of modelWeights(options.config)) {
@@ -65,8 +65,8 @@ export class LlamaEngine {
 
   /** Loads the graphs of training, so that the first step is not slower than the rest. */
   async warmUp(): Promise<void> {
-    if (this.memoryMode === 'whole-step') await this.session('whole');
-    else await Promise.all([this.session('forward'), this.session('backward'), this.session('headGradient')]);
+    if (this.memoryMode === 'whole-step') await this.program('whole');
+    else await Promise.all([this.program('forward'), this.program('backward'), this.program('headGradient')]);
   }
 
   /** Adds the gradient of the summed loss of `batch` to `gradients` (laid out as the adapter); returns that loss. */
@@ -83,8 +83,8 @@ export class LlamaEngine {
     let x = this.embed(batch.tokens);
     for (let layer = 0; layer < this.options.config.layers; layer += 1)
       x = await this.layerForward('score', layer, x, shared);
-    const session = await this.session('headScore');
-    const found = await session.run({ ...this.headFeeds(batch), x });
+    const program = await this.program('headScore');
+    const found = await program.run({ ...this.headFeeds(batch), x });
     const best = found.get('best')?.data as BigInt64Array;
     let correct = 0;
     for (let i = 0; i < best.length; i += 1) if (best[i] === batch.labels[i]) correct += 1;
@@ -102,13 +102,13 @@ export class LlamaEngine {
     let x = this.embed(batch.tokens);
     for (let layer = 0; layer < this.options.config.layers; layer += 1)
       x = await this.layerForward('score', layer, x, shared);
-    const found = await (await this.session('headScore')).run({ ...this.headFeeds(batch), x });
+    const found = await (await this.program('headScore')).run({ ...this.headFeeds(batch), x });
     return Number(found.get('best')?.data[0] ?? 0);
   }
 
   async release(): Promise<void> {
-    for (const session of this.sessions.values()) await (await session).release();
-    this.sessions.clear();
+    for (const program of this.programs.values()) await (await program).release();
+    this.programs.clear();
   }
 
   private async wholeStep(batch: PackedBatch, dropout: DropoutMasks | undefined): Promise<number> {
@@ -127,7 +127,7 @@ export class LlamaEngine {
     if (dropout)
       for (let layer = 0; layer < config.layers; layer += 1)
         this.addDropout(feeds, batch, layer, layerPrefix(layer), dropout);
-    const found = await (await this.session('whole')).run(feeds, results);
+    const found = await (await this.program('whole')).run(feeds, results);
     return Number(found.get('loss')?.data[0]);
   }
 
@@ -140,10 +140,10 @@ export class LlamaEngine {
       if (x) borders.push(await this.layerForward('forward', layer, x, shared, batch, dropout));
     }
     const head = await (
-      await this.session('headGradient')
+      await this.program('headGradient')
     ).run({ ...this.headFeeds(batch), x: borders.pop() ?? scalar(0) });
     let gy = head.get('gx');
-    const backward = await this.session('backward');
+    const backward = await this.program('backward');
     for (let layer = layers - 1; layer >= 0; layer -= 1) {
       const feeds: Feeds = { ...shared, ...this.layerFeeds(layer), x: borders.pop() ?? scalar(0), gy: gy ?? scalar(0) };
       if (dropout) this.addDropout(feeds, batch, layer, '', dropout);
@@ -162,7 +162,7 @@ export class LlamaEngine {
   ): Promise<TensorData> {
     const feeds: Feeds = { ...shared, ...this.layerFeeds(layer), x };
     if (dropout && batch) this.addDropout(feeds, batch, layer, '', dropout);
-    const y = (await (await this.session(kind)).run(feeds)).get('y');
+    const y = (await (await this.program(kind)).run(feeds)).get('y');
     if (!y) throw new Error('the layer gave no output');
     return y;
   }
@@ -251,30 +251,15 @@ export class LlamaEngine {
     return { data, dims: [tokens.length, width] };
   }
 
-  private rotaryTable(longest: number): { readonly cosines: TensorData; readonly sines: TensorData } {
-    if (this.table && this.table.positions >= longest) return this.table;
-    const { headDim, ropeTheta } = this.options.config;
-    const half = headDim / 2;
-    const positions = Math.ceil(longest / TABLE_STEP) * TABLE_STEP;
-    const angles = Array.from(
-      { length: positions * half },
-      (_, i) => Math.floor(i / half) / ropeTheta ** ((i % half) / half),
-    );
-    const dims = [positions, half];
-    this.table = {
-      positions,
-      cosines: { data: Float32Array.from(angles, Math.cos), dims },
-      sines: { data: Float32Array.from(angles, Math.sin), dims },
-    };
+  private rotaryTable(longest: number): RotaryTable {
+    if (!this.table || this.table.positions < longest) this.table = rotaryTable(this.options.config, longest);
     return this.table;
   }
 
-  private session(
-    kind: 'whole' | 'forward' | 'backward' | 'score' | 'headGradient' | 'headScore',
-  ): Promise<GraphSession> {
-    const existing = this.sessions.get(kind);
+  private program(kind: 'whole' | 'forward' | 'backward' | 'score' | 'headGradient' | 'headScore'): Promise<Program> {
+    const existing = this.programs.get(kind);
     if (existing) return existing;
-    const { adapter, config, threads } = this.options;
+    const { adapter, config, executor } = this.options;
     const lora = { r: adapter.settings.r, modules: adapter.modules, dropout: adapter.settings.loraDropout > 0 };
     const build = {
       whole: () => graphs.wholeStepGraph(config, lora),
@@ -284,8 +269,8 @@ export class LlamaEngine {
       headGradient: () => graphs.headGradientGraph(config),
       headScore: () => graphs.headScoreGraph(config),
     };
-    const created = GraphSession.create(build[kind](), { threads });
-    this.sessions.set(kind, created);
+    const created = executor.load(build[kind]());
+    this.programs.set(kind, created);
     return created;
   }
 }

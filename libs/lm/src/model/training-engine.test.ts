@@ -1,14 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import { RandomStream } from '@luthier/contracts';
-import type { LlamaConfig } from '@luthier/formats';
-import { EMBEDDING, FINAL_NORM, LINEAR_MODULES, headWeight, layerPrefix, modelWeights } from './llama-config.js';
-import { LlamaEngine } from './llama-engine.js';
-import type { MemoryMode, Weights } from './llama-engine.js';
+import type { ModelConfig } from '@luthier/formats';
+import { OnnxExecutor } from '../executor/onnx/onnx-executor.js';
+import { EMBEDDING, FINAL_NORM, LINEAR_MODULES, headWeight, layerPrefix, modelWeights } from './model-weights.js';
+import { TrainingEngine } from './training-engine.js';
+import type { MemoryMode, Weights } from './training-engine.js';
 import { LoraAdapter } from './lora.js';
 import { microBatches, packRows } from './packed-batch.js';
 import type { TrainingRow } from './packed-batch.js';
 
-const config = (tieWordEmbeddings: boolean): LlamaConfig => ({
+const config = (tieWordEmbeddings: boolean): ModelConfig => ({
   architecture: 'LlamaForCausalLM',
   modelType: 'llama',
   vocabSize: 40,
@@ -25,7 +26,7 @@ const config = (tieWordEmbeddings: boolean): LlamaConfig => ({
   eosTokenIds: [],
 });
 
-function randomWeights(of: LlamaConfig): Weights {
+function randomWeights(of: ModelConfig): Weights {
   return new Map(
     [...modelWeights(of)].map(([name, dims]) => {
       const uniform = new RandomStream(5, name).uniform(dims.reduce((a, b) => a * b, 1));
@@ -34,7 +35,7 @@ function randomWeights(of: LlamaConfig): Weights {
   );
 }
 
-function randomAdapter(of: LlamaConfig): LoraAdapter {
+function randomAdapter(of: ModelConfig): LoraAdapter {
   const adapter = LoraAdapter.create(
     of,
     { r: 3, loraAlpha: 5, loraDropout: 0, targetModules: 'all-linear', useRslora: false },
@@ -59,7 +60,7 @@ const ROWS = [row(1, 7), row(2, 12), row(3, 2)];
  * position at a time. Returns the summed loss of the trained tokens.
  */
 function referenceLoss(
-  of: LlamaConfig,
+  of: ModelConfig,
   weights: Weights,
   adapter: LoraAdapter,
   { tokens, trained }: TrainingRow,
@@ -129,8 +130,14 @@ function referenceLoss(
   return loss;
 }
 
-const engineOf = (of: LlamaConfig, adapter: LoraAdapter, memoryMode: MemoryMode): LlamaEngine =>
-  new LlamaEngine({ config: of, weights: randomWeights(of), adapter, memoryMode, threads: 1 });
+const engineOf = (of: ModelConfig, adapter: LoraAdapter, memoryMode: MemoryMode): TrainingEngine =>
+  new TrainingEngine({
+    config: of,
+    weights: randomWeights(of),
+    adapter,
+    memoryMode,
+    executor: new OnnxExecutor({ threads: 1 }),
+  });
 
 describe.each([['whole-step'], ['layer-recompute']] as const)('the engine in %s mode', (memoryMode) => {
   it.each([[true], [false]])(

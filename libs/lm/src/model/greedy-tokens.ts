@@ -1,5 +1,6 @@
 import { openPeftAdapter, openSafetensorsModel, readModelConfig } from '@luthier/formats';
-import { LlamaEngine } from './llama-engine.js';
+import { TrainingEngine } from './training-engine.js';
+import { OnnxExecutor } from '../executor/onnx/onnx-executor.js';
 import { loadWeights } from './load-weights.js';
 import { LoraAdapter } from './lora.js';
 
@@ -37,7 +38,13 @@ export async function greedyTokens({
     }
     adapter = LoraAdapter.restore(config, { r, loraAlpha, loraDropout: 0, targetModules, useRslora }, tensors);
   }
-  const engine = new LlamaEngine({ config, weights, adapter, memoryMode: 'layer-recompute', threads });
+  const engine = new TrainingEngine({
+    config,
+    weights,
+    adapter,
+    memoryMode: 'layer-recompute',
+    executor: new OnnxExecutor({ threads }),
+  });
   const produced: number[] = [];
   while (produced.length < maxNewTokens) {
     const token = await engine.nextToken([...promptTokens, ...produced], adapterDir !== undefined);

@@ -1,5 +1,5 @@
-import type { Node, Op } from './node.js';
-import { topologicalOrder } from './node.js';
+import type { Node, Op } from '../../graph/node.js';
+import { topologicalOrder } from '../../graph/node.js';
 import { OnnxModel } from './onnx-model.js';
 
 /** A graph as ONNX bytes, with the value names of its inputs and outputs. */

@@ -1,4 +1,4 @@
-import type { LlamaConfig } from '@luthier/formats';
+import type { ModelConfig } from '@luthier/formats';
 
 export const LINEAR_MODULES = [
   'self_attn.q_proj',
@@ -12,7 +12,7 @@ export const LINEAR_MODULES = [
 export type LinearModule = (typeof LINEAR_MODULES)[number];
 
 /** [out, in] of a linear layer's weight. */
-export function linearShape(config: LlamaConfig, module: LinearModule): [number, number] {
+export function linearShape(config: ModelConfig, module: LinearModule): [number, number] {
   const queries = config.attentionHeads * config.headDim;
   const keys = config.keyValueHeads * config.headDim;
   switch (module) {
@@ -33,11 +33,11 @@ export function linearShape(config: LlamaConfig, module: LinearModule): [number,
 
 export const EMBEDDING = 'model.embed_tokens.weight';
 export const FINAL_NORM = 'model.norm.weight';
-export const headWeight = (config: LlamaConfig): string => (config.tieWordEmbeddings ? EMBEDDING : 'lm_head.weight');
+export const headWeight = (config: ModelConfig): string => (config.tieWordEmbeddings ? EMBEDDING : 'lm_head.weight');
 export const layerPrefix = (layer: number): string => `model.layers.${layer}.`;
 
 /** Weights of one layer by their name within the layer, with shapes. */
-export function layerWeights(config: LlamaConfig): ReadonlyMap<string, readonly number[]> {
+export function layerWeights(config: ModelConfig): ReadonlyMap<string, readonly number[]> {
   const weights = new Map<string, readonly number[]>([
     ['input_layernorm.weight', [config.hiddenSize]],
     ['post_attention_layernorm.weight', [config.hiddenSize]],
@@ -47,7 +47,7 @@ export function layerWeights(config: LlamaConfig): ReadonlyMap<string, readonly 
 }
 
 /** All weights of the model, with shapes. */
-export function modelWeights(config: LlamaConfig): ReadonlyMap<string, readonly number[]> {
+export function modelWeights(config: ModelConfig): ReadonlyMap<string, readonly number[]> {
   const embedding = [config.vocabSize, config.hiddenSize];
   const weights = new Map<string, readonly number[]>([
     [EMBEDDING, embedding],

@@ -1,35 +1,25 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { Node } from './node.js';
+import type { Node } from '../../graph/node.js';
+import type { Executor, Program, TensorData } from '../executor.js';
 import { lowerToOnnx } from './lower.js';
+import type { LoweredGraph } from './lower.js';
 
-export interface SessionOptions {
+export interface OnnxExecutorOptions {
   /** Threads inside one operation. */
   readonly threads: number;
 }
 
-/** Data of one tensor; shared with the executor, never copied on the way in. */
-export interface TensorData {
-  readonly data: Float32Array | BigInt64Array;
-  readonly dims: readonly number[];
-}
+/** Writes graphs as ONNX and runs them with ONNX Runtime. */
+export class OnnxExecutor implements Executor {
+  readonly name = 'onnx';
 
-function toTensor({ data, dims }: TensorData): Tensor {
-  return data instanceof Float32Array ? new Tensor('float32', data, dims) : new Tensor('int64', data, dims);
-}
+  constructor(private readonly options: OnnxExecutorOptions) {}
 
-/** A graph loaded into ONNX Runtime. `run` blocks the event loop while it computes. */
-export class GraphSession {
-  private constructor(
-    private readonly session: InferenceSession,
-    readonly inputNames: readonly string[],
-    private readonly outputNames: ReadonlyMap<string, string>,
-  ) {}
-
-  static async create(outputs: Readonly<Record<string, Node>>, options: SessionOptions): Promise<GraphSession> {
+  async load(outputs: Readonly<Record<string, Node>>): Promise<Program> {
     const lowered = lowerToOnnx(outputs);
     const session = await InferenceSession.create(lowered.bytes, {
       executionProviders: ['cpu'],
-      intraOpNumThreads: options.threads,
+      intraOpNumThreads: this.options.threads,
       interOpNumThreads: 1,
       // The graph is emitted with its fused operations; optimisers would only merge what is recomputed on purpose.
       graphOptimizationLevel: 'disabled',
@@ -40,14 +30,26 @@ export class GraphSession {
       // Spinning threads fight with whatever else runs on the machine.
       extra: { session: { intra_op: { allow_spinning: '0' }, disable_prepacking: '1' } },
     });
-    return new GraphSession(
-      session,
-      lowered.inputs.map((node) => node.attributes.name ?? ''),
-      lowered.outputNames,
-    );
+    return new OnnxProgram(session, lowered);
+  }
+}
+
+function toTensor({ data, dims }: TensorData): Tensor {
+  return data instanceof Float32Array ? new Tensor('float32', data, dims) : new Tensor('int64', data, dims);
+}
+
+class OnnxProgram implements Program {
+  private readonly inputNames: readonly string[];
+  private readonly outputNames: ReadonlyMap<string, string>;
+
+  constructor(
+    private readonly session: InferenceSession,
+    { inputs, outputNames }: LoweredGraph,
+  ) {
+    this.inputNames = inputs.map((node) => node.attributes.name ?? '');
+    this.outputNames = outputNames;
   }
 
-  /** Runs the graph. `results` gives outputs a place; outputs not named there are allocated. */
   async run(
     feeds: Readonly<Record<string, TensorData>>,
     results: Readonly<Record<string, TensorData>> = {},

@@ -1,7 +1,7 @@
-import type { LlamaConfig } from '@luthier/formats';
+import type { ModelConfig } from '@luthier/formats';
 import { loraInitialValues } from '@luthier/contracts';
-import { LINEAR_MODULES, layerPrefix, linearShape } from './llama-config.js';
-import type { LinearModule } from './llama-config.js';
+import { LINEAR_MODULES, layerPrefix, linearShape } from './model-weights.js';
+import type { LinearModule } from './model-weights.js';
 
 export interface LoraSettings {
   readonly r: number;
@@ -45,7 +45,7 @@ export class LoraAdapter {
   readonly values: Float32Array;
 
   private constructor(
-    readonly config: LlamaConfig,
+    readonly config: ModelConfig,
     readonly settings: LoraSettings,
   ) {
     this.modules = targetedModules(settings);
@@ -70,7 +70,7 @@ export class LoraAdapter {
   }
 
   /** As PEFT starts: A Kaiming-uniform from the portable generator, B zero. */
-  static create(config: LlamaConfig, settings: LoraSettings, seed: number): LoraAdapter {
+  static create(config: ModelConfig, settings: LoraSettings, seed: number): LoraAdapter {
     const adapter = new LoraAdapter(config, settings);
     for (const { name, shape, offset } of adapter.tensors) {
       if (!name.includes('.lora_A.')) continue;
@@ -81,7 +81,7 @@ export class LoraAdapter {
 
   /** From stored tensors; throws RangeError when one is missing or has another shape. */
   static restore(
-    config: LlamaConfig,
+    config: ModelConfig,
     settings: LoraSettings,
     stored: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>,
   ): LoraAdapter {
