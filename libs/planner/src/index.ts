@@ -14,3 +14,6 @@ export { estimateNodeMemory } from './node-memory.js';
 export { estimateTorchMemory, planTorchMemory } from './torch-memory.js';
 export type { TorchRun, TorchWay } from './torch-memory.js';
 export type { NodeMemoryEstimate, NodeMemoryQuestion } from './node-memory.js';
+export { KNOWN_MODELS, countedShape } from './known-models.js';
+export type { KnownModel } from './known-models.js';
+export { localRunMemoryMib } from './local-memory.js';

@@ -1,11 +1,8 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { findPythonEnvironment } from '@luthier/local-servers';
+import { localRunMemoryMib } from '@luthier/planner';
 import type { StandaloneConfig } from './standalone.config.js';
-
-const BYTES_PER_MIB = 1024 * 1024;
-/** One run may take at most this share of the machine; the rest is for the platform and whoever works on it. */
-const RUN_MEMORY_SHARE = 0.75;
 
 const inServices = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
@@ -20,7 +17,7 @@ export async function localProfile(config: StandaloneConfig) {
     slots: 1,
     // On one machine the run is what the user waits for; answers leave it a core (see inference).
     cpus: availableParallelism(),
-    memoryMib: config.runMemoryMib ?? Math.floor((totalmem() / BYTES_PER_MIB) * RUN_MEMORY_SHARE),
+    memoryMib: config.runMemoryMib ?? localRunMemoryMib(totalmem()),
   };
 }
 
