@@ -47,7 +47,7 @@ export type { GgufTensor } from './gguf/gguf-header.js';
 export type { GgufScalar, GgufTensorType, GgufValue } from './gguf/gguf-types.js';
 export { ggufModelConfig, ggufToHuggingFace } from './gguf/gguf-to-hugging-face.js';
 export { GgufFile, openGguf } from './gguf/read-gguf.js';
-export { huggingFaceToGguf, peftToGguf } from './gguf/hugging-face-to-gguf.js';
+export { GGUF_OUTPUT_TYPES, huggingFaceToGguf, peftToGguf } from './gguf/hugging-face-to-gguf.js';
 export type { GgufOutputType, HuggingFaceToGgufOptions, PeftToGgufOptions } from './gguf/hugging-face-to-gguf.js';
 export { readChatTemplate } from './gguf/hugging-face-tokenizer.js';
 export { LINE_BYTES_MAX, readLines } from './jsonl/line-reader.js';

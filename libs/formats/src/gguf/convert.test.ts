@@ -55,6 +55,34 @@ describe.each([
   });
 });
 
+describe('written as Q8_0', () => {
+  it('every matrix comes back within half a step of its block, and vectors as they were', async () => {
+    const [modelDir, outDir, ggufPath] = [join(dir, 'q8'), join(dir, 'q8-back'), join(dir, 'q8.gguf')];
+    const config = await writeTinyChatModel(modelDir);
+    await huggingFaceToGguf({ modelDir, ggufPath, type: 'Q8_0' });
+    const [before, gguf] = [await openSafetensorsModel(modelDir), await openGguf(ggufPath)];
+    expect(gguf.number('general.file_type')).toBe(7);
+    expect(gguf.get('blk.0.ffn_up.weight').type).toBe('Q8_0');
+    expect(gguf.get('blk.0.attn_norm.weight').type).toBe('F32');
+    await ggufToHuggingFace({ ggufPath, outDir });
+    const after = await openSafetensorsModel(outDir);
+    for (const [name, shape] of tinyShapes(config)) {
+      const [mine, theirs] = [await before.readFloat32(name), await after.readFloat32(name)];
+      const spread = shape.length === 1 ? 0 : 0.25 / 127; // weights lie within 0.25; a BF16 rounding comes on top
+      mine.forEach((value, i) => expect(Math.abs(value - (theirs[i] ?? NaN))).toBeLessThanOrEqual(spread));
+    }
+  });
+
+  it('a matrix whose rows are no whole blocks is F16', async () => {
+    const [modelDir, ggufPath] = [join(dir, 'odd'), join(dir, 'odd.gguf')];
+    await writeTinyChatModel(modelDir, { intermediateSize: 80 });
+    await huggingFaceToGguf({ modelDir, ggufPath, type: 'Q8_0' });
+    const gguf = await openGguf(ggufPath);
+    expect(gguf.get('blk.0.ffn_down.weight').type).toBe('F16');
+    expect(gguf.get('blk.0.ffn_up.weight').type).toBe('Q8_0');
+  });
+});
+
 describe('rows of queries and keys', () => {
   it('are stored as (head, i, half) in GGUF, all others as they are', async () => {
     const modelDir = join(dir, 'rows');

@@ -5,6 +5,7 @@ import {
   GGUF_TENSOR_TYPES,
   GGUF_VALUE_TYPES,
   ggufTensorType,
+  ggufTypeName,
 } from './gguf-types.js';
 import type { GgufScalar, GgufTensorType, GgufValue } from './gguf-types.js';
 
@@ -165,10 +166,12 @@ function parseTensor(cursor: Cursor): TensorEntry {
   const type = ggufTensorType(typeId);
   if (!type) {
     const known = Object.keys(GGUF_TENSOR_TYPES).join(', ');
-    throw new FormatError('format.unsupported', `GGUF: tensor "${name}" has type ${typeId}; supported: ${known}.`, {
-      tensor: name,
-      type: typeId,
-    });
+    throw new FormatError(
+      'format.unsupported',
+      `GGUF: tensor "${name}" is ${ggufTypeName(typeId)}, which is not read. Take a file of the same model in one of ${known}: ` +
+        'the larger the type, the less was lost.',
+      { tensor: name, type: typeId },
+    );
   }
   const elements = shape.reduce((product, size) => product * size, 1);
   const { blockElements, blockBytes } = GGUF_TENSOR_TYPES[type];

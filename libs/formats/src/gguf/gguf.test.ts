@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FormatError } from '../format-error.js';
-import { dequantise } from './dequantise.js';
+import { dequantise } from './quants/dequantise.js';
 import { permuteRows, unpermuteRows } from './llama-names.js';
 import { ggufPreTokenizer, preTokenizerJson } from './pre-tokenizers.js';
 import { openGguf } from './read-gguf.js';

@@ -10,14 +10,25 @@ import type { SafetensorsTensor } from '../safetensors/header.js';
 import type { SafetensorsFile } from '../safetensors/read-safetensors.js';
 import { openSafetensorsModel } from '../safetensors/safetensors-model.js';
 import type { WrittenFile } from '../safetensors/write-safetensors.js';
-import { GGUF_FILE_TYPE } from './gguf-types.js';
+import { GGUF_FILE_TYPE, GGUF_TENSOR_TYPES } from './gguf-types.js';
 import { huggingFaceTokenizerEntries } from './hugging-face-tokenizer.js';
 import { llamaTensorNames, llamaTensorShape, permuteRows } from './llama-names.js';
+import { quantiseQ8 } from './quants/quantise-q8.js';
 import { writeGguf } from './write-gguf.js';
 import type { GgufEntry, GgufTensorToWrite } from './write-gguf.js';
 
-/** Types in which matrices can be written; quantised output is not offered. */
-export type GgufOutputType = 'F32' | 'F16' | 'BF16';
+/** Types in which matrices can be written. */
+export const GGUF_OUTPUT_TYPES = ['F32', 'F16', 'BF16', 'Q8_0'] as const;
+export type GgufOutputType = (typeof GGUF_OUTPUT_TYPES)[number];
+
+/** Vectors are F32; where rows are no whole blocks of Q8_0, they are F16, as llama.cpp's own converter does it. */
+function storedType(shape: readonly number[], type: GgufOutputType): GgufOutputType {
+  if (shape.length === 1) return 'F32';
+  return type === 'Q8_0' && (shape.at(-1) ?? 0) % GGUF_TENSOR_TYPES.Q8_0.blockElements !== 0 ? 'F16' : type;
+}
+
+const encode = (values: Float32Array, type: GgufOutputType): Uint8Array =>
+  type === 'Q8_0' ? quantiseQ8(values) : fromFloat32(values, type);
 
 const CHUNK_ELEMENTS = 1 << 20;
 
@@ -41,7 +52,7 @@ async function* convertRows(
       continue;
     }
     const values = toFloat32(bytes, tensor.dtype);
-    yield fromFloat32(headDim === undefined ? values : permuteRows(values, headDim, columns), type);
+    yield encode(headDim === undefined ? values : permuteRows(values, headDim, columns), type);
   }
 }
 
@@ -94,7 +105,7 @@ export async function huggingFaceToGguf(options: HuggingFaceToGgufOptions): Prom
     const tensor = model.get(entry.huggingFace);
     checkShape(tensor, llamaTensorShape(entry.huggingFace, config));
     const file = model.fileOf(entry.huggingFace);
-    const target = tensor.shape.length === 1 ? 'F32' : type;
+    const target = storedType(tensor.shape, type);
     const headDim = entry.permuted ? config.headDim : undefined;
     return {
       name: entry.gguf,

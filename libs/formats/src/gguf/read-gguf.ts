@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { FormatError } from '../format-error.js';
 import { readFully } from '../safetensors/read-safetensors.js';
-import { dequantise } from './dequantise.js';
+import { dequantise } from './quants/dequantise.js';
 import { GGUF_HEADER_BYTES_MAX, HeaderGoesOn, parseGgufHeader } from './gguf-header.js';
 import type { GgufHeader, GgufTensor } from './gguf-header.js';
 import type { GgufScalar, GgufValue } from './gguf-types.js';
