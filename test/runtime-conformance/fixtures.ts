@@ -2,10 +2,18 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RandomStream } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
-import { PreparedDatasetWriter, formatModelConfig, fromFloat32, writeSafetensors } from '@luthier/formats';
+import {
+  LLAMA_BLOCKS,
+  PreparedDatasetWriter,
+  formatModelConfig,
+  fromFloat32,
+  modelTensors,
+  writeSafetensors,
+} from '@luthier/formats';
 import type { ModelConfig, RowToStore, StoredKind } from '@luthier/formats';
 
 const TINY: ModelConfig = {
+  ...LLAMA_BLOCKS,
   architecture: 'LlamaForCausalLM',
   modelType: 'llama',
   vocabSize: 96,
@@ -22,36 +30,10 @@ const TINY: ModelConfig = {
   eosTokenIds: [2],
 };
 
-/** Shapes of the model's tensors, in Hugging Face's names. */
-function tensorShapes(config: ModelConfig): [string, number[]][] {
-  const { hiddenSize: h, intermediateSize: m, attentionHeads, keyValueHeads, headDim } = config;
-  const [q, k] = [attentionHeads * headDim, keyValueHeads * headDim];
-  const layer = (i: number): [string, number[]][] =>
-    (
-      [
-        ['input_layernorm', [h]],
-        ['self_attn.q_proj', [q, h]],
-        ['self_attn.k_proj', [k, h]],
-        ['self_attn.v_proj', [k, h]],
-        ['self_attn.o_proj', [h, q]],
-        ['post_attention_layernorm', [h]],
-        ['mlp.gate_proj', [m, h]],
-        ['mlp.up_proj', [m, h]],
-        ['mlp.down_proj', [h, m]],
-      ] as [string, number[]][]
-    ).map(([name, shape]) => [`model.layers.${i}.${name}.weight`, shape]);
-  return [
-    ['model.embed_tokens.weight', [config.vocabSize, h]],
-    ...Array.from({ length: config.layers }, (_, i) => layer(i)).flat(),
-    ['model.norm.weight', [h]],
-    ...(config.tieWordEmbeddings ? [] : ([['lm_head.weight', [config.vocabSize, h]]] as [string, number[]][])),
-  ];
-}
-
 /** A random model in a Hugging Face folder: the same bytes for the same seed. */
 export async function writeTinyModel(dir: string, config: ModelConfig = TINY, seed = 1): Promise<void> {
   await mkdir(dir, { recursive: true });
-  const tensors = tensorShapes(config).map(([name, shape]) => {
+  const tensors = [...modelTensors(config)].map(([name, shape]) => {
     const count = shape.reduce((a, b) => a * b, 1);
     const uniform = new RandomStream(seed, name).uniform(count);
     const values = shape.length === 1 ? uniform.map((u) => 0.9 + 0.2 * u) : uniform.map((u) => (u - 0.5) * 0.4);

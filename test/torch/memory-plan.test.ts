@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Method, ModelShape, RuntimeSpec, Tuning, Optimizer } from '@luthier/contracts';
-import { PreparedDatasetWriter, formatModelConfig } from '@luthier/formats';
+import { LLAMA_BLOCKS, PreparedDatasetWriter, formatModelConfig } from '@luthier/formats';
 import type { ModelConfig, RowToStore } from '@luthier/formats';
 import { estimateTorchMemory, planTorchMemory } from '@luthier/planner';
 import type { TorchRun } from '@luthier/planner';
@@ -14,6 +14,7 @@ import { RuntimeProcess, eventsOfType } from '../runtime-conformance/runtime-pro
 import { PROJECT, command, describeWithTorch, python } from './torch-environment.js';
 
 const CONFIG: ModelConfig = {
+  ...LLAMA_BLOCKS,
   ...{ architecture: 'LlamaForCausalLM', modelType: 'llama', vocabSize: 32_000, hiddenSize: 1024 },
   ...{ intermediateSize: 2816, layers: 12, attentionHeads: 16, keyValueHeads: 4, headDim: 64 },
   ...{ maxPositionEmbeddings: 4096, rmsNormEps: 1e-5, ropeTheta: 10_000, tieWordEmbeddings: true, eosTokenIds: [2] },

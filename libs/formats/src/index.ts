@@ -26,8 +26,13 @@ export type {
 } from './prepared-dataset/prepared-dataset-writer.js';
 export { PREPARED_MANIFEST_FILE } from './prepared-dataset/prepared-row.js';
 export type { PreparedRow, StoredKind } from './prepared-dataset/prepared-row.js';
+export { LLAMA_BLOCKS } from './huggingface/block-switches.js';
+export type { BlockSwitches } from './huggingface/block-switches.js';
+export { MODEL_ARCHITECTURES } from './huggingface/families/families.js';
 export { formatModelConfig, parseModelConfig, readModelConfig } from './huggingface/model-config.js';
 export type { ModelConfig } from './huggingface/model-config.js';
+export { hasBias, layerTensors, linearShapes, modelTensors } from './huggingface/model-tensors.js';
+export type { RopeScaling } from './huggingface/rope.js';
 export { LORA_MODULES, loraTensorName, parseLoraTensorName } from './peft/lora-names.js';
 export type { LoraModule } from './peft/lora-names.js';
 export {

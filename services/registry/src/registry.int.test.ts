@@ -19,7 +19,7 @@ import {
 } from '@luthier/contracts';
 import type { ArtifactRef, ExportFormat, ModelFiles, ModelRecord } from '@luthier/contracts';
 import { FileArtifactStore, readArtifact } from '@luthier/artifacts';
-import { writeSafetensors } from '@luthier/formats';
+import { LLAMA_BLOCKS, modelTensors, writeSafetensors } from '@luthier/formats';
 import { MessageBus, provision } from '@luthier/messaging';
 import { loadConfig } from '@luthier/service-kit';
 import type { RunningService } from '@luthier/service-kit';
@@ -29,7 +29,6 @@ import { jetstream } from '@nats-io/jetstream';
 import { Client } from 'pg';
 import { writeTinyAdapter, writeTinyChatModel } from '../../../test/fixtures/tiny-llama.js';
 import { CATALOGUE } from './catalogue/catalogue.js';
-import { expectedTensors } from './import/check-model-folder.js';
 import { registryConfigSchema, startRegistry } from './index.js';
 import type { RegistryConfig } from './index.js';
 
@@ -81,6 +80,7 @@ const shape = {
 async function modelFolder(change: { template?: false; without?: string; wrong?: string } = {}): Promise<string> {
   const dir = await tempDir('model');
   const full = {
+    ...LLAMA_BLOCKS,
     ...shape,
     architecture: 'LlamaForCausalLM',
     modelType: 'llama',
@@ -90,7 +90,7 @@ async function modelFolder(change: { template?: false; without?: string; wrong?:
     tieWordEmbeddings: true,
     eosTokenIds: [],
   } as const;
-  const tensors = [...expectedTensors(full)]
+  const tensors = [...modelTensors(full)]
     .filter(([name]) => name !== change.without)
     .map(([name, dims]) => {
       const size = name === change.wrong ? [...dims, 2] : dims;

@@ -64,6 +64,20 @@ function checkShape({ name, shape }: SafetensorsTensor, expected: readonly numbe
   });
 }
 
+/** llama.cpp would read other blocks as plain ones, without a word. */
+function refuseOtherBlocks(config: ModelConfig): void {
+  const other = [
+    ...(config.modelType === 'llama' ? [] : [config.modelType]),
+    ...(config.ropeScaling ? ['rope scaling'] : []),
+    ...(config.queryKeyValueBias || config.outputBias || config.mlpBias ? ['biases'] : []),
+    ...(config.activation === 'silu' ? [] : [config.activation]),
+  ];
+  if (other.length > 0)
+    throw new FormatError('format.unsupported', `GGUF output of models with ${other.join(', ')} is not supported.`, {
+      modelType: config.modelType,
+    });
+}
+
 function llamaEntries(config: ModelConfig, name: string, type: GgufOutputType): [string, GgufEntry][] {
   const uint32 = (key: string, value: number): [string, GgufEntry] => [key, { type: 'uint32', value }];
   return [
@@ -100,6 +114,7 @@ export interface HuggingFaceToGgufOptions {
 export async function huggingFaceToGguf(options: HuggingFaceToGgufOptions): Promise<WrittenFile> {
   const { modelDir, ggufPath, type = 'BF16', name = basename(modelDir) } = options;
   const config = await readModelConfig(modelDir);
+  refuseOtherBlocks(config);
   const model = await openSafetensorsModel(modelDir);
   const tensors = llamaTensorNames(config.layers, config.tieWordEmbeddings).map((entry): GgufTensorToWrite => {
     const tensor = model.get(entry.huggingFace);

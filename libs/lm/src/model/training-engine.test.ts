@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { RandomStream } from '@luthier/contracts';
+import { LLAMA_BLOCKS } from '@luthier/formats';
 import type { ModelConfig } from '@luthier/formats';
 import { OnnxExecutor } from '../executor/onnx/onnx-executor.js';
 import { EMBEDDING, FINAL_NORM, LINEAR_MODULES, headWeight, layerPrefix, modelWeights } from './model-weights.js';
@@ -10,6 +11,7 @@ import { microBatches, packRows } from './packed-batch.js';
 import type { TrainingRow } from './packed-batch.js';
 
 const config = (tieWordEmbeddings: boolean): ModelConfig => ({
+  ...LLAMA_BLOCKS,
   architecture: 'LlamaForCausalLM',
   modelType: 'llama',
   vocabSize: 40,

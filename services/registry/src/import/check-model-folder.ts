@@ -2,39 +2,15 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '@luthier/contracts';
 import type { ModelShape } from '@luthier/contracts';
-import { isFormatError, openSafetensorsModel, readChatTemplate, readModelConfig } from '@luthier/formats';
+import { isFormatError, modelTensors, openSafetensorsModel, readChatTemplate, readModelConfig } from '@luthier/formats';
 import type { ModelConfig, SafetensorsModel } from '@luthier/formats';
 
 const READABLE = new Set(['BF16', 'F16', 'F32']);
 
-/** Every tensor that a Llama model of this configuration must have, with its shape. */
-export function expectedTensors(config: ModelConfig): Map<string, number[]> {
-  const { hiddenSize, intermediateSize, vocabSize, headDim } = config;
-  const queries = config.attentionHeads * headDim;
-  const keys = config.keyValueHeads * headDim;
-  const expected = new Map<string, number[]>([['model.embed_tokens.weight', [vocabSize, hiddenSize]]]);
-  for (let layer = 0; layer < config.layers; layer += 1) {
-    const put = (name: string, ...shape: number[]): void =>
-      void expected.set(`model.layers.${layer}.${name}.weight`, shape);
-    put('input_layernorm', hiddenSize);
-    put('self_attn.q_proj', queries, hiddenSize);
-    put('self_attn.k_proj', keys, hiddenSize);
-    put('self_attn.v_proj', keys, hiddenSize);
-    put('self_attn.o_proj', hiddenSize, queries);
-    put('post_attention_layernorm', hiddenSize);
-    put('mlp.gate_proj', intermediateSize, hiddenSize);
-    put('mlp.up_proj', intermediateSize, hiddenSize);
-    put('mlp.down_proj', hiddenSize, intermediateSize);
-  }
-  expected.set('model.norm.weight', [hiddenSize]);
-  if (!config.tieWordEmbeddings) expected.set('lm_head.weight', [vocabSize, hiddenSize]);
-  return expected;
-}
-
 function checkTensors(model: SafetensorsModel, config: ModelConfig): { parameters: number; weightBytes: number } {
   let parameters = 0;
   let weightBytes = 0;
-  for (const [name, shape] of expectedTensors(config)) {
+  for (const [name, shape] of modelTensors(config)) {
     if (!model.has(name)) throw new AppError('model.unreadable', `The weights lack the tensor ${name}`);
     const tensor = model.get(name);
     if (tensor.shape.join() !== shape.join()) {
