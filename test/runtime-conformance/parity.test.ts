@@ -7,7 +7,7 @@ import {
   peftToGguf,
   readModelConfig,
 } from '@luthier/formats';
-import { LlamaEngine as LlamaCpp } from '@luthier/inference';
+import { LlamaEngine as LlamaCpp } from '@luthier/llama-cpp';
 import { LoraAdapter, OnnxExecutor, TrainingEngine, greedyTokens, loadWeights, packRows } from '@luthier/lm';
 import { tempDir } from '@luthier/testing';
 import { encodePrompt, loadChatTemplate, loadTokenizer } from '@luthier/text';

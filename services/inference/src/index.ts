@@ -1,4 +1,3 @@
 export { inferenceConfigSchema } from './inference.config.js';
 export type { InferenceConfig } from './inference.config.js';
 export { InferenceModule } from './inference.module.js';
-export { LlamaEngine } from './engine/llama-engine.js';

@@ -5,13 +5,14 @@ import { pathToFileURL } from 'node:url';
 import { FileArtifactStore } from '@luthier/artifacts';
 import { AppError, generateAnswers, getModel, newId } from '@luthier/contracts';
 import type { ArtifactRef, ChatMessage, ModelRecord } from '@luthier/contracts';
+import { LlamaEngine } from '@luthier/llama-cpp';
 import { MessageBus } from '@luthier/messaging';
 import { bootstrap, loadConfig } from '@luthier/service-kit';
 import type { RunningService } from '@luthier/service-kit';
 import { startNats, tempDir, waitFor } from '@luthier/testing';
 import type { TestNats } from '@luthier/testing';
 import { writeTinyAdapter, writeTinyChatModel } from '../../../test/fixtures/tiny-llama.js';
-import { InferenceModule, LlamaEngine, inferenceConfigSchema } from './index.js';
+import { InferenceModule, inferenceConfigSchema } from './index.js';
 import type { InferenceConfig } from './index.js';
 
 let nats: TestNats;

@@ -6,7 +6,7 @@ import { Module } from '@nestjs/common';
 import type { DynamicModule } from '@nestjs/common';
 import { AnswersRpc } from './answers/answers.rpc.js';
 import { AnswersService } from './answers/answers.service.js';
-import { LlamaEngine } from './engine/llama-engine.js';
+import { LlamaEngine } from '@luthier/llama-cpp';
 import { Turns } from './engine/turns.js';
 import type { InferenceConfig } from './inference.config.js';
 import { AnswerMetrics } from './inference.metrics.js';

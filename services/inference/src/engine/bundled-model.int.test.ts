@@ -4,7 +4,7 @@ import { huggingFaceToGguf } from '@luthier/formats';
 import { tempDir } from '@luthier/testing';
 import { loadChatTemplate, loadTokenizer } from '@luthier/text';
 import type { ChatTemplate, TextTokenizer } from '@luthier/text';
-import { LlamaEngine } from './llama-engine.js';
+import { LlamaEngine } from '@luthier/llama-cpp';
 
 const MODEL_DIR = join(import.meta.dirname, '../../../registry/models/luthier-tiny-chat');
 

@@ -4,7 +4,7 @@ import type { ArtifactRef, ModelRecord, ModelFiles as StoredFiles } from '@luthi
 import { isFormatError, openPeftAdapter } from '@luthier/formats';
 import { MessageBus } from '@luthier/messaging';
 import { Injectable } from '@nestjs/common';
-import type { GgufModel } from '../engine/llama-engine.js';
+import type { GgufModel } from '@luthier/llama-cpp';
 import { GgufCache } from './gguf-cache.js';
 
 export interface ServableModel {

@@ -1,6 +1,6 @@
 import { AppError } from '@luthier/contracts';
-import { InsufficientMemoryError, LlamaLogLevel, getLlama } from 'node-llama-cpp';
 import type { Llama, LlamaContext, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
+import { asAppError, loadLlama } from './load-llama.js';
 import { ThreadAllowance } from './thread-allowance.js';
 
 /** Files of one model as llama.cpp reads them. */
@@ -211,14 +211,7 @@ export class LlamaEngine {
   private async loadBase(path: string): Promise<LlamaModel> {
     if (this.model?.path === path) return this.model.handle;
     await this.unload();
-    // Prebuilt binaries come with the package: never download, never compile.
-    this.llama ??= await getLlama({
-      gpu: false,
-      build: 'never',
-      skipDownload: true,
-      logLevel: LlamaLogLevel.error,
-      maxThreads: this.threadsMost,
-    });
+    this.llama ??= await loadLlama(this.threadsMost);
     this.watchMachine();
     const handle = await this.llama.loadModel({ modelPath: path, gpuLayers: 0 }).catch((cause: unknown) => {
       throw asAppError(cause, 'llama.cpp could not load the model.');
@@ -227,8 +220,3 @@ export class LlamaEngine {
     return handle;
   }
 }
-
-const asAppError = (cause: unknown, message: string): AppError =>
-  cause instanceof InsufficientMemoryError
-    ? new AppError('host.out-of-memory', 'There is not enough free memory to answer with this model.', { cause })
-    : new AppError('model.unreadable', message, { cause });
