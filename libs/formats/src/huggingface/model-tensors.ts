@@ -45,14 +45,17 @@ export function layerTensors(config: ModelConfig): Map<string, readonly number[]
   return tensors;
 }
 
-/** All tensors that a model of this configuration has, by their Hugging Face names, with shapes. */
+/** All tensors that a model of this configuration has, by their Hugging Face names, with shapes:
+ * those outside of layers first. */
 export function modelTensors(config: ModelConfig): Map<string, readonly number[]> {
   const { hiddenSize, vocabSize } = config;
-  const tensors = new Map<string, readonly number[]>([['model.embed_tokens.weight', [vocabSize, hiddenSize]]]);
+  const tensors = new Map<string, readonly number[]>([
+    ['model.embed_tokens.weight', [vocabSize, hiddenSize]],
+    ['model.norm.weight', [hiddenSize]],
+  ]);
+  if (!config.tieWordEmbeddings) tensors.set('lm_head.weight', [vocabSize, hiddenSize]);
   const perLayer = layerTensors(config);
   for (let layer = 0; layer < config.layers; layer += 1)
     for (const [name, shape] of perLayer) tensors.set(`model.layers.${layer}.${name}`, shape);
-  tensors.set('model.norm.weight', [hiddenSize]);
-  if (!config.tieWordEmbeddings) tensors.set('lm_head.weight', [vocabSize, hiddenSize]);
   return tensors;
 }

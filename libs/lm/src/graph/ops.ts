@@ -36,7 +36,7 @@ export const mul = binary('mul');
 export const div = binary('div');
 
 const unary =
-  (op: 'neg' | 'exp' | 'log' | 'sqrt' | 'sigmoid' | 'silu' | 'softmax' | 'logSoftmax') =>
+  (op: 'neg' | 'exp' | 'log' | 'sqrt' | 'sigmoid' | 'silu' | 'tanh' | 'geluTanh' | 'softmax' | 'logSoftmax') =>
   (x: Node): Node =>
     new Node(op, [x], x.shape);
 export const neg = unary('neg');
@@ -46,6 +46,9 @@ export const sqrt = unary('sqrt');
 export const sigmoid = unary('sigmoid');
 /** x * sigmoid(x). */
 export const silu = unary('silu');
+export const tanh = unary('tanh');
+/** GELU by its tanh approximation: x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2 (Hendrycks and Gimpel, 2016). */
+export const geluTanh = unary('geluTanh');
 /** Over the last axis. */
 export const softmax = unary('softmax');
 /** Over the last axis. */

@@ -120,6 +120,8 @@ describe('vector-Jacobian products agree with finite differences', () => {
     ['sqrt', ops.sqrt, true],
     ['sigmoid', ops.sigmoid, false],
     ['silu', ops.silu, false],
+    ['tanh', ops.tanh, false],
+    ['geluTanh', ops.geluTanh, false],
     ['softmax', ops.softmax, false],
     ['logSoftmax', ops.logSoftmax, false],
     ['transpose', (x) => ops.transpose(x, [1, 0]), false],

@@ -96,6 +96,9 @@ export const VJPS: Readonly<Record<Op, Vjp>> = {
   sigmoid: (n, g) => [ops.mul(g, ops.mul(n, ops.sub(ones(n), n)))],
   silu: (n, g) => [new Node('siluGrad', [g, at(n, 0)], n.shape)],
   siluGrad: none,
+  tanh: (n, g) => [ops.mul(g, ops.sub(ones(n), ops.mul(n, n)))],
+  geluTanh: (n, g) => [new Node('geluTanhGrad', [g, at(n, 0)], n.shape)],
+  geluTanhGrad: none,
   matmul: matmulVjp,
   transpose: (n, g) => {
     const perm = n.attributes.perm ?? [];

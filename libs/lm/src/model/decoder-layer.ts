@@ -1,9 +1,15 @@
+import { hasBias } from '@luthier/formats';
 import type { ModelConfig } from '@luthier/formats';
 import type { Node } from '../graph/node.js';
 import * as ops from '../graph/ops.js';
+import { activate, norm, softCap } from './blocks.js';
+import { kindInput } from './layer-kinds.js';
+import type { LayerKind } from './layer-kinds.js';
 import type { LayerTensors } from './layer-tensors.js';
+import { linearShape } from './model-weights.js';
+import type { LinearModule } from './model-weights.js';
 
-/** Inputs that all layers share. N: packed tokens; P: rows of the rotary table. */
+/** Inputs that all layers of a kind share. N: packed tokens; P: rows of the rotary table. */
 export interface LayerInputs {
   readonly positions: Node;
   readonly cosines: Node;
@@ -11,21 +17,40 @@ export interface LayerInputs {
   readonly mask: Node;
 }
 
-export const layerInputs = (config: ModelConfig): LayerInputs => ({
-  positions: ops.input('positions', [1, 'N'], 'feed', 'int64'),
-  cosines: ops.input('cosines', ['P', config.headDim / 2]),
-  sines: ops.input('sines', ['P', config.headDim / 2]),
-  mask: ops.input('mask', ['N', 'N']),
-});
+export function layerInputs(config: ModelConfig, kind: LayerKind): LayerInputs {
+  const table = ['P', config.headDim / 2];
+  return {
+    positions: ops.input('positions', [1, 'N'], 'feed', 'int64'),
+    cosines: ops.input(kindInput(config, kind, 'cosines'), table),
+    sines: ops.input(kindInput(config, kind, 'sines'), table),
+    mask: ops.input(kindInput(config, kind, 'mask'), ['N', 'N']),
+  };
+}
 
 /** One decoder layer from hidden states x [N, H] to the next ones. */
 export function decoderLayer(config: ModelConfig, tensors: LayerTensors, inputs: LayerInputs, x: Node): Node {
-  const norm = (value: Node, name: string): Node =>
-    ops.rmsNorm(value, tensors.weight(`${name}.weight`, [config.hiddenSize]), config.rmsNormEps);
-  const attended = ops.add(x, attention(config, tensors, inputs, norm(x, 'input_layernorm')));
-  const h = norm(attended, 'post_attention_layernorm');
-  const gated = ops.mul(ops.silu(tensors.linear(h, 'mlp.gate_proj')), tensors.linear(h, 'mlp.up_proj'));
-  return ops.add(attended, tensors.linear(gated, 'mlp.down_proj'));
+  const normed = (value: Node, name: string): Node =>
+    norm(config, value, tensors.weight(`${name}.weight`, [config.hiddenSize]));
+  const mixed = attention(config, tensors, inputs, normed(x, 'input_layernorm'));
+  if (!config.sandwichNorms) {
+    const attended = ops.add(x, mixed);
+    return ops.add(attended, mlp(config, tensors, normed(attended, 'post_attention_layernorm')));
+  }
+  const attended = ops.add(x, normed(mixed, 'post_attention_layernorm'));
+  const fed = mlp(config, tensors, normed(attended, 'pre_feedforward_layernorm'));
+  return ops.add(attended, normed(fed, 'post_feedforward_layernorm'));
+}
+
+/** A linear layer with the bias that the family gives it. */
+function linear(config: ModelConfig, tensors: LayerTensors, x: Node, module: LinearModule): Node {
+  const product = tensors.linear(x, module);
+  if (!hasBias(config, module)) return product;
+  return ops.add(product, tensors.weight(`${module}.bias`, [linearShape(config, module)[0]]));
+}
+
+function mlp(config: ModelConfig, tensors: LayerTensors, x: Node): Node {
+  const gate = activate(config, linear(config, tensors, x, 'mlp.gate_proj'));
+  return linear(config, tensors, ops.mul(gate, linear(config, tensors, x, 'mlp.up_proj')), 'mlp.down_proj');
 }
 
 /** Query heads that share a key head are rows of one product, so keys and values are never repeated. */
@@ -34,21 +59,31 @@ function attention(config: ModelConfig, tensors: LayerTensors, inputs: LayerInpu
   const { positions, cosines, sines, mask } = inputs;
   const group = heads / keyValueHeads;
   const rows = group === 1 ? 'N' : `${group}*N`;
-  const rotate = (value: Node): Node => ops.rope(value, positions, cosines, sines);
+  const rotated = (part: 'q' | 'k', count: number): Node => {
+    const projected = linear(config, tensors, x, `self_attn.${part}_proj`);
+    return ops.rope(headNorm(config, tensors, projected, part, count), positions, cosines, sines);
+  };
   const split = (value: Node): Node => ops.transpose(ops.reshape(value, ['N', keyValueHeads, headDim]), [1, 0, 2]);
   const queries = ops.reshape(
-    ops.transpose(
-      ops.reshape(rotate(tensors.linear(x, 'self_attn.q_proj')), ['N', keyValueHeads, group, headDim]),
-      [1, 2, 0, 3],
-    ),
+    ops.transpose(ops.reshape(rotated('q', heads), ['N', keyValueHeads, group, headDim]), [1, 2, 0, 3]),
     [keyValueHeads, rows, headDim],
   );
-  const keys = split(rotate(tensors.linear(x, 'self_attn.k_proj')));
-  const values = split(tensors.linear(x, 'self_attn.v_proj'));
-  const raw = ops.matmul(ops.scale(queries, 1 / Math.sqrt(headDim)), keys, { transB: true });
-  const scores = ops.add(ops.reshape(raw, [keyValueHeads, group, 'N', 'N']), mask);
-  const weights = ops.reshape(ops.softmax(scores), [keyValueHeads, rows, 'N']);
+  const keys = split(rotated('k', keyValueHeads));
+  const values = split(linear(config, tensors, x, 'self_attn.v_proj'));
+  const scale = 1 / Math.sqrt(config.queryPreAttentionScalar ?? headDim);
+  const raw = ops.matmul(ops.scale(queries, scale), keys, { transB: true });
+  const capped = softCap(ops.reshape(raw, [keyValueHeads, group, 'N', 'N']), config.attentionSoftCap);
+  const weights = ops.reshape(ops.softmax(ops.add(capped, mask)), [keyValueHeads, rows, 'N']);
   const mixed = ops.reshape(ops.matmul(weights, values), [keyValueHeads, group, 'N', headDim]);
   const joined = ops.reshape(ops.transpose(mixed, [2, 0, 1, 3]), ['N', heads * headDim]);
-  return tensors.linear(joined, 'self_attn.o_proj');
+  return linear(config, tensors, joined, 'self_attn.o_proj');
+}
+
+/** The norm of each of `count` heads of queries or keys [N, count * D], where the family has one. */
+function headNorm(config: ModelConfig, tensors: LayerTensors, x: Node, part: 'q' | 'k', count: number): Node {
+  if (!config.queryKeyNorms) return x;
+  const { headDim } = config;
+  const heads = ops.reshape(x, ['N', count, headDim]);
+  const normed = norm(config, heads, tensors.weight(`self_attn.${part}_norm.weight`, [headDim]));
+  return ops.reshape(normed, ['N', count * headDim]);
 }

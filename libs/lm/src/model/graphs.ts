@@ -2,9 +2,12 @@ import type { ModelConfig } from '@luthier/formats';
 import type { Node } from '../graph/node.js';
 import { grad } from '../graph/grad.js';
 import * as ops from '../graph/ops.js';
+import { norm, scaleEmbeddings, softCap } from './blocks.js';
 import { decoderLayer, layerInputs } from './decoder-layer.js';
 import { LayerTensors, loraScaleInput } from './layer-tensors.js';
 import type { LoraGraph } from './layer-tensors.js';
+import { layerKind } from './layer-kinds.js';
+import type { LayerKind } from './layer-kinds.js';
 import { EMBEDDING, FINAL_NORM, headWeight, layerPrefix } from './model-weights.js';
 
 interface BuiltLayer {
@@ -16,9 +19,10 @@ interface BuiltLayer {
 const layerBuilder = (
   config: ModelConfig,
   lora: LoraGraph,
-): ((x: Node, prefix: string, adapterPrefix: string) => BuiltLayer) => {
-  const [inputs, scale] = [layerInputs(config), loraScaleInput()];
-  return (x, prefix, adapterPrefix) => {
+): ((x: Node, prefix: string, adapterPrefix: string, kind?: LayerKind) => BuiltLayer) => {
+  const scale = loraScaleInput();
+  return (x, prefix, adapterPrefix, kind = 'full') => {
+    const inputs = layerInputs(config, kind);
     const tensors = new LayerTensors({ config, lora, scale, prefix, adapterPrefix });
     return { y: decoderLayer(config, tensors, inputs, x), parameters: tensors.parameters };
   };
@@ -27,26 +31,26 @@ const layerBuilder = (
 /** Logits [S, V] at `rows` of the hidden states x [N, H]. */
 function headLogits(config: ModelConfig, x: Node): Node {
   const picked = ops.gatherRows(x, ops.input('rows', ['S'], 'feed', 'int64'));
-  const normed = ops.rmsNorm(picked, ops.input(FINAL_NORM, [config.hiddenSize], 'weight'), config.rmsNormEps);
+  const normed = norm(config, picked, ops.input(FINAL_NORM, [config.hiddenSize], 'weight'));
   const weight = ops.input(headWeight(config), [config.vocabSize, config.hiddenSize], 'weight');
-  return ops.matmul(normed, weight, { transB: true });
+  return softCap(ops.matmul(normed, weight, { transB: true }), config.logitSoftCap);
 }
 
 const labelsInput = (): Node => ops.input('labels', ['S', 1], 'feed', 'int64');
 const hiddenInput = (config: ModelConfig, name: string): Node => ops.input(name, ['N', config.hiddenSize]);
 
 /**
- * Forward and backward of the whole model. Feeds: tokens [N], positions, cosines, sines, mask, loraScale, rows [S],
- * labels [S, 1], all weights, all adapter tensors. Outputs: `loss` (summed) and `grad:<adapter tensor>`.
+ * Forward and backward of the whole model. Feeds: tokens [N], what layerInputs names for the kinds of layers there
+ * are, loraScale, rows [S], labels [S, 1], all weights, all adapter tensors. Outputs: `loss` (summed) and `grad:<adapter tensor>`.
  */
 export function wholeStepGraph(config: ModelConfig, lora: LoraGraph): Record<string, Node> {
   const layer = layerBuilder(config, lora);
   const untied = ops.input(EMBEDDING, [config.vocabSize, config.hiddenSize], 'weight');
-  let x = ops.gatherRows(untied, ops.input('tokens', ['N'], 'feed', 'int64'));
+  let x = scaleEmbeddings(config, ops.gatherRows(untied, ops.input('tokens', ['N'], 'feed', 'int64')));
   const parameters: Node[] = [];
   for (let index = 0; index < config.layers; index += 1) {
     const prefix = layerPrefix(index);
-    const built = layer(ops.boundary(x), prefix, `base_model.model.${prefix}`);
+    const built = layer(ops.boundary(x), prefix, `base_model.model.${prefix}`, layerKind(config, index));
     x = built.y;
     parameters.push(...built.parameters);
   }
@@ -62,7 +66,7 @@ function namedGradients(parameters: readonly Node[], gradients: readonly Node[])
   return Object.fromEntries(entries);
 }
 
-/** Forward of any one layer: `x` to `y`. Weights and adapter tensors are named within the layer. */
+/** Forward of any one layer: `x` to `y`. Kinds of layers differ only in what is fed as mask and rotary table. Weights and adapter tensors are named within the layer. */
 export function layerForwardGraph(config: ModelConfig, lora: LoraGraph): Record<string, Node> {
   return { y: layerBuilder(config, lora)(hiddenInput(config, 'x'), '', '').y };
 }

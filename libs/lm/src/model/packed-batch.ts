@@ -58,6 +58,17 @@ export function packRows(rows: readonly TrainingRow[]): PackedBatch {
   };
 }
 
+/** The batch's mask for layers whose tokens see `window` positions, their own included. */
+export function slidingMask({ mask, positions }: PackedBatch, window: number): Float32Array {
+  const count = positions.length;
+  const result = mask.slice();
+  positions.forEach((position, i) => {
+    const first = i * count + i - Number(position);
+    result.fill(MASKED, first, Math.max(first, i * count + i - window + 1));
+  });
+  return result;
+}
+
 /** Number of tokens a row trains (its first token cannot be predicted). */
 export function trainedCount(row: TrainingRow): number {
   let count = 0;

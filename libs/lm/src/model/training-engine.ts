@@ -5,8 +5,8 @@ import * as graphs from './graphs.js';
 import type { LoraAdapter } from './lora.js';
 import { packRows } from './packed-batch.js';
 import type { PackedBatch } from './packed-batch.js';
-import { rotaryTable } from './rotary-table.js';
-import type { RotaryTable } from './rotary-table.js';
+import { embeddingScale } from './blocks.js';
+import { PositionFeeds } from './position-feeds.js';
 
 /**
  * `whole-step`: one graph for forward and backward, fastest; all layers' activations are alive at once.
@@ -39,12 +39,12 @@ type Feeds = Record<string, TensorData>;
 
 const scalar = (value: number): TensorData => ({ data: Float32Array.of(value), dims: [] });
 
-/** Computes losses, gradients and scores of one Llama model with a LoRA adapter. Used by one caller at a time. */
+/** Computes losses, gradients and scores of one model with a LoRA adapter. Used by one caller at a time. */
 export class TrainingEngine {
   private readonly programs = new Map<string, Promise<Program>>();
   private readonly layerNames: readonly string[];
   private readonly scratch: Float32Array;
-  private table: RotaryTable | undefined;
+  private readonly positions: PositionFeeds;
 
   constructor(private readonly options: EngineOptions) {
     for (const [name, shape] of modelWeights(options.config)) {
@@ -55,6 +55,7 @@ export class TrainingEngine {
         );
       }
     }
+    this.positions = new PositionFeeds(options.config);
     this.layerNames = [...layerWeights(options.config).keys()];
     this.scratch = new Float32Array(options.adapter.values.length);
   }
@@ -82,7 +83,7 @@ export class TrainingEngine {
     const shared = this.sharedFeeds(batch, useAdapter);
     let x = this.embed(batch.tokens);
     for (let layer = 0; layer < this.options.config.layers; layer += 1)
-      x = await this.layerForward('score', layer, x, shared);
+      x = await this.layerForward('score', layer, x, batch, shared);
     const program = await this.program('headScore');
     const found = await program.run({ ...this.headFeeds(batch), x });
     const best = found.get('best')?.data as BigInt64Array;
@@ -101,7 +102,7 @@ export class TrainingEngine {
     const shared = this.sharedFeeds(batch, useAdapter);
     let x = this.embed(batch.tokens);
     for (let layer = 0; layer < this.options.config.layers; layer += 1)
-      x = await this.layerForward('score', layer, x, shared);
+      x = await this.layerForward('score', layer, x, batch, shared);
     const found = await (await this.program('headScore')).run({ ...this.headFeeds(batch), x });
     return Number(found.get('best')?.data[0] ?? 0);
   }
@@ -137,7 +138,7 @@ export class TrainingEngine {
     const borders: TensorData[] = [this.embed(batch.tokens)];
     for (let layer = 0; layer < layers; layer += 1) {
       const x = borders[layer];
-      if (x) borders.push(await this.layerForward('forward', layer, x, shared, batch, dropout));
+      if (x) borders.push(await this.layerForward('forward', layer, x, batch, shared, dropout));
     }
     const head = await (
       await this.program('headGradient')
@@ -145,7 +146,13 @@ export class TrainingEngine {
     let gy = head.get('gx');
     const backward = await this.program('backward');
     for (let layer = layers - 1; layer >= 0; layer -= 1) {
-      const feeds: Feeds = { ...shared, ...this.layerFeeds(layer), x: borders.pop() ?? scalar(0), gy: gy ?? scalar(0) };
+      const feeds: Feeds = {
+        ...shared,
+        ...this.positions.layer(layer, batch),
+        ...this.layerFeeds(layer),
+        x: borders.pop() ?? scalar(0),
+        gy: gy ?? scalar(0),
+      };
       if (dropout) this.addDropout(feeds, batch, layer, '', dropout);
       gy = (await backward.run(feeds, this.layerResults(layer))).get('gx');
     }
@@ -156,12 +163,12 @@ export class TrainingEngine {
     kind: 'forward' | 'score',
     layer: number,
     x: TensorData,
+    batch: PackedBatch,
     shared: Feeds,
-    batch?: PackedBatch,
     dropout?: DropoutMasks,
   ): Promise<TensorData> {
-    const feeds: Feeds = { ...shared, ...this.layerFeeds(layer), x };
-    if (dropout && batch) this.addDropout(feeds, batch, layer, '', dropout);
+    const feeds: Feeds = { ...shared, ...this.positions.layer(layer, batch), ...this.layerFeeds(layer), x };
+    if (dropout) this.addDropout(feeds, batch, layer, '', dropout);
     const y = (await (await this.program(kind)).run(feeds)).get('y');
     if (!y) throw new Error('the layer gave no output');
     return y;
@@ -228,13 +235,8 @@ export class TrainingEngine {
   }
 
   private sharedFeeds(batch: PackedBatch, useAdapter: boolean): Feeds {
-    const count = batch.tokens.length;
-    const { cosines, sines } = this.rotaryTable(batch.longestRow);
     return {
-      positions: { data: batch.positions, dims: [1, count] },
-      cosines,
-      sines,
-      mask: { data: batch.mask, dims: [count, count] },
+      ...this.positions.whole(batch),
       loraScale: scalar(useAdapter ? this.options.adapter.scale : 0),
     };
   }
@@ -248,12 +250,9 @@ export class TrainingEngine {
       const start = Number(token) * width;
       data.set(table.subarray(start, start + width), i * width);
     });
+    const factor = embeddingScale(config);
+    if (factor !== 1) data.forEach((value, i) => (data[i] = value * factor));
     return { data, dims: [tokens.length, width] };
-  }
-
-  private rotaryTable(longest: number): RotaryTable {
-    if (!this.table || this.table.positions < longest) this.table = rotaryTable(this.options.config, longest);
-    return this.table;
   }
 
   private program(kind: 'whole' | 'forward' | 'backward' | 'score' | 'headGradient' | 'headScore'): Promise<Program> {

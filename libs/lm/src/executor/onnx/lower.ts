@@ -54,6 +54,18 @@ const lowerSiluGrad: Lowering = (model, _node, [g = '', x = '']) => {
   return model.node('Mul', [model.node('Mul', [slope, s]), g]);
 };
 
+/** With u = 2 sqrt(2/pi) (x + 0.044715 x^3) and s = sigmoid(u), GELU is x s: s (1 + x (1 - s) u') g. */
+const lowerGeluTanhGrad: Lowering = (model, _node, [g = '', x = '']) => {
+  const one = model.scalar(1);
+  const twiceRoot = model.scalar(2 * Math.sqrt(2 / Math.PI));
+  const cubic = model.node('Mul', [model.node('Mul', [x, x]), model.scalar(0.044715)]);
+  const u = model.node('Mul', [model.node('Mul', [model.node('Add', [cubic, one]), x]), twiceRoot]);
+  const slope = model.node('Mul', [model.node('Add', [model.node('Mul', [cubic, model.scalar(3)]), one]), twiceRoot]);
+  const s = model.node('Sigmoid', [u]);
+  const rest = model.node('Mul', [model.node('Mul', [model.node('Sub', [one, s]), x]), slope]);
+  return model.node('Mul', [model.node('Mul', [model.node('Add', [rest, one]), s]), g]);
+};
+
 /** With r = 1/sqrt(mean(x^2) + epsilon) and h = g * weight: r h - r^3 x mean(h x). */
 const lowerRmsNormGrad: Lowering = (model, node, [g = '', x = '', weight = '']) => {
   const mean = (value: string): string => model.node('ReduceMean', [value, model.integers([-1])], { keepdims: 1 });
@@ -108,6 +120,9 @@ const LOWERINGS: Readonly<Record<Op, Lowering>> = {
   sigmoid: direct('Sigmoid'),
   silu: (model, _node, inputs) => model.fused('QuickGelu', inputs, { alpha: { float: 1 } }),
   siluGrad: lowerSiluGrad,
+  tanh: direct('Tanh'),
+  geluTanh: (model, _node, inputs) => model.node('Gelu', inputs, { approximate: 'tanh' }),
+  geluTanhGrad: lowerGeluTanhGrad,
   matmul: lowerMatmul,
   transpose: (model, node, inputs) => model.node('Transpose', inputs, { perm: node.attributes.perm ?? [] }),
   reshape: (model, node, inputs) => model.node('Reshape', [...inputs, model.integers(reshapeSizes(node))]),
