@@ -17,6 +17,7 @@ export interface Attributes {
   readonly perm?: readonly number[];
   readonly transA?: boolean;
   readonly transB?: boolean;
+  readonly alpha?: number;
   readonly epsilon?: number;
   readonly start?: number;
   readonly end?: number;
@@ -46,10 +47,13 @@ export type Op =
   | 'sum'
   | 'broadcastLike'
   | 'softmax'
+  | 'mixValues'
   | 'logSoftmax'
   | 'rmsNorm'
   | 'rmsNormGrad'
   | 'rope'
+  | 'unpackRows'
+  | 'packRows'
   | 'gatherRows'
   | 'scatterAddRows'
   | 'pickLast'

@@ -56,14 +56,17 @@ export const logSoftmax = unary('logSoftmax');
 
 export const scale = (x: Node, factor: number): Node => mul(x, constant(factor));
 
-/** Matrix product over the last two axes (leading axes broadcast); `transA`/`transB` swap the last two of a side. */
-export function matmul(a: Node, b: Node, { transA = false, transB = false } = {}): Node {
+/**
+ * `alpha` times the matrix product over the last two axes (leading axes broadcast); `transA`/`transB` swap the last two
+ * of a side.
+ */
+export function matmul(a: Node, b: Node, { transA = false, transB = false, alpha = 1 } = {}): Node {
   if (a.rank < 2 || b.rank < 2) throw new Error('matmul needs at least two axes');
   const [rows, innerA] = lastTwo(a.shape, transA);
   const [innerB, columns] = lastTwo(b.shape, transB);
   if (innerA !== innerB) throw new Error(`matmul of inner sizes ${innerA} and ${innerB}`);
   const batch = broadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
-  return new Node('matmul', [a, b], [...batch, rows, columns], 'float32', { transA, transB });
+  return new Node('matmul', [a, b], [...batch, rows, columns], 'float32', { transA, transB, alpha });
 }
 
 function lastTwo(shape: Shape, swap: boolean): [Dim, Dim] {
@@ -107,6 +110,28 @@ export function rmsNorm(x: Node, weight: Node, epsilon: number): Node {
  */
 export function rope(x: Node, positions: Node, cosines: Node, sines: Node): Node {
   return new Node('rope', [x, positions, cosines, sines], x.shape);
+}
+
+/**
+ * softmax(scores) @ values, scores being [..., M, N]. Its gradient takes sum(dP * P) as sum(dO * O), which is as wide as
+ * the values and not as the scores (Dao et al. 2022, FlashAttention, appendix B).
+ */
+export function mixValues(scores: Node, values: Node): Node {
+  const product = matmul(scores, values);
+  return new Node('mixValues', [scores, softmax(scores), values], product.shape);
+}
+
+/**
+ * Rows of x [N, W] put at `places` [N] of a grid [R, L, W], counted along R * L; zeros elsewhere. No place is named
+ * twice. Of `grid` [R, L] only the shape is used.
+ */
+export function unpackRows(x: Node, places: Node, grid: Node): Node {
+  return new Node('unpackRows', [x, places, grid], [...grid.shape, x.shape[1] ?? 1]);
+}
+
+/** Undoes unpackRows: rows [N, W] found at `places` [N] of x [R, L, W]. */
+export function packRows(x: Node, places: Node, grid: Node): Node {
+  return new Node('packRows', [x, places, grid], [places.shape[0] ?? 1, x.shape[2] ?? 1]);
 }
 
 /** Rows (axis 0) of x named by `indices` [S]. */

@@ -213,6 +213,57 @@ describe('vector-Jacobian products agree with finite differences', () => {
       })),
     ));
 
+  it('mixValues, by scores and by values', () =>
+    property(
+      fc.tuple(dim, dim, dim, dim).map(([batch, m, n, d]) => ({
+        shapes: [
+          [batch, m, n],
+          [batch, n, d],
+        ],
+        build: (scores, values) => ops.mixValues(scores, values),
+      })),
+    ));
+
+  it('matmul by a constant', () =>
+    property(
+      fc.tuple(dim, dim, dim).map(([m, k, n]) => ({
+        shapes: [
+          [m, k],
+          [n, k],
+        ],
+        build: (a, b) => ops.matmul(a, b, { transB: true, alpha: 0.3 }),
+      })),
+    ));
+
+  it('unpackRows and packRows, with places left empty', () =>
+    property(
+      fc.tuple(dim, dim, dim, fc.boolean()).map(([rows, length, d, packed]) => {
+        const count = Math.ceil((rows * length) / 2);
+        const gridShape = { data: new Float32Array(rows * length), dims: [rows, length] };
+        const places = int64(
+          Array.from({ length: count }, (_, i) => i * 2).filter((place) => place < rows * length),
+          [count],
+        );
+        return {
+          shapes: packed
+            ? [
+                [count, d],
+                [rows, length, d],
+              ]
+            : [
+                [rows, length, d],
+                [count, d],
+              ],
+          integers: { places, gridShape },
+          build: (x, y) => {
+            const at = ops.input('places', [count], 'feed', 'int64');
+            const grid = ops.input('gridShape', [rows, length]);
+            return packed ? ops.mul(ops.unpackRows(x, at, grid), y) : ops.mul(ops.packRows(x, at, grid), y);
+          },
+        };
+      }),
+    ));
+
   it('pickLast, addAtLast and crossEntropy', () =>
     property(
       fc.tuple(dim, dim).map(([s, v]) => ({

@@ -37,11 +37,11 @@ const lastAxis = (node: Node): number => node.rank - 1;
 /** d(op(A) op(B)): each side's gradient is again a product of the other side and the gradient. */
 const matmulVjp: Vjp = (node, g, wants) => {
   const [a, b] = [at(node, 0), at(node, 1)];
-  const { transA = false, transB = false } = node.attributes;
+  const { transA = false, transB = false, alpha = 1 } = node.attributes;
   const gradA = (): Node =>
-    transA ? ops.matmul(b, g, { transA: transB, transB: true }) : ops.matmul(g, b, { transB: !transB });
+    transA ? ops.matmul(b, g, { transA: transB, transB: true, alpha }) : ops.matmul(g, b, { transB: !transB, alpha });
   const gradB = (): Node =>
-    transB ? ops.matmul(g, a, { transA: true, transB: transA }) : ops.matmul(a, g, { transA: !transA });
+    transB ? ops.matmul(g, a, { transA: true, transB: transA, alpha }) : ops.matmul(a, g, { transA: !transA, alpha });
   return [wants[0] ? reduceTo(gradA(), a) : undefined, wants[1] ? reduceTo(gradB(), b) : undefined];
 };
 
@@ -70,6 +70,19 @@ const sliceVjp: Vjp = (node, g) => {
   if (typeof size !== 'number') throw new Error('slice needs a static size along its axis');
   const zeros = (from: number, to: number): Node[] => (to > from ? [ops.scale(ops.slice(x, axis, from, to), 0)] : []);
   return [ops.concat([...zeros(0, start), g, ...zeros(end, size)], axis)];
+};
+
+const mixValuesVjp: Vjp = (node, g, wants) => {
+  const [weights, values] = [at(node, 1), at(node, 2)];
+  const scoresGradient = (): Node => {
+    const dot = ops.sum(ops.mul(g, node), [lastAxis(node)], true);
+    return ops.mul(ops.sub(ops.matmul(g, values, { transB: true }), dot), weights);
+  };
+  return [
+    wants[0] ? scoresGradient() : undefined,
+    undefined,
+    wants[2] ? reduceTo(ops.matmul(weights, g, { transA: true }), values) : undefined,
+  ];
 };
 
 const none: Vjp = (node) => {
@@ -121,6 +134,9 @@ export const VJPS: Readonly<Record<Op, Vjp>> = {
     const weighted = ops.mul(g, n);
     return [ops.sub(weighted, ops.mul(n, ops.sum(weighted, [lastAxis(n)], true)))];
   },
+  mixValues: mixValuesVjp,
+  unpackRows: (n, g) => [ops.packRows(g, at(n, 1), at(n, 2)), undefined, undefined],
+  packRows: (n, g) => [ops.unpackRows(g, at(n, 1), at(n, 2)), undefined, undefined],
   logSoftmax: (n, g) => [ops.sub(g, ops.mul(ops.exp(n), ops.sum(g, [lastAxis(n)], true)))],
   rmsNorm: rmsNormVjp,
   rmsNormGrad: none,

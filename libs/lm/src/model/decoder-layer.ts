@@ -2,7 +2,9 @@ import { hasBias } from '@luthier/formats';
 import type { ModelConfig } from '@luthier/formats';
 import type { Node } from '../graph/node.js';
 import * as ops from '../graph/ops.js';
-import { activate, norm, softCap } from './blocks.js';
+import { attend, attentionInputs } from './attention.js';
+import type { AttentionInputs } from './attention.js';
+import { activate, norm } from './blocks.js';
 import { kindInput } from './layer-kinds.js';
 import type { LayerKind } from './layer-kinds.js';
 import type { LayerTensors } from './layer-tensors.js';
@@ -10,11 +12,10 @@ import { linearShape } from './model-weights.js';
 import type { LinearModule } from './model-weights.js';
 
 /** Inputs that all layers of a kind share. N: packed tokens; P: rows of the rotary table. */
-export interface LayerInputs {
+export interface LayerInputs extends AttentionInputs {
   readonly positions: Node;
   readonly cosines: Node;
   readonly sines: Node;
-  readonly mask: Node;
 }
 
 export function layerInputs(config: ModelConfig, kind: LayerKind): LayerInputs {
@@ -23,7 +24,7 @@ export function layerInputs(config: ModelConfig, kind: LayerKind): LayerInputs {
     positions: ops.input('positions', [1, 'N'], 'feed', 'int64'),
     cosines: ops.input(kindInput(config, kind, 'cosines'), table),
     sines: ops.input(kindInput(config, kind, 'sines'), table),
-    mask: ops.input(kindInput(config, kind, 'mask'), ['N', 'N']),
+    ...attentionInputs(kindInput(config, kind, 'mask')),
   };
 }
 
@@ -53,30 +54,18 @@ function mlp(config: ModelConfig, tensors: LayerTensors, x: Node): Node {
   return linear(config, tensors, ops.mul(gate, linear(config, tensors, x, 'mlp.up_proj')), 'mlp.down_proj');
 }
 
-/** Query heads that share a key head are rows of one product, so keys and values are never repeated. */
 function attention(config: ModelConfig, tensors: LayerTensors, inputs: LayerInputs, x: Node): Node {
-  const { attentionHeads: heads, keyValueHeads, headDim } = config;
-  const { positions, cosines, sines, mask } = inputs;
-  const group = heads / keyValueHeads;
-  const rows = group === 1 ? 'N' : `${group}*N`;
+  const { positions, cosines, sines } = inputs;
   const rotated = (part: 'q' | 'k', count: number): Node => {
     const projected = linear(config, tensors, x, `self_attn.${part}_proj`);
     return ops.rope(headNorm(config, tensors, projected, part, count), positions, cosines, sines);
   };
-  const split = (value: Node): Node => ops.transpose(ops.reshape(value, ['N', keyValueHeads, headDim]), [1, 0, 2]);
-  const queries = ops.reshape(
-    ops.transpose(ops.reshape(rotated('q', heads), ['N', keyValueHeads, group, headDim]), [1, 2, 0, 3]),
-    [keyValueHeads, rows, headDim],
-  );
-  const keys = split(rotated('k', keyValueHeads));
-  const values = split(linear(config, tensors, x, 'self_attn.v_proj'));
-  const scale = 1 / Math.sqrt(config.queryPreAttentionScalar ?? headDim);
-  const raw = ops.matmul(ops.scale(queries, scale), keys, { transB: true });
-  const capped = softCap(ops.reshape(raw, [keyValueHeads, group, 'N', 'N']), config.attentionSoftCap);
-  const weights = ops.reshape(ops.softmax(ops.add(capped, mask)), [keyValueHeads, rows, 'N']);
-  const mixed = ops.reshape(ops.matmul(weights, values), [keyValueHeads, group, 'N', headDim]);
-  const joined = ops.reshape(ops.transpose(mixed, [2, 0, 1, 3]), ['N', heads * headDim]);
-  return linear(config, tensors, joined, 'self_attn.o_proj');
+  const projections = {
+    queries: rotated('q', config.attentionHeads),
+    keys: rotated('k', config.keyValueHeads),
+    values: linear(config, tensors, x, 'self_attn.v_proj'),
+  };
+  return linear(config, tensors, attend(config, projections, inputs), 'self_attn.o_proj');
 }
 
 /** The norm of each of `count` heads of queries or keys [N, count * D], where the family has one. */

@@ -9,36 +9,32 @@ export interface PackedBatch {
   readonly rows: number;
   readonly tokens: BigInt64Array;
   readonly positions: BigInt64Array;
-  /** Additive, [N, N]: 0 where row i's token may look, a very negative number elsewhere. */
-  readonly mask: Float32Array;
+  /** Where each token lies in a grid [rows, longestRow] that attention is computed in, counted along both axes. */
+  readonly places: BigInt64Array;
   /** Packed index of the token before each trained one: where its logits are taken. */
   readonly predictors: BigInt64Array;
   readonly labels: BigInt64Array;
   readonly longestRow: number;
 }
 
-/** Far below any score, and finite, so that it cannot turn into NaN. */
-const MASKED = -1e9;
-
 /** Throws RangeError when a row is empty or no token of the batch is trained. */
 export function packRows(rows: readonly TrainingRow[]): PackedBatch {
   const count = rows.reduce((sum, row) => sum + row.tokens.length, 0);
-  const mask = new Float32Array(count * count).fill(MASKED);
   const tokens = new BigInt64Array(count);
   const positions = new BigInt64Array(count);
   const predictors: bigint[] = [];
   const labels: bigint[] = [];
+  const places = new BigInt64Array(count);
+  const longestRow = rows.reduce((longest, row) => Math.max(longest, row.tokens.length), 0);
   let start = 0;
-  let longestRow = 0;
-  for (const row of rows) {
+  for (const [index, row] of rows.entries()) {
     const length = row.tokens.length;
     if (length === 0) throw new RangeError('a row has no tokens');
-    longestRow = Math.max(longestRow, length);
     for (let i = 0; i < length; i += 1) {
       const token = BigInt(row.tokens[i] ?? 0);
       tokens[start + i] = token;
       positions[start + i] = BigInt(i);
-      mask.fill(0, (start + i) * count + start, (start + i) * count + start + i + 1);
+      places[start + i] = BigInt(index * longestRow + i);
       if (i > 0 && row.trained[i] === 1) {
         predictors.push(BigInt(start + i - 1));
         labels.push(token);
@@ -51,22 +47,11 @@ export function packRows(rows: readonly TrainingRow[]): PackedBatch {
     rows: rows.length,
     tokens,
     positions,
-    mask,
+    places,
     predictors: BigInt64Array.from(predictors),
     labels: BigInt64Array.from(labels),
     longestRow,
   };
-}
-
-/** The batch's mask for layers whose tokens see `window` positions, their own included. */
-export function slidingMask({ mask, positions }: PackedBatch, window: number): Float32Array {
-  const count = positions.length;
-  const result = mask.slice();
-  positions.forEach((position, i) => {
-    const first = i * count + i - Number(position);
-    result.fill(MASKED, first, Math.max(first, i * count + i - window + 1));
-  });
-  return result;
 }
 
 /** Number of tokens a row trains (its first token cannot be predicted). */

@@ -1,19 +1,19 @@
 import type { ModelConfig } from '@luthier/formats';
 import type { TensorData } from '../executor/executor.js';
+import { causalMask } from './attention-mask.js';
 import { kindInput, layerKind, layerKinds } from './layer-kinds.js';
 import type { LayerKind } from './layer-kinds.js';
-import { slidingMask } from './packed-batch.js';
 import type { PackedBatch } from './packed-batch.js';
 import { rotaryTable } from './rotary-table.js';
 import type { RotaryTable } from './rotary-table.js';
 
 type Feeds = Record<string, TensorData>;
 
-/** What layers are fed about positions: rotary tables and masks of each kind of layer. */
+/** What layers are fed about positions: rotary tables and masks of each kind of layer, and where tokens lie in rows. */
 export class PositionFeeds {
   private readonly tables = new Map<LayerKind, RotaryTable>();
-  /** A mask is as large as the attention of a head: made once for each batch, and only where rows outgrow the window. */
-  private readonly slidingMasks = new WeakMap<PackedBatch, Float32Array>();
+  /** The last mask of each kind, which the layers of a batch share. */
+  private readonly masks = new Map<LayerKind, TensorData>();
 
   constructor(private readonly config: ModelConfig) {}
 
@@ -32,21 +32,26 @@ export class PositionFeeds {
 
   private ofKind(kind: LayerKind, batch: PackedBatch, nameOf: (name: 'mask' | 'cosines' | 'sines') => string): Feeds {
     const count = batch.tokens.length;
-    const { cosines, sines } = this.table(kind, batch.longestRow);
+    const grid = [batch.rows, batch.longestRow];
+    // As many positions as tokens: the operation counts them before it looks at `positions`.
+    const { cosines, sines } = this.table(kind, count);
     return {
       positions: { data: batch.positions, dims: [1, count] },
       [nameOf('cosines')]: cosines,
       [nameOf('sines')]: sines,
-      [nameOf('mask')]: { data: this.mask(kind, batch), dims: [count, count] },
+      [nameOf('mask')]: this.mask(kind, batch.longestRow),
+      places: { data: batch.places, dims: [count] },
+      grid: { data: new Float32Array(batch.rows * batch.longestRow), dims: grid },
     };
   }
 
-  private mask(kind: LayerKind, batch: PackedBatch): Float32Array {
-    const { slidingWindow } = this.config;
-    if (kind === 'full' || slidingWindow === undefined || batch.longestRow <= slidingWindow) return batch.mask;
-    const found = this.slidingMasks.get(batch) ?? slidingMask(batch, slidingWindow);
-    this.slidingMasks.set(batch, found);
-    return found;
+  private mask(kind: LayerKind, length: number): TensorData {
+    const found = this.masks.get(kind);
+    if (found?.dims[0] === length) return found;
+    const window = kind === 'sliding' ? this.config.slidingWindow : undefined;
+    const made = { data: causalMask(length, window), dims: [length, length] };
+    this.masks.set(kind, made);
+    return made;
   }
 
   private table(kind: LayerKind, longest: number): RotaryTable {

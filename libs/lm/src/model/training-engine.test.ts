@@ -186,6 +186,19 @@ describe.each([['whole-step'], ['layer-recompute']] as const)('the engine in %s 
     await engine.release();
   });
 
+  it('takes more tokens than the longest row has positions', async () => {
+    const of = config(true);
+    const engine = engineOf(of, randomAdapter(of), memoryMode);
+    const rows = Array.from({ length: 100 }, (_, i) => row(i, 6));
+    const loss = await engine.accumulate(packRows(rows), new Float32Array(randomAdapter(of).values.length));
+    const alone = await engine.accumulate(
+      packRows(rows.slice(0, 50)),
+      new Float32Array(randomAdapter(of).values.length),
+    );
+    expect(loss).toBeGreaterThan(alone);
+    await engine.release();
+  });
+
   it('scores like it trains, and the base alone when the adapter is off', async () => {
     const of = config(true);
     const adapter = randomAdapter(of);

@@ -34,9 +34,10 @@ function reshapeSizes(node: Node): number[] {
 }
 
 const lowerMatmul: Lowering = (model, node, inputs) => {
-  const { transA = false, transB = false } = node.attributes;
-  if (!transA && !transB) return model.node('MatMul', inputs);
-  return model.fused('FusedMatMul', inputs, { transA: Number(transA), transB: Number(transB) });
+  const { transA = false, transB = false, alpha = 1 } = node.attributes;
+  if (!transA && !transB && alpha === 1) return model.node('MatMul', inputs);
+  const flags = { transA: Number(transA), transB: Number(transB) };
+  return model.fused('FusedMatMul', inputs, { ...flags, alpha: { float: alpha } });
 };
 
 const lowerSum: Lowering = (model, node, inputs) => {
@@ -81,6 +82,24 @@ const lowerRope: Lowering = (model, _node, [x = '', positions = '', cosines = ''
   const batched = model.node('Unsqueeze', [x, model.integers([0])]);
   const rotated = model.fused('RotaryEmbedding', [batched, positions, cosines, sines], { interleaved: 0 });
   return model.node('Squeeze', [rotated, model.integers([0])]);
+};
+
+/** Sizes that are known only at run time are taken from the grid. */
+const lowerUnpackRows: Lowering = (model, node, [x = '', places = '', grid = '']) => {
+  const width = node.shape[2];
+  if (typeof width !== 'number') throw new Error('unpackRows needs rows of a static size');
+  const sizes = model.node('Shape', [grid]);
+  const count = model.node('ReduceProd', [sizes], { keepdims: 1 });
+  const zeros = model.node('ConstantOfShape', [model.node('Concat', [count, model.integers([width])], { axis: 0 })]);
+  const positions = model.node('Unsqueeze', [places, model.integers([-1])]);
+  const filled = model.node('ScatterND', [zeros, positions, x]);
+  const shape = model.node('Concat', [sizes, model.integers([width])], { axis: 0 });
+  return model.node('Reshape', [filled, shape]);
+};
+
+const lowerPackRows: Lowering = (model, node, [x = '', places = '']) => {
+  const flat = model.node('Reshape', [x, model.integers([-1, Number(node.shape[1])])]);
+  return model.node('Gather', [flat, places], { axis: 0 });
 };
 
 const lowerScatterAddRows: Lowering = (model, _node, [x = '', indices = '', reference = '']) => {
@@ -135,6 +154,9 @@ const LOWERINGS: Readonly<Record<Op, Lowering>> = {
     model.node('SimplifiedLayerNormalization', inputs, { axis: -1, epsilon: { float: node.attributes.epsilon ?? 0 } }),
   rmsNormGrad: lowerRmsNormGrad,
   rope: lowerRope,
+  mixValues: (model, _node, [, weights = '', values = '']) => model.node('MatMul', [weights, values]),
+  unpackRows: lowerUnpackRows,
+  packRows: lowerPackRows,
   gatherRows: (model, _node, inputs) => model.node('Gather', inputs, { axis: 0 }),
   scatterAddRows: lowerScatterAddRows,
   pickLast: (model, _node, inputs) => model.node('GatherElements', inputs, { axis: -1 }),
