@@ -89,6 +89,11 @@ export function headGradientGraph(config: ModelConfig): Record<string, Node> {
   return { loss, gx };
 }
 
+/** Hidden states to `logits` [S, V]. */
+export function headLogitsGraph(config: ModelConfig): Record<string, Node> {
+  return { logits: headLogits(config, hiddenInput(config, 'x')) };
+}
+
 /** Hidden states to `losses` [S] (negative log-likelihoods) and `best` [S] (most likely tokens). */
 export function headScoreGraph(config: ModelConfig): Record<string, Node> {
   const logits = headLogits(config, hiddenInput(config, 'x'));

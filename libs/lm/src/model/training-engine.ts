@@ -92,6 +92,16 @@ export class TrainingEngine {
     return { losses: found.get('losses')?.data as Float32Array, correct };
   }
 
+  /** Logits [S, V] that predict the trained tokens, in packed order. For checking, not for serving. */
+  async logits(batch: PackedBatch, useAdapter: boolean): Promise<Float32Array> {
+    const shared = this.sharedFeeds(batch, useAdapter);
+    let x = this.embed(batch.tokens);
+    for (let layer = 0; layer < this.options.config.layers; layer += 1)
+      x = await this.layerForward('score', layer, x, batch, shared);
+    const found = await (await this.program('headLogits')).run({ ...this.headFeeds(batch), x });
+    return found.get('logits')?.data as Float32Array;
+  }
+
   /** The most likely next token after `tokens`. Computes the whole prefix: for checking, not for serving. */
   async nextToken(tokens: readonly number[], useAdapter: boolean): Promise<number> {
     const length = tokens.length;
@@ -255,7 +265,9 @@ export class TrainingEngine {
     return { data, dims: [tokens.length, width] };
   }
 
-  private program(kind: 'whole' | 'forward' | 'backward' | 'score' | 'headGradient' | 'headScore'): Promise<Program> {
+  private program(
+    kind: 'whole' | 'forward' | 'backward' | 'score' | 'headGradient' | 'headScore' | 'headLogits',
+  ): Promise<Program> {
     const existing = this.programs.get(kind);
     if (existing) return existing;
     const { adapter, config, executor } = this.options;
@@ -267,6 +279,7 @@ export class TrainingEngine {
       score: () => graphs.layerForwardGraph(config, { ...lora, dropout: false }),
       headGradient: () => graphs.headGradientGraph(config),
       headScore: () => graphs.headScoreGraph(config),
+      headLogits: () => graphs.headLogitsGraph(config),
     };
     const created = executor.load(build[kind]());
     this.programs.set(kind, created);
