@@ -107,7 +107,7 @@ describeDashboard('dashboard', (dashboard) => {
   it('shows issues by line and the plan before a job can be started, then cancels it after asking', async () => {
     const { page, faults } = await dashboard.open({ path: '/jobs/new' });
     const start = page.getByRole('button', { name: 'Start training' });
-    await page.getByLabel('Base model').selectOption('smollm2-135m-instruct');
+    await page.getByLabel('Model to start from').selectOption('smollm2-135m-instruct');
     await page.getByLabel('Training file', { exact: true }).selectOption(BROKEN_FILE);
     await page.getByText('Line 1', { exact: true }).waitFor();
     await page.getByText('No row of the training file can be used').waitFor();
@@ -135,7 +135,7 @@ describeDashboard('dashboard', (dashboard) => {
   it('does not plan anew for a name, and starts nothing on the plan of something else', async () => {
     const { page } = await dashboard.open({ path: '/jobs/new' });
     const start = page.getByRole('button', { name: 'Start training' });
-    await page.getByLabel('Base model').selectOption('smollm2-135m-instruct');
+    await page.getByLabel('Model to start from').selectOption('smollm2-135m-instruct');
     await page.getByLabel('Training file', { exact: true }).selectOption(TRAIN_FILE);
     await page.getByText('Fits', { exact: true }).waitFor();
     let plans = 0;
@@ -160,7 +160,7 @@ describeDashboard('dashboard', (dashboard) => {
 
   it('offers the methods that learn from the rows of a file, and shows how far answers came apart', async () => {
     const { page, faults } = await dashboard.open({ path: '/jobs/new' });
-    await page.getByLabel('Base model').selectOption('smollm2-135m-instruct');
+    await page.getByLabel('Model to start from').selectOption('smollm2-135m-instruct');
     const file = page.getByLabel('Training file', { exact: true });
     await file.selectOption(TRAIN_FILE);
     await page.getByRole('radio', { name: /^Supervised/ }).waitFor();
@@ -374,7 +374,7 @@ describeDashboard('dashboard', (dashboard) => {
     dashboard.api.fillCluster(true);
     try {
       const { page } = await dashboard.open({ path: '/jobs/new', locale });
-      await page.getByLabel(/^(Base model|基础模型)/).selectOption('smollm2-135m-instruct');
+      await page.getByLabel(/^(Model to start from|起始模型)/).selectOption('smollm2-135m-instruct');
       await page
         .getByLabel(/^(Training file|训练文件)/)
         .first()

@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { PAIRS_FILE, PROMPTS_FILE, REWARDED_JOB } from '../../web/dev/fixtures/ids.js';
+import { PAIRS_FILE, PROMPTS_FILE, REWARDED_JOB, TUNED_ID } from '../../web/dev/fixtures/ids.js';
 import { describeDashboard } from './dashboard.js';
 
 /** Of a rule, as it is asked for of the field `answer`. */
@@ -18,7 +18,7 @@ const RULES = {
 describeDashboard('methods that judge answers', (dashboard) => {
   const newJob = async (file: string, locale = 'en-US'): Promise<Page> => {
     const { page } = await dashboard.open({ path: '/jobs/new', locale });
-    await page.getByLabel(/^(Base model|基础模型)/).selectOption('smollm2-135m-instruct');
+    await page.getByLabel(/^(Model to start from|起始模型)/).selectOption('smollm2-135m-instruct');
     await page
       .getByLabel(/^(Training file|训练文件)/)
       .first()
@@ -47,6 +47,21 @@ describeDashboard('methods that judge answers', (dashboard) => {
       training_file: PROMPTS_FILE,
       method: { type: 'grpo', grpo: { grader } },
     });
+  });
+
+  it('go on from a tuned model in the form that its adapter has', async () => {
+    const { page, faults } = await dashboard.open({ path: `/models/${TUNED_ID}` });
+    await page.getByRole('link', { name: 'Tune further' }).click();
+    await page.getByLabel('Training file', { exact: true }).selectOption(PAIRS_FILE);
+    await page.getByRole('radio', { name: /^DPO/ }).check();
+    await page.getByRole('button', { name: 'More settings' }).click();
+    await page.getByText('The adapter of the tuned model goes on as it is').waitFor();
+    expect(await page.getByRole('group', { name: 'What is trained' }).count()).toBe(0);
+    expect(await page.getByLabel('LoRA rank').count()).toBe(0);
+    const body = await submitted(page);
+    expect(body).toMatchObject({ model: expect.stringMatching(/^ft:/), method: { type: 'dpo' } });
+    expect(body).not.toHaveProperty('tuning');
+    expect(faults).toEqual([]);
   });
 
   it('take a formula over the rules, and show what cannot be read of it at its field before anything starts', async () => {

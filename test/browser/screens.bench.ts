@@ -32,7 +32,7 @@ const WAYS = [
 
 type Act = (page: Page, api: FakeApi) => Promise<unknown>;
 
-const MODEL = /^(Base model|基础模型)/;
+const MODEL = /^(Model to start from|起始模型)/;
 const FILE = /^(Training file|训练文件)/;
 /** A new job from this file, with all that unfolds open. */
 const newJob =

@@ -182,6 +182,18 @@ export function describeConformance(
       const [event] = await eventsOfType(scored.outputDir, 'result');
       expect(event?.result).toMatchObject({ mode: 'score', base: trained.base, tuned: trained.tuned });
     });
+
+    it('going on from an adapter, takes the model with it for its base', async () => {
+      const further = spec({ adapterDir: join(done.outputDir, 'adapter') });
+      expect((await run(further)).code).toBe(0);
+      const [before, after] = await Promise.all(
+        [done, further].map(async ({ outputDir }) =>
+          trainResult.parse((await eventsOfType(outputDir, 'result'))[0]?.result),
+        ),
+      );
+      expect(after?.base).toEqual(before?.tuned);
+      expect(after?.tuned).not.toEqual(before?.tuned);
+    });
   });
 
   const long = (): RuntimeSpec => {

@@ -323,6 +323,14 @@ describe('tuned models', () => {
     expect((await bus.request(getModel, { model: tuned.id })).base?.id).toBe(base.id);
     await bus.request(deleteModel, { model: base.id });
     expect(await bus.request(getModel, { model: tuned.id })).toMatchObject({ model: { id: tuned.id }, base: null });
+
+    const adapter: ModelFiles = { form: 'adapter', adapter: await putArtifact(newId('run'), ADAPTER) };
+    const ofTuned = { jobId: newId('job'), baseModelId: tuned.id, suffix: 'further', files: adapter };
+    const further = await bus.request(registerModel, ofTuned);
+    expect(further.name).toBe(`ft:base-of-whole:luthier:further:${idTail(ofTuned.jobId).slice(-8)}`);
+    expect((await bus.request(getModel, { model: further.id })).base?.id).toBe(tuned.id);
+    await expect(bus.request(deleteModel, { model: tuned.id })).rejects.toMatchObject({ code: 'model.in-use' });
+    await bus.request(deleteModel, { model: further.id });
     await bus.request(deleteModel, { model: tuned.id });
     expect((await store.list(`artifact://models/${tuned.id}`)).items).toEqual([]);
   });

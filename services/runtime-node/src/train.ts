@@ -119,7 +119,8 @@ export class TrainRun {
 
   private async scoreBase(): Promise<void> {
     if (this.state.base || !this.heldOut) return;
-    const base = await this.scoreHeldOut('scoring-base', false);
+    // What it goes on from is what it will be compared with.
+    const base = await this.scoreHeldOut('scoring-base', this.spec.adapterDir !== undefined);
     if (base) this.state = { ...this.state, base };
   }
 

@@ -19,6 +19,7 @@ import { JobWorker } from './jobs/job-worker.js';
 import { JobsEvents } from './jobs/jobs.events.js';
 import { JobsRpc } from './jobs/jobs.rpc.js';
 import { JobsService } from './jobs/jobs.service.js';
+import { StartingPoints } from './jobs/starting-point.js';
 import { Projector } from './runs/projector.js';
 import { RunFiles } from './runs/run-files.js';
 import { RunStore } from './runs/run.store.js';
@@ -65,6 +66,7 @@ export class TrainingModule {
         AdvanceJob,
         JobWorker,
         JobsService,
+        StartingPoints,
         JobOrders,
         JobsEvents,
         RunEvents,

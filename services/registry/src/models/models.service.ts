@@ -31,16 +31,19 @@ const empty = {
 /** Well within the time-out of the request. */
 const REGISTRATION_ANSWER_MS = 5_000;
 
+/** Of the base that a model came from in the end, whose name a tuned one begins with. */
+const rootName = ({ kind, name }: ModelRecord): string => (kind === 'tuned' ? (name.split(':')[1] ?? name) : name);
+
 /** A tuned model before its files are there. Its id is made from the job's; its name lacks the ending yet. */
 const tunedDraft = ({ jobId, suffix, gives }: RequestOf<typeof registerModel>, base: ModelRecord): ModelRecord => ({
   ...empty,
   ...(gives && { gives }),
   id: `model-${idTail(jobId)}`,
-  name: `ft:${base.name}:luthier:${suffix ?? ''}:`,
+  name: `ft:${rootName(base)}:luthier:${suffix ?? ''}:`,
   kind: 'tuned',
   state: 'importing',
   createdAt: new Date().toISOString(),
-  title: suffix ? `${base.title}, ${suffix}` : `${base.title}, tuned`,
+  title: suffix || base.kind === 'base' ? `${base.title}, ${suffix ?? 'tuned'}` : base.title,
   license: base.license,
   languages: base.languages,
   shape: base.shape,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,8 @@ class TrainRun:
         self.objective.prepare()
         if self.held_out is None:
             return
-        with self.tuning.base_only():
+        # What it goes on from is what it will be compared with.
+        with nullcontext() if self.spec.adapter_dir else self.tuning.base_only():
             base = self.objective.score(self.held_out)
         self.state = self.state.model_copy(update={"base": base})
 

@@ -46,6 +46,13 @@ export const baseModelOf = ({ id, name, files, shape }: ModelRecord): BaseModel 
   shape,
 });
 
+/** A tuned model's adapter that a job goes on from. */
+export interface StartAdapter {
+  readonly modelId: string;
+  readonly name: string;
+  readonly adapter: ArtifactRef;
+}
+
 /** A run that tries the hardest steps before the run itself. */
 export interface Rehearsal {
   readonly runId: string;
@@ -76,6 +83,8 @@ export interface Job {
   readonly cutoffLength: number;
   readonly advice: readonly PlanNote[];
   readonly base: BaseModel | null;
+  /** Null, or absent in jobs of before there was such a thing: it starts from the base's weights alone. */
+  readonly startAdapter?: StartAdapter | null;
   readonly trainDatasetId: string | null;
   readonly heldOutDatasetId: string | null;
   readonly train: PreparedData | null;
@@ -179,7 +188,7 @@ export function move(job: Job, to: Move, patch: Partial<Job> = {}): Job {
 
 export const validated = (
   job: Job,
-  patch: Pick<Job, 'base' | 'tuning' | 'hyperparameters' | 'cutoffLength' | 'advice'>,
+  patch: Pick<Job, 'base' | 'startAdapter' | 'tuning' | 'hyperparameters' | 'cutoffLength' | 'advice'>,
 ): Job => move(job, { phase: 'preparing', message: 'Preparing the datasets' }, patch);
 
 export const prepared = (job: Job, train: PreparedData, heldOut: PreparedData | null): Job =>

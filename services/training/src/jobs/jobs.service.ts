@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { AppError, contradictionIn, getModel, getValidation, listCatalog } from '@luthier/contracts';
+import { AppError, contradictionIn, getValidation, listCatalog } from '@luthier/contracts';
 import type { JobRequest, ModelRecord, Plan, RunSettings } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { Tracing } from '@luthier/service-kit';
@@ -11,11 +11,12 @@ import { askFit, refuseImpossible } from '../queue/ask-fit.js';
 import { isNever, ofKindAsked, shareOn, withFit, worldSizeOf } from '../queue/share.js';
 import { inventoryOf } from './advance/plan-and-queue.js';
 import { guessData } from './guess-data.js';
-import { baseModelOf } from './job.js';
 import type { Job } from './job.js';
 import { JobStore } from './job.store.js';
 import { JobWorker } from './job-worker.js';
 import { answersOf } from './plan-input.js';
+import { StartingPoints } from './starting-point.js';
+import type { StartingPoint } from './starting-point.js';
 import { namedFiles, refuseWrongRows } from './wanted-rows.js';
 import type { NamedFile } from './wanted-rows.js';
 
@@ -31,19 +32,20 @@ export class JobsService {
     private readonly bus: MessageBus,
     private readonly worker: JobWorker,
     private readonly tracing: Tracing,
+    private readonly starts: StartingPoints,
   ) {}
 
   /** Idempotent by job id. @throws AppError for unknown files and models, and for what no runtime, or none here, can do. */
   async create(request: JobRequest): Promise<Job> {
     const known = await this.jobs.get(request.jobId);
     if (known) return known;
-    const model = await this.checkNames(request);
+    const start = await this.checkNames(request);
     const { tuning, hyperparameters, cutoffLength, notes } = advise({
-      shape: model?.shape ?? null,
+      shape: start?.base.shape ?? null,
       rows: null,
-      requested: request,
+      requested: { ...request, tuning: start?.tuning ?? request.tuning },
     });
-    await this.checkSettings(request, { method: request.method.type, tuning, hyperparameters }, model);
+    await this.checkSettings(request, { method: request.method.type, tuning, hyperparameters }, start);
     const job: Job = {
       id: request.jobId,
       status: 'validating_files',
@@ -59,7 +61,8 @@ export class JobsService {
       hyperparameters,
       cutoffLength,
       advice: notes,
-      base: model ? baseModelOf(model) : null,
+      base: start?.base ?? null,
+      startAdapter: start?.startAdapter ?? null,
       trainDatasetId: null,
       heldOutDatasetId: null,
       train: null,
@@ -98,19 +101,20 @@ export class JobsService {
 
   /** A plan for something that is not submitted; tokens are guessed from the file's characters. */
   async plan(wish: Wish): Promise<Plan> {
-    const { model } = await this.bus.request(getModel, { model: wish.model });
-    if (!model.shape) throw new AppError('model.not-ready', `The model "${wish.model}" is ${model.state}`);
+    const { model, base, tuning: kept } = await this.starts.find(wish);
+    const { shape } = base;
+    if (!shape) throw new AppError('model.not-ready', `The model "${wish.model}" is ${model.state}`);
     for (const file of namedFiles(wish)) await this.checkRows(wish, file);
     const report = await this.bus.request(getValidation, { fileId: wish.trainingFile });
     const { tuning, hyperparameters, cutoffLength, notes } = advise({
-      shape: model.shape,
+      shape,
       rows: report.state === 'done' ? Math.max(1, report.usableRows) : null,
-      requested: wish,
+      requested: { ...wish, tuning: kept ?? wish.tuning },
     });
     const settings = { method: wish.method.type, tuning, hyperparameters };
-    refuseContradiction(settings, model.shape);
+    refuseContradiction(settings, shape);
     const inventory = await inventoryOf(this.bus);
-    const kind = wishOf(settings, model.shape.architecture, wish);
+    const kind = wishOf(settings, shape.architecture, wish);
     const capable = ofKindAsked(inventory ? capableProfiles(inventory, kind) : [], wish);
     const fits = await askFit(this.bus, wish, { profiles: capable });
     const isPossible = ({ name }: Profile): boolean => {
@@ -120,7 +124,7 @@ export class JobsService {
     const profile = capable.find(isPossible) ?? capable[0];
     const fit = profile && fits?.get(profile.name);
     const ofMemory = planRun({
-      shape: model.shape,
+      shape,
       method: wish.method.type,
       ...answersOf(wish.method),
       tuning,
@@ -137,18 +141,19 @@ export class JobsService {
   }
 
   /** Everything named exists; undefined: the model is in the catalogue but not imported. */
-  private async checkNames(wish: Wish): Promise<ModelRecord | undefined> {
+  private async checkNames(wish: Wish): Promise<StartingPoint | undefined> {
     for (const file of namedFiles(wish)) await this.checkRows(wish, file);
-    return this.findModel(wish.model);
+    return this.findStart(wish);
   }
 
   /** The settings go together and a runtime has them. */
-  private async checkSettings(wish: Wish, settings: RunSettings, model: ModelRecord | undefined): Promise<void> {
-    refuseContradiction(settings, model?.shape ?? null);
+  private async checkSettings(wish: Wish, settings: RunSettings, start: StartingPoint | undefined): Promise<void> {
+    const shape = start?.base.shape ?? null;
+    refuseContradiction(settings, shape);
     refuseRehearsalOfNodes(wish);
     const inventory = await inventoryOf(this.bus);
     if (!inventory) return;
-    const kind = wishOf(settings, model?.shape?.architecture ?? null, wish);
+    const kind = wishOf(settings, shape?.architecture ?? null, wish);
     const unsupported = whyUnsupported(inventory, kind);
     if (unsupported) {
       const { message, ...details } = unsupported;
@@ -166,19 +171,16 @@ export class JobsService {
     }
   }
 
-  private async findModel(name: string): Promise<ModelRecord | undefined> {
+  /** Undefined: it is in the catalogue, not here yet. */
+  private async findStart(wish: Wish): Promise<StartingPoint | undefined> {
     try {
-      const { model } = await this.bus.request(getModel, { model: name });
-      if (model.kind === 'base') return model;
+      return await this.starts.find(wish);
     } catch (cause) {
       if (!(cause instanceof AppError) || cause.code !== 'model.not-found') throw cause;
       const { entries } = await this.bus.request(listCatalog, {});
-      if (entries.some((entry) => entry.name === name)) return undefined;
-      throw new AppError('model.not-found', `There is no base model "${name}"`, { param: 'model' });
+      if (entries.some((entry) => entry.name === wish.model)) return undefined;
+      throw new AppError('model.not-found', `There is no model "${wish.model}"`, { param: 'model' });
     }
-    throw new AppError('model.unsupported', `"${name}" is a tuned model; a job starts from a base model`, {
-      param: 'model',
-    });
   }
 }
 

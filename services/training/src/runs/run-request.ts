@@ -43,6 +43,7 @@ export function buildRunRequest(
     seed: job.seed,
     ...(job.plan?.precision && { precision: job.plan.precision }),
     model: job.base?.weights,
+    ...(job.startAdapter && { adapter: job.startAdapter.adapter }),
     data: {
       train: job.train?.artifact,
       ...(job.heldOut && { heldOut: job.heldOut.artifact }),

@@ -83,8 +83,8 @@ export class FakePeers {
   readonly store: FileArtifactStore;
   readonly base: ModelRecord;
   readonly registrations: string[] = [];
-  /** Jobs whose evaluation was asked for. */
-  readonly evaluations = new Set<string>();
+  /** Jobs whose evaluation was asked for, with the model that each was compared with. */
+  readonly evaluations = new Map<string, string>();
   readonly models = new Map<string, ModelRecord>();
   /** What was asked to be prepared. */
   readonly prepared: RequestOf<typeof prepareDataset>[] = [];
@@ -161,19 +161,20 @@ export class FakePeers {
     answer(connection, getModel, ({ model }) => {
       const found = [this.base, ...this.models.values()].find(({ id, name }) => id === model || name === model);
       if (!found) throw new AppError('model.not-found');
-      return { model: found, base: null };
+      const base = found.files?.form === 'adapter' ? this.base : null;
+      return { model: found, base };
     });
     answer(connection, importModel, () => this.base);
     answer(connection, listCatalog, () => ({ entries: [] }));
-    answer(connection, registerModel, ({ jobId, suffix, gives = 'answers' }) => {
+    answer(connection, registerModel, ({ jobId, suffix, files, baseModelId, gives = 'answers' }) => {
       this.registrations.push(jobId);
       const name = `ft:tiny-chat:luthier:${suffix ?? ''}:${jobId.slice(-8)}`;
-      const made = this.models.get(jobId) ?? { ...this.model('tuned', name), gives };
+      const made = this.models.get(jobId) ?? { ...this.model('tuned', name), gives, files, jobId, baseModelId };
       this.models.set(jobId, made);
       return made;
     });
     answer(connection, evaluateJob, ({ jobId, modelId, baseModelId }) => {
-      this.evaluations.add(jobId);
+      this.evaluations.set(jobId, baseModelId);
       return {
         id: `eval_${jobId.slice(-20)}`,
         jobId,

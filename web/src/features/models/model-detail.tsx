@@ -29,23 +29,26 @@ function ModelPage({ model, base }: { model: Model; base: Model | null }) {
   const t = useTranslations('models');
   const told = useTold();
   const error = model.error && told.error(model.error.code, model.error.message, model.error.hint);
-  const action =
-    model.gives === 'points' ? undefined : model.kind === 'tuned' ? (
-      <Link href={routes.playground({ model: model.id })} className={buttonClass('primary')}>
-        {t('try')}
+  const isTuned = model.kind === 'tuned';
+  const actions = model.gives === 'answers' && (
+    <>
+      <Link href={routes.newJob({ model: model.name })} className={buttonClass(isTuned ? 'secondary' : 'primary')}>
+        {t(isTuned ? 'tuneFurther' : 'tune')}
       </Link>
-    ) : (
-      <Link href={routes.newJob({ model: model.name })} className={buttonClass('primary')}>
-        {t('tune')}
-      </Link>
-    );
+      {isTuned && (
+        <Link href={routes.playground({ model: model.id })} className={buttonClass('primary')}>
+          {t('try')}
+        </Link>
+      )}
+    </>
+  );
   return (
     <>
       <PageHeader
         title={model.title}
         mark={<ModelBadge model={model} />}
         back={{ href: routes.models(), name: t('title') }}
-        {...(model.state === 'ready' && action && { actions: action })}
+        {...(model.state === 'ready' && actions && { actions })}
       />
       {error && (
         <div className="mb-5">

@@ -13,9 +13,11 @@ const NUMBERS = Object.keys(FEATURE_OF) as FineNumber[];
 /** What most leave alone. Only what goes with the other settings, and a runtime here has, is shown. */
 export function FineSettingsFields({
   form,
+  keepsTuning,
   onChange,
 }: {
   form: JobForm;
+  keepsTuning: boolean;
   onChange: (change: Partial<JobForm>) => void;
 }) {
   const t = useTranslations('jobs');
@@ -24,8 +26,11 @@ export function FineSettingsFields({
   const around = { kind: form.tuning, method: form.method || 'supervised', inventory: inventory.data };
   const choices = (
     [
-      { field: 'bits', values: form.tuning === 'qlora' ? BITS : [] },
-      { field: 'variant', values: isAdapter(form.tuning) ? VARIANTS.filter((one) => isOffered(one, around)) : [] },
+      { field: 'bits', values: form.tuning === 'qlora' && !keepsTuning ? BITS : [] },
+      {
+        field: 'variant',
+        values: isAdapter(form.tuning) && !keepsTuning ? VARIANTS.filter((one) => isOffered(one, around)) : [],
+      },
       { field: 'optimizer', values: OPTIMIZERS.filter((one) => isOffered(one, around)) },
     ] as const
   ).filter(({ values }) => values.length > 1);

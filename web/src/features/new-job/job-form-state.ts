@@ -173,8 +173,8 @@ function given<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?:
   return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }
 
-/** The body of the request; null while it cannot be one. */
-export function jobBody(form: JobForm): JobBody | null {
+/** The body of the request; null while it cannot be one. `keepsTuning`: it starts from an adapter, which keeps its form. */
+export function jobBody(form: JobForm, { keepsTuning = false } = {}): JobBody | null {
   if (form.model === '' || form.trainingFile === '' || Object.keys(wrongFields(form)).length > 0) return null;
   const grader = form.method === 'grpo' ? graderOf(form) : undefined;
   if (form.method === 'grpo' && !grader) return null;
@@ -209,7 +209,7 @@ export function jobBody(form: JobForm): JobBody | null {
     ...(form.rehearsal !== 'advised' && { rehearsal: form.rehearsal === 'yes' }),
     ...given({ seed: numberOf(form.seed), cutoff_length: numberOf(form.cutoffLength) }),
     method: methodBody(form.method || 'supervised', hyperparameters, (field) => numberOf(form[field]), grader),
-    ...(tuning && { tuning }),
+    ...(tuning && !keepsTuning && { tuning }),
     ...(Object.keys(resources).length > 0 && { resources }),
     ...(form.queue.trim() !== '' && { queue: form.queue.trim() }),
   };

@@ -24,6 +24,7 @@ import { chosenMethod, methodsFor } from './job-methods';
 import { KeepKnowledge } from './keep-knowledge';
 import { MethodPicker } from './method-picker';
 import { ModelPicker } from './model-picker';
+import type { ChosenModel } from './model-picker';
 import { PlanView } from '../jobs/plan-view';
 
 /** Asks for model and data, shows what is wrong with the data and what the run will need, and only then starts. */
@@ -33,7 +34,7 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
   const router = useRouter();
   const queries = useQueryClient();
   const [wanted, setForm] = useState(start);
-  const [modelReady, setModelReady] = useState(false);
+  const [chosen, setChosen] = useState<ChosenModel>({ ready: false, isAdapter: false });
   const set = (change: Partial<JobForm>): void => setForm((before) => ({ ...before, ...change }));
 
   const cluster = useQuery(hasClusterQuery);
@@ -51,7 +52,8 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
     }),
     [wanted, offered, fields],
   );
-  const body = useMemo(() => jobBody(form), [form]);
+  const { ready: modelReady, isAdapter: keepsTuning } = chosen;
+  const body = useMemo(() => jobBody(form, { keepsTuning }), [form, keepsTuning]);
   const toPlan = useMemo(
     () => (body !== null && usable && modelReady ? withoutName(body) : null),
     [body, usable, modelReady],
@@ -79,7 +81,7 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
     <form onSubmit={send} className="grid gap-5 lg:grid-cols-[minmax(0,1fr)_minmax(0,26rem)] lg:items-start">
       <div className="flex min-w-0 flex-col gap-5">
         <Card title={t('form.model')}>
-          <ModelPicker value={form.model} onChange={(model) => set({ model })} onReady={setModelReady} />
+          <ModelPicker value={form.model} onChange={(model) => set({ model })} onChosen={setChosen} />
         </Card>
         <Card title={t('form.data')}>
           <div className="flex flex-col gap-5">
@@ -130,7 +132,7 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
           </div>
           <div className="mt-5">
             <Disclosure title={t('form.more')} defaultOpen={settingsOpen}>
-              <JobSettings form={form} onChange={set} />
+              <JobSettings form={form} keepsTuning={keepsTuning} onChange={set} />
             </Disclosure>
           </div>
           {cluster.data === true && (

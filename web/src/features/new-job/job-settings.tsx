@@ -1,5 +1,5 @@
 'use client';
-import { Field, Input, Select } from '@luthier/ui';
+import { Field, Input, Notice, Select } from '@luthier/ui';
 import { useTranslations } from 'next-intl';
 import { FineSettingsFields } from './fine-settings-fields';
 import { REHEARSALS } from './job-form-state';
@@ -13,13 +13,27 @@ const OF_ADAPTERS = ['rank', 'alpha'] as const;
 const FIELDS_OF_TUNING = { lora: OF_ADAPTERS, qlora: OF_ADAPTERS, full: [], freeze: ['trainableLayers'] } as const;
 
 /** Settings that are advised; whoever knows better writes a number. */
-export function JobSettings({ form, onChange }: { form: JobForm; onChange: (change: Partial<JobForm>) => void }) {
+export function JobSettings({
+  form,
+  keepsTuning,
+  onChange,
+}: {
+  form: JobForm;
+  /** It starts from an adapter, which keeps its form. */
+  keepsTuning: boolean;
+  onChange: (change: Partial<JobForm>) => void;
+}) {
   const t = useTranslations('jobs');
   const rangeText = useRangeText(form);
-  const fields = [...SETTINGS_OF_METHOD[form.method || 'supervised'], ...FIELDS_OF_TUNING[form.tuning], ...FIELDS];
+  const ofTuning = keepsTuning ? [] : FIELDS_OF_TUNING[form.tuning];
+  const fields = [...SETTINGS_OF_METHOD[form.method || 'supervised'], ...ofTuning, ...FIELDS];
   return (
     <div className="flex flex-col gap-5">
-      <TuningPicker value={form.tuning} onChange={(tuning) => onChange({ tuning })} />
+      {keepsTuning ? (
+        <Notice title={t('tuning.kept')} hint={t('tuning.keptHint')} />
+      ) : (
+        <TuningPicker value={form.tuning} onChange={(tuning) => onChange({ tuning })} />
+      )}
       <div className="grid gap-4 sm:grid-cols-2">
         {fields.map((field) => (
           <Field key={field} label={t(`setting.${field}`)} hint={t(`settingHint.${field}`)} error={rangeText(field)}>
@@ -50,7 +64,7 @@ export function JobSettings({ form, onChange }: { form: JobForm; onChange: (chan
           )}
         </Field>
       </div>
-      <FineSettingsFields form={form} onChange={onChange} />
+      <FineSettingsFields form={form} keepsTuning={keepsTuning} onChange={onChange} />
     </div>
   );
 }

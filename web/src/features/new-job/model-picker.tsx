@@ -12,12 +12,17 @@ import { useTold } from '../../lib/told/use-told';
 export interface ModelPickerProps {
   value: string;
   onChange: (model: string) => void;
-  /** Told whether the chosen model is here and can be planned with. */
-  onReady: (ready: boolean) => void;
+  /** Told whether the chosen model is here and can be planned with, and whether it is an adapter, which keeps its form. */
+  onChosen: (chosen: ChosenModel) => void;
 }
 
-/** A base model that is here, or one of the catalogue, which is imported first. */
-export function ModelPicker({ value, onChange, onReady }: ModelPickerProps) {
+export interface ChosenModel {
+  readonly ready: boolean;
+  readonly isAdapter: boolean;
+}
+
+/** A model that is here, from elsewhere or tuned before, or one of the catalogue, which is imported first. */
+export function ModelPicker({ value, onChange, onChosen }: ModelPickerProps) {
   const t = useTranslations('jobs');
   const format = useFormat();
   const told = useTold();
@@ -28,11 +33,14 @@ export function ModelPicker({ value, onChange, onReady }: ModelPickerProps) {
     mutationFn: importModel,
     onSuccess: () => queries.invalidateQueries({ queryKey: keys.models }),
   });
-  const bases = (models.data?.items ?? []).filter((model) => model.kind === 'base');
-  const chosen = bases.find((model) => model.name === value || model.id === value);
+  const here = models.data?.items ?? [];
+  const bases = here.filter((model) => model.kind === 'base');
+  const tuned = here.filter((model) => model.kind === 'tuned' && model.state === 'ready' && model.gives === 'answers');
+  const chosen = [...bases, ...tuned].find((model) => model.name === value || model.id === value);
   const offered = (catalog.data?.entries ?? []).filter((entry) => !bases.some((base) => base.name === entry.name));
   const ready = chosen?.state === 'ready';
-  useEffect(() => onReady(ready), [onReady, ready]);
+  const isAdapter = chosen?.files?.form === 'adapter';
+  useEffect(() => onChosen({ ready, isAdapter }), [onChosen, ready, isAdapter]);
   const fault = chosen?.error ? told.error(chosen.error.code, chosen.error.message, chosen.error.hint) : null;
   const failure = models.error ?? catalog.error;
   return (
@@ -46,6 +54,15 @@ export function ModelPicker({ value, onChange, onReady }: ModelPickerProps) {
                 {bases.map((model) => (
                   <option key={model.id} value={model.name}>
                     {model.shape ? `${model.title} · ${format.compact(model.shape.parameters)}` : model.title}
+                  </option>
+                ))}
+              </optgroup>
+            )}
+            {tuned.length > 0 && (
+              <optgroup label={t('form.tunedHere')}>
+                {tuned.map((model) => (
+                  <option key={model.id} value={model.name}>
+                    {`${model.title} · ${model.name.split(':').at(-1) ?? ''}`}
                   </option>
                 ))}
               </optgroup>

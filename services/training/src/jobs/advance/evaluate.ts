@@ -11,7 +11,7 @@ import { lastWords, nothingToCompare } from '../proof.js';
 import { PhaseStep, change, mayPass, wait } from './step.js';
 import type { StepOutcome } from './step.js';
 
-/** The comparison with the base. Whatever becomes of it, the model is trained and registered: the job succeeds. */
+/** The comparison with what the job started from. Whatever becomes of it, the model is trained and registered: the job succeeds. */
 @Injectable()
 export class Evaluate extends PhaseStep {
   constructor(
@@ -43,14 +43,15 @@ export class Evaluate extends PhaseStep {
   }
 
   private ask(job: Job): Promise<EvaluationRecord> {
-    const { tunedModelId, base, request, result } = job;
+    const { tunedModelId, base, startAdapter, request, result } = job;
     if (tunedModelId === null || !base) {
       throw new AppError('internal', undefined, { cause: new Error(`${job.id} has no model to evaluate`) });
     }
     return this.bus.request(evaluateJob, {
       jobId: job.id,
       modelId: tunedModelId,
-      baseModelId: base.id,
+      // What it is compared with is what it started from.
+      baseModelId: startAdapter?.modelId ?? base.id,
       // Held-out prompts have no answers to compare with; the run itself has had them graded.
       heldOutFileId: request.method.type === 'grpo' ? null : request.validationFile,
       generalFileId: request.generalFile,

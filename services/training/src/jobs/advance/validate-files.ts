@@ -1,20 +1,25 @@
 import { Injectable } from '@nestjs/common';
-import { AppError, getModel, getValidation, importModel } from '@luthier/contracts';
-import type { ModelRecord, ValidationReport } from '@luthier/contracts';
+import { AppError, getValidation, importModel } from '@luthier/contracts';
+import type { ValidationReport } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import { advise } from '@luthier/planner';
 import { baseModelOf, validated } from '../job.js';
 import type { Job } from '../job.js';
+import { StartingPoints } from '../starting-point.js';
+import type { StartingPoint } from '../starting-point.js';
 import { namedFiles, refuseWrongRows } from '../wanted-rows.js';
 import { PhaseStep, change, fail, wait } from './step.js';
 import type { StepOutcome } from './step.js';
 
 const SHOWN_ISSUES = 3;
 
-/** Files checked, base model there. Then what the user left open is decided. */
+/** Files checked, the model there. Then what the user left open is decided. */
 @Injectable()
 export class ValidateFiles extends PhaseStep {
-  constructor(private readonly bus: MessageBus) {
+  constructor(
+    private readonly bus: MessageBus,
+    private readonly starts: StartingPoints,
+  ) {
     super();
   }
 
@@ -29,7 +34,8 @@ export class ValidateFiles extends PhaseStep {
       refuseWrongRows(request, file, report);
       reports.push(report);
     }
-    const model = await this.baseModel(request.model);
+    const start = await this.startOf(job);
+    const { model } = start;
     if (model.state === 'failed') {
       const { code, message, hint } = model.error ?? { code: 'model.import-failed' as const, message: '', hint: '' };
       return fail({ code, message: message || `The model "${request.model}" could not be imported.`, hint });
@@ -41,16 +47,17 @@ export class ValidateFiles extends PhaseStep {
     }
     return this.finish(
       job,
-      model,
+      start,
       reports.find(({ fileId }) => fileId === request.trainingFile),
     );
   }
 
-  private finish(job: Job, model: ModelRecord, report: ValidationReport | undefined): StepOutcome {
+  private finish(job: Job, start: StartingPoint, report: ValidationReport | undefined): StepOutcome {
     const { request } = job;
     const rows = report?.usableRows ?? null;
-    const { tuning, hyperparameters, cutoffLength, notes } = advise({ shape: model.shape, rows, requested: request });
-    const base = baseModelOf(model);
+    const { base, startAdapter } = start;
+    const requested = { ...request, tuning: start.tuning ?? request.tuning };
+    const { tuning, hyperparameters, cutoffLength, notes } = advise({ shape: base.shape, rows, requested });
     return change(async (tx) => {
       if (report) {
         const { usableRows, errorCount, warningCount } = report;
@@ -60,22 +67,18 @@ export class ValidateFiles extends PhaseStep {
           message: `Validated ${request.trainingFile}: ${usableRows} usable rows, ${errorCount} errors, ${warningCount} warnings`,
         });
       }
-      await tx.saveJob(validated(tx.job, { base, tuning, hyperparameters, cutoffLength, advice: notes }));
+      await tx.saveJob(validated(tx.job, { base, startAdapter, tuning, hyperparameters, cutoffLength, advice: notes }));
     });
   }
 
-  private async baseModel(name: string): Promise<ModelRecord> {
+  private async startOf({ request }: Job): Promise<StartingPoint> {
     try {
-      const { model } = await this.bus.request(getModel, { model: name });
-      if (model.kind === 'base') return model;
-      throw new AppError('model.unsupported', `"${name}" is a tuned model; a job starts from a base model.`, {
-        param: 'model',
-      });
+      return await this.starts.find(request);
     } catch (cause) {
-      if (cause instanceof AppError && cause.code === 'model.not-found') {
-        return this.bus.request(importModel, { model: name });
-      }
-      throw cause;
+      if (!(cause instanceof AppError) || cause.code !== 'model.not-found') throw cause;
+      const model = await this.bus.request(importModel, { model: request.model });
+      if (model.kind === 'tuned') throw cause; // it is there, its base is not
+      return { model, base: baseModelOf(model), startAdapter: null, tuning: null };
     }
   }
 }
