@@ -7,7 +7,6 @@ import type { LoraSettings, Weights } from '@luthier/lm';
 import { readAdapter } from './checkpoint.js';
 import { blaming } from './fault.js';
 
-export const SUPPORTED_ARCHITECTURES: readonly string[] = ['LlamaForCausalLM'];
 export const SUPPORTED_METHODS = ['supervised', 'pretrain'] as const;
 
 /** Opens a prepared dataset and refuses what this runtime would misread. */
@@ -33,10 +32,7 @@ export async function openData(dir: string, config: ModelConfig): Promise<Prepar
 }
 
 export async function openConfig(spec: RuntimeSpec): Promise<ModelConfig> {
-  const config = await blaming('model.unreadable', () => readModelConfig(spec.modelDir));
-  if (!SUPPORTED_ARCHITECTURES.includes(config.architecture))
-    throw new AppError('model.unsupported', `This runtime does not train ${config.architecture}.`);
-  return config;
+  return blaming('model.unreadable', () => readModelConfig(spec.modelDir));
 }
 
 export async function openWeights(spec: RuntimeSpec, config: ModelConfig): Promise<Weights> {

@@ -1,9 +1,10 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { AppError, EXIT, exitOfErrorCode, runtimeSpec } from '@luthier/contracts';
 import type { Capabilities, RuntimeSpec } from '@luthier/contracts';
+import { MODEL_ARCHITECTURES } from '@luthier/formats';
 import { EventsFile } from './events-file.js';
 import { faultOf } from './fault.js';
-import { SUPPORTED_ARCHITECTURES, SUPPORTED_METHODS } from './open-inputs.js';
+import { SUPPORTED_METHODS } from './open-inputs.js';
 import { StopRequested } from './run-control.js';
 import { score } from './score.js';
 import { TrainRun } from './train.js';
@@ -14,7 +15,7 @@ export const CAPABILITIES: Capabilities = {
   runtime: 'runtime-node',
   version: '0.1.0',
   modes: ['train', 'score'],
-  architectures: [...SUPPORTED_ARCHITECTURES],
+  architectures: [...MODEL_ARCHITECTURES],
   methods: [...SUPPORTED_METHODS],
   tunings: ['lora'],
   features: [],

@@ -3,19 +3,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import write_model
+from conftest import Sizes, write_model
 
 from runtime_torch.data.global_batches import rows_of
 from runtime_torch.data.micro_batch import micro_batches, pack
 from runtime_torch.data.prepared_dataset import Row, Unit
 from runtime_torch.devices.memory_plan import MemoryMode
+from runtime_torch.fault import Fault
 from runtime_torch.models.head import summed_loss
 from runtime_torch.models.model import PackedModel, load_model, spend_memory
 from runtime_torch.models.model_config import ARCHITECTURES, read_model_config
 
-MODEL_TYPE_OF = {"LlamaForCausalLM": "llama", "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3"}
+MODEL_TYPE_OF = {
+    "LlamaForCausalLM": "llama",
+    "MistralForCausalLM": "mistral",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+}
 
-
+NO_WINDOW: Sizes = {"sliding_window": None}
 CPU = torch.device("cpu")
 
 
@@ -30,7 +36,7 @@ UNITS = [Unit(i, (one,)) for i, one in enumerate(ROWS)]
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("tied", [True, False])
 def test_packed_rows_give_what_transformers_gives_for_each_row_alone(tmp_path: Path, architecture: str, tied: bool):
-    folder = write_model(tmp_path / "model", MODEL_TYPE_OF[architecture], tied=tied)
+    folder = write_model(tmp_path / "model", MODEL_TYPE_OF[architecture], tied=tied, sizes=NO_WINDOW)
     assert read_model_config(str(folder)).architectures == [architecture]
     model = load_model(str(folder), torch.float32)
     batch = pack(ROWS)
@@ -39,6 +45,12 @@ def test_packed_rows_give_what_transformers_gives_for_each_row_alone(tmp_path: P
     alone = [torch.from_numpy(one.tokens).long()[None] for one in ROWS]
     losses = [model(input_ids=tokens, labels=tokens).loss * (tokens.shape[1] - 1) for tokens in alone]
     torch.testing.assert_close(ours.float(), torch.stack(losses).sum(), rtol=1e-5, atol=1e-5)
+
+
+def test_a_window_that_packed_rows_would_not_keep_to_is_refused(tmp_path: Path):
+    folder = write_model(tmp_path / "model", "mistral", sizes={"sliding_window": 3})
+    with pytest.raises(Fault, match="sliding_window"):
+        read_model_config(str(folder))
 
 
 @pytest.mark.parametrize("memory_mode", ["whole-step", "layer-recompute"])

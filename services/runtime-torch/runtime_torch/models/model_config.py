@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..fault import Fault, blaming
 
 # Those whose packed rows are tested to give what each row gives alone.
-ARCHITECTURES = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
+ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
 
 _CONFIG_BYTES_MAX = 1_000_000
 Size = Annotated[int, Field(gt=0, lt=2**31)]
@@ -32,6 +32,8 @@ class ModelConfig(BaseModel):
     max_position_embeddings: Size | None = None
     tie_word_embeddings: bool = False
     use_sliding_window: bool = False
+    # Of Mistral alone, where leaving it out means 4096 positions.
+    sliding_window: Size | None = 4096
     quantization_config: object = None
 
     @property
@@ -87,6 +89,8 @@ def read_model_config(model_dir: str) -> ModelConfig:
             raise Fault("model.unreadable", f"config.json: {config.architectures[0]} is not one of {known}.")
         if config.use_sliding_window:
             raise Fault("model.unreadable", "config.json: use_sliding_window is not supported.")
+        if config.architectures[0] == "MistralForCausalLM" and config.sliding_window is not None:
+            raise Fault("model.unreadable", "config.json: sliding_window is not supported; take a version with null.")
         if config.quantization_config is not None:
             raise Fault("model.unreadable", "config.json: quantised weights cannot be trained.")
         return config
