@@ -114,7 +114,7 @@ withImages('an image, started from what its Dockerfile builds, read-only, as a u
         engines: { usable: boolean }[];
       };
       expect(said.runtime).toBe('runtime-node');
-      expect(said.engines.map(({ usable }) => usable)).toEqual([true]);
+      expect(said.engines.map(({ usable }) => usable)).toContain(true);
     },
     TIMEOUT_MS,
   );

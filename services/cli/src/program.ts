@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { addApiCommands } from './client/api-commands.js';
 import { addDemoCommand } from './demo/demo.command.js';
+import { addEnginesCommand } from './engines/engines.command.js';
 import { addPlanCommand } from './plan/plan.command.js';
 import { addProvisionCommand } from './provision.command.js';
 import { addStartCommand } from './start.command.js';
@@ -23,6 +24,7 @@ export function luthierProgram(): Command {
   addDemoCommand(program);
   addApiCommands(program);
   addPlanCommand(program);
+  addEnginesCommand(program);
   addProvisionCommand(program);
   return program;
 }

@@ -1,1 +1,2 @@
 export { CAPABILITIES } from './run-command.js';
+export { engineStates } from './engine.js';

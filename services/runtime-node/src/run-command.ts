@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { AppError, EXIT, exitOfErrorCode, runtimeSpec } from '@luthier/contracts';
 import type { Capabilities, RuntimeSpec } from '@luthier/contracts';
 import { MODEL_ARCHITECTURES } from '@luthier/formats';
+import { engineStates } from './engine.js';
 import { EventsFile } from './events-file.js';
 import { faultOf } from './fault.js';
 import { SUPPORTED_METHODS } from './open-inputs.js';
@@ -11,7 +12,7 @@ import { TrainRun } from './train.js';
 
 const CRASHED = 1;
 
-export const CAPABILITIES: Capabilities = {
+export const CAPABILITIES: Omit<Capabilities, 'engines'> = {
   runtime: 'runtime-node',
   version: '0.1.0',
   modes: ['train', 'score'],
@@ -20,7 +21,6 @@ export const CAPABILITIES: Capabilities = {
   tunings: ['lora'],
   features: [],
   precisions: ['float32'],
-  engines: [{ name: 'onnxruntime', usable: true }],
 };
 
 function readSpec(path: string): RuntimeSpec {
@@ -47,7 +47,7 @@ export async function runCommand(
 ): Promise<number> {
   const [mode, path] = args;
   if (mode === 'capabilities') {
-    print(JSON.stringify(CAPABILITIES, null, 2));
+    print(JSON.stringify({ ...CAPABILITIES, engines: await engineStates() }, null, 2));
     return EXIT.done;
   }
   if ((mode !== 'train' && mode !== 'score') || !path) {

@@ -1,6 +1,7 @@
 import { AppError } from '@luthier/contracts';
 import type { RunResult, RuntimeSpec, Score } from '@luthier/contracts';
-import { LoraAdapter, OnnxExecutor, TrainingEngine } from '@luthier/lm';
+import { LoraAdapter, TrainingEngine } from '@luthier/lm';
+import { openExecutor } from './engine.js';
 import type { EventsFile } from './events-file.js';
 import { planMemory } from './memory-plan.js';
 import { openAdapter, openConfig, openData, openWeights } from './open-inputs.js';
@@ -31,7 +32,7 @@ export async function score(spec: RuntimeSpec, events: EventsFile): Promise<RunR
     weights,
     adapter,
     memoryMode: 'layer-recompute',
-    executor: new OnnxExecutor({ threads: spec.limits.cpu }),
+    executor: await openExecutor(spec.limits.cpu),
   });
   const between = (): void => {
     events.heartbeat(0);

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { AppError } from '@luthier/contracts';
 import type { RuntimeSpec, Score, TrainResult } from '@luthier/contracts';
 import type { PreparedDataset } from '@luthier/formats';
-import { AdamW, LoraAdapter, OnnxExecutor, TrainingEngine } from '@luthier/lm';
+import { AdamW, LoraAdapter, TrainingEngine } from '@luthier/lm';
 import { totalSteps } from '@luthier/planner';
 import { readCheckpoint, writeAdapter, writeCheckpoint, writeFolder } from './checkpoint.js';
 import type { StoredCheckpoint, TrainerState } from './checkpoint.js';
+import { openExecutor } from './engine.js';
 import type { EventsFile } from './events-file.js';
 import { blaming, faultOf } from './fault.js';
 import { planMemory } from './memory-plan.js';
@@ -78,7 +79,7 @@ export class TrainRun {
       weights,
       adapter,
       memoryMode,
-      executor: new OnnxExecutor({ threads: spec.limits.cpu }),
+      executor: await openExecutor(spec.limits.cpu),
     });
     await engine.warmUp();
     const optimiser = optimiserOf(spec, adapter, stored);

@@ -11,7 +11,7 @@ export async function localProfile(config: StandaloneConfig) {
   return {
     name: 'local-cpu',
     runtime: `runtime-${config.localRuntime}`,
-    command: config.localRuntime === 'torch' ? await torchCommand() : nodeCommand(),
+    command: await runtimeCommand(config.localRuntime),
     device: 'cpu' as const,
     devices: 0,
     slots: 1,
@@ -20,6 +20,12 @@ export async function localProfile(config: StandaloneConfig) {
     memoryMib: config.runMemoryMib ?? localRunMemoryMib(totalmem()),
   };
 }
+
+export type LocalRuntime = StandaloneConfig['localRuntime'];
+
+/** What starts a runtime on this machine. @throws Error when it is not set up, with what sets it up. */
+export const runtimeCommand = async (runtime: LocalRuntime): Promise<string[]> =>
+  runtime === 'torch' ? torchCommand() : nodeCommand();
 
 const nodeCommand = (): string[] => [process.execPath, inServices('runtime-node/dist/main.js')];
 

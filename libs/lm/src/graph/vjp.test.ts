@@ -1,10 +1,12 @@
-import { describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { grad } from './grad.js';
 import type { Node } from './node.js';
 import * as ops from './ops.js';
-import { OnnxExecutor } from '../executor/onnx/onnx-executor.js';
-import type { TensorData } from '../executor/executor.js';
+import type { Executor, TensorData } from '../executor/executor.js';
+import { EXECUTORS } from '../testing/executors.js';
+
+let executor: Executor;
 
 /** Deterministic values away from zero, so that div, log and sqrt are smooth. */
 function values(count: number, seed: number, positive: boolean): Float32Array {
@@ -38,7 +40,7 @@ async function expectGradients({ shapes, build, positive = false, integers = {} 
     output.shape.map((_, i) => i),
   );
   const gradients = grad(loss, inputs);
-  const program = await new OnnxExecutor({ threads: 1 }).load({
+  const program = await executor.load({
     loss,
     ...Object.fromEntries(gradients.map((g, i) => [`g${i}`, g])),
   });
@@ -105,7 +107,11 @@ const int64 = (numbers: readonly number[], dims: readonly number[]): TensorData 
   dims,
 });
 
-describe('vector-Jacobian products agree with finite differences', () => {
+describe.each(EXECUTORS)('vector-Jacobian products agree with finite differences: %s', (_executor, create) => {
+  beforeAll(async () => {
+    executor = await create();
+  });
+
   it.each([
     ['add', ops.add],
     ['sub', ops.sub],

@@ -1,12 +1,16 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Node } from '../../graph/node.js';
 import type { Executor, Program, TensorData } from '../executor.js';
+import { providerLack } from './providers.js';
+import type { OnnxProvider } from './providers.js';
 import { lowerToOnnx } from './lower.js';
 import type { LoweredGraph } from './lower.js';
 
 export interface OnnxExecutorOptions {
   /** Threads inside one operation. */
   readonly threads: number;
+  /** @default 'cpu' */
+  readonly provider?: OnnxProvider;
 }
 
 /** Writes graphs as ONNX and runs them with ONNX Runtime. */
@@ -15,11 +19,15 @@ export class OnnxExecutor implements Executor {
 
   constructor(private readonly options: OnnxExecutorOptions) {}
 
+  /** @throws Error when the provider's library is not there. */
   async load(outputs: Readonly<Record<string, Node>>): Promise<Program> {
+    const { threads, provider = 'cpu' } = this.options;
+    const lack = providerLack(provider);
+    if (lack) throw new Error(`ONNX Runtime cannot compute on ${provider}: ${lack}.`);
     const lowered = lowerToOnnx(outputs);
     const session = await InferenceSession.create(lowered.bytes, {
-      executionProviders: ['cpu'],
-      intraOpNumThreads: this.options.threads,
+      executionProviders: [provider],
+      intraOpNumThreads: threads,
       interOpNumThreads: 1,
       // The graph is emitted with its fused operations; optimisers would only merge what is recomputed on purpose.
       graphOptimizationLevel: 'disabled',
