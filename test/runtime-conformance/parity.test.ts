@@ -53,7 +53,7 @@ async function gap(prefix: readonly number[], best: number, token: number, adapt
   const engine = new TrainingEngine({
     config,
     weights,
-    adapter,
+    parameters: adapter,
     memoryMode: 'layer-recompute',
     executor: new OnnxExecutor({ threads: 1 }),
   });

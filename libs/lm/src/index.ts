@@ -1,14 +1,30 @@
 export type { AdamWSettings } from './optim/adamw.js';
-export { AdamW, globalNorm } from './optim/adamw.js';
+export { AdamW } from './optim/adamw.js';
+export { Adafactor } from './optim/adafactor.js';
+export type { Optimiser } from './optim/optimiser.js';
+export { globalNorm, loraPlusShare } from './optim/optimiser.js';
+export type { ComparedRow, PreferenceSettings, PreferenceTotals } from './methods/preference-share.js';
+export { preferenceShare, preferenceTotals } from './methods/preference-share.js';
 export type { ScheduleSettings } from './optim/schedule.js';
 export { learningRateAt } from './optim/schedule.js';
-export type { BatchScore, DropoutMasks, EngineOptions, MemoryMode, Weights } from './model/training-engine.js';
+export type {
+  BatchScore,
+  DropoutMasks,
+  EngineOptions,
+  MemoryMode,
+  StepInputs,
+  Weights,
+} from './model/training-engine.js';
 export { TrainingEngine } from './model/training-engine.js';
 export { loadWeights } from './model/load-weights.js';
-export type { AdapterTensor, LoraSettings } from './model/lora.js';
+export type { StepGraph } from './model/graphs.js';
+export type { TrainedParameters, TrainedTensor } from './model/trained-parameters.js';
+export { elementsOf, viewOf } from './model/trained-parameters.js';
+export { TrainedWeights, trainedWeightCount } from './model/trained-weights.js';
+export type { LoraSettings } from './model/lora.js';
 export { LoraAdapter, targetedModules } from './model/lora.js';
 export type { PackedBatch, TrainingRow } from './model/packed-batch.js';
-export { microBatches, packRows, trainedCount } from './model/packed-batch.js';
+export { microBatches, packRows, rowLength, sumByRow, trainedCount } from './model/packed-batch.js';
 export type { GreedyOptions } from './model/greedy-tokens.js';
 export { greedyTokens } from './model/greedy-tokens.js';
 export type { Executor, Program, TensorData } from './executor/executor.js';

@@ -10,7 +10,7 @@ export type { PlanInput, PlanProfile } from './plan-input.js';
 export { lessMemory } from './smaller-runs.js';
 export type { AutomaticChange, LessMemory } from './smaller-runs.js';
 export { guessTokensPerSecond } from './speed.js';
-export { estimateNodeMemory } from './node-memory.js';
+export { estimateNodeMemory, nodeTuning } from './node-memory.js';
 export { estimateTorchMemory, planTorchMemory } from './torch-memory.js';
 export type { TorchRun, TorchWay } from './torch-memory.js';
 export type { NodeMemoryEstimate, NodeMemoryQuestion } from './node-memory.js';

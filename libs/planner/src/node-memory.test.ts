@@ -11,7 +11,7 @@ const smol = {
   headDim: 64,
   vocabularySize: 49152,
   tiedEmbeddings: true,
-  adapterParameters: 4_884_480,
+  trainedParameters: 4_884_480,
 };
 
 describe('memory of the TypeScript runtime', () => {

@@ -1,4 +1,4 @@
-import type { PlanComponent } from '@luthier/contracts';
+import type { Hyperparameters, PlanComponent, RunMode, Tuning } from '@luthier/contracts';
 
 /** What decides the memory of one run of the TypeScript runtime. */
 export interface NodeMemoryQuestion {
@@ -10,8 +10,12 @@ export interface NodeMemoryQuestion {
   readonly headDim: number;
   readonly vocabularySize: number;
   readonly tiedEmbeddings: boolean;
-  /** Numbers in the adapter. */
-  readonly adapterParameters: number;
+  /** Numbers that are trained: of an adapter, or of the model's own weights. */
+  readonly trainedParameters: number;
+  /** What they are part of; `outer`: embeddings and output weights are trained, too. @default 'adapter' */
+  readonly trains?: 'adapter' | 'layers' | 'outer';
+  /** Numbers that the optimiser keeps for each one that is trained. @default 2 */
+  readonly optimiserCopies?: number;
   /** Tokens of the largest micro-batch, and how many of them are trained at most. */
   readonly microBatchTokens: number;
   readonly microBatchTrained: number;
@@ -26,8 +30,9 @@ export interface NodeMemoryEstimate {
 
 const MIB = 1024 * 1024;
 const FLOAT_BYTES = 4;
-/** Values, gradients of the step, gradients of the micro-batch, two moments. */
-const ADAPTER_COPIES = 5;
+/** AdamW's moments; Adafactor keeps a number for each row and column, which is next to nothing. */
+const ADAMW_COPIES = 2;
+const ADAFACTOR_COPIES = 0.01;
 /** Logits, log-softmax or softmax, and what the operation in progress makes of them. */
 const LOGIT_COPIES = 4;
 /** Node, ONNX Runtime, graphs, reading buffers; measured. */
@@ -35,20 +40,54 @@ const RUNTIME_MIB = 150;
 /** Temporary values of the operations in progress, as copies of one layer's kept values. */
 const WORKING_LAYERS = 3;
 
+/** What of a run's settings decides its memory here. */
+export function nodeTuning({
+  tuning,
+  hyperparameters,
+  mode = 'train',
+}: {
+  readonly tuning: Tuning;
+  readonly hyperparameters: Pick<Hyperparameters, 'optimizer'>;
+  readonly mode?: RunMode;
+}): Required<Pick<NodeMemoryQuestion, 'trains' | 'optimiserCopies'>> {
+  const optimiserCopies = hyperparameters.optimizer === 'adafactor' ? ADAFACTOR_COPIES : ADAMW_COPIES;
+  if (mode !== 'train' || tuning.type === 'lora' || tuning.type === 'qlora')
+    return { trains: 'adapter', optimiserCopies };
+  return { trains: tuning.type === 'full' ? 'outer' : 'layers', optimiserCopies };
+}
+
+const linears = ({ hiddenSize, intermediateSize, heads, keyValueHeads, headDim }: NodeMemoryQuestion): number =>
+  hiddenSize * (2 * heads * headDim + 2 * keyValueHeads * headDim + 3 * intermediateSize + 2);
+
+/** What is trained beside the model, gradients and optimiser, in floats. */
+function trainedParts(question: NodeMemoryQuestion): { name: PlanComponent; floats: number }[] {
+  const { trainedParameters: trained, trains = 'adapter', optimiserCopies = ADAMW_COPIES, memoryMode } = question;
+  const embedding = question.vocabularySize * question.hiddenSize;
+  // Of a micro-batch all gradients are there at once, or those of a layer or the outer weights at a time.
+  const outer = trains === 'outer' ? embedding * (question.tiedEmbeddings ? 1 : 2) : 0;
+  const atOnce = memoryMode === 'whole-step' ? trained : Math.min(trained, Math.max(outer, linears(question)));
+  if (trains === 'adapter') return [{ name: 'adapterAndOptimiser', floats: (2 + optimiserCopies) * trained + atOnce }];
+  // On the way back the embeddings' gradient from both ends and their sum lie side by side.
+  const both = memoryMode === 'whole-step' && trains === 'outer' ? 2 * embedding : 0;
+  return [
+    { name: 'gradients', floats: trained + atOnce + both },
+    { name: 'optimiser', floats: optimiserCopies * trained },
+  ];
+}
+
 /** Memory of one run on ONNX Runtime in float32. Calibrated by measurement; see docs/adr/0003-training-engine.md. */
 export function estimateNodeMemory(question: NodeMemoryQuestion): NodeMemoryEstimate {
   const { layers, hiddenSize, intermediateSize, heads, keyValueHeads, headDim, microBatchTokens: tokens } = question;
   const queries = heads * headDim;
   const keys = keyValueHeads * headDim;
-  const perLayerWeights = hiddenSize * (2 * queries + 2 * keys + 3 * intermediateSize + 2);
   const embeddings = question.vocabularySize * hiddenSize * (question.tiedEmbeddings ? 1 : 2);
   const keptPerToken = 7 * hiddenSize + 2 * queries + 3 * keys + 4 * intermediateSize + heads * tokens;
   const layerFloats = tokens * keptPerToken;
   const keptFloats = question.memoryMode === 'whole-step' ? layers * layerFloats : layers * tokens * hiddenSize;
   const mib = (floats: number): number => Math.round((floats * FLOAT_BYTES * 10) / MIB) / 10;
   const components: { name: PlanComponent; mib: number }[] = [
-    { name: 'weights', mib: mib(layers * perLayerWeights + embeddings) },
-    { name: 'adapterAndOptimiser', mib: mib(ADAPTER_COPIES * question.adapterParameters) },
+    { name: 'weights', mib: mib(layers * linears(question) + embeddings) },
+    ...trainedParts(question).map(({ name, floats }) => ({ name, mib: mib(floats) })),
     { name: 'activations', mib: mib(keptFloats + WORKING_LAYERS * layerFloats) },
     { name: 'head', mib: mib(LOGIT_COPIES * question.microBatchTrained * question.vocabularySize) },
     { name: 'runtime', mib: RUNTIME_MIB },

@@ -1,6 +1,6 @@
 import { estimateMemory, trainableParameters } from './memory.js';
 import type { MemoryEstimate } from './memory.js';
-import { estimateNodeMemory } from './node-memory.js';
+import { estimateNodeMemory, nodeTuning } from './node-memory.js';
 import { passTokensOf, rowTokensOf } from './plan-input.js';
 import type { PlanInput } from './plan-input.js';
 import { choosePrecision } from './precision.js';
@@ -15,7 +15,7 @@ const onCpus = ({ profile }: PlanInput): boolean => (profile?.devices ?? 0) === 
 
 /** It fills micro-batches of bounded size, whatever the batch; so does the TypeScript runtime. */
 const runsOnTorch = ({ profile }: PlanInput): boolean => profile?.runtime === 'runtime-torch';
-const runsOnNode = (input: PlanInput): boolean => onCpus(input) && input.tuning.type === 'lora';
+const runsOnNode = (input: PlanInput): boolean => onCpus(input) && input.tuning.type !== 'qlora';
 
 /** The estimate for the runtime that will run it, within `limitMib` where it can be. Pure. */
 export function memoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
@@ -35,12 +35,13 @@ export function memoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
 /** The same numbers and the same choice of mode as the runtime makes, so that it does not refuse what was planned. */
 function nodeMemoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
   const { shape, tuning } = input;
-  const microBatchTokens = Math.max(NODE_TOKEN_BUDGET, rowTokensOf(input));
+  const microBatchTokens = Math.max(NODE_TOKEN_BUDGET, passTokensOf(input));
   const estimateIn = (memoryMode: MemoryEstimate['memoryMode']): MemoryEstimate => {
     const { components, totalMib } = estimateNodeMemory({
       ...shape,
       keyValueHeads: shape.kvHeads,
-      adapterParameters: trainableParameters(shape, tuning),
+      trainedParameters: trainableParameters(shape, tuning),
+      ...nodeTuning(input),
       microBatchTokens,
       microBatchTrained: Math.ceil(microBatchTokens * Math.min(1, (input.trainedShare ?? 1) * TRAINED_SPREAD)),
       memoryMode,

@@ -1,11 +1,13 @@
-import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { score } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
-import { fsyncFolder, openPeftAdapter, openSafetensors, writePeftAdapter, writeSafetensors } from '@luthier/formats';
-import type { LoraConfig } from '@luthier/formats';
-import type { AdamW, LoraAdapter } from '@luthier/lm';
+import { openSafetensors, writeSafetensors } from '@luthier/formats';
+import type { Optimiser } from '@luthier/lm';
 import { z } from 'zod';
+import { writeFolder } from './folders.js';
+import type { Objective } from './objective.js';
+import type { Tuned } from './tuned.js';
 
 const OPTIMISER_FILE = 'optimizer.safetensors';
 const STATE_FILE = 'trainer_state.json';
@@ -27,68 +29,44 @@ const trainerState = z.object({
 });
 export type TrainerState = z.output<typeof trainerState>;
 
-/** The adapter's settings as PEFT stores them. */
-function peftConfig(adapter: LoraAdapter): LoraConfig {
-  const { r, loraAlpha, loraDropout, useRslora } = adapter.settings;
-  const targetModules = adapter.modules.map(
-    (module) => module.slice(module.indexOf('.') + 1) as LoraConfig['targetModules'][number],
-  );
-  return { rank: r, alpha: loraAlpha, dropout: loraDropout, useRslora, targetModules, baseModelNameOrPath: null };
-}
+export const freshState = (seed: number): TrainerState => ({
+  version: 1,
+  step: 0,
+  seed,
+  tokens: 0,
+  trainedTokens: 0,
+  trainingMs: 0,
+  firstLoss: null,
+  lastLoss: null,
+});
 
-export async function writeAdapter(dir: string, adapter: LoraAdapter): Promise<void> {
-  const tensors = adapter.tensors.map((tensor) => ({
-    name: tensor.name,
-    dtype: 'F32' as const,
-    shape: tensor.shape,
-    data: adapter.view(adapter.values, tensor),
-  }));
-  await writePeftAdapter(dir, peftConfig(adapter), tensors, { fsync: true });
-}
-
-/** Puts a folder in place as a whole: written beside it, flushed, renamed. An older one is replaced. */
-export async function writeFolder(
-  dir: string,
-  parent: string,
-  write: (temporary: string) => Promise<void>,
-): Promise<void> {
-  const temporary = `${dir}.tmp`;
-  try {
-    await rm(temporary, { recursive: true, force: true });
-    await mkdir(temporary, { recursive: true });
-    await write(temporary);
-    await fsyncFolder(temporary);
-    await rm(dir, { recursive: true, force: true });
-    await rename(temporary, dir);
-    await fsyncFolder(parent);
-  } catch (thrown) {
-    await rm(temporary, { recursive: true, force: true });
-    throw thrown;
-  }
+/** All of a run that a checkpoint keeps. */
+export interface RunParts {
+  readonly spec: RuntimeSpec;
+  readonly tuned: Tuned;
+  readonly optimiser: Optimiser;
+  readonly objective: Objective;
 }
 
 /** Writes `checkpoints/step-<step>` and removes this run's oldest beyond what is kept. Returns the relative folder. */
 export async function writeCheckpoint(
-  spec: RuntimeSpec,
-  adapter: LoraAdapter,
-  optimiser: AdamW,
+  { spec, tuned, optimiser, objective }: RunParts,
   state: TrainerState,
 ): Promise<string> {
   const parent = join(spec.outputDir, CHECKPOINTS_DIR);
   await mkdir(parent, { recursive: true });
   const name = `step-${String(state.step).padStart(6, '0')}`;
   await writeFolder(join(parent, name), parent, async (temporary) => {
-    await writeAdapter(temporary, adapter);
-    const shape = [adapter.values.length];
-    await writeSafetensors(
-      join(temporary, OPTIMISER_FILE),
-      [
-        { name: 'first_moments', dtype: 'F32', shape, data: optimiser.firstMoments },
-        { name: 'second_moments', dtype: 'F32', shape, data: optimiser.secondMoments },
-      ],
-      { step: String(optimiser.step) },
-      { fsync: true },
-    );
+    await tuned.write(temporary);
+    await objective.save(temporary);
+    const tensors = [...optimiser.state].map(([kept, data]) => ({
+      name: kept,
+      dtype: 'F32' as const,
+      shape: [data.length],
+      data,
+    }));
+    const metadata = { step: String(optimiser.step) };
+    await writeSafetensors(join(temporary, OPTIMISER_FILE), tensors, metadata, { fsync: true });
     await writeFile(join(temporary, STATE_FILE), `${JSON.stringify(state, null, 2)}\n`, { flush: true });
   });
   const names = (await readdir(parent)).filter((entry) => /^step-\d+$/.test(entry)).sort();
@@ -98,37 +76,18 @@ export async function writeCheckpoint(
   return join(CHECKPOINTS_DIR, name);
 }
 
-export interface StoredTensors {
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
+export async function readState(dir: string): Promise<TrainerState> {
+  return trainerState.parse(JSON.parse(await readFile(join(dir, STATE_FILE), 'utf8')));
 }
 
-/** Tensors of a PEFT folder with its settings. */
-export async function readAdapter(dir: string): Promise<{ config: LoraConfig; tensors: Map<string, StoredTensors> }> {
-  const { config, weights } = await openPeftAdapter(dir);
-  const tensors = new Map<string, StoredTensors>();
-  for (const { name, shape } of weights.tensors.values())
-    tensors.set(name, { shape, data: await weights.readFloat32(name) });
-  return { config, tensors };
-}
-
-export interface StoredCheckpoint {
-  readonly state: TrainerState;
-  readonly tensors: ReadonlyMap<string, StoredTensors>;
-  readonly optimiserStep: number;
-  readonly firstMoments: Float32Array;
-  readonly secondMoments: Float32Array;
-}
-
-export async function readCheckpoint(dir: string): Promise<StoredCheckpoint> {
-  const state = trainerState.parse(JSON.parse(await readFile(join(dir, STATE_FILE), 'utf8')));
-  const { tensors } = await readAdapter(dir);
+/** Puts what the checkpoint kept into the optimiser. Throws RangeError when it is another optimiser's. */
+export async function restoreOptimiser(dir: string, optimiser: Optimiser): Promise<void> {
   const file = await openSafetensors(join(dir, OPTIMISER_FILE));
-  return {
-    state,
-    tensors,
-    optimiserStep: Number(file.metadata['step']),
-    firstMoments: await file.readFloat32('first_moments'),
-    secondMoments: await file.readFloat32('second_moments'),
-  };
+  for (const [name, values] of optimiser.state) {
+    const stored = await file.readFloat32(name);
+    if (stored.length !== values.length)
+      throw new RangeError(`${OPTIMISER_FILE}: "${name}" has ${stored.length} numbers, not ${values.length}.`);
+    values.set(stored);
+  }
+  optimiser.step = Number(file.metadata['step']);
 }

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError, exitOfErrorCode } from '@luthier/contracts';
-import { writeFolder } from './checkpoint.js';
+import { writeFolder } from './folders.js';
 import { blaming, faultOf } from './fault.js';
 
 const systemFault = (code: string): Error => Object.assign(new Error(`${code}: write`), { code });

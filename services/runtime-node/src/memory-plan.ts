@@ -2,8 +2,9 @@ import { AppError, PLAN_COMPONENT_NAMES } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import type { ModelConfig, PreparedDataset } from '@luthier/formats';
 import type { MemoryMode } from '@luthier/lm';
-import { estimateNodeMemory } from '@luthier/planner';
+import { estimateNodeMemory, nodeTuning } from '@luthier/planner';
 import type { NodeMemoryEstimate } from '@luthier/planner';
+import { longestPass } from './global-batches.js';
 
 /** Above this, bigger products are not faster, and activations only cost memory. */
 const TOKEN_BUDGET = 256;
@@ -15,23 +16,17 @@ export interface MemoryPlan {
   readonly estimate: NodeMemoryEstimate;
 }
 
-function longestRow(dataset: PreparedDataset): number {
-  let longest = 1;
-  for (let i = 0; i < dataset.rows; i += 1) longest = Math.max(longest, dataset.rowLength(i));
-  return longest;
-}
-
 /**
  * The fastest way of spending memory that stays within `limits.memoryMib`; throws `device.out-of-memory` with the
  * numbers when none does, or when the mode that the request forces does not.
  */
-export function planMemory(
+export async function planMemory(
   spec: RuntimeSpec,
   config: ModelConfig,
-  adapterParameters: number,
+  trainedParameters: number,
   datasets: readonly PreparedDataset[],
-): MemoryPlan {
-  const tokenBudget = Math.max(TOKEN_BUDGET, ...datasets.map(longestRow));
+): Promise<MemoryPlan> {
+  const tokenBudget = Math.max(TOKEN_BUDGET, ...(await Promise.all(datasets.map(longestPass))));
   const trainedShare = Math.max(
     ...datasets.map(({ manifest }) => manifest.trainedTokens / Math.max(1, manifest.tokens)),
   );
@@ -40,7 +35,8 @@ export function planMemory(
     heads: config.attentionHeads,
     vocabularySize: config.vocabSize,
     tiedEmbeddings: config.tieWordEmbeddings,
-    adapterParameters,
+    trainedParameters,
+    ...nodeTuning(spec),
     microBatchTokens: tokenBudget,
     microBatchTrained: Math.ceil(tokenBudget * Math.min(1, trainedShare * 1.5)),
   };

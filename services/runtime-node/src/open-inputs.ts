@@ -1,21 +1,31 @@
-import { AppError, featuresAsked } from '@luthier/contracts';
-import type { RuntimeSpec } from '@luthier/contracts';
+import { AppError, PREPARED_FOR_METHOD, contradictionIn, featuresAsked } from '@luthier/contracts';
+import type { RunFeature, RuntimeSpec } from '@luthier/contracts';
 import { openPreparedDataset, openSafetensorsModel, readModelConfig } from '@luthier/formats';
 import type { ModelConfig, PreparedDataset } from '@luthier/formats';
-import { LoraAdapter, loadWeights } from '@luthier/lm';
-import type { LoraSettings, Weights } from '@luthier/lm';
-import { readAdapter } from './checkpoint.js';
+import { loadWeights } from '@luthier/lm';
 import { blaming } from './fault.js';
 
-export const SUPPORTED_METHODS = ['supervised', 'pretrain'] as const;
+export const SUPPORTED_METHODS = ['supervised', 'pretrain', 'dpo', 'orpo', 'simpo', 'kto'] as const;
+export const SUPPORTED_TUNINGS = ['lora', 'full', 'freeze'] as const;
+export const SUPPORTED_FEATURES: readonly RunFeature[] = [
+  'dora',
+  'loraplus',
+  'neftune',
+  'label-smoothing',
+  'adafactor',
+];
+
+const kindsOf = (method: RuntimeSpec['method']['type']): readonly string[] =>
+  method === 'supervised' || method === 'pretrain' ? ['sft', 'pretrain'] : [PREPARED_FOR_METHOD[method]];
 
 /** Opens a prepared dataset and refuses what this runtime would misread. */
-export async function openData(dir: string, config: ModelConfig): Promise<PreparedDataset> {
+export async function openData(dir: string, spec: RuntimeSpec, config: ModelConfig): Promise<PreparedDataset> {
   return blaming('data.bad', async () => {
     const dataset = await openPreparedDataset(dir);
     const { kind, rows, trainedTokens } = dataset.manifest;
-    if (kind !== 'sft' && kind !== 'pretrain')
-      throw new AppError('data.bad', `The data are of kind "${kind}"; expected sft or pretrain.`);
+    const kinds = kindsOf(spec.method.type);
+    if (!kinds.includes(kind))
+      throw new AppError('data.bad', `The data are of kind "${kind}"; expected ${kinds.join(' or ')}.`);
     if (rows === 0 || trainedTokens === 0) throw new AppError('data.bad', 'The data hold no trained token.');
     for (let i = 0; i < rows; i += 1) {
       const { tokens } = await dataset.row(i);
@@ -35,40 +45,26 @@ export async function openConfig(spec: RuntimeSpec): Promise<ModelConfig> {
   return blaming('model.unreadable', () => readModelConfig(spec.modelDir));
 }
 
-export async function openWeights(spec: RuntimeSpec, config: ModelConfig): Promise<Weights> {
-  return blaming('model.unreadable', async () => loadWeights(await openSafetensorsModel(spec.modelDir), config));
+/** Weights of a Hugging Face folder, each in an array of its own. */
+export async function openWeights(modelDir: string, config: ModelConfig): ReturnType<typeof loadWeights> {
+  return blaming('model.unreadable', async () => loadWeights(await openSafetensorsModel(modelDir), config));
 }
 
-/** LoRA settings of the request; other tunings, methods, precisions and features are refused. */
-export function loraSettings(spec: RuntimeSpec): LoraSettings {
+const refusal = (field: string, message: string): AppError => new AppError('config.bad', message, { param: field });
+
+/** Throws `config.bad` for methods, tunings, precisions and features that this runtime does not have. */
+export function checkSpec(spec: RuntimeSpec): void {
+  const { method, tuning, hyperparameters } = spec;
   if (spec.precision !== undefined && spec.precision !== 'float32')
-    throw new AppError('config.bad', `This runtime computes in float32, not "${spec.precision}".`, {
-      param: 'precision',
-    });
-  if (spec.tuning.type !== 'lora')
-    throw new AppError('config.bad', `This runtime trains LoRA adapters, not "${spec.tuning.type}".`, {
-      param: 'tuning',
-    });
-  if (!SUPPORTED_METHODS.some((name) => name === spec.method.type)) {
-    throw new AppError('config.bad', `This runtime does not know the method "${spec.method.type}".`, {
-      param: 'method',
-    });
-  }
-  const [lacking] = featuresAsked(spec);
-  if (lacking) {
-    throw new AppError('config.bad', `${lacking.field}: this runtime does not have "${lacking.feature}".`, {
-      param: lacking.field,
-    });
-  }
-  return spec.tuning;
-}
-
-/** The adapter of `adapterDir`, with the settings stored there. */
-export async function openAdapter(dir: string, config: ModelConfig): Promise<LoraAdapter> {
-  return blaming('model.unreadable', async () => {
-    const stored = await readAdapter(dir);
-    const { rank, alpha, dropout, targetModules, useRslora } = stored.config;
-    const settings = { r: rank, loraAlpha: alpha, loraDropout: dropout, targetModules, useRslora };
-    return LoraAdapter.restore(config, settings, stored.tensors);
-  });
+    throw refusal('precision', `This runtime computes in float32, not "${spec.precision}".`);
+  if (!SUPPORTED_TUNINGS.some((name) => name === tuning.type))
+    throw refusal('tuning', `This runtime trains ${SUPPORTED_TUNINGS.join(', ')}, not "${tuning.type}".`);
+  if (!SUPPORTED_METHODS.some((name) => name === method.type))
+    throw refusal('method', `This runtime does not know the method "${method.type}".`);
+  const contradiction = contradictionIn({ method: method.type, tuning, hyperparameters });
+  if (contradiction) throw refusal(contradiction.field, `${contradiction.field}: ${contradiction.message}`);
+  const lacking = featuresAsked(spec).find(({ feature }) => !SUPPORTED_FEATURES.includes(feature));
+  if (lacking) throw refusal(lacking.field, `${lacking.field}: this runtime does not have "${lacking.feature}".`);
+  if (spec.adapterDir !== undefined && spec.mode === 'train' && tuning.type !== 'lora')
+    throw refusal('adapterDir', `adapterDir: ${tuning.type} tuning does not go on from an adapter.`);
 }

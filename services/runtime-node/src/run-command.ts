@@ -5,7 +5,7 @@ import { MODEL_ARCHITECTURES } from '@luthier/formats';
 import { engineStates } from './engine.js';
 import { EventsFile } from './events-file.js';
 import { faultOf } from './fault.js';
-import { SUPPORTED_METHODS } from './open-inputs.js';
+import { SUPPORTED_FEATURES, SUPPORTED_METHODS, SUPPORTED_TUNINGS } from './open-inputs.js';
 import { StopRequested } from './run-control.js';
 import { score } from './score.js';
 import { TrainRun } from './train.js';
@@ -18,8 +18,8 @@ export const CAPABILITIES: Omit<Capabilities, 'engines'> = {
   modes: ['train', 'score'],
   architectures: [...MODEL_ARCHITECTURES],
   methods: [...SUPPORTED_METHODS],
-  tunings: ['lora'],
-  features: [],
+  tunings: [...SUPPORTED_TUNINGS],
+  features: [...SUPPORTED_FEATURES],
   precisions: ['float32'],
 };
 

@@ -1,6 +1,6 @@
 import type { Score } from '@luthier/contracts';
 import type { PreparedDataset } from '@luthier/formats';
-import { microBatches, packRows, trainedCount } from '@luthier/lm';
+import { microBatches, packRows, rowLength, trainedCount } from '@luthier/lm';
 import type { TrainingEngine, TrainingRow } from '@luthier/lm';
 
 export interface ScoreRowsOptions {
@@ -31,7 +31,7 @@ export async function scoreRows({
       const row = await dataset.row(i);
       if (trainedCount(row) > 0) chunk.push(row);
     }
-    for (const rows of microBatches(chunk, tokenBudget)) {
+    for (const rows of microBatches(chunk, tokenBudget, rowLength)) {
       const found = await engine.score(packRows(rows), useAdapter);
       for (const loss of found.losses) lossSum += loss;
       correct += found.correct;

@@ -1,8 +1,14 @@
-import { AppError, RandomStream, epochOrder } from '@luthier/contracts';
+import { AppError, RandomStream } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
-import type { PreparedDataset, PreparedRow } from '@luthier/formats';
-import { AdamW, globalNorm, learningRateAt, microBatches, packRows } from '@luthier/lm';
-import type { DropoutMasks, TrainingEngine, LoraAdapter } from '@luthier/lm';
+import { LoraAdapter, globalNorm, learningRateAt, microBatches, packRows } from '@luthier/lm';
+import type { DropoutMasks, Optimiser, TrainingEngine } from '@luthier/lm';
+import { embeddingNoise } from './embedding-noise.js';
+import { placeOf, rowsOf, unitTokens, unitTrained } from './global-batches.js';
+import type { Row, TrainingBatches, Unit } from './global-batches.js';
+import type { Objective } from './objective.js';
+import type { Tuned } from './tuned.js';
+
+const PLACES_NAMED = 8;
 
 export interface StepOutcome {
   readonly loss: number;
@@ -10,71 +16,89 @@ export interface StepOutcome {
   readonly learningRate: number;
   readonly tokens: number;
   readonly trainedTokens: number;
+  /** What else the method knows of the batch. */
+  readonly metrics: Readonly<Record<string, number>>;
 }
 
 export interface StepperOptions {
   readonly spec: RuntimeSpec;
   readonly engine: TrainingEngine;
-  readonly adapter: LoraAdapter;
-  readonly optimiser: AdamW;
-  readonly dataset: PreparedDataset;
+  readonly hiddenSize: number;
+  readonly parameters: Tuned['parameters'];
+  readonly optimiser: Optimiser;
+  readonly objective: Objective;
+  readonly batches: TrainingBatches;
   readonly tokenBudget: number;
-  readonly totalSteps: number;
   /** Called after every micro-batch; throws to leave before the optimiser moves. */
-  readonly between: (step: number) => void;
+  readonly between: () => void;
 }
 
-/** Optimiser steps of supervised training. What a step does depends on its number and the seed alone. */
+interface Accumulated {
+  readonly loss: number;
+  readonly metrics: Record<string, number>;
+  readonly divisor: number;
+}
+
+/** Optimiser steps. What a step does depends on its number and the seed alone. */
 export class Stepper {
-  readonly stepsPerEpoch: number;
   private readonly gradients: Float32Array;
-  private order: { readonly epoch: number; readonly rows: Uint32Array } | undefined;
 
   constructor(private readonly options: StepperOptions) {
-    const { dataset, spec, adapter } = options;
-    this.stepsPerEpoch = Math.ceil(dataset.rows / spec.hyperparameters.globalBatch);
-    this.gradients = new Float32Array(adapter.values.length);
+    this.gradients = new Float32Array(options.parameters.values.length);
   }
 
   /** Runs step `step` (from 0). Throws `training.diverged` when loss or gradient is not finite. */
   async run(step: number): Promise<StepOutcome> {
-    const { spec, engine, adapter, optimiser, tokenBudget, totalSteps, between } = this.options;
-    const rows = await this.rowsOf(step);
-    this.gradients.fill(0);
-    let lossSum = 0;
-    let tokens = 0;
-    let trainedTokens = 0;
-    for (const [index, micro] of microBatches(rows, tokenBudget).entries()) {
-      const batch = packRows(micro);
-      lossSum += await engine.accumulate(batch, this.gradients, this.dropout(step, index));
-      tokens += batch.tokens.length;
-      trainedTokens += batch.labels.length;
-      between(step);
-    }
+    const { spec, parameters, optimiser, batches } = this.options;
+    const batch = await batches.at(step);
+    const { loss, metrics, divisor } = await this.accumulate(step, batch);
+    const gradNorm = globalNorm(this.gradients) / divisor;
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
+      throw this.diverged(step, `loss ${loss}, gradient norm ${gradNorm}`, rowsOf(batch.units));
     const { hyperparameters } = spec;
-    const loss = lossSum / trainedTokens;
-    const gradNorm = globalNorm(this.gradients) / trainedTokens;
-    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
-      throw new AppError('training.diverged', `Step ${step + 1}: loss ${loss}, gradient norm ${gradNorm}.`);
-    }
-    const learningRate = learningRateAt(step, { ...hyperparameters, totalSteps });
+    const learningRate = learningRateAt(step, { ...hyperparameters, totalSteps: batches.totalSteps });
     const clip = Math.min(1, hyperparameters.maxGradNorm / (gradNorm + 1e-6));
-    optimiser.update(adapter.values, this.gradients, learningRate, clip / trainedTokens);
-    return { loss, gradNorm, learningRate, tokens, trainedTokens };
+    optimiser.update(parameters.values, this.gradients, learningRate, clip / divisor);
+    const sum = (of: (unit: Unit) => number): number => batch.units.reduce((total, unit) => total + of(unit), 0);
+    return { loss, gradNorm, learningRate, tokens: sum(unitTokens), trainedTokens: sum(unitTrained), metrics };
   }
 
-  private async rowsOf(step: number): Promise<PreparedRow[]> {
-    const { dataset, spec } = this.options;
-    const epoch = Math.floor(step / this.stepsPerEpoch);
-    if (this.order?.epoch !== epoch) this.order = { epoch, rows: epochOrder(dataset.rows, spec.seed, epoch) };
-    const first = (step % this.stepsPerEpoch) * spec.hyperparameters.globalBatch;
-    const numbers = this.order.rows.subarray(first, first + spec.hyperparameters.globalBatch);
-    return Promise.all(Array.from(numbers, (row) => dataset.row(row)));
+  /** Leaves the gradients of the batch, still to be divided; its loss and metrics are whole. */
+  private async accumulate(step: number, batch: Awaited<ReturnType<TrainingBatches['at']>>): Promise<Accumulated> {
+    const { spec, engine, objective, tokenBudget, between, hiddenSize } = this.options;
+    const opened = await objective.open(batch);
+    this.gradients.fill(0);
+    let loss = 0;
+    const metrics: Record<string, number> = {};
+    for (const [index, units] of microBatches(batch.units, tokenBudget, unitTokens).entries()) {
+      const rows = rowsOf(units);
+      const packed = packRows(rows);
+      const micro = opened.open(units, packed);
+      const share = micro.finish(
+        await engine.accumulate(packed, this.gradients, {
+          dropout: this.dropout(step, index),
+          noise: embeddingNoise(spec, step, rows, hiddenSize),
+          tokenWeights: micro.tokenWeights,
+        }),
+      );
+      if (!Number.isFinite(share.loss)) throw this.diverged(step, `loss ${share.loss}`, rows);
+      loss += share.loss;
+      for (const [name, value] of Object.entries(share.metrics)) metrics[name] = (metrics[name] ?? 0) + value;
+      between();
+    }
+    return { loss, metrics, divisor: opened.divisor };
+  }
+
+  /** Names the step and where the rows came from: a broken row shows there first. */
+  private diverged(step: number, seen: string, rows: readonly Row[]): AppError {
+    const places = rows.slice(0, PLACES_NAMED).map((row) => placeOf(this.options.batches.dataset, row));
+    const more = rows.length > PLACES_NAMED ? ` and ${rows.length - PLACES_NAMED} more` : '';
+    return new AppError('training.diverged', `Step ${step + 1}: ${seen}; its rows: ${places.join(', ')}${more}.`);
   }
 
   private dropout(step: number, micro: number): DropoutMasks | undefined {
-    const { adapter, spec } = this.options;
-    const share = adapter.settings.loraDropout;
+    const { parameters, spec } = this.options;
+    const share = parameters instanceof LoraAdapter ? parameters.settings.loraDropout : 0;
     if (share === 0) return undefined;
     return (name, count) =>
       new RandomStream(spec.seed, `dropout/${step}/${micro}/${name}`)

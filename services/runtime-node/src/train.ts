@@ -3,97 +3,90 @@ import { join } from 'node:path';
 import { AppError } from '@luthier/contracts';
 import type { RuntimeSpec, Score, TrainResult } from '@luthier/contracts';
 import type { PreparedDataset } from '@luthier/formats';
-import { AdamW, LoraAdapter, TrainingEngine } from '@luthier/lm';
-import { totalSteps } from '@luthier/planner';
-import { readCheckpoint, writeAdapter, writeCheckpoint, writeFolder } from './checkpoint.js';
-import type { StoredCheckpoint, TrainerState } from './checkpoint.js';
+import { TrainingEngine } from '@luthier/lm';
+import { freshState, readState, restoreOptimiser, writeCheckpoint } from './checkpoint.js';
+import type { RunParts, TrainerState } from './checkpoint.js';
 import { openExecutor } from './engine.js';
 import type { EventsFile } from './events-file.js';
 import { blaming, faultOf } from './fault.js';
+import { writeFolder } from './folders.js';
+import { TrainingBatches } from './global-batches.js';
 import { planMemory } from './memory-plan.js';
 import type { MemoryPlan } from './memory-plan.js';
-import { loraSettings, openAdapter, openConfig, openData, openWeights } from './open-inputs.js';
+import { checkSpec, openConfig, openData } from './open-inputs.js';
+import { openObjective } from './open-objective.js';
+import { openOptimiser } from './open-optimiser.js';
 import { StopRequested, takeCheckpointRequest, throwIfStopped } from './run-control.js';
-import { scoreRows } from './score-rows.js';
 import { Stepper } from './train-step.js';
 import type { StepOutcome } from './train-step.js';
+import { outlineTuning } from './tuned.js';
 
-const ADAPTER_DIR = 'adapter';
 const MIB = 1024 * 1024;
 
-const freshState = (seed: number): TrainerState => ({
-  version: 1,
-  step: 0,
-  seed,
-  tokens: 0,
-  trainedTokens: 0,
-  trainingMs: 0,
-  firstLoss: null,
-  lastLoss: null,
-});
+/** All that a run is made of once its inputs are open. */
+interface OpenRun extends RunParts {
+  readonly events: EventsFile;
+  readonly stepper: Stepper;
+  readonly batches: TrainingBatches;
+  readonly plan: MemoryPlan;
+  readonly heldOut: PreparedDataset | undefined;
+}
 
 /** One training run from its spec to its result. `step` is the last finished optimiser step. */
 export class TrainRun {
-  private state: TrainerState;
   private savedStep = -1;
 
   private constructor(
-    private readonly spec: RuntimeSpec,
-    private readonly events: EventsFile,
-    private readonly engine: TrainingEngine,
-    private readonly adapter: LoraAdapter,
-    private readonly optimiser: AdamW,
-    private readonly plan: MemoryPlan,
-    private readonly train: PreparedDataset,
-    private readonly heldOut: PreparedDataset | undefined,
-    state: TrainerState,
-  ) {
-    this.state = state;
-  }
+    private readonly parts: OpenRun,
+    private state: TrainerState,
+  ) {}
 
   static async open(spec: RuntimeSpec, events: EventsFile): Promise<TrainRun> {
-    const settings = loraSettings(spec);
     const { trainDir, heldOutDir } = spec.data;
     if (!trainDir) throw new AppError('config.bad', 'A training run needs data.', { param: 'data.trainDir' });
+    checkSpec(spec);
     const config = await openConfig(spec);
-    const train = await openData(trainDir, config);
-    const heldOut = heldOutDir ? await openData(heldOutDir, config) : undefined;
-    const resumeFrom = spec.resumeFrom;
-    const stored = resumeFrom ? await blaming('model.unreadable', () => readCheckpoint(resumeFrom)) : undefined;
-    const adapter = await blaming('config.bad', async () => {
-      if (stored) return LoraAdapter.restore(config, settings, stored.tensors);
-      return spec.adapterDir ? openAdapter(spec.adapterDir, config) : LoraAdapter.create(config, settings, spec.seed);
-    });
-    const plan = planMemory(spec, config, adapter.values.length, heldOut ? [train, heldOut] : [train]);
+    const train = await openData(trainDir, spec, config);
+    const heldOut = heldOutDir ? await openData(heldOutDir, spec, config) : undefined;
+    const { resumeFrom, hyperparameters } = spec;
+    const state = resumeFrom ? await blaming('model.unreadable', () => readState(resumeFrom)) : freshState(spec.seed);
+    const outline = await outlineTuning(spec, config);
+    const plan = await planMemory(spec, config, outline.parameters, heldOut ? [train, heldOut] : [train]);
     events.write({
       type: 'started',
-      resumeStep: stored?.state.step ?? 0,
+      resumeStep: state.step,
       worldSize: 1,
       device: `cpu, ${spec.limits.cpu} threads`,
     });
     events.write({ type: 'phase', phase: 'loading' });
-    const weights = await openWeights(spec, config);
-    const { memoryMode } = plan;
+    const tuned = await outline.open();
+    const { parameters, weights } = tuned;
+    const noise = hyperparameters.neftuneNoiseAlpha !== undefined;
     const engine = new TrainingEngine({
       config,
       weights,
-      adapter,
-      memoryMode,
+      parameters,
+      memoryMode: plan.memoryMode,
       executor: await openExecutor(spec.limits.cpu),
+      step: { noise, labelSmoothing: hyperparameters.labelSmoothingFactor ?? 0 },
     });
     await engine.warmUp();
-    const optimiser = optimiserOf(spec, adapter, stored);
-    return new TrainRun(
-      spec,
-      events,
-      engine,
-      adapter,
-      optimiser,
-      plan,
-      train,
-      heldOut,
-      stored?.state ?? freshState(spec.seed),
-    );
+    const optimiser = openOptimiser(spec, parameters.tensors);
+    const batches = new TrainingBatches(spec, train);
+    const { tokenBudget } = plan;
+    const between = (): void => run.between();
+    const objective = openObjective({ spec, engine, tokenBudget, between }, batches, heldOut);
+    if (resumeFrom) {
+      await blaming('model.unreadable', async () => {
+        await restoreOptimiser(resumeFrom, optimiser);
+        await objective.load(resumeFrom);
+      });
+    }
+    const common = { spec, optimiser, objective, batches };
+    const { hiddenSize } = config;
+    const stepper = new Stepper({ ...common, engine, hiddenSize, parameters, tokenBudget, between });
+    const run = new TrainRun({ ...common, events, tuned, stepper, plan, heldOut }, state);
+    return run;
   }
 
   get step(): number {
@@ -103,9 +96,9 @@ export class TrainRun {
   /** Trains to the end. Throws StopRequested after saving the last complete step when asked to stop. */
   async run(): Promise<TrainResult> {
     try {
-      await this.scoreBase();
+      await this.lookAtBase();
       await this.trainSteps();
-      await this.saveAdapter();
+      await this.saveArtifact();
       if (this.savedStep !== this.state.step) await this.saveCheckpoint();
       const tuned = await this.scoreHeldOut('scoring-tuned', true);
       return this.result(tuned);
@@ -113,52 +106,42 @@ export class TrainRun {
       if (thrown instanceof StopRequested && this.savedStep !== this.state.step) await this.saveCheckpoint();
       throw thrown;
     } finally {
-      await this.train.close();
-      await this.heldOut?.close();
+      await this.parts.batches.dataset.close();
+      await this.parts.heldOut?.close();
     }
   }
 
-  private async scoreBase(): Promise<void> {
-    if (this.state.base || !this.heldOut) return;
+  /** Before step 0; what is found travels with the checkpoints. */
+  private async lookAtBase(): Promise<void> {
+    const { spec, objective, heldOut, events } = this.parts;
+    if (this.state.step > 0 || this.state.base) return;
+    if (heldOut) events.write({ type: 'phase', phase: 'scoring-base' });
+    await objective.prepare(true);
+    if (!heldOut) return;
     // What it goes on from is what it will be compared with.
-    const base = await this.scoreHeldOut('scoring-base', this.spec.adapterDir !== undefined);
-    if (base) this.state = { ...this.state, base };
+    this.state = { ...this.state, base: await objective.score(heldOut, spec.adapterDir !== undefined) };
   }
 
-  private async scoreHeldOut(phase: 'scoring-base' | 'scoring-tuned', useAdapter: boolean): Promise<Score | undefined> {
-    if (!this.heldOut) return undefined;
-    this.events.write({ type: 'phase', phase });
-    return this.score(this.heldOut, useAdapter);
-  }
-
-  private score(dataset: PreparedDataset, useAdapter: boolean): Promise<Score> {
-    const { engine, plan } = this;
-    return scoreRows({ engine, dataset, useAdapter, tokenBudget: plan.tokenBudget, between: () => this.between() });
+  private async scoreHeldOut(phase: 'scoring-tuned', useAdapter: boolean): Promise<Score | undefined> {
+    const { heldOut, events, objective } = this.parts;
+    if (!heldOut) return undefined;
+    events.write({ type: 'phase', phase });
+    return objective.score(heldOut, useAdapter);
   }
 
   private between(): void {
-    this.events.heartbeat(this.state.step);
-    throwIfStopped(this.spec.outputDir);
+    this.parts.events.heartbeat(this.state.step);
+    throwIfStopped(this.parts.spec.outputDir);
   }
 
   private async trainSteps(): Promise<void> {
-    const { spec, engine, adapter, optimiser, train, plan, events } = this;
-    const total = totalSteps(train.rows, spec.hyperparameters);
-    const stepper = new Stepper({
-      spec,
-      engine,
-      adapter,
-      optimiser,
-      dataset: train,
-      tokenBudget: plan.tokenBudget,
-      totalSteps: total,
-      between: () => this.between(),
-    });
+    const { spec, stepper, batches, events } = this.parts;
+    const total = batches.totalSteps;
     events.write({ type: 'phase', phase: 'training' });
     while (this.state.step < total) {
       const startMs = performance.now();
       const outcome = await stepper.run(this.state.step);
-      this.finishStep(outcome, performance.now() - startMs, total, stepper.stepsPerEpoch);
+      this.finishStep(outcome, performance.now() - startMs);
       const { evaluationSteps } = spec.hyperparameters;
       // Saved before it is evaluated, so that a stop during evaluation loses no step.
       const due = this.state.step % spec.checkpointing.everySteps === 0;
@@ -168,8 +151,9 @@ export class TrainRun {
     }
   }
 
-  private finishStep(outcome: StepOutcome, stepMs: number, total: number, stepsPerEpoch: number): void {
+  private finishStep({ metrics, ...outcome }: StepOutcome, stepMs: number): void {
     const { state } = this;
+    const { events, batches } = this.parts;
     const step = state.step + 1;
     this.state = {
       ...state,
@@ -180,43 +164,51 @@ export class TrainRun {
       firstLoss: state.firstLoss ?? outcome.loss,
       lastLoss: outcome.loss,
     };
-    this.events.write({
+    events.write({
       type: 'step',
       ...outcome,
       step,
-      totalSteps: total,
-      epoch: step / stepsPerEpoch,
+      totalSteps: batches.totalSteps,
+      epoch: step / batches.stepsPerEpoch,
       stepMs,
       memory: { hostMib: process.memoryUsage.rss() / MIB },
-      metrics: { tokensPerSecond: (outcome.tokens * 1000) / stepMs },
+      metrics: { tokensPerSecond: (outcome.tokens * 1000) / stepMs, ...metrics },
     });
   }
 
   private async evaluate(): Promise<void> {
-    if (!this.heldOut) return;
-    const { loss, tokenAccuracy, perplexity } = await this.score(this.heldOut, true);
-    this.events.write({ type: 'evaluation', step: this.state.step, loss, tokenAccuracy, perplexity, metrics: {} });
+    const { heldOut, events, objective } = this.parts;
+    if (!heldOut) return;
+    const { loss, tokenAccuracy, perplexity, metrics = {} } = await objective.score(heldOut, true);
+    const named = Object.entries(metrics).map(([name, value]) => [
+      `evaluation${name.charAt(0).toUpperCase()}${name.slice(1)}`,
+      value,
+    ]);
+    const own = Object.fromEntries(named) as Record<string, number>;
+    events.write({ type: 'evaluation', step: this.state.step, loss, tokenAccuracy, perplexity, metrics: own });
   }
 
   private async saveCheckpoint(): Promise<void> {
     try {
-      const dir = await writeCheckpoint(this.spec, this.adapter, this.optimiser, this.state);
+      const dir = await writeCheckpoint(this.parts, this.state);
       this.savedStep = this.state.step;
-      this.events.write({ type: 'checkpoint', step: this.state.step, dir });
+      this.parts.events.write({ type: 'checkpoint', step: this.state.step, dir });
     } catch (thrown) {
       throw faultOf(thrown, 'internal');
     }
   }
 
-  private async saveAdapter(): Promise<void> {
-    const { outputDir } = this.spec;
-    this.events.write({ type: 'phase', phase: 'saving' });
+  private async saveArtifact(): Promise<void> {
+    const { spec, events, tuned } = this.parts;
+    const { outputDir } = spec;
+    events.write({ type: 'phase', phase: 'saving' });
     await mkdir(outputDir, { recursive: true });
-    await writeFolder(join(outputDir, ADAPTER_DIR), outputDir, (temporary) => writeAdapter(temporary, this.adapter));
+    await writeFolder(join(outputDir, tuned.artifactDir), outputDir, (temporary) => tuned.write(temporary));
   }
 
   private result(tuned: Score | undefined): TrainResult {
-    const { state, plan } = this;
+    const { state } = this;
+    const { plan, tuned: artifact } = this.parts;
     return {
       mode: 'train',
       steps: state.step,
@@ -227,16 +219,9 @@ export class TrainRun {
       tokensPerSecond: (state.tokens * 1000) / Math.max(1, state.trainingMs),
       peakMemoryMib: process.resourceUsage().maxRSS / 1024,
       memoryMode: plan.memoryMode,
-      artifactDir: ADAPTER_DIR,
+      artifactDir: artifact.artifactDir,
       ...(state.base && { base: state.base }),
       ...(tuned && { tuned }),
     };
   }
-}
-
-function optimiserOf(spec: RuntimeSpec, adapter: LoraAdapter, stored: StoredCheckpoint | undefined): AdamW {
-  const { adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon, weightDecay } = spec.hyperparameters;
-  const settings = { beta1, beta2, epsilon, weightDecay };
-  if (!stored) return AdamW.fresh(adapter.values.length, settings);
-  return new AdamW(settings, stored.firstMoments, stored.secondMoments, stored.optimiserStep);
 }

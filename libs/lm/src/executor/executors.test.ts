@@ -41,9 +41,9 @@ interface Trained {
 
 async function train(executor: Executor, memoryMode: MemoryMode): Promise<Trained> {
   const adapter = LoraAdapter.create(CONFIG, LORA, 9);
-  const engine = new TrainingEngine({ config: CONFIG, weights, adapter, memoryMode, executor });
+  const engine = new TrainingEngine({ config: CONFIG, weights, parameters: adapter, memoryMode, executor });
   const settings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
-  const optimiser = AdamW.fresh(adapter.values.length, settings);
+  const optimiser = new AdamW(settings, adapter.tensors);
   const losses: number[] = [];
   let first = new Float32Array();
   for (let step = 0; step < STEPS; step += 1) {

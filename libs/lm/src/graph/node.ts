@@ -62,6 +62,7 @@ export type Op =
   | 'crossEntropy'
   | 'concat'
   | 'slice'
+  | 'detach'
   | 'boundary'
   | 'after';
 

@@ -188,6 +188,11 @@ export function slice(x: Node, axis: number, start: number, end: number): Node {
   );
 }
 
+/** Identity through which no gradient flows. */
+export function detach(x: Node): Node {
+  return new Node('detach', [x], x.shape);
+}
+
 /**
  * Identity. On the way back, gradients of parameters used above it are computed before anything below it, so that the
  * executor can free what they need: without it, it leaves parameter gradients to the end and keeps all activations.

@@ -156,6 +156,7 @@ export const VJPS: Readonly<Record<Op, Vjp>> = {
   },
   concat: concatVjp,
   slice: sliceVjp,
+  detach: () => [undefined],
   boundary: (_n, g) => [g],
   after: (n, g) => [g, ...n.inputs.slice(1).map(() => undefined)],
 };

@@ -30,18 +30,18 @@ export async function greedyTokens({
   const none = { r: 1, loraAlpha: 1, loraDropout: 0, targetModules: ['q_proj'], useRslora: false };
   let adapter = LoraAdapter.create(config, none, 0);
   if (adapterDir !== undefined) {
-    const stored = await openPeftAdapter(adapterDir);
-    const { rank: r, alpha: loraAlpha, targetModules, useRslora } = stored.config;
+    const stored = await openPeftAdapter(adapterDir, { magnitudes: true });
+    const { rank: r, alpha: loraAlpha, targetModules, useRslora, useDora } = stored.config;
     const tensors = new Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }>();
     for (const { name, shape } of stored.weights.tensors.values()) {
       tensors.set(name, { shape, data: await stored.weights.readFloat32(name) });
     }
-    adapter = LoraAdapter.restore(config, { r, loraAlpha, loraDropout: 0, targetModules, useRslora }, tensors);
+    adapter = LoraAdapter.restore(config, { r, loraAlpha, loraDropout: 0, targetModules, useRslora, useDora }, tensors);
   }
   const engine = new TrainingEngine({
     config,
     weights,
-    adapter,
+    parameters: adapter,
     memoryMode: 'layer-recompute',
     executor: new OnnxExecutor({ threads }),
   });

@@ -1,13 +1,12 @@
 import type { ModelConfig, SafetensorsModel } from '@luthier/formats';
 import { modelWeights } from './model-weights.js';
-import type { Weights } from './training-engine.js';
 import type { TensorData } from '../executor/executor.js';
 
 /**
  * Reads a model's weights as float32, one tensor at a time. Throws FormatError for a missing or unreadable tensor and
  * RangeError for one of another shape.
  */
-export async function loadWeights(model: SafetensorsModel, config: ModelConfig): Promise<Weights> {
+export async function loadWeights(model: SafetensorsModel, config: ModelConfig): Promise<Map<string, TensorData>> {
   const weights = new Map<string, TensorData>();
   for (const [name, shape] of modelWeights(config)) {
     const found = model.get(name);

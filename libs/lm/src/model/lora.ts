@@ -1,7 +1,11 @@
 import type { ModelConfig } from '@luthier/formats';
 import { loraInitialValues } from '@luthier/contracts';
+import { rowSquares } from './dora.js';
 import { LINEAR_MODULES, layerPrefix, linearShape } from './model-weights.js';
 import type { LinearModule } from './model-weights.js';
+import { elementsOf, layOut, viewOf } from './trained-parameters.js';
+import type { TrainedParameters, TrainedTensor } from './trained-parameters.js';
+import type { TensorData } from '../executor/executor.js';
 
 export interface LoraSettings {
   readonly r: number;
@@ -10,14 +14,8 @@ export interface LoraSettings {
   /** Names as in PEFT (`q_proj` or a longer ending), or `all-linear`. */
   readonly targetModules: 'all-linear' | readonly string[];
   readonly useRslora: boolean;
-}
-
-export interface AdapterTensor {
-  /** As in PEFT's adapter_model.safetensors. */
-  readonly name: string;
-  readonly shape: readonly [number, number];
-  /** First element within the flat parameter array. */
-  readonly offset: number;
+  /** Magnitudes of the outputs beside A and B. @default false */
+  readonly useDora?: boolean | undefined;
 }
 
 /** alpha/r, or alpha/sqrt(r) for rank-stabilised LoRA. */
@@ -37,9 +35,30 @@ export function targetedModules(settings: LoraSettings): LinearModule[] {
   return LINEAR_MODULES.filter((module) => targetModules.some((target) => matches(module, target)));
 }
 
-/** A LoRA adapter: all tensors in one array, so that optimiser and checkpoint see plain vectors. */
-export class LoraAdapter {
-  readonly tensors: readonly AdapterTensor[];
+const STORED_PREFIX = 'base_model.model.';
+const A = '.lora_A.weight';
+const MAGNITUDE = '.lora_magnitude_vector';
+
+function* adapterShapes(
+  config: ModelConfig,
+  settings: LoraSettings,
+  modules: readonly LinearModule[],
+): Generator<readonly [string, readonly number[]]> {
+  for (let layer = 0; layer < config.layers; layer += 1) {
+    for (const module of modules) {
+      const [out, inner] = linearShape(config, module);
+      const base = `${STORED_PREFIX}${layerPrefix(layer)}${module}`;
+      yield [`${base}${A}`, [settings.r, inner]];
+      yield [`${base}.lora_B.weight`, [out, settings.r]];
+      if (settings.useDora) yield [`${base}${MAGNITUDE}`, [out]];
+    }
+  }
+}
+
+/** A LoRA adapter, with magnitudes (DoRA) where its settings say so. */
+export class LoraAdapter implements TrainedParameters {
+  readonly storedPrefix = STORED_PREFIX;
+  readonly tensors: readonly TrainedTensor[];
   readonly modules: readonly LinearModule[];
   readonly scale: number;
   readonly values: Float32Array;
@@ -50,31 +69,18 @@ export class LoraAdapter {
   ) {
     this.modules = targetedModules(settings);
     this.scale = loraScale(settings);
-    const tensors: AdapterTensor[] = [];
-    let offset = 0;
-    for (let layer = 0; layer < config.layers; layer += 1) {
-      for (const module of this.modules) {
-        const [out, inner] = linearShape(config, module);
-        const base = `base_model.model.${layerPrefix(layer)}${module}`;
-        for (const [side, shape] of [
-          ['lora_A', [settings.r, inner]],
-          ['lora_B', [out, settings.r]],
-        ] as const) {
-          tensors.push({ name: `${base}.${side}.weight`, shape, offset });
-          offset += shape[0] * shape[1];
-        }
-      }
-    }
+    const { tensors, count } = layOut(adapterShapes(config, settings, this.modules));
     this.tensors = tensors;
-    this.values = new Float32Array(offset);
+    this.values = new Float32Array(count);
   }
 
-  /** As PEFT starts: A Kaiming-uniform from the portable generator, B zero. */
+  /** As PEFT starts: A Kaiming-uniform from the portable generator, B zero. Magnitudes come by `startFromWeights`. */
   static create(config: ModelConfig, settings: LoraSettings, seed: number): LoraAdapter {
     const adapter = new LoraAdapter(config, settings);
-    for (const { name, shape, offset } of adapter.tensors) {
-      if (!name.includes('.lora_A.')) continue;
-      adapter.values.set(loraInitialValues(seed, name, shape[0] * shape[1], shape[1]), offset);
+    for (const tensor of adapter.tensors) {
+      if (!tensor.name.endsWith(A)) continue;
+      const values = loraInitialValues(seed, tensor.name, elementsOf(tensor.shape), tensor.shape[1] ?? 1);
+      viewOf(adapter.values, tensor).set(values);
     }
     return adapter;
   }
@@ -98,8 +104,12 @@ export class LoraAdapter {
     return adapter;
   }
 
-  /** A view of one tensor within a flat array laid out like `values`. */
-  view(flat: Float32Array, tensor: AdapterTensor): Float32Array {
-    return flat.subarray(tensor.offset, tensor.offset + tensor.shape[0] * tensor.shape[1]);
+  /** Makes DoRA's magnitudes those of the weights that it is put on: only of an adapter that begins. */
+  startFromWeights(weights: ReadonlyMap<string, TensorData>): void {
+    for (const tensor of this.tensors) {
+      if (!tensor.name.endsWith(MAGNITUDE)) continue;
+      const weight = `${tensor.name.slice(STORED_PREFIX.length, -MAGNITUDE.length)}.weight`;
+      viewOf(this.values, tensor).set(rowSquares(weights, weight).map(Math.sqrt));
+    }
   }
 }

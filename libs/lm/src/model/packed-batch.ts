@@ -14,6 +14,10 @@ export interface PackedBatch {
   /** Packed index of the token before each trained one: where its logits are taken. */
   readonly predictors: BigInt64Array;
   readonly labels: BigInt64Array;
+  /** Which row each label belongs to. */
+  readonly labelRows: Int32Array;
+  /** Tokens of each row. */
+  readonly lengths: readonly number[];
   readonly longestRow: number;
 }
 
@@ -27,6 +31,7 @@ export function packRows(rows: readonly TrainingRow[]): PackedBatch {
   const places = new BigInt64Array(count);
   const longestRow = rows.reduce((longest, row) => Math.max(longest, row.tokens.length), 0);
   let start = 0;
+  const labelRows: number[] = [];
   for (const [index, row] of rows.entries()) {
     const length = row.tokens.length;
     if (length === 0) throw new RangeError('a row has no tokens');
@@ -38,6 +43,7 @@ export function packRows(rows: readonly TrainingRow[]): PackedBatch {
       if (i > 0 && row.trained[i] === 1) {
         predictors.push(BigInt(start + i - 1));
         labels.push(token);
+        labelRows.push(index);
       }
     }
     start += length;
@@ -50,6 +56,8 @@ export function packRows(rows: readonly TrainingRow[]): PackedBatch {
     places,
     predictors: BigInt64Array.from(predictors),
     labels: BigInt64Array.from(labels),
+    labelRows: Int32Array.from(labelRows),
+    lengths: rows.map((row) => row.tokens.length),
     longestRow,
   };
 }
@@ -61,19 +69,29 @@ export function trainedCount(row: TrainingRow): number {
   return count;
 }
 
-/**
- * Splits a global batch into micro-batches of at most `tokenBudget` tokens (a longer row gets one of its own), longest
- * rows first so that rows of like length meet. Order within the batch does not change the summed gradient's meaning.
- */
-export function microBatches<T extends TrainingRow>(rows: readonly T[], tokenBudget: number): T[][] {
-  const sorted = rows.toSorted((a, b) => b.tokens.length - a.tokens.length);
-  const batches: { rows: T[]; tokens: number }[] = [];
-  for (const row of sorted) {
-    const open = batches.find((batch) => batch.tokens + row.tokens.length <= tokenBudget);
-    if (open) {
-      open.rows.push(row);
-      open.tokens += row.tokens.length;
-    } else batches.push({ rows: [row], tokens: row.tokens.length });
-  }
-  return batches.map((batch) => batch.rows);
+/** Sums [rows] of one number for each label, in double precision. */
+export function sumByRow(values: Float32Array, { rows, labelRows }: PackedBatch): Float64Array {
+  const sums = new Float64Array(rows);
+  labelRows.forEach((row, i) => (sums[row] = (sums[row] ?? 0) + (values[i] ?? 0)));
+  return sums;
 }
+
+/**
+ * Splits a global batch into micro-batches of at most `tokenBudget` tokens (what alone is longer gets one of its own),
+ * longest first so that those of like length meet. Order within the batch does not change the summed gradient's meaning.
+ */
+export function microBatches<T>(items: readonly T[], tokenBudget: number, lengthOf: (item: T) => number): T[][] {
+  const sorted = items.toSorted((a, b) => lengthOf(b) - lengthOf(a));
+  const batches: { items: T[]; tokens: number }[] = [];
+  for (const item of sorted) {
+    const length = lengthOf(item);
+    const open = batches.find((batch) => batch.tokens + length <= tokenBudget);
+    if (open) {
+      open.items.push(item);
+      open.tokens += length;
+    } else batches.push({ items: [item], tokens: length });
+  }
+  return batches.map((batch) => batch.items);
+}
+
+export const rowLength = (row: TrainingRow): number => row.tokens.length;

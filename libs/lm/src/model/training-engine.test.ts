@@ -3,11 +3,14 @@ import { RandomStream } from '@luthier/contracts';
 import { LLAMA_BLOCKS } from '@luthier/formats';
 import type { ModelConfig } from '@luthier/formats';
 import { OnnxExecutor } from '../executor/onnx/onnx-executor.js';
-import { EMBEDDING, FINAL_NORM, LINEAR_MODULES, headWeight, layerPrefix, modelWeights } from './model-weights.js';
+import type { TensorData } from '../executor/executor.js';
+import { modelWeights } from './model-weights.js';
+import { referenceLoss, tunedNorms } from './reference-model.js';
+import { TrainedWeights } from './trained-weights.js';
 import { TrainingEngine } from './training-engine.js';
-import type { MemoryMode, Weights } from './training-engine.js';
+import type { EngineOptions, MemoryMode } from './training-engine.js';
 import { LoraAdapter } from './lora.js';
-import { microBatches, packRows } from './packed-batch.js';
+import { microBatches, packRows, rowLength } from './packed-batch.js';
 import type { TrainingRow } from './packed-batch.js';
 
 const config = (tieWordEmbeddings: boolean): ModelConfig => ({
@@ -28,7 +31,7 @@ const config = (tieWordEmbeddings: boolean): ModelConfig => ({
   eosTokenIds: [],
 });
 
-function randomWeights(of: ModelConfig): Weights {
+function randomWeights(of: ModelConfig): Map<string, TensorData> {
   return new Map(
     [...modelWeights(of)].map(([name, dims]) => {
       const uniform = new RandomStream(5, name).uniform(dims.reduce((a, b) => a * b, 1));
@@ -37,12 +40,13 @@ function randomWeights(of: ModelConfig): Weights {
   );
 }
 
-function randomAdapter(of: ModelConfig): LoraAdapter {
+function randomAdapter(of: ModelConfig, useDora = false): LoraAdapter {
   const adapter = LoraAdapter.create(
     of,
-    { r: 3, loraAlpha: 5, loraDropout: 0, targetModules: 'all-linear', useRslora: false },
+    { r: 3, loraAlpha: 5, loraDropout: 0, targetModules: 'all-linear', useRslora: false, useDora },
     9,
   );
+  adapter.startFromWeights(randomWeights(of));
   const noise = new RandomStream(6, 'adapter').uniform(adapter.values.length);
   adapter.values.forEach((value, i) => (adapter.values[i] = value + ((noise[i] ?? 0) - 0.5) * 0.4));
   return adapter;
@@ -57,89 +61,37 @@ function row(seed: number, length: number): TrainingRow {
 }
 const ROWS = [row(1, 7), row(2, 12), row(3, 2)];
 
-/**
- * A second implementation that shares nothing with the first: plain loops in double precision, one row and one
- * position at a time. Returns the summed loss of the trained tokens.
- */
-function referenceLoss(
+const engineOf = (
   of: ModelConfig,
-  weights: Weights,
-  adapter: LoraAdapter,
-  { tokens, trained }: TrainingRow,
-): number {
-  const w = (name: string): Float32Array => weights.get(name)?.data as Float32Array;
-  const times = (matrix: Float32Array, x: number[]): number[] =>
-    Array.from({ length: matrix.length / x.length }, (_, o) =>
-      x.reduce((sum, value, i) => sum + value * (matrix[o * x.length + i] ?? 0), 0),
-    );
-  const lora = (name: string): Float32Array => {
-    const tensor = adapter.tensors.find((candidate) => candidate.name === name);
-    if (!tensor) throw new Error(name);
-    return adapter.view(adapter.values, tensor);
-  };
-  const linear = (layer: number, module: (typeof LINEAR_MODULES)[number], x: number[]): number[] => {
-    const name = `base_model.model.${layerPrefix(layer)}${module}`;
-    const low = times(lora(`${name}.lora_B.weight`), times(lora(`${name}.lora_A.weight`), x));
-    return times(w(`${layerPrefix(layer)}${module}.weight`), x).map((value, i) => value + (5 / 3) * (low[i] ?? 0));
-  };
-  const norm = (x: number[], weight: Float32Array): number[] => {
-    const r = 1 / Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / x.length + of.rmsNormEps);
-    return x.map((v, i) => v * r * (weight[i] ?? 0));
-  };
-  const plus = (a: number[], b: number[]): number[] => a.map((v, i) => v + (b[i] ?? 0));
-  const { headDim, attentionHeads, keyValueHeads } = of;
-  const rotate = (x: number[], position: number): number[] =>
-    x.map((value, i) => {
-      const within = i % headDim;
-      const angle = position / of.ropeTheta ** ((within % (headDim / 2)) / (headDim / 2));
-      const partner = within < headDim / 2 ? -(x[i + headDim / 2] ?? 0) : (x[i - headDim / 2] ?? 0);
-      return value * Math.cos(angle) + partner * Math.sin(angle);
-    });
-  let states = Array.from(tokens, (token) =>
-    Array.from(w(EMBEDDING).subarray(token * of.hiddenSize, (token + 1) * of.hiddenSize)),
-  );
-  for (let layer = 0; layer < of.layers; layer += 1) {
-    const inputs = states.map((x) => norm(x, w(`${layerPrefix(layer)}input_layernorm.weight`)));
-    const keys = inputs.map((x, t) => rotate(linear(layer, 'self_attn.k_proj', x), t));
-    const values = inputs.map((x) => linear(layer, 'self_attn.v_proj', x));
-    states = states.map((x, t) => {
-      const query = rotate(linear(layer, 'self_attn.q_proj', inputs[t] ?? []), t);
-      const mixed = Array.from({ length: attentionHeads }, (_, head) => {
-        const shared = Math.floor(head / (attentionHeads / keyValueHeads)) * headDim;
-        const scores = keys.slice(0, t + 1).map((key) => {
-          let dot = 0;
-          for (let d = 0; d < headDim; d += 1) dot += (query[head * headDim + d] ?? 0) * (key[shared + d] ?? 0);
-          return Math.exp(dot / Math.sqrt(headDim));
-        });
-        const total = scores.reduce((a, b) => a + b, 0);
-        return Array.from({ length: headDim }, (_unused, d) =>
-          scores.reduce((sum, s, u) => sum + (s / total) * (values[u]?.[shared + d] ?? 0), 0),
-        );
-      }).flat();
-      const attended = plus(x, linear(layer, 'self_attn.o_proj', mixed));
-      const h = norm(attended, w(`${layerPrefix(layer)}post_attention_layernorm.weight`));
-      const up = linear(layer, 'mlp.up_proj', h);
-      const gated = linear(layer, 'mlp.gate_proj', h).map((g, i) => (g / (1 + Math.exp(-g))) * (up[i] ?? 0));
-      return plus(attended, linear(layer, 'mlp.down_proj', gated));
-    });
-  }
-  let loss = 0;
-  for (let t = 1; t < tokens.length; t += 1) {
-    if (trained[t] !== 1) continue;
-    const logits = times(w(headWeight(of)), norm(states[t - 1] ?? [], w(FINAL_NORM)));
-    loss += Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0)) - (logits[tokens[t] ?? 0] ?? 0);
-  }
-  return loss;
-}
-
-const engineOf = (of: ModelConfig, adapter: LoraAdapter, memoryMode: MemoryMode): TrainingEngine =>
+  parameters: EngineOptions['parameters'],
+  memoryMode: MemoryMode,
+  rest: Partial<EngineOptions> = {},
+): TrainingEngine =>
   new TrainingEngine({
     config: of,
     weights: randomWeights(of),
-    adapter,
+    parameters,
     memoryMode,
     executor: new OnnxExecutor({ threads: 1 }),
+    ...rest,
   });
+
+/** Gradients along random directions, against central differences of the other implementation. */
+function expectSlopes(values: Float32Array, gradients: Float32Array, loss: () => number): void {
+  for (const seed of [1, 2, 3]) {
+    const direction = new RandomStream(seed, 'direction').uniform(gradients.length).map((u) => u - 0.5);
+    const start = values.slice();
+    const at = (step: number): number => {
+      start.forEach((value, i) => (values[i] = value + step * (direction[i] ?? 0)));
+      return loss();
+    };
+    const h = 1e-3;
+    const numeric = (at(h) - at(-h)) / (2 * h);
+    values.set(start);
+    const exact = gradients.reduce((sum, value, i) => sum + value * (direction[i] ?? 0), 0);
+    expect(Math.abs(exact - numeric)).toBeLessThan(2e-3 * Math.max(1, Math.abs(numeric)));
+  }
+}
 
 describe.each([['whole-step'], ['layer-recompute']] as const)('the engine in %s mode', (memoryMode) => {
   it.each([[true], [false]])(
@@ -154,23 +106,86 @@ describe.each([['whole-step'], ['layer-recompute']] as const)('the engine in %s 
         ROWS.reduce((sum, item) => sum + referenceLoss(of, randomWeights(of), adapter, item), 0);
       expect(Math.abs(loss - reference()) / loss).toBeLessThan(1e-5);
 
-      // Gradients: along random directions, against central differences of the other implementation.
-      for (const seed of [1, 2, 3]) {
-        const direction = new RandomStream(seed, 'direction').uniform(gradients.length).map((u) => u - 0.5);
-        const start = adapter.values.slice();
-        const at = (step: number): number => {
-          start.forEach((value, i) => (adapter.values[i] = value + step * (direction[i] ?? 0)));
-          return reference();
-        };
-        const h = 1e-3;
-        const numeric = (at(h) - at(-h)) / (2 * h);
-        adapter.values.set(start);
-        const exact = gradients.reduce((sum, value, i) => sum + value * (direction[i] ?? 0), 0);
-        expect(Math.abs(exact - numeric)).toBeLessThan(2e-3 * Math.max(1, Math.abs(numeric)));
-      }
+      expectSlopes(adapter.values, gradients, reference);
       await engine.release();
     },
   );
+
+  it.each([
+    ['all weights, tied embeddings', true, undefined],
+    ['all weights', false, undefined],
+    ['the topmost layer', true, 1],
+  ] as const)('gives %s the gradients of that implementation', async (_what, tied, topmost) => {
+    const of = config(tied);
+    const weights = randomWeights(of);
+    const trained = TrainedWeights.take(of, weights, topmost);
+    const engine = engineOf(of, trained, memoryMode, { weights });
+    const gradients = new Float32Array(trained.values.length);
+    const loss = await engine.accumulate(packRows(ROWS), gradients);
+    const reference = (): number => ROWS.reduce((sum, item) => sum + referenceLoss(of, weights, undefined, item), 0);
+    expect(Math.abs(loss - reference()) / loss).toBeLessThan(1e-5);
+    expectSlopes(trained.values, gradients, reference);
+    await engine.release();
+  });
+
+  it('gives DoRA its outputs, and gradients that leave the norms alone', async () => {
+    const of = config(true);
+    const adapter = randomAdapter(of, true);
+    const engine = engineOf(of, adapter, memoryMode);
+    const gradients = new Float32Array(adapter.values.length);
+    const loss = await engine.accumulate(packRows(ROWS), gradients);
+    const norms = tunedNorms(of, randomWeights(of), adapter);
+    const reference = (): number =>
+      ROWS.reduce((sum, item) => sum + referenceLoss(of, randomWeights(of), adapter, item, norms), 0);
+    expect(Math.abs(loss - reference()) / loss).toBeLessThan(1e-5);
+    expectSlopes(adapter.values, gradients, reference);
+    const base = (await engine.score(packRows(ROWS), false)).losses.reduce((a, b) => a + b, 0);
+    const bare = ROWS.reduce((sum, item) => sum + referenceLoss(of, randomWeights(of), undefined, item), 0);
+    expect(base).toBeCloseTo(bare, 3);
+    await engine.release();
+  });
+
+  it('weighs tokens by their losses, and smooths labels', async () => {
+    const of = config(true);
+    const adapter = randomAdapter(of);
+    const engine = engineOf(of, adapter, memoryMode, { step: { noise: false, labelSmoothing: 0.2 } });
+    const gradients = new Float32Array(adapter.values.length);
+    const weigh = (losses: Float32Array): Float32Array => losses.map((loss, i) => (i % 2 === 0 ? loss : -0.5));
+    let seen: Float32Array = new Float32Array();
+    const loss = await engine.accumulate(packRows(ROWS), gradients, {
+      tokenWeights: (losses) => (seen = weigh(losses)),
+    });
+    const weights = [...seen];
+    const reference = (): number => {
+      let next = 0;
+      return ROWS.reduce((sum, item) => {
+        const count = item.trained.slice(1).reduce((a, b) => a + b, 0);
+        next += count;
+        const own = { tokenWeights: weights.slice(next - count, next), labelSmoothing: 0.2 };
+        return sum + referenceLoss(of, randomWeights(of), adapter, item, new Map(), own);
+      }, 0);
+    };
+    expect(loss).toBeCloseTo(reference(), 3);
+    expectSlopes(adapter.values, gradients, reference);
+    await engine.release();
+  });
+
+  it('adds noise to the embeddings of a step, not of scores', async () => {
+    const of = config(true);
+    const adapter = randomAdapter(of);
+    const plain = engineOf(of, adapter, memoryMode);
+    const noisy = engineOf(of, adapter, memoryMode, { step: { noise: true, labelSmoothing: 0 } });
+    const batch = packRows(ROWS);
+    const gradients = new Float32Array(adapter.values.length);
+    const size = batch.tokens.length * of.hiddenSize;
+    const without = await plain.accumulate(batch, gradients);
+    expect(await noisy.accumulate(batch, gradients, { noise: new Float32Array(size) })).toBe(without);
+    const noise = new RandomStream(3, 'noise').uniform(size);
+    expect(Math.abs((await noisy.accumulate(batch, gradients, { noise })) - without)).toBeGreaterThan(1e-2);
+    expect((await noisy.score(batch, true)).losses).toEqual((await plain.score(batch, true)).losses);
+    await plain.release();
+    await noisy.release();
+  });
 
   it('gives packed rows the losses and gradients that they have alone', async () => {
     const of = config(true);
@@ -217,7 +232,7 @@ describe.each([['whole-step'], ['layer-recompute']] as const)('the engine in %s 
 describe('micro-batches', () => {
   it('hold every row once, within the budget unless a row alone is longer', () => {
     const rows = [5, 30, 7, 100, 12, 9].map((length, i) => row(i, length));
-    const batches = microBatches(rows, 40);
+    const batches = microBatches(rows, 40, rowLength);
     expect(new Set(batches.flat())).toEqual(new Set(rows));
     for (const batch of batches) {
       const tokens = batch.reduce((sum, item) => sum + item.tokens.length, 0);

@@ -1,12 +1,19 @@
 import type { ModelConfig } from '@luthier/formats';
 import type { Executor, Program, TensorData } from '../executor/executor.js';
-import { EMBEDDING, FINAL_NORM, headWeight, layerPrefix, layerWeights, modelWeights } from './model-weights.js';
+import { embeddingScale } from './blocks.js';
+import { EngineFeeds, scalar } from './engine-feeds.js';
+import type { DropoutMasks, Feeds, TensorGroup, Weights } from './engine-feeds.js';
 import * as graphs from './graphs.js';
-import type { LoraAdapter } from './lora.js';
+import type { StepGraph } from './graphs.js';
+import type { TrainedGraph } from './layer-tensors.js';
+import { LoraAdapter } from './lora.js';
+import { EMBEDDING, modelWeights } from './model-weights.js';
 import { packRows } from './packed-batch.js';
 import type { PackedBatch } from './packed-batch.js';
-import { embeddingScale } from './blocks.js';
-import { PositionFeeds } from './position-feeds.js';
+import { viewOf } from './trained-parameters.js';
+import type { TrainedWeights } from './trained-weights.js';
+
+export type { DropoutMasks, Weights } from './engine-feeds.js';
 
 /**
  * `whole-step`: one graph for forward and backward, fastest; all layers' activations are alive at once.
@@ -14,50 +21,64 @@ import { PositionFeeds } from './position-feeds.js';
  */
 export type MemoryMode = 'whole-step' | 'layer-recompute';
 
-/** Weights in float32 by their Hugging Face names, shared by all graphs. */
-export type Weights = ReadonlyMap<string, TensorData>;
-
 export interface EngineOptions {
   readonly config: ModelConfig;
   readonly weights: Weights;
-  readonly adapter: LoraAdapter;
+  /** What is trained: an adapter beside the weights, or weights, which are then those of `weights`. */
+  readonly parameters: LoraAdapter | TrainedWeights;
   readonly memoryMode: MemoryMode;
   readonly executor: Executor;
+  /** @default no noise, no smoothing */
+  readonly step?: StepGraph;
 }
 
 export interface BatchScore {
   /** Negative log-likelihood of every trained token, in packed order. */
   readonly losses: Float32Array;
-  /** Trained tokens that were also the most likely ones. */
+  /** Of every trained token whether it was also the most likely one. */
+  readonly hits: Uint8Array;
+  /** How many were. */
   readonly correct: number;
 }
 
-/** Dropout masks by `<layer prefix><module>`; each has N * in elements, already divided by the kept share. */
-export type DropoutMasks = (name: string, count: number) => Float32Array;
+/** What a step takes besides its batch. */
+export interface StepInputs {
+  readonly dropout?: DropoutMasks | undefined;
+  /** Added to the embeddings [N, H], where the engine was opened for it. */
+  readonly noise?: Float32Array | undefined;
+  /**
+   * From the negative log-likelihood of each trained token to its weight in the loss; @default all 1. What compares
+   * answers is trained so: weights are then the slopes of its loss.
+   */
+  readonly tokenWeights?: ((losses: Float32Array) => Float32Array) | undefined;
+}
 
-type Feeds = Record<string, TensorData>;
+type ProgramName = 'whole' | 'forward' | 'backward' | 'score' | 'headGradient' | 'headScore' | 'headLogits';
 
-const scalar = (value: number): TensorData => ({ data: Float32Array.of(value), dims: [] });
+const PLAIN: StepGraph = { noise: false, labelSmoothing: 0 };
 
-/** Computes losses, gradients and scores of one model with a LoRA adapter. Used by one caller at a time. */
+/** Computes losses, gradients and scores of one model and what is trained of it. Used by one caller at a time. */
 export class TrainingEngine {
   private readonly programs = new Map<string, Promise<Program>>();
-  private readonly layerNames: readonly string[];
-  private readonly scratch: Float32Array;
-  private readonly positions: PositionFeeds;
+  private readonly feeds: EngineFeeds;
+  private readonly trained: TrainedGraph;
+  /** The lowest layer that has something to train. */
+  private readonly lowest: number;
+  private scratch = new Float32Array(0);
 
   constructor(private readonly options: EngineOptions) {
-    for (const [name, shape] of modelWeights(options.config)) {
-      const found = options.weights.get(name);
+    const { config, weights, parameters } = options;
+    for (const [name, shape] of modelWeights(config)) {
+      const found = weights.get(name);
       if (!found || found.dims.join() !== shape.join()) {
         throw new RangeError(
           `The weight "${name}" should have shape [${shape.join(', ')}], not [${found?.dims.join(', ') ?? 'missing'}].`,
         );
       }
     }
-    this.positions = new PositionFeeds(options.config);
-    this.layerNames = [...layerWeights(options.config).keys()];
-    this.scratch = new Float32Array(options.adapter.values.length);
+    this.feeds = new EngineFeeds(config, weights, parameters);
+    this.trained = trainedGraph(config, parameters);
+    this.lowest = parameters instanceof LoraAdapter ? 0 : parameters.firstLayer;
   }
 
   get memoryMode(): MemoryMode {
@@ -70,35 +91,25 @@ export class TrainingEngine {
     else await Promise.all([this.program('forward'), this.program('backward'), this.program('headGradient')]);
   }
 
-  /** Adds the gradient of the summed loss of `batch` to `gradients` (laid out as the adapter); returns that loss. */
-  async accumulate(batch: PackedBatch, gradients: Float32Array, dropout?: DropoutMasks): Promise<number> {
-    const loss =
-      this.memoryMode === 'whole-step' ? await this.wholeStep(batch, dropout) : await this.layerByLayer(batch, dropout);
-    for (let i = 0; i < gradients.length; i += 1) gradients[i] = (gradients[i] ?? 0) + (this.scratch[i] ?? 0);
-    return loss;
+  /**
+   * Adds the gradient of the weighted loss of `batch` to `gradients` (laid out as what is trained); returns that loss,
+   * summed over the trained tokens.
+   */
+  async accumulate(batch: PackedBatch, gradients: Float32Array, inputs: StepInputs = {}): Promise<number> {
+    return this.memoryMode === 'whole-step'
+      ? this.wholeStep(batch, gradients, inputs)
+      : this.layerByLayer(batch, gradients, inputs);
   }
 
-  /** Scores a batch with the adapter, or with the base alone. */
+  /** Scores a batch with what was trained; `useAdapter: false`: with the base alone, where an adapter is trained. */
   async score(batch: PackedBatch, useAdapter: boolean): Promise<BatchScore> {
-    const shared = this.sharedFeeds(batch, useAdapter);
-    let x = this.embed(batch.tokens);
-    for (let layer = 0; layer < this.options.config.layers; layer += 1)
-      x = await this.layerForward('score', layer, x, batch, shared);
-    const program = await this.program('headScore');
-    const found = await program.run({ ...this.headFeeds(batch), x });
-    const best = found.get('best')?.data as BigInt64Array;
-    let correct = 0;
-    for (let i = 0; i < best.length; i += 1) if (best[i] === batch.labels[i]) correct += 1;
-    return { losses: found.get('losses')?.data as Float32Array, correct };
+    return this.scoreHead(batch, await this.forward('score', batch, useAdapter));
   }
 
   /** Logits [S, V] that predict the trained tokens, in packed order. For checking, not for serving. */
   async logits(batch: PackedBatch, useAdapter: boolean): Promise<Float32Array> {
-    const shared = this.sharedFeeds(batch, useAdapter);
-    let x = this.embed(batch.tokens);
-    for (let layer = 0; layer < this.options.config.layers; layer += 1)
-      x = await this.layerForward('score', layer, x, batch, shared);
-    const found = await (await this.program('headLogits')).run({ ...this.headFeeds(batch), x });
+    const x = await this.forward('score', batch, useAdapter);
+    const found = await (await this.program('headLogits')).run({ ...this.feeds.head(batch), x });
     return found.get('logits')?.data as Float32Array;
   }
 
@@ -109,11 +120,8 @@ export class TrainingEngine {
     const trained = new Uint8Array(length + 1);
     trained[length] = 1;
     const batch = packRows([{ tokens: Int32Array.from([...tokens, 0]), trained }]);
-    const shared = this.sharedFeeds(batch, useAdapter);
-    let x = this.embed(batch.tokens);
-    for (let layer = 0; layer < this.options.config.layers; layer += 1)
-      x = await this.layerForward('score', layer, x, batch, shared);
-    const found = await (await this.program('headScore')).run({ ...this.headFeeds(batch), x });
+    const x = await this.forward('score', batch, useAdapter);
+    const found = await (await this.program('headScore')).run({ ...this.feeds.head(batch), x });
     return Number(found.get('best')?.data[0] ?? 0);
   }
 
@@ -122,167 +130,179 @@ export class TrainingEngine {
     this.programs.clear();
   }
 
-  private async wholeStep(batch: PackedBatch, dropout: DropoutMasks | undefined): Promise<number> {
-    const { adapter, config, weights } = this.options;
+  private async wholeStep(batch: PackedBatch, gradients: Float32Array, inputs: StepInputs): Promise<number> {
+    const { parameters } = this.options;
+    const group: TensorGroup = { tensors: parameters.tensors, start: 0, count: parameters.values.length };
+    const scratch = this.scratchOf(group);
     const feeds: Feeds = {
-      ...Object.fromEntries(weights),
-      ...this.sharedFeeds(batch, true),
-      ...this.headFeeds(batch),
-      tokens: { data: batch.tokens, dims: [batch.tokens.length] },
+      ...this.feeds.whole(batch, inputs.dropout),
+      tokenWeights: await this.tokenWeights(batch, inputs, () => this.forward('forward', batch, true, inputs)),
     };
-    const results: Feeds = {};
-    for (const tensor of adapter.tensors) {
-      feeds[tensor.name] = { data: adapter.view(adapter.values, tensor), dims: tensor.shape };
-      results[`grad:${tensor.name}`] = { data: adapter.view(this.scratch, tensor), dims: tensor.shape };
-    }
-    if (dropout)
-      for (let layer = 0; layer < config.layers; layer += 1)
-        this.addDropout(feeds, batch, layer, layerPrefix(layer), dropout);
-    const found = await (await this.program('whole')).run(feeds, results);
+    if (inputs.noise) feeds['noise'] = this.noiseOf(batch, inputs.noise);
+    const found = await (await this.program('whole')).run(feeds, this.feeds.gradientsOf(group, scratch, ''));
+    addTo(gradients, group, scratch);
     return Number(found.get('loss')?.data[0]);
   }
 
-  private async layerByLayer(batch: PackedBatch, dropout: DropoutMasks | undefined): Promise<number> {
-    const { layers } = this.options.config;
-    const shared = this.sharedFeeds(batch, true);
-    const borders: TensorData[] = [this.embed(batch.tokens)];
-    for (let layer = 0; layer < layers; layer += 1) {
-      const x = borders[layer];
-      if (x) borders.push(await this.layerForward('forward', layer, x, batch, shared, dropout));
-    }
+  private async layerByLayer(batch: PackedBatch, gradients: Float32Array, inputs: StepInputs): Promise<number> {
+    const { config } = this.options;
+    const borders: TensorData[] = [];
+    const x = await this.forward('forward', batch, true, inputs, borders);
+    const { outer } = this.feeds;
+    const scratch = this.scratchOf(outer);
     const head = await (
       await this.program('headGradient')
-    ).run({ ...this.headFeeds(batch), x: borders.pop() ?? scalar(0) });
+    ).run(
+      {
+        ...this.feeds.head(batch),
+        x,
+        tokenWeights: await this.tokenWeights(batch, inputs, () => Promise.resolve(x)),
+      },
+      // Of tied or untied embeddings alike: what flows back to them through the layers comes at the end.
+      this.headGradients(outer, scratch),
+    );
+    addTo(gradients, outer, scratch, (name) => name !== EMBEDDING || config.tieWordEmbeddings);
     let gy = head.get('gx');
     const backward = await this.program('backward');
-    for (let layer = layers - 1; layer >= 0; layer -= 1) {
+    for (let layer = config.layers - 1; layer >= this.lowest; layer -= 1) {
       const feeds: Feeds = {
-        ...shared,
-        ...this.positions.layer(layer, batch),
-        ...this.layerFeeds(layer),
+        ...this.feeds.layer(layer, batch, true, inputs.dropout),
         x: borders.pop() ?? scalar(0),
         gy: gy ?? scalar(0),
       };
-      if (dropout) this.addDropout(feeds, batch, layer, '', dropout);
-      gy = (await backward.run(feeds, this.layerResults(layer))).get('gx');
+      gy = await this.layerBackward(backward, layer, feeds, gradients);
     }
+    if (this.trained.outer && gy) this.addEmbeddingGradient(batch, gy.data as Float32Array, gradients);
     return Number(head.get('loss')?.data[0]);
   }
 
-  private async layerForward(
-    kind: 'forward' | 'score',
+  private async layerBackward(
+    program: Program,
     layer: number,
-    x: TensorData,
+    feeds: Feeds,
+    gradients: Float32Array,
+  ): Promise<TensorData | undefined> {
+    const group = this.feeds.layers[layer];
+    if (!group) throw new Error(`there is no layer ${layer}`);
+    const scratch = this.scratchOf(group);
+    const results = this.feeds.gradientsOf(group, scratch, this.feeds.storedPrefix(layer));
+    const found = await program.run(feeds, results);
+    addTo(gradients, group, scratch);
+    return found.get('gx');
+  }
+
+  /** Untied embeddings are no part of the head's graph. */
+  private headGradients(outer: TensorGroup, scratch: Float32Array): Feeds {
+    const all = this.feeds.gradientsOf(outer, scratch, '');
+    if (this.options.config.tieWordEmbeddings) return all;
+    return Object.fromEntries(Object.entries(all).filter(([name]) => name !== `grad:${EMBEDDING}`));
+  }
+
+  /** Through all layers; those borders from which something is trained are put into `borders`. */
+  private async forward(
+    kind: 'forward' | 'score',
     batch: PackedBatch,
-    shared: Feeds,
-    dropout?: DropoutMasks,
+    useAdapter: boolean,
+    inputs: StepInputs = {},
+    borders?: TensorData[],
   ): Promise<TensorData> {
-    const feeds: Feeds = { ...shared, ...this.positions.layer(layer, batch), ...this.layerFeeds(layer), x };
-    if (dropout) this.addDropout(feeds, batch, layer, '', dropout);
-    const y = (await (await this.program(kind)).run(feeds)).get('y');
-    if (!y) throw new Error('the layer gave no output');
-    return y;
-  }
-
-  private layerFeeds(layer: number): Feeds {
-    const { adapter, weights } = this.options;
-    const prefix = layerPrefix(layer);
-    const feeds: Feeds = {};
-    for (const name of this.layerNames) {
-      const weight = weights.get(prefix + name);
-      if (weight) feeds[name] = weight;
+    const program = await this.program(kind);
+    let x = this.feeds.embed(batch.tokens);
+    if (inputs.noise) addNoise(x.data as Float32Array, inputs.noise);
+    for (let layer = 0; layer < this.options.config.layers; layer += 1) {
+      if (layer >= this.lowest) borders?.push(x);
+      const feeds = { ...this.feeds.layer(layer, batch, useAdapter, inputs.dropout), x };
+      const y = (await program.run(feeds)).get('y');
+      if (!y) throw new Error('the layer gave no output');
+      x = y;
     }
-    for (const tensor of this.adapterTensors(layer)) {
-      feeds[tensor.name.slice(`base_model.model.${prefix}`.length)] = {
-        data: adapter.view(adapter.values, tensor),
-        dims: tensor.shape,
-      };
-    }
-    return feeds;
+    return x;
   }
 
-  private layerResults(layer: number): Feeds {
-    const { adapter } = this.options;
-    const start = `base_model.model.${layerPrefix(layer)}`.length;
-    return Object.fromEntries(
-      this.adapterTensors(layer).map((tensor) => [
-        `grad:${tensor.name.slice(start)}`,
-        { data: adapter.view(this.scratch, tensor), dims: tensor.shape },
-      ]),
-    );
+  private async tokenWeights(
+    batch: PackedBatch,
+    { tokenWeights }: StepInputs,
+    hidden: () => Promise<TensorData>,
+  ): Promise<TensorData> {
+    const data = tokenWeights
+      ? tokenWeights((await this.scoreHead(batch, await hidden())).losses)
+      : new Float32Array(batch.labels.length).fill(1);
+    return { data, dims: [batch.labels.length] };
   }
 
-  private adapterTensors(layer: number): LoraAdapter['tensors'] {
-    const { adapter } = this.options;
-    const perLayer = adapter.modules.length * 2;
-    return adapter.tensors.slice(layer * perLayer, (layer + 1) * perLayer);
+  private async scoreHead(batch: PackedBatch, x: TensorData): Promise<BatchScore> {
+    const found = await (await this.program('headScore')).run({ ...this.feeds.head(batch), x });
+    const best = found.get('best')?.data as BigInt64Array;
+    const hits = Uint8Array.from(batch.labels, (label, i) => (best[i] === label ? 1 : 0));
+    return { losses: found.get('losses')?.data as Float32Array, hits, correct: hits.reduce((a, b) => a + b, 0) };
   }
 
-  private addDropout(feeds: Feeds, batch: PackedBatch, layer: number, prefix: string, dropout: DropoutMasks): void {
-    const { adapter } = this.options;
-    const tensors = this.adapterTensors(layer);
-    adapter.modules.forEach((module, i) => {
-      const inner = tensors[i * 2]?.shape[1] ?? 0;
-      const rows = batch.tokens.length;
-      feeds[`${prefix}${module}.dropout`] = {
-        data: dropout(`${layerPrefix(layer)}${module}`, rows * inner),
-        dims: [rows, inner],
-      };
+  private addEmbeddingGradient(batch: PackedBatch, gx: Float32Array, gradients: Float32Array): void {
+    const tensor = this.options.parameters.tensors.find(({ name }) => name === EMBEDDING);
+    if (!tensor) return;
+    const [table, width] = [viewOf(gradients, tensor), this.options.config.hiddenSize];
+    const factor = embeddingScale(this.options.config);
+    batch.tokens.forEach((token, i) => {
+      const [to, from] = [Number(token) * width, i * width];
+      for (let d = 0; d < width; d += 1) table[to + d] = (table[to + d] ?? 0) + factor * (gx[from + d] ?? 0);
     });
   }
 
-  private headFeeds(batch: PackedBatch): Feeds {
-    const { config, weights } = this.options;
-    const feeds: Feeds = {
-      rows: { data: batch.predictors, dims: [batch.predictors.length] },
-      labels: { data: batch.labels, dims: [batch.labels.length, 1] },
-    };
-    for (const name of [FINAL_NORM, headWeight(config)]) {
-      const weight = weights.get(name);
-      if (weight) feeds[name] = weight;
-    }
-    return feeds;
+  private noiseOf(batch: PackedBatch, data: Float32Array): TensorData {
+    return { data, dims: [batch.tokens.length, this.options.config.hiddenSize] };
   }
 
-  private sharedFeeds(batch: PackedBatch, useAdapter: boolean): Feeds {
-    return {
-      ...this.positions.whole(batch),
-      loraScale: scalar(useAdapter ? this.options.adapter.scale : 0),
-    };
+  /** Room for the gradients of a group; only one group's are there at a time. */
+  private scratchOf({ count }: TensorGroup): Float32Array {
+    if (this.scratch.length < count) this.scratch = new Float32Array(count);
+    return this.scratch;
   }
 
-  private embed(tokens: BigInt64Array): TensorData {
-    const { config, weights } = this.options;
-    const table = weights.get(EMBEDDING)?.data as Float32Array;
-    const width = config.hiddenSize;
-    const data = new Float32Array(tokens.length * width);
-    tokens.forEach((token, i) => {
-      const start = Number(token) * width;
-      data.set(table.subarray(start, start + width), i * width);
-    });
-    const factor = embeddingScale(config);
-    if (factor !== 1) data.forEach((value, i) => (data[i] = value * factor));
-    return { data, dims: [tokens.length, width] };
-  }
-
-  private program(
-    kind: 'whole' | 'forward' | 'backward' | 'score' | 'headGradient' | 'headScore' | 'headLogits',
-  ): Promise<Program> {
-    const existing = this.programs.get(kind);
+  private program(kind: ProgramName): Promise<Program> {
+    // Without dropout both ways forward are one graph.
+    const name = kind === 'score' && !this.trained.lora?.dropout ? 'forward' : kind;
+    const existing = this.programs.get(name);
     if (existing) return existing;
-    const { adapter, config, executor } = this.options;
-    const lora = { r: adapter.settings.r, modules: adapter.modules, dropout: adapter.settings.loraDropout > 0 };
-    const build = {
-      whole: () => graphs.wholeStepGraph(config, lora),
-      forward: () => graphs.layerForwardGraph(config, lora),
-      backward: () => graphs.layerBackwardGraph(config, lora),
-      score: () => graphs.layerForwardGraph(config, { ...lora, dropout: false }),
-      headGradient: () => graphs.headGradientGraph(config),
+    const { config, executor, step = PLAIN } = this.options;
+    const { trained } = this;
+    const build: Record<ProgramName, () => Parameters<Executor['load']>[0]> = {
+      whole: () => graphs.wholeStepGraph(config, trained, step),
+      forward: () => graphs.layerForwardGraph(config, trained),
+      backward: () => graphs.layerBackwardGraph(config, trained),
+      score: () => graphs.layerForwardGraph(config, withoutDropout(trained)),
+      headGradient: () => graphs.headGradientGraph(config, trained, step),
       headScore: () => graphs.headScoreGraph(config),
       headLogits: () => graphs.headLogitsGraph(config),
     };
-    const created = executor.load(build[kind]());
-    this.programs.set(kind, created);
-    return created;
+    const loading = executor.load(build[name]());
+    this.programs.set(name, loading);
+    return loading;
+  }
+}
+
+const withoutDropout = (trained: TrainedGraph): TrainedGraph =>
+  trained.lora ? { ...trained, lora: { ...trained.lora, dropout: false } } : trained;
+
+function trainedGraph({ layers }: ModelConfig, parameters: LoraAdapter | TrainedWeights): TrainedGraph {
+  if (!(parameters instanceof LoraAdapter)) return parameters;
+  const { r, loraDropout, useDora = false } = parameters.settings;
+  const lora = { r, modules: parameters.modules, dropout: loraDropout > 0, dora: useDora };
+  return { lora, firstLayer: layers, outer: false };
+}
+
+function addNoise(values: Float32Array, noise: Float32Array): void {
+  for (let i = 0; i < values.length; i += 1) values[i] = (values[i] ?? 0) + (noise[i] ?? 0);
+}
+
+function addTo(
+  gradients: Float32Array,
+  { tensors, start }: TensorGroup,
+  scratch: Float32Array,
+  counts: (name: string) => boolean = () => true,
+): void {
+  for (const tensor of tensors) {
+    if (!counts(tensor.name)) continue;
+    const [total, found] = [viewOf(gradients, tensor), viewOf(scratch, { ...tensor, offset: tensor.offset - start })];
+    for (let i = 0; i < total.length; i += 1) total[i] = (total[i] ?? 0) + (found[i] ?? 0);
   }
 }

@@ -1,3 +1,7 @@
+import { elementsOf } from '../model/trained-parameters.js';
+import type { TrainedTensor } from '../model/trained-parameters.js';
+import type { Optimiser, RateShare } from './optimiser.js';
+
 export interface AdamWSettings {
   readonly beta1: number;
   readonly beta2: number;
@@ -6,26 +10,58 @@ export interface AdamWSettings {
   readonly weightDecay: number;
 }
 
-/** AdamW (Loshchilov and Hutter) over one flat array, state in float32. */
-export class AdamW {
+interface Range {
+  readonly start: number;
+  end: number;
+  readonly rateShare: number;
+}
+
+/** AdamW (Loshchilov and Hutter), state in float32. */
+export class AdamW implements Optimiser {
+  step = 0;
+  readonly state: ReadonlyMap<string, Float32Array>;
+  private readonly first: Float32Array;
+  private readonly second: Float32Array;
+  private readonly ranges: readonly Range[];
+
   constructor(
     private readonly settings: AdamWSettings,
-    /** First and second moments; `step` counts finished updates. */
-    readonly firstMoments: Float32Array,
-    readonly secondMoments: Float32Array,
-    public step = 0,
-  ) {}
-
-  static fresh(count: number, settings: AdamWSettings): AdamW {
-    return new AdamW(settings, new Float32Array(count), new Float32Array(count));
+    tensors: readonly TrainedTensor[],
+    rateShare: RateShare = () => 1,
+  ) {
+    this.ranges = rangesOf(tensors, rateShare);
+    const count = this.ranges.at(-1)?.end ?? 0;
+    [this.first, this.second] = [new Float32Array(count), new Float32Array(count)];
+    this.state = new Map([
+      ['first_moments', this.first],
+      ['second_moments', this.second],
+    ]);
   }
 
-  /** Updates `values` in place by `gradients * gradientScale`. */
   update(values: Float32Array, gradients: Float32Array, learningRate: number, gradientScale = 1): void {
     this.step += 1;
+    for (const { start, end, rateShare } of this.ranges) {
+      const part = (all: Float32Array): Float32Array => all.subarray(start, end);
+      this.move(
+        part(values),
+        part(gradients),
+        part(this.first),
+        part(this.second),
+        learningRate * rateShare,
+        gradientScale,
+      );
+    }
+  }
+
+  private move(
+    values: Float32Array,
+    gradients: Float32Array,
+    first: Float32Array,
+    second: Float32Array,
+    learningRate: number,
+    gradientScale: number,
+  ): void {
     const { beta1, beta2, epsilon, weightDecay } = this.settings;
-    const first = this.firstMoments;
-    const second = this.secondMoments;
     const stepSize = learningRate / (1 - beta1 ** this.step);
     const correction = Math.sqrt(1 - beta2 ** this.step);
     const keep = 1 - learningRate * weightDecay;
@@ -40,9 +76,15 @@ export class AdamW {
   }
 }
 
-/** Euclidean norm. */
-export function globalNorm(values: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i += 1) sum += (values[i] ?? 0) ** 2;
-  return Math.sqrt(sum);
+/** Neighbours of one rate are one range. */
+function rangesOf(tensors: readonly TrainedTensor[], rateShare: RateShare): Range[] {
+  const ranges: Range[] = [];
+  for (const tensor of tensors) {
+    const share = rateShare(tensor);
+    const end = tensor.offset + elementsOf(tensor.shape);
+    const last = ranges.at(-1);
+    if (last?.rateShare === share) last.end = end;
+    else ranges.push({ start: tensor.offset, end, rateShare: share });
+  }
+  return ranges;
 }

@@ -1,35 +1,77 @@
 import { describe, expect, it } from '@jest/globals';
-import { AdamW, globalNorm } from './adamw.js';
+import { layOut } from '../model/trained-parameters.js';
+import { Adafactor } from './adafactor.js';
+import { AdamW } from './adamw.js';
+import { globalNorm, loraPlusShare } from './optimiser.js';
+import type { Optimiser } from './optimiser.js';
 import { learningRateAt } from './schedule.js';
+
+const { tensors } = layOut([
+  ['q.lora_A.weight', [2, 3]],
+  ['q.lora_B.weight', [3, 2]],
+  ['q.lora_magnitude_vector', [3]],
+]);
+const COUNT = 15;
+const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 };
+const start = (): Float32Array => Float32Array.from({ length: COUNT }, (_, i) => Math.cos(i) + 0.1);
 
 describe('AdamW', () => {
   it('moves its first step by the learning rate against the sign of the gradient, plus decay', () => {
-    const optimiser = AdamW.fresh(2, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 });
+    const optimiser = new AdamW(adam, layOut([['w', [2]]]).tensors);
     const values = Float32Array.of(1, -2);
     optimiser.update(values, Float32Array.of(3, -0.5), 0.01);
     expect(values[0]).toBeCloseTo(1 - 0.01 * 0.1 - 0.01, 6);
     expect(values[1]).toBeCloseTo(-2 + 2 * 0.01 * 0.1 + 0.01, 6);
   });
 
-  it('goes on from stored moments exactly', () => {
-    const settings = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 };
-    const [a, b] = [Float32Array.of(1, 2, 3), Float32Array.of(1, 2, 3)];
-    const first = AdamW.fresh(3, settings);
-    const second = AdamW.fresh(3, settings);
-    for (let i = 0; i < 3; i += 1)
-      for (const [optimiser, values] of [
-        [first, a],
-        [second, b],
-      ] as const)
-        optimiser.update(values, values.map(Math.sin), 0.1);
-    const restored = new AdamW(settings, second.firstMoments.slice(), second.secondMoments.slice(), second.step);
-    first.update(a, a.map(Math.sin), 0.1);
-    restored.update(b, b.map(Math.sin), 0.1);
-    expect(b).toEqual(a);
+  it('gives B and vectors the higher rate of LoRA+', () => {
+    const optimiser = new AdamW({ ...adam, weightDecay: 0 }, tensors, loraPlusShare(4));
+    const values = start();
+    optimiser.update(values, new Float32Array(COUNT).fill(1), 0.01);
+    const moved = start().map((value, i) => value - (values[i] ?? 0));
+    moved.forEach((by, i) => expect(by).toBeCloseTo(i < 6 ? 0.01 : 0.04, 6));
+  });
+});
+
+describe('Adafactor', () => {
+  it('divides by the means of rows and columns, and moves by no more than the rate in the mean', () => {
+    const optimiser = new Adafactor({ weightDecay: 0 }, layOut([['w', [2, 2]]]).tensors);
+    const values = new Float32Array(4);
+    // Squares 1 4 / 9 16: rows 2.5 and 12.5, columns 5 and 10; all by the rows' mean of 7.5.
+    optimiser.update(values, Float32Array.of(1, 2, 3, 4), 0.1);
+    const update = [1, 2, 3, 4].map(
+      (g, i) => g / Math.sqrt(([2.5, 12.5][i >> 1] ?? 1) / 7.5) / Math.sqrt([5, 10][i & 1] ?? 1),
+    );
+    const mean = Math.sqrt(update.reduce((sum, u) => sum + u * u, 0) / 4);
+    values.forEach((value, i) => expect(value).toBeCloseTo((-0.1 * (update[i] ?? 0)) / Math.max(1, mean), 6));
   });
 
-  it('measures the norm of a whole vector', () => expect(globalNorm(Float32Array.of(3, 4))).toBe(5));
+  it('keeps as many numbers as matrices have rows and columns', () => {
+    const kept = [...new Adafactor({ weightDecay: 0 }, tensors).state.values()];
+    expect(kept.reduce((sum, { length }) => sum + length, 0)).toBe(2 + 3 + (3 + 2) + 3);
+  });
 });
+
+it.each<[string, () => Optimiser]>([
+  ['AdamW', () => new AdamW(adam, tensors)],
+  ['Adafactor', () => new Adafactor(adam, tensors)],
+])('%s goes on from its stored state exactly', (_name, make) => {
+  const [a, b] = [start(), start()];
+  const [first, second] = [make(), make()];
+  for (let i = 0; i < 3; i += 1) {
+    first.update(a, a.map(Math.sin), 0.1);
+    second.update(b, b.map(Math.sin), 0.1);
+  }
+  const restored = make();
+  restored.step = second.step;
+  for (const [name, values] of second.state) restored.state.get(name)?.set(values);
+  first.update(a, a.map(Math.sin), 0.1);
+  restored.update(b, b.map(Math.sin), 0.1);
+  expect(b).toEqual(a);
+  expect(a).not.toEqual(start());
+});
+
+it('measures the norm of a whole vector', () => expect(globalNorm(Float32Array.of(3, 4))).toBe(5));
 
 describe('schedules', () => {
   const settings = { learningRate: 1, warmupRatio: 0.1, totalSteps: 100 };

@@ -165,6 +165,7 @@ const LOWERINGS: Readonly<Record<Op, Lowering>> = {
   crossEntropy: lowerCrossEntropy,
   concat: (model, node, inputs) => model.node('Concat', inputs, { axis: node.attributes.axis ?? 0 }),
   slice: lowerSlice,
+  detach: (_model, _node, [x = '']) => x,
   boundary: (_model, _node, [x = '']) => x,
   after: lowerAfter,
 };

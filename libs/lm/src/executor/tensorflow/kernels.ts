@@ -191,6 +191,7 @@ export const KERNELS: Readonly<Record<Op, Kernel>> = {
   crossEntropy: binary((tf, logits, labels) => tf.neg(pick(tf, tf.logSoftmax(logits), labels))),
   concat: ({ tf }, node, inputs) => tf.concat([...inputs], node.attributes.axis ?? 0),
   slice,
+  detach: same,
   boundary: same,
   after: same,
 };

@@ -1,0 +1,175 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { capabilities, featuresAsked, trainResult } from '@luthier/contracts';
+import type { Capabilities, RuntimeSpec } from '@luthier/contracts';
+import { openPeftAdapter, openSafetensorsModel } from '@luthier/formats';
+import { removeHome, tempDir } from '@luthier/testing';
+import { trainSpec, writeTinyData, writeTinyModel, writeTinyPairs, writeTinyRatedData } from './fixtures.js';
+import { RuntimeProcess, eventsOfType } from './runtime-process.js';
+
+const TIMEOUT_MS = 480_000;
+
+const { tuning: lora, hyperparameters } = trainSpec({ modelDir: '-', trainDir: '-', heldOutDir: '-', outputDir: '-' });
+const adapter = (changes: object): RuntimeSpec['tuning'] => ({ ...lora, ...changes });
+
+/** Kinds of runs, each with the fields in which it differs from the plain one. */
+const KINDS: readonly [string, Partial<RuntimeSpec>][] = [
+  ['full', { tuning: { type: 'full' } }],
+  ['freeze', { tuning: { type: 'freeze', trainableLayers: 1 } }],
+  ['dora', { tuning: adapter({ useDora: true, loraDropout: 0.1 }) }],
+  ['loraplus', { tuning: adapter({ loraplusLrRatio: 4 }) }],
+  ['adafactor', { tuning: { type: 'full' }, hyperparameters: { ...hyperparameters, optimizer: 'adafactor' } }],
+  ['neftune', { hyperparameters: { ...hyperparameters, neftuneNoiseAlpha: 5 } }],
+  ['label smoothing', { hyperparameters: { ...hyperparameters, labelSmoothingFactor: 0.1 } }],
+  ['dpo', { method: { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 } }],
+  ['dpo, full', { method: { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 }, tuning: { type: 'full' } }],
+  ['orpo', { method: { type: 'orpo', beta: 0.1 } }],
+  ['simpo', { method: { type: 'simpo', beta: 2, gamma: 0.5 } }],
+  ['kto', { method: { type: 'kto', beta: 0.1, desirableWeight: 1, undesirableWeight: 1 } }],
+];
+
+const has = ({ tunings, methods, features = [] }: Capabilities, spec: RuntimeSpec): boolean =>
+  tunings.includes(spec.tuning.type) &&
+  methods.includes(spec.method.type) &&
+  featuresAsked(spec).every(({ feature }) => features.includes(feature));
+
+/** What a runtime makes of the tunings, methods and features that it lists; within a `describe`. */
+export function describeTunings(command: readonly string[]): void {
+  let root = '';
+  let listed: Capabilities;
+  let runs = 0;
+  const spec = (changes: Partial<RuntimeSpec> = {}): RuntimeSpec => {
+    runs += 1;
+    const kind = changes.method?.type ?? 'supervised';
+    const data = kind === 'kto' ? 'rated' : kind === 'supervised' ? 'rows' : 'pairs';
+    const [trainDir, heldOutDir] = [join(root, `${data}-train`), join(root, `${data}-held-out`)];
+    const folders = { modelDir: join(root, 'model'), trainDir, heldOutDir, outputDir: join(root, `out-${runs}`) };
+    const plain = trainSpec(folders);
+    // Weights themselves need a lower rate than an adapter.
+    const learningRate = changes.tuning?.type === 'full' ? 0.002 : plain.hyperparameters.learningRate;
+    const merged = { ...plain, ...changes };
+    return { ...merged, hyperparameters: { ...merged.hyperparameters, learningRate } };
+  };
+  const run = async (asked: RuntimeSpec): Promise<void> => {
+    const { code, log } = await (await RuntimeProcess.startSpec(command, asked)).ended;
+    expect({ code, log }).toEqual({ code: 0, log: '' });
+  };
+  const losses = async ({ outputDir }: RuntimeSpec): Promise<number[]> =>
+    (await eventsOfType(outputDir, 'step')).map(({ loss }) => loss);
+  const resultOf = async ({ outputDir }: RuntimeSpec) =>
+    trainResult.parse((await eventsOfType(outputDir, 'result'))[0]?.result);
+
+  beforeAll(async () => {
+    root = await tempDir('tunings');
+    await writeTinyModel(join(root, 'model'));
+    for (const [name, count, seed] of [
+      ['train', 21, 1],
+      ['held-out', 6, 2],
+    ] as const) {
+      await writeTinyData(join(root, `rows-${name}`), count, seed);
+      await writeTinyPairs(join(root, `pairs-${name}`), count, seed);
+      await writeTinyRatedData(join(root, `rated-${name}`), count, seed);
+    }
+    const { log } = await RuntimeProcess.start(command, ['capabilities']).ended;
+    listed = capabilities.parse(JSON.parse(log));
+  });
+  afterAll(() => removeHome(root));
+
+  describe.each(KINDS)('%s, where it is listed', (_kind, changes) => {
+    it(
+      'learns, the same in both memory modes, and goes on from a checkpoint bit for bit',
+      async () => {
+        const whole = spec({ ...changes, memoryMode: 'whole-step' });
+        if (!has(listed, whole)) return;
+        await run(whole);
+        const expected = await losses(whole);
+        expect(expected.length).toBe(10);
+        const { base, tuned, artifactDir } = await resultOf(whole);
+        expect(tuned?.loss).toBeLessThan(base?.loss ?? 0);
+
+        const other = spec({ ...changes, memoryMode: 'layer-recompute' });
+        await run(other);
+        (await losses(other)).forEach((loss, i) => expect(Math.abs(loss - (expected[i] ?? 0))).toBeLessThan(2e-3));
+
+        const [first] = (await eventsOfType(whole.outputDir, 'checkpoint')).slice(-2);
+        const resumeFrom = join(whole.outputDir, first?.dir ?? '');
+        const resumed = spec({ ...changes, memoryMode: 'whole-step', incarnation: 2, resumeFrom });
+        await run(resumed);
+        expect(await losses(resumed)).toEqual(expected.slice(first?.step));
+        const again = await resultOf(resumed);
+        expect({ base: again.base, tuned: again.tuned }).toEqual({ base, tuned });
+        const file = artifactDir === 'adapter' ? 'adapter_model.safetensors' : 'model.safetensors';
+        const bytes = (asked: RuntimeSpec): Promise<Buffer> => readFile(join(asked.outputDir, artifactDir, file));
+        expect((await bytes(resumed)).equals(await bytes(whole))).toBe(true);
+      },
+      TIMEOUT_MS,
+    );
+  });
+
+  it.each([
+    ['full', { type: 'full' }],
+    ['freeze', { type: 'freeze', trainableLayers: 1 }],
+  ] as const)(
+    '%s leaves a whole model, of which only what it trains has moved, and which is scored as such',
+    async (kind, tuning) => {
+      const asked = spec({ tuning });
+      if (!has(listed, asked)) return;
+      await run(asked);
+      const [before, after] = [join(root, 'model'), join(asked.outputDir, 'model')];
+      const [old, now] = [await openSafetensorsModel(before), await openSafetensorsModel(after)];
+      expect([...now.tensors.keys()].sort()).toEqual([...old.tensors.keys()].sort());
+      for (const name of old.tensors.keys()) {
+        const same = [...(await old.readFloat32(name))].join() === [...(await now.readFloat32(name))].join();
+        expect([name, same]).toEqual([name, kind === 'freeze' && !name.startsWith('model.layers.1.')]);
+        expect(now.get(name).dtype).toBe('F32');
+      }
+      const { tuned } = await resultOf(asked);
+      const scored = spec({ mode: 'score', modelDir: after });
+      await run(scored);
+      const [event] = await eventsOfType(scored.outputDir, 'result');
+      expect(event?.result).toMatchObject({ mode: 'score', base: { loss: tuned?.loss } });
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'goes on from an adapter with its magnitudes, which are then what a method compares with',
+    async () => {
+      const first = spec({ tuning: adapter({ useDora: true, r: 3 }) });
+      if (!has(listed, first)) return;
+      await run(first);
+      const adapterDir = join(first.outputDir, 'adapter');
+      expect((await openPeftAdapter(adapterDir, { magnitudes: true })).config).toMatchObject({
+        useDora: true,
+        rank: 3,
+      });
+      const next = spec({ adapterDir, method: { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 } });
+      if (!has(listed, next)) return;
+      await run(next);
+      const { base } = await resultOf(next);
+      // The policy before its first step is its own reference, and what it is compared with.
+      expect((await losses(next))[0]).toBeCloseTo(Math.LN2, 6);
+      expect(base?.loss).toBeCloseTo(Math.LN2, 6);
+      const stored = await openPeftAdapter(join(next.outputDir, 'adapter'), { magnitudes: true });
+      expect(stored.config).toMatchObject({ useDora: true, rank: 3 });
+    },
+    TIMEOUT_MS,
+  );
+
+  it.each([
+    ['more layers than the model has', { tuning: { type: 'freeze', trainableLayers: 3 } }, 'tuning.trainableLayers'],
+    ['all weights on top of an adapter', { tuning: { type: 'full' }, adapterDir: '/nowhere' }, 'adapterDir'],
+  ] as const)(
+    'refuses %s: 41, by the field',
+    async (_what, changes, field) => {
+      const asked = spec(changes);
+      if (!has(listed, asked)) return;
+      const { code } = await (await RuntimeProcess.startSpec(command, asked)).ended;
+      const [failed] = await eventsOfType(asked.outputDir, 'failed');
+      expect({ code, failed }).toMatchObject({ code: 41, failed: { code: 'config.bad' } });
+      expect(failed?.message).toContain(`${field}: `);
+    },
+    TIMEOUT_MS,
+  );
+}
