@@ -13,6 +13,7 @@ import {
   TINY_MODEL,
   checkpointsOf,
   expectWholeAndSingle,
+  politePairs,
   submitJob,
   trainingRows,
   upload,
@@ -66,6 +67,33 @@ describe('the main job on the platform of one machine', () => {
       platform.client.GET('/api/v1/models/{model}', { params: { path: { model: job.tuned_model_id ?? '' } } }),
     );
     expect(model).toMatchObject({ kind: 'tuned', state: 'ready', job_id: id, proof: evaluation.verdict });
+  });
+
+  it('goes on from the tuned model by comparing answers, and is compared with it', async () => {
+    const { client } = platform;
+    const training = await upload(
+      client,
+      politePairs(['lamp', 'parcel', 'bill', 'key', 'chair', 'order']),
+      'pairs.jsonl',
+    );
+    const heldOut = await upload(client, politePairs(['coat', 'book', 'table']), 'held-out-pairs.jsonl');
+    for (const file of [training, heldOut]) await validation(client, file);
+    const hyperparameters = { beta: 0.1, n_epochs: 8, batch_size: 6, learning_rate: 2e-3 };
+    const files = { training_file: training, validation_file: heldOut };
+    const model = job.fine_tuned_model ?? '';
+    const method = { type: 'dpo' as const, dpo: { hyperparameters } };
+    const { id } = await unwrap(client.POST('/v1/fine_tuning/jobs', { body: { model, ...files, seed: 5, method } }));
+    const further = await waitForEnd(client, id);
+    expect(further).toMatchObject({ status: 'succeeded', error: null, model, tuning: job.tuning });
+    expect(further).toMatchObject({ base_model_id: job.base_model_id });
+    // Nothing tells the answers apart before the first step: a coin toss, beside the tuned model, not its base.
+    expect(further.result?.first_loss).toBeCloseTo(Math.LN2, 3);
+    expect(further.result?.base).toMatchObject({ metrics: { rewardMargin: 0 } });
+    expect(further.result?.tuned?.metrics?.['rewardMargin']).toBeGreaterThan(0);
+    const evaluation = await unwrap(
+      client.GET('/api/v1/jobs/{job_id}/evaluation', { params: { path: { job_id: id } } }),
+    );
+    expect(evaluation).toMatchObject({ state: 'completed', base_model_id: job.tuned_model_id });
   });
 
   it('tells its story as events, and as a stream that replays without gap or double', async () => {

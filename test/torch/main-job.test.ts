@@ -9,6 +9,7 @@ import {
   expectWholeAndSingle,
   jsonLines,
   metricsOf,
+  politePairs,
   submitJob,
   upload,
   validation,
@@ -18,16 +19,6 @@ import { PlatformProcess } from '../e2e/support/platform-process.js';
 import { describeWithTorch } from './torch-environment.js';
 
 const TIMEOUT_MS = 300_000;
-
-/** As OpenAI writes pairs: what is polite is preferred. */
-const pairs = (things: readonly string[]): string =>
-  jsonLines(
-    things.map((thing) => ({
-      input: { messages: [{ role: 'user', content: `Where is my ${thing}?` }] },
-      preferred_output: [{ role: 'assistant', content: `I am glad to look for your ${thing}.` }],
-      non_preferred_output: [{ role: 'assistant', content: 'How should I know?' }],
-    })),
-  );
 
 describeWithTorch('a job at home', () => {
   let home: string;
@@ -64,8 +55,8 @@ describeWithTorch('a job at home', () => {
     async () => {
       const { client } = platform;
       const things = ['lamp', 'parcel', 'bill', 'key', 'chair', 'order', 'shade', 'cable', 'refund', 'letter'];
-      const training = await upload(client, pairs(things), 'pairs.jsonl');
-      const heldOut = await upload(client, pairs(['coat', 'book', 'table']), 'held-out.jsonl');
+      const training = await upload(client, politePairs(things), 'pairs.jsonl');
+      const heldOut = await upload(client, politePairs(['coat', 'book', 'table']), 'held-out.jsonl');
       expect(await validation(client, training)).toMatchObject({ row_kind: 'pairs', usable_rows: 10, error_count: 0 });
       await validation(client, heldOut);
       const body = { model: TINY_MODEL, training_file: training, validation_file: heldOut, seed: 5 };
@@ -108,8 +99,8 @@ describeWithTorch('a job at home', () => {
     );
 
   it.each([
-    { type: 'orpo', rowsOf: pairs },
-    { type: 'simpo', rowsOf: pairs },
+    { type: 'orpo', rowsOf: politePairs },
+    { type: 'simpo', rowsOf: politePairs },
     { type: 'kto', rowsOf: ratings },
   ] as const)(
     'learns from uploaded comparisons by $type, and is further from what was rejected afterwards',
@@ -243,8 +234,8 @@ describeWithTorch('a job at home', () => {
     'makes a reward model of uploaded pairs, which ranks held-out ones and does not chat',
     async () => {
       const { client } = platform;
-      const training = await upload(client, pairs(['lamp', 'parcel', 'bill', 'key', 'chair', 'order']), 'judge.jsonl');
-      const heldOut = await upload(client, pairs(['coat', 'book', 'table']), 'judge-held-out.jsonl');
+      const training = await upload(client, politePairs(['lamp', 'parcel', 'bill', 'key', 'chair', 'order']), 'judge.jsonl');
+      const heldOut = await upload(client, politePairs(['coat', 'book', 'table']), 'judge-held-out.jsonl');
       for (const file of [training, heldOut]) await validation(client, file);
       const method = { type: 'reward' as const, reward: { hyperparameters: { n_epochs: 3, learning_rate: 2e-3 } } };
       const files = { training_file: training, validation_file: heldOut };

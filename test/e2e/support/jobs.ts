@@ -24,6 +24,16 @@ export const trainingRows = (count: number): string =>
     })),
   );
 
+/** Pairs as OpenAI writes them: what is polite is preferred. */
+export const politePairs = (things: readonly string[]): string =>
+  jsonLines(
+    things.map((thing) => ({
+      input: { messages: [{ role: 'user', content: `Where is my ${thing}?` }] },
+      preferred_output: [{ role: 'assistant', content: `I am glad to look for your ${thing}.` }],
+      non_preferred_output: [{ role: 'assistant', content: 'How should I know?' }],
+    })),
+  );
+
 export async function upload(client: LuthierClient, content: string, filename = 'rows.jsonl'): Promise<string> {
   const file = await uploadFile(client, { content: new Blob([content]), filename, purpose: 'fine-tune' });
   return file.id;
