@@ -234,7 +234,11 @@ describeWithTorch('a job at home', () => {
     'makes a reward model of uploaded pairs, which ranks held-out ones and does not chat',
     async () => {
       const { client } = platform;
-      const training = await upload(client, politePairs(['lamp', 'parcel', 'bill', 'key', 'chair', 'order']), 'judge.jsonl');
+      const training = await upload(
+        client,
+        politePairs(['lamp', 'parcel', 'bill', 'key', 'chair', 'order']),
+        'judge.jsonl',
+      );
       const heldOut = await upload(client, politePairs(['coat', 'book', 'table']), 'judge-held-out.jsonl');
       for (const file of [training, heldOut]) await validation(client, file);
       const method = { type: 'reward' as const, reward: { hyperparameters: { n_epochs: 3, learning_rate: 2e-3 } } };

@@ -9,7 +9,6 @@ export { planRun, totalSteps } from './plan-run.js';
 export type { PlanInput, PlanProfile } from './plan-input.js';
 export { lessMemory } from './smaller-runs.js';
 export type { AutomaticChange, LessMemory } from './smaller-runs.js';
-export { guessTokensPerSecond } from './speed.js';
 export { estimateNodeMemory, nodeTuning } from './node-memory.js';
 export { estimateTorchMemory, planTorchMemory } from './torch-memory.js';
 export type { TorchRun, TorchWay } from './torch-memory.js';

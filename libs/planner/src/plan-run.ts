@@ -37,7 +37,7 @@ export function planRun(input: PlanInput): Plan {
   const processes = input.worldSize ?? 1;
   const devices = (profile?.devices ?? 0) > 0 ? processes : 0;
   const cpus = (profile?.cpus ?? 1) * (devices > 0 ? 1 : processes);
-  const speed = profile && guessTokensPerSecond(input.shape.parameters, { devices, cpus });
+  const speed = profile && guessTokensPerSecond({ ...input, memoryMode: memory.memoryMode }, { devices, cpus });
   const { precision, why: whyPrecision } = precisionOf(input);
   const common = {
     device: profile?.device ?? 'unknown',
