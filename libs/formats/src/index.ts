@@ -28,6 +28,7 @@ export { PREPARED_MANIFEST_FILE } from './prepared-dataset/prepared-row.js';
 export type { PreparedRow, StoredKind } from './prepared-dataset/prepared-row.js';
 export { LLAMA_BLOCKS } from './huggingface/block-switches.js';
 export type { BlockSwitches } from './huggingface/block-switches.js';
+export { configText } from './huggingface/config-text.js';
 export { MODEL_ARCHITECTURES } from './huggingface/families/families.js';
 export { formatModelConfig, parseModelConfig, readModelConfig } from './huggingface/model-config.js';
 export type { ModelConfig } from './huggingface/model-config.js';

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError } from '../format-error.js';
+import { configText } from '../huggingface/config-text.js';
 import { formatModelConfig, parseModelConfig } from '../huggingface/model-config.js';
 import type { ModelConfig } from '../huggingface/model-config.js';
 import { fromFloat32 } from '../safetensors/float.js';
@@ -123,7 +124,7 @@ export async function ggufToHuggingFace(options: {
     { fsync: options.fsync ?? false },
   );
   for (const [name, content] of Object.entries(files)) {
-    await writeFile(join(options.outDir, name), `${JSON.stringify(content, null, 2)}\n`, {
+    await writeFile(join(options.outDir, name), `${configText(content)}\n`, {
       flush: options.fsync ?? false,
     });
   }

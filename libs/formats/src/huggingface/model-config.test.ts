@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { configText } from './config-text.js';
 import { MODEL_ARCHITECTURES } from './families/families.js';
 import { formatModelConfig, parseModelConfig } from './model-config.js';
 import { modelTensors } from './model-tensors.js';
@@ -69,6 +70,13 @@ describe('model configuration', () => {
     const config = parseModelConfig(value);
     expect(parseModelConfig(formatModelConfig(config))).toEqual(config);
     expect(MODEL_ARCHITECTURES).toContain(config.architecture);
+  });
+
+  it('is written with a point where transformers wants one', () => {
+    const text = configText(formatModelConfig(parseModelConfig(families['Gemma 2'])));
+    expect(text).toContain('"final_logit_softcapping": 30.0');
+    expect(text).toContain('"query_pre_attn_scalar": 224,');
+    expect(parseModelConfig(JSON.parse(text))).toEqual(parseModelConfig(families['Gemma 2']));
   });
 
   it('fills in what SmolLM2 leaves out', () => {

@@ -111,7 +111,7 @@ export function parseModelConfig(value: unknown): ModelConfig {
   };
 }
 
-/** The `config.json` content of a model, as every version of transformers reads it. */
+/** The `config.json` content of a model, as every version of transformers reads it; `configText` writes it. */
 export function formatModelConfig(
   config: ModelConfig,
   dtype: 'bfloat16' | 'float16' | 'float32' = 'bfloat16',
