@@ -1,12 +1,11 @@
-import { cp, readFile, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { RuntimeSpec } from '@luthier/contracts';
 import { scoreResult } from '@luthier/contracts';
-import { trainSpec } from '../../runtime-conformance/fixtures.js';
 import { eventsOfType } from '../../runtime-conformance/runtime-process.js';
 import { prepareRows, writeRows, writeSmolLm } from './alpaca-rows.js';
 import type { AlpacaRow, PreparedRows } from './alpaca-rows.js';
+import { fastestPrecision, modelIn, specOf } from './bench-spec.js';
+import type { Precision } from './bench-spec.js';
 import { LlamaFactory } from './llama-factory.js';
 import type { PeerOptions } from './llama-factory.js';
 import { OutOfTime } from './measured-program.js';
@@ -14,8 +13,6 @@ import type { Taken } from './measured-program.js';
 import { runRuntime, trainWithRuntime } from './torch-run.js';
 import type { TrainingRun } from './torch-run.js';
 
-/** Instructions of x86 and Arm; without them a product in bfloat16 takes ten to a hundred times as long. */
-const BFLOAT16_FLAGS = /\b(avx512_bf16|amx_bf16|bf16)\b/;
 /** One step of the default, which can take half an hour where it computes in bfloat16 without instructions for it. */
 const ROWS_OF_A_SLOW_DEFAULT = 8;
 const DEADLINE_OF_A_SLOW_DEFAULT_S = 180;
@@ -32,7 +29,7 @@ export interface TorchBench {
 /** One training, for the record. What was not done within its time has no losses, and was at the most so fast. */
 export interface Side {
   readonly name: string;
-  readonly precision: 'float32' | 'bfloat16';
+  readonly precision: Precision;
   readonly rows: number;
   readonly finished: boolean;
   /** Tokens that are not padding, over the time of training alone. */
@@ -69,7 +66,7 @@ export class BenchRig {
     return new BenchRig(bench, spec, train, heldOut, new LlamaFactory(bench.theirs, root));
   }
 
-  get precision(): Side['precision'] {
+  get precision(): Precision {
     return this.spec.precision === 'bfloat16' ? 'bfloat16' : 'float32';
   }
 
@@ -86,7 +83,7 @@ export class BenchRig {
 
   /** With its defaults but for the options, in the precision that is the fastest here. */
   async factoryInPrecision(name: string, options: PeerOptions): Promise<Side> {
-    const modelDir = await this.modelIn(this.precision);
+    const modelDir = await modelIn(this.spec.modelDir, this.precision);
     const run = await this.factory.train(name, { ...this.spec, modelDir }, this.train.file, options);
     return this.sideOf(name, this.precision, this.train, run);
   }
@@ -118,12 +115,7 @@ export class BenchRig {
     return theirs.tokens === tokens && theirs.trainedTokens === trainedTokens + whole;
   }
 
-  private async sideOf(
-    name: string,
-    precision: Side['precision'],
-    rows: PreparedRows,
-    run: TrainingRun,
-  ): Promise<Side> {
+  private async sideOf(name: string, precision: Precision, rows: PreparedRows, run: TrainingRun): Promise<Side> {
     const { trainingSeconds, cpuSeconds, peakMemoryMib, losses, adapterDir } = run;
     return {
       ...{ name, precision, rows: rows.rows, finished: true },
@@ -148,17 +140,6 @@ export class BenchRig {
     const result = (await eventsOfType(outputDir, 'result'))[0]?.result;
     return scoreResult.parse(result).tuned?.loss ?? null;
   }
-
-  /** LLaMA-Factory takes the precision of the model's configuration. */
-  private async modelIn(precision: Side['precision']): Promise<string> {
-    const { modelDir } = this.spec;
-    if (precision === 'bfloat16') return modelDir;
-    const copy = `${modelDir}-${precision}`;
-    await cp(modelDir, copy, { recursive: true });
-    const config = JSON.parse(await readFile(join(copy, 'config.json'), 'utf8')) as object;
-    await writeFile(join(copy, 'config.json'), JSON.stringify({ ...config, torch_dtype: precision }));
-    return copy;
-  }
 }
 
 function speedOf(rows: PreparedRows, trainingSeconds: number) {
@@ -169,31 +150,11 @@ function speedOf(rows: PreparedRows, trainingSeconds: number) {
   };
 }
 
-function unfinished(name: string, precision: Side['precision'], rows: PreparedRows, taken: Taken): Side {
+function unfinished(name: string, precision: Precision, rows: PreparedRows, taken: Taken): Side {
   const { seconds, cpuSeconds, peakMemoryMib } = taken;
   return {
     ...{ name, precision, rows: rows.rows, finished: false },
     ...speedOf(rows, seconds),
     ...{ cpuSeconds, peakMemoryMib, optimiserSteps: 0, firstLoss: null, heldOutLoss: null },
-  };
-}
-
-async function fastestPrecision(): Promise<Side['precision']> {
-  return BFLOAT16_FLAGS.test(await readFile('/proc/cpuinfo', 'utf8')) ? 'bfloat16' : 'float32';
-}
-
-function specOf(root: string, modelDir: string, trainDir: string, precision: Side['precision']): RuntimeSpec {
-  const spec = trainSpec({ modelDir, trainDir, heldOutDir: trainDir, outputDir: join(root, 'luthier') });
-  return {
-    ...spec,
-    precision,
-    tuning: { type: 'lora', r: 8, loraAlpha: 16, loraDropout: 0, targetModules: 'all-linear', useRslora: false },
-    hyperparameters: {
-      ...spec.hyperparameters,
-      ...{ epochs: 1, globalBatch: 8, learningRate: 1e-4, warmupRatio: 0, weightDecay: 0, evaluationSteps: null },
-    },
-    checkpointing: { everySteps: 1_000_000, keepLast: 1 },
-    limits: { memoryMib: 16_384, cpu: cpus().length, deadlineSeconds: 3_600 },
-    data: { trainDir },
   };
 }

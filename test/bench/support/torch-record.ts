@@ -5,7 +5,7 @@ import type { Side, TorchBench } from './bench-rig.js';
 const DEFAULT = 'llama-factory-default';
 const DEFAULT_IN_PRECISION = 'llama-factory-default-but-precision';
 /** Its options for speed. What it packs by itself are other rows to a step, so that a step holds about as many tokens. */
-const TUNED = {
+export const TUNED = {
   'llama-factory-packed': { neat_packing: true, per_device_train_batch_size: 1, gradient_accumulation_steps: 4 },
   'llama-factory-unpadded': { per_device_train_batch_size: 1, gradient_accumulation_steps: 8 },
 };
