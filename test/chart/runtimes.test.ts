@@ -8,6 +8,11 @@ describe("the chart's runtimes", () => {
   it('can do what runtime-node says that it can', async () => {
     const program = fileURLToPath(new URL('../../services/runtime-node/dist/main.js', import.meta.url));
     const { stdout } = await promisify(execFile)(process.execPath, [program, 'capabilities'], { timeout: 300_000 });
-    expect(await knownCapabilities('runtime-node')).toEqual(JSON.parse(stdout));
+    const said = JSON.parse(stdout) as { engines: { usable: boolean }[] };
+    // What else a machine can or cannot compute with is its own; an image has what needs nothing of the machine.
+    const engines = said.engines.filter(({ usable }) => usable);
+    const known = (await knownCapabilities('runtime-node')) as { engines: object[] };
+    expect(engines).toEqual(expect.arrayContaining(known.engines));
+    expect(known).toEqual({ ...said, engines: known.engines });
   });
 });

@@ -119,7 +119,8 @@ function peftConfig({ settings, modules }: LoraAdapter): LoraConfig {
   return { ...base, ...(useDora && { useDora }) };
 }
 
-async function writeAdapter(dir: string, adapter: LoraAdapter): Promise<void> {
+/** As a PEFT folder. */
+export async function writeAdapter(dir: string, adapter: LoraAdapter): Promise<void> {
   const tensors = adapter.tensors.map((tensor) => ({
     name: tensor.name,
     dtype: 'F32' as const,
