@@ -29,4 +29,33 @@ describe('memory of the TypeScript runtime', () => {
     expect(totalMib).toBeGreaterThan(measuredMib * 0.75);
     expect(totalMib).toBeLessThan(measuredMib * 1.25);
   });
+
+  // Blocks of one size with what the architecture adds, rank 16, two rows of 240 tokens, half of them trained.
+  it.each([
+    ['LlamaForCausalLM', 'whole-step', 867],
+    ['Qwen3ForCausalLM', 'whole-step', 895],
+    ['Gemma3ForCausalLM', 'whole-step', 909],
+    ['Gemma2ForCausalLM', 'whole-step', 1120],
+    ['LlamaForCausalLM', 'layer-recompute', 555],
+    ['Gemma2ForCausalLM', 'layer-recompute', 574],
+  ] as const)(
+    'of %s is within 30 %% of the measured peak, and not below it: %s',
+    (architecture, memoryMode, measured) => {
+      const { totalMib } = estimateNodeMemory({
+        ...{
+          architecture,
+          memoryMode,
+          layers: 12,
+          hiddenSize: 512,
+          intermediateSize: 1536,
+          heads: 8,
+          keyValueHeads: 2,
+        },
+        ...{ headDim: 128, vocabularySize: 32_768, tiedEmbeddings: true, trainedParameters: 2_064_384 },
+        ...{ microBatchTokens: 480, microBatchTrained: 240 },
+      });
+      expect(totalMib).toBeGreaterThan(measured);
+      expect(totalMib).toBeLessThan(measured * 1.3);
+    },
+  );
 });

@@ -1,7 +1,10 @@
 import type { Hyperparameters, PlanComponent, RunMode, Tuning } from '@luthier/contracts';
+import { architectureMemory } from './architecture-memory.js';
 
 /** What decides the memory of one run of the TypeScript runtime. */
 export interface NodeMemoryQuestion {
+  /** As in `config.json`. @default one without more than Llama has */
+  readonly architecture?: string;
   readonly layers: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -35,6 +38,7 @@ const ADAMW_COPIES = 2;
 const ADAFACTOR_COPIES = 0.01;
 /** Logits, log-softmax or softmax, and what the operation in progress makes of them. */
 const LOGIT_COPIES = 4;
+const CAPPED_LOGIT_COPIES = 8;
 /** Node, ONNX Runtime, graphs, reading buffers; measured. */
 const RUNTIME_MIB = 150;
 /** Temporary values of the operations in progress, as copies of one layer's kept values. */
@@ -81,7 +85,15 @@ export function estimateNodeMemory(question: NodeMemoryQuestion): NodeMemoryEsti
   const queries = heads * headDim;
   const keys = keyValueHeads * headDim;
   const embeddings = question.vocabularySize * hiddenSize * (question.tiedEmbeddings ? 1 : 2);
-  const keptPerToken = 7 * hiddenSize + 2 * queries + 3 * keys + 4 * intermediateSize + heads * tokens;
+  const beyond = architectureMemory(question.architecture);
+  const keptBeyond =
+    (beyond.headNorms ? queries + keys : 0) +
+    (beyond.sandwichNorms ? 2 * hiddenSize : 0) +
+    (beyond.softCaps ? heads * tokens : 0);
+  const keptPerToken = 7 * hiddenSize + 2 * queries + 3 * keys + 4 * intermediateSize + heads * tokens + keptBeyond;
+  // Layer by layer, the head is done before a layer's values are there.
+  const capped = beyond.softCaps && question.memoryMode === 'whole-step';
+  const logitCopies = capped ? CAPPED_LOGIT_COPIES : LOGIT_COPIES;
   const layerFloats = tokens * keptPerToken;
   const keptFloats = question.memoryMode === 'whole-step' ? layers * layerFloats : layers * tokens * hiddenSize;
   const mib = (floats: number): number => Math.round((floats * FLOAT_BYTES * 10) / MIB) / 10;
@@ -89,7 +101,7 @@ export function estimateNodeMemory(question: NodeMemoryQuestion): NodeMemoryEsti
     { name: 'weights', mib: mib(layers * linears(question) + embeddings) },
     ...trainedParts(question).map(({ name, floats }) => ({ name, mib: mib(floats) })),
     { name: 'activations', mib: mib(keptFloats + WORKING_LAYERS * layerFloats) },
-    { name: 'head', mib: mib(LOGIT_COPIES * question.microBatchTrained * question.vocabularySize) },
+    { name: 'head', mib: mib(logitCopies * question.microBatchTrained * question.vocabularySize) },
     { name: 'runtime', mib: RUNTIME_MIB },
   ];
   return { components, totalMib: Math.ceil(components.reduce((sum, part) => sum + part.mib, 0)) };
