@@ -32,7 +32,7 @@ export class LogitReader {
     const context = await this.model.createContext({ contextSize, sequences: 1, threads: this.threads });
     try {
       // The library would leave 40 tokens, and divide by the temperature.
-      const generateNext = { logits: true, options: { topK: 0, temperature: 1 } };
+      const generateNext = { logits: true, options: { topK: 0, topP: 1, minP: 0, temperature: 1 } };
       const given = tokens.map((token): [Token, { generateNext: typeof generateNext }] => [
         token as Token,
         { generateNext },

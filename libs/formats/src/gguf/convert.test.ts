@@ -8,8 +8,9 @@ import { loraTensorName } from '../peft/lora-names.js';
 import { openPeftAdapter } from '../peft/peft-adapter.js';
 import { openSafetensorsModel } from '../safetensors/safetensors-model.js';
 import { ggufToHuggingFace } from './gguf-to-hugging-face.js';
-import { huggingFaceToGguf, peftToGguf } from './hugging-face-to-gguf.js';
+import { huggingFaceToGguf } from './hugging-face-to-gguf.js';
 import { readChatTemplate } from './hugging-face-tokenizer.js';
+import { peftToGguf } from './peft-to-gguf.js';
 import { openGguf } from './read-gguf.js';
 
 let dir = '';

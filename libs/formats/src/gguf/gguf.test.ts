@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FormatError } from '../format-error.js';
 import { dequantise } from './quants/dequantise.js';
-import { permuteRows, unpermuteRows } from './llama-names.js';
+import { permuteRows, unpermuteRows } from './permute-rows.js';
 import { ggufPreTokenizer, preTokenizerJson } from './pre-tokenizers.js';
 import { openGguf } from './read-gguf.js';
 import { writeGguf } from './write-gguf.js';
