@@ -27,6 +27,8 @@ export type { PackedBatch, TrainingRow } from './model/packed-batch.js';
 export { microBatches, packRows, rowLength, sumByRow, trainedCount } from './model/packed-batch.js';
 export type { GreedyOptions } from './model/greedy-tokens.js';
 export { greedyTokens } from './model/greedy-tokens.js';
+export { logitsAfter, openEngine } from './model/open-engine.js';
+export type { OpenEngineOptions } from './model/open-engine.js';
 export type { Executor, Program, TensorData } from './executor/executor.js';
 export type { OnnxExecutorOptions } from './executor/onnx/onnx-executor.js';
 export type { OnnxProvider } from './executor/onnx/providers.js';

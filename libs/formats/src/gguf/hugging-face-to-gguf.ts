@@ -27,7 +27,7 @@ export interface HuggingFaceToGgufOptions {
 function ropeTensors({ ropeScaling, headDim, ropeTheta }: ModelConfig): GgufTensorToWrite[] {
   if (ropeScaling?.type !== 'llama3') return [];
   const factors = ropeFactors(ropeScaling, headDim, ropeTheta);
-   
+
   const data = async function* (): AsyncGenerator<Uint8Array> {
     yield fromFloat32(factors, 'F32');
   };
