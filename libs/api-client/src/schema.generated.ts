@@ -480,7 +480,7 @@ export interface paths {
         put?: never;
         /**
          * Make a model into files for other programs
-         * @description Begins or joins the export; ask again while `state` is `making`. Other than as `adapter`, an adapter is merged into its base.
+         * @description Begins or joins the export; ask again while `state` is `making`. Other than as `adapter`, an adapter is merged into its base. What was made is compared with its source before it is given out.
          */
         post: operations["exportModel"];
         delete?: never;
@@ -752,7 +752,7 @@ export interface components {
             } | null;
             error: {
                 /** @enum {string} */
-                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
+                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.export-drifted" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
                 message: string;
                 hint: string;
             } | null;
@@ -771,7 +771,7 @@ export interface components {
         };
         Diagnosis: {
             /** @enum {string} */
-            code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
+            code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.export-drifted" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
             message: string;
             hint: string;
             change: {
@@ -813,7 +813,7 @@ export interface components {
             verdict_reason: string | null;
             error: {
                 /** @enum {string} */
-                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
+                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.export-drifted" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
                 message: string;
                 hint: string;
             } | null;
@@ -1053,7 +1053,7 @@ export interface components {
             attempt: number;
             started_at: string | null;
             ended_at: string | null;
-            code: ("request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal") | null;
+            code: ("request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.export-drifted" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal") | null;
             message: string;
             resumed_from_step: number | null;
         };
@@ -1139,7 +1139,7 @@ export interface components {
             proof_reason: string | null;
             error: {
                 /** @enum {string} */
-                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
+                code: "request.invalid" | "request.unsupported" | "request.too-large" | "request.timeout" | "request.rate-limited" | "auth.missing" | "auth.wrong-key" | "auth.foreign-origin" | "route.not-found" | "file.not-found" | "file.in-use" | "file.unusable" | "file.wrong-rows" | "dataset.not-found" | "dataset.not-ready" | "dataset.no-trained-tokens" | "model.not-found" | "model.not-ready" | "model.in-use" | "model.import-failed" | "model.unreadable" | "model.export-drifted" | "model.unsupported" | "job.not-found" | "job.not-cancellable" | "job.not-pausable" | "job.not-restartable" | "run.not-found" | "run.fenced" | "run.not-attached" | "run.deadline-exceeded" | "run.stalled" | "run.deleted-externally" | "evaluation.not-found" | "plan.does-not-fit" | "data.bad" | "config.bad" | "device.out-of-memory" | "host.out-of-memory" | "training.diverged" | "disk.full" | "storage.unreachable" | "storage.not-found" | "collective.failed" | "runtime.killed" | "runtime.crashed" | "runtime.interrupted" | "cluster.no-capacity" | "cluster.too-small" | "cluster.quota-exceeded" | "cluster.refused" | "cluster.name-taken" | "cluster.namespace-terminating" | "cluster.image-unavailable" | "cluster.config-missing" | "cluster.queue-rejected" | "cluster.preempted" | "cluster.evicted" | "cluster.node-pressure" | "cluster.node-lost" | "cluster.node-refused" | "cluster.gpu-fault" | "cluster.unreachable" | "cluster.forbidden" | "service.unavailable" | "internal";
                 message: string;
                 hint: string;
             } | null;
@@ -5637,7 +5637,7 @@ export interface operations {
             path: {
                 /** @description Id or name; `/` is written %2F */
                 model: string;
-                format: "adapter" | "safetensors" | "gguf";
+                format: "adapter" | "safetensors" | "gguf" | "gguf-f16" | "gguf-q8_0";
             };
             cookie?: never;
         };
@@ -5660,6 +5660,18 @@ export interface operations {
                             size_bytes: number;
                             sha256: string;
                         }[];
+                        parity: ({
+                            /** @constant */
+                            status: "same";
+                            positions: number;
+                            other_tokens: number;
+                            mean_kl: number;
+                            max_kl: number;
+                        } | {
+                            /** @constant */
+                            status: "not-checked";
+                            reason: string;
+                        }) | null;
                     };
                 };
             };
@@ -5701,6 +5713,15 @@ export interface operations {
             };
             /** @description `model.not-ready`: The model is not ready */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `model.export-drifted`: The exported model does not answer as the one it was made from */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5753,7 +5774,7 @@ export interface operations {
             path: {
                 /** @description Id or name; `/` is written %2F */
                 model: string;
-                format: "adapter" | "safetensors" | "gguf";
+                format: "adapter" | "safetensors" | "gguf" | "gguf-f16" | "gguf-q8_0";
                 /** @description A name among the files of the export */
                 file: string;
             };

@@ -122,6 +122,12 @@ export const ERRORS = {
     'The model files cannot be read',
     'Import the model again; only safetensors and GGUF files are read.',
   ),
+  'model.export-drifted': row(
+    422,
+    'invalid_request_error',
+    'The exported model does not answer as the one it was made from',
+    'Export it in a type of higher precision (BF16, F16), or take the safetensors; the figures stand in the message.',
+  ),
   'model.unsupported': row(
     400,
     'invalid_request_error',

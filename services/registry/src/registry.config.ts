@@ -29,5 +29,15 @@ export const registryConfigSchema = defineConfig('registry', {
       .default(64 * GIB),
     'largest model that is imported, in bytes',
   ),
+  parityMemoryMib: env(
+    'LUTHIER_REGISTRY_PARITY_MEMORY_MIB',
+    z.coerce.number().int().positive().default(4_096),
+    'memory that comparing an export with its source may take; larger models are not compared, which is said',
+  ),
+  parityTimeoutS: env(
+    'LUTHIER_REGISTRY_PARITY_TIMEOUT_S',
+    z.coerce.number().int().positive().default(900),
+    'time that comparing an export with its source may take, in seconds',
+  ),
 });
 export type RegistryConfig = ConfigOf<typeof registryConfigSchema>;

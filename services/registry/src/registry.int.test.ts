@@ -381,6 +381,13 @@ describe('tuned models', () => {
     expect(gguf.files.map(({ name }) => name)).toEqual(['model.gguf']);
     expect((await readArtifact(store, `${gguf.uri}/model.gguf`)).subarray(0, 4).toString()).toBe('GGUF');
     expect(await exported(tuned.id, 'gguf')).toEqual(gguf);
+    expect(merged.parity).toMatchObject({ status: 'same' });
+    expect(gguf.parity).toMatchObject({ status: 'same' });
+    const eightBits = await exported(tuned.id, 'gguf-q8_0');
+    expect(eightBits.parity).toMatchObject({ status: 'same' });
+    const [size, smaller] = [gguf, eightBits].map(({ files: [file] }) => file?.sizeBytes ?? 0);
+    expect(smaller).toBeLessThan((size ?? 0) * 0.7);
+    expect(adapter.parity).toBeNull();
 
     const weights = await putFolder(newId('run'), dir);
     const files: ModelFiles = { form: 'whole', weights };

@@ -74,7 +74,8 @@ export function registryModule(config: RegistryConfig): DynamicModule {
         useFactory: (models: ModelsService, artifacts: ArtifactStore) => {
           const cacheDir = join(config.workDir, 'models');
           const folders = new LocalFolders(artifacts, { cacheDir, maxSizeBytes: config.modelBytesMax });
-          return new ExportsService(models, artifacts, folders, config.workDir);
+          const limits = { memoryMib: config.parityMemoryMib, timeoutMs: config.parityTimeoutS * 1_000 };
+          return new ExportsService(models, artifacts, folders, config.workDir, limits);
         },
       },
       ModelsEvents,

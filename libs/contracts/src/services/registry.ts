@@ -116,9 +116,26 @@ export const registerModel = defineRequest({
   errors: ['model.not-found', 'model.unreadable', 'disk.full'],
   timeoutMs: 15_000,
 });
-/** PEFT folder, Hugging Face folder, or one file for llama.cpp. */
-export const EXPORT_FORMATS = ['adapter', 'safetensors', 'gguf'] as const;
+/** PEFT folder, Hugging Face folder, or one file for llama.cpp: in bfloat16, half precision, or eight bits. */
+export const EXPORT_FORMATS = ['adapter', 'safetensors', 'gguf', 'gguf-f16', 'gguf-q8_0'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+
+/** How near an export computes to what it was made from: the same prompts through both. */
+export const exportParity = z.discriminatedUnion('status', [
+  z.object({
+    status: z.literal('same'),
+    /** Tokens of all prompts after which the next one was compared. */
+    positions: z.int().positive(),
+    /** Of these, where the most likely token is another: only where the source's two best lie within 0.05. */
+    otherTokens: z.int().nonnegative(),
+    /** Kullback-Leibler divergence from the source in nats. */
+    meanKl: z.number(),
+    maxKl: z.number(),
+  }),
+  z.object({ status: z.literal('not-checked'), reason: z.string() }),
+]);
+export type ExportParity = z.output<typeof exportParity>;
+
 /**
  * A model as files: an adapter as it was trained, else one whole model, an adapter merged into its base. Begins or joins;
  * ask again while it is being made. Why one could not be made is told once; asking after that begins anew.
@@ -131,8 +148,17 @@ export const exportModel = defineRequest({
     /** Folder in the artifact store; null while it is being made. */
     uri: artifactUri.nullable(),
     files: z.array(z.object({ name: z.string(), sizeBytes: z.int().nonnegative(), sha256 })),
+    /** Null while it is being made, and for what is taken as it is. */
+    parity: exportParity.nullable(),
   }),
-  errors: ['model.not-found', 'model.not-ready', 'model.unsupported', 'model.unreadable', 'disk.full'],
+  errors: [
+    'model.not-found',
+    'model.not-ready',
+    'model.unsupported',
+    'model.unreadable',
+    'model.export-drifted',
+    'disk.full',
+  ],
   timeoutMs: 15_000,
 });
 export const deleteModel = defineRequest({

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { AppError } from '@luthier/contracts';
+import { launchOptions } from './launch-options.js';
 import type { WorkerMessage } from './worker-message.js';
 
 export interface WorkerOptions<Progress> {
@@ -17,22 +18,6 @@ export interface WorkerOptions<Progress> {
 }
 
 const HOUR_MS = 60 * 60 * 1000;
-
-/** From sources (tests) the entry is the .ts file, and Node needs to be told how to find and strip such files. */
-function launchOptions(entry: URL): { file: URL; execArgv: string[] | undefined } {
-  if (!import.meta.url.endsWith('.ts')) return { file: entry, execArgv: undefined };
-  const hooks = new URL('./source-hooks.mjs', import.meta.url).href;
-  return {
-    file: new URL(entry.href.replace(/\.js$/, '.ts')),
-    execArgv: [
-      '--experimental-transform-types',
-      '--disable-warning=ExperimentalWarning',
-      '--conditions=@luthier/source',
-      '--import',
-      hooks,
-    ],
-  };
-}
 
 /**
  * Runs `entry` in a thread of its own and gives back what its `runInWorker` function returned.

@@ -84,10 +84,11 @@ export const exportModelRoute = defineRoute({
   tag: 'Models',
   summary: 'Make a model into files for other programs',
   description:
-    'Begins or joins the export; ask again while `state` is `making`. Other than as `adapter`, an adapter is merged into its base.',
+    'Begins or joins the export; ask again while `state` is `making`. Other than as `adapter`, an adapter is merged into its base. ' +
+    'What was made is compared with its source before it is given out.',
   params: byExport,
   answer: { status: 200, description: 'Its files, once they are there', schema: exportModel.response },
-  errors: ['model.not-found', 'model.not-ready', 'model.unsupported', 'model.unreadable', 'disk.full'],
+  errors: exportModel.errors,
 });
 export const getExportedFileRoute = defineRoute({
   id: 'getExportedFile',

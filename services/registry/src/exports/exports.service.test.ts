@@ -24,7 +24,7 @@ it('tells once why an export failed, also where nobody waited for it, and begins
   const files = { form: 'whole' as const, weights: { uri: 'artifact://models/one/weights', sha256: '0'.repeat(64) } };
   const model = { id: newId('model'), name: 'one', state: 'ready', gives: 'answers', files } as unknown as ModelRecord;
   const models = { getWithBase: () => Promise.resolve({ model, base: null }) } as unknown as ModelsService;
-  const exports = new ExportsService(models, artifacts, folders, dir, 0);
+  const exports = new ExportsService(models, artifacts, folders, dir, { memoryMib: 1, timeoutMs: 1 }, 0);
 
   expect(await exports.export('one', 'gguf')).toMatchObject({ state: 'making' });
   await exports.onApplicationShutdown();

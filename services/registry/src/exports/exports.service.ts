@@ -1,22 +1,34 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { AppError } from '@luthier/contracts';
-import type { ArtifactRef, ExportFormat, ModelFiles, ModelRecord, ResponseOf, exportModel } from '@luthier/contracts';
-import { artifactUri } from '@luthier/artifacts';
+import { AppError, exportParity } from '@luthier/contracts';
+import type {
+  ArtifactRef,
+  ExportFormat,
+  ExportParity,
+  ModelFiles,
+  ModelRecord,
+  ResponseOf,
+  exportModel,
+} from '@luthier/contracts';
+import { artifactUri, readArtifact } from '@luthier/artifacts';
 import type { ArtifactStore, LocalFolders } from '@luthier/artifacts';
 import { startWorker } from '@luthier/service-kit/worker';
 import { Injectable } from '@nestjs/common';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import { filesOf, putModelFolder } from '../models/model-folder.js';
 import type { ModelsService } from '../models/models.service.js';
-import type { ExportInput, MadeFormat } from './export-model.worker.js';
+import type { ExportInput, MadeFormat } from './made-format.js';
+import { checkExport } from './parity/check-export.js';
+import type { ParityLimits } from './parity/parity-input.js';
 
 export type ExportAnswer = ResponseOf<typeof exportModel>;
 
 /** Well within the time-out of the request. */
 const ANSWER_MS = 5_000;
 const HEAP_MIB = 1_024;
+/** Beside the files of an export, and not one of them. */
+const PARITY_FILE = 'parity.json';
 
 /**
  * Models as files for other programs: an adapter as it was trained, or one whole model, an adapter merged into its base.
@@ -33,12 +45,14 @@ export class ExportsService implements OnApplicationShutdown {
     private readonly artifacts: ArtifactStore,
     private readonly folders: LocalFolders,
     private readonly workDir: string,
+    private readonly parityLimits: ParityLimits,
     private readonly answerMs = ANSWER_MS,
   ) {}
 
   /**
    * Begins or joins; what takes longer than an answer may goes on. Asking after a failure was told begins anew.
-   * @throws AppError `model.not-found`, `model.not-ready`, `model.unsupported`, `model.unreadable`, `disk.full`.
+   * @throws AppError `model.not-found`, `model.not-ready`, `model.unsupported`, `model.unreadable`,
+   * `model.export-drifted`, `disk.full`.
    */
   async export(idOrName: string, format: ExportFormat): Promise<ExportAnswer> {
     const { model, base } = await this.models.getWithBase(idOrName);
@@ -47,11 +61,12 @@ export class ExportsService implements OnApplicationShutdown {
     if (format === 'adapter' || format === stored.format) return this.ready(stored.uri);
     const uri = artifactUri('models', model.id, `export-${format}`);
     const made = await filesOf(this.artifacts, uri);
-    if (made) return { state: 'ready', uri, files: made };
+    if (made) return this.ready(uri);
     const done = this.making.get(uri) ?? this.begin(uri, { model, base }, format);
     const waiting = new AbortController();
     try {
-      const late = pause(this.answerMs, { state: 'making' as const, uri: null, files: [] }, { signal: waiting.signal });
+      const making = { state: 'making' as const, uri: null, files: [], parity: null };
+      const late = pause(this.answerMs, making, { signal: waiting.signal });
       return await Promise.race([done, late]);
     } catch (thrown) {
       if (this.making.get(uri) === done) this.making.delete(uri);
@@ -67,7 +82,14 @@ export class ExportsService implements OnApplicationShutdown {
   }
 
   private async ready(uri: string): Promise<ExportAnswer> {
-    return { state: 'ready', uri, files: (await filesOf(this.artifacts, uri)) ?? [] };
+    const files = (await filesOf(this.artifacts, uri)) ?? [];
+    return { state: 'ready', uri, files, parity: await this.parityOf(uri) };
+  }
+
+  private async parityOf(uri: string): Promise<ExportParity | null> {
+    const file = `${uri}/${PARITY_FILE}`;
+    if (!(await this.artifacts.stat(file))) return null;
+    return exportParity.parse(JSON.parse((await readArtifact(this.artifacts, file)).toString('utf8')));
   }
 
   private begin(uri: string, of: Exported, format: MadeFormat): Promise<ExportAnswer> {
@@ -82,17 +104,20 @@ export class ExportsService implements OnApplicationShutdown {
 
   private async make(uri: string, { model, base }: Exported, format: MadeFormat): Promise<ExportAnswer> {
     const draft = join(this.workDir, 'exports', `${model.id}-${format}`);
-    const [outDir, scratchDir] = [join(draft, 'out'), join(draft, 'scratch')];
-    const convert = (modelDir: string, adapterDir: string | null): Promise<null> => {
-      const data: ExportInput = { modelDir, adapterDir, format, outDir, scratchDir };
+    const [outDir, mergedDir] = [join(draft, 'out'), join(draft, 'merged')];
+    const { signal } = this.stopping;
+    const convert = async (modelDir: string, adapterDir: string | null): Promise<ExportParity> => {
+      const data: ExportInput = { modelDir, adapterDir, format, outDir, mergedDir };
       const entry = new URL('./export-model.worker.js', import.meta.url);
-      return startWorker<null>({ entry, data, signal: this.stopping.signal, heapMib: HEAP_MIB });
+      await startWorker<null>({ entry, data, signal, heapMib: HEAP_MIB });
+      return checkExport(data, { ...this.parityLimits, signal });
     };
     try {
       await rm(draft, { recursive: true, force: true });
       await mkdir(outDir, { recursive: true });
-      await this.withFolders(filesToExport(model, format), base, convert);
-      await putModelFolder(this.artifacts, outDir, uri, this.stopping.signal);
+      const parity = await this.withFolders(filesToExport(model, format), base, convert);
+      await this.artifacts.put(`${uri}/${PARITY_FILE}`, JSON.stringify(parity));
+      await putModelFolder(this.artifacts, outDir, uri, signal);
       return await this.ready(uri);
     } finally {
       await rm(draft, { recursive: true, force: true });
@@ -100,11 +125,11 @@ export class ExportsService implements OnApplicationShutdown {
   }
 
   /** A whole model alone, or an adapter with the weights of its base: nothing else is merged. */
-  private withFolders(
+  private withFolders<T>(
     files: ModelFiles,
     base: ModelRecord | null,
-    work: (modelDir: string, adapterDir: string | null) => Promise<null>,
-  ): Promise<null> {
+    work: (modelDir: string, adapterDir: string | null) => Promise<T>,
+  ): Promise<T> {
     if (files.form === 'whole') return this.folders.use(files.weights, (dir) => work(dir, null));
     return this.folders.use(weightsOf(base), (baseDir) =>
       this.folders.use(files.adapter, (adapterDir) => work(baseDir, adapterDir)),

@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import { useState } from 'react';
 import { exportQuery } from '../../lib/api/models';
-import type { ExportedFile, ExportFormat, Model } from '../../lib/api/models';
+import type { ExportedFile, ExportFormat, ExportParity, Model } from '../../lib/api/models';
 import { ErrorNotice } from '../../lib/error-notice';
 import { exportedFileUrl } from '../../lib/routes';
 import { useFormat } from '../../lib/use-format';
@@ -26,9 +26,10 @@ export function ModelExport({ model }: { model: Model }) {
   );
 }
 
-function Offer({ model, offer: { format, refused } }: { model: Model; offer: ExportOffer }) {
+function Offer({ model, offer: { format, refused, sizeBytes } }: { model: Model; offer: ExportOffer }) {
   const t = useTranslations('models');
   const name = t(`export.name.${format}`);
+  const { bytes } = useFormat();
   const [since, setSince] = useState<number | null>(null);
   const query = useQuery(exportQuery(model.id, format, since !== null));
   const ready = query.data?.state === 'ready' ? query.data.files : null;
@@ -44,6 +45,7 @@ function Offer({ model, offer: { format, refused } }: { model: Model; offer: Exp
         <div className="min-w-0 flex-1 basis-56 text-sm">
           <h3 className="font-medium">{name}</h3>
           <p className="leading-relaxed text-muted">{t(`export.what.${format}`)}</p>
+          {sizeBytes !== null && <p className="text-muted">{t('export.size', { size: bytes(sizeBytes) })}</p>}
           {refused !== null && <p className="mt-1 leading-relaxed">{t(`export.refused.${refused}`)}</p>}
         </div>
         {refused === null && ready === null && !failed && (
@@ -60,6 +62,7 @@ function Offer({ model, offer: { format, refused } }: { model: Model; offer: Exp
         )}
         {ready && <p className="mt-2 font-medium text-good">{t('export.ready', { name })}</p>}
       </div>
+      {query.data?.parity && <Parity parity={query.data.parity} />}
       {ready && <ExportedFiles model={model} format={format} files={ready} />}
       {failed && (
         <div className="mt-3">
@@ -67,6 +70,22 @@ function Offer({ model, offer: { format, refused } }: { model: Model; offer: Exp
         </div>
       )}
     </li>
+  );
+}
+
+/** How near the file computes to the model, or why nobody looked. */
+function Parity({ parity }: { parity: ExportParity }) {
+  const t = useTranslations('models');
+  return (
+    <p className="mt-1 max-w-prose text-sm leading-relaxed text-muted">
+      {parity.status === 'same'
+        ? t('export.parity.same', {
+            positions: parity.positions,
+            otherTokens: parity.other_tokens,
+            meanKl: parity.mean_kl.toPrecision(2),
+          })
+        : t('export.parity.not-checked', { reason: parity.reason })}
+    </p>
   );
 }
 

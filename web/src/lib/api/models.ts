@@ -8,6 +8,7 @@ import { CHOICE_PAGE, allOf } from './pages';
 type Exported =
   paths['/api/v1/models/{model}/exports/{format}']['post']['responses'][200]['content']['application/json'];
 export type ExportedFile = Exported['files'][number];
+export type ExportParity = NonNullable<Exported['parity']>;
 export type ExportFormat = paths['/api/v1/models/{model}/exports/{format}']['post']['parameters']['path']['format'];
 export type Model = Schemas['Model'];
 
