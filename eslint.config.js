@@ -4,13 +4,7 @@ import tseslint from 'typescript-eslint';
 /** Type-checked rules; the ones a message-driven system needs are errors. */
 export default tseslint.config(
   {
-    ignores: [
-      '**/dist/**',
-      '**/node_modules/**',
-      '**/.next/**',
-      '**/migrations/**',
-      '**/next-env.d.ts',
-    ],
+    ignores: ['**/dist/**', '**/node_modules/**', '**/.next/**', '**/migrations/**', '**/next-env.d.ts'],
   },
   js.configs.recommended,
   {
