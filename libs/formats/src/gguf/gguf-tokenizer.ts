@@ -1,6 +1,6 @@
 import { FormatError } from '../format-error.js';
 import type { ModelConfig } from '../huggingface/model-config.js';
-import { preTokenizerJson } from './pre-tokenizers.js';
+import { preTokenizerNamed } from './pre-tokenizers.js';
 import type { GgufFile } from './read-gguf.js';
 
 /** Values of `tokenizer.ggml.token_type`. */
@@ -60,6 +60,7 @@ export function ggufTokenizerFiles(gguf: GgufFile, config: ModelConfig): Record<
     pad_token: text(config.padTokenId),
   };
   const template = gguf.metadata.get('tokenizer.chat_template');
+  const splitting = preTokenizerNamed(String(gguf.metadata.get('tokenizer.ggml.pre') ?? 'default'));
   const byteLevel = { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true };
   return {
     'tokenizer.json': {
@@ -67,8 +68,8 @@ export function ggufTokenizerFiles(gguf: GgufFile, config: ModelConfig): Record<
       truncation: null,
       padding: null,
       added_tokens: added,
-      normalizer: null,
-      pre_tokenizer: preTokenizerJson(String(gguf.metadata.get('tokenizer.ggml.pre') ?? 'default')),
+      normalizer: splitting.normalizer === undefined ? null : { type: splitting.normalizer },
+      pre_tokenizer: splitting.json,
       post_processor: postProcessor(gguf, config.bosTokenId, tokens),
       decoder: byteLevel,
       model: {
@@ -79,7 +80,7 @@ export function ggufTokenizerFiles(gguf: GgufFile, config: ModelConfig): Record<
         end_of_word_suffix: null,
         fuse_unk: false,
         byte_fallback: false,
-        ignore_merges: false,
+        ignore_merges: splitting.ignoreMerges ?? false,
         vocab: Object.fromEntries(vocab),
         merges: texts(gguf, 'tokenizer.ggml.merges'),
       },

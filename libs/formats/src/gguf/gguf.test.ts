@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { FormatError } from '../format-error.js';
 import { dequantise } from './quants/dequantise.js';
 import { permuteRows, unpermuteRows } from './permute-rows.js';
-import { ggufPreTokenizer, preTokenizerJson } from './pre-tokenizers.js';
+import { ggufPreTokenizer, preTokenizerNamed } from './pre-tokenizers.js';
 import { openGguf } from './read-gguf.js';
 import { writeGguf } from './write-gguf.js';
 import type { GgufEntry } from './write-gguf.js';
@@ -88,7 +88,8 @@ describe('GGUF', () => {
   });
 
   it('knows only pre-tokenizers that were compared', () => {
-    expect(ggufPreTokenizer(preTokenizerJson('smollm'))).toBe('smollm');
+    for (const pre of ['smollm', 'gpt-2', 'llama-bpe', 'qwen2'])
+      expect(ggufPreTokenizer(preTokenizerNamed(pre).json).pre).toBe(pre);
     expect(() => ggufPreTokenizer({ type: 'Whitespace' })).toThrow(FormatError);
   });
 });

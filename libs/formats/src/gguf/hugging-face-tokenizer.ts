@@ -6,6 +6,7 @@ import { readJsonFile } from '../huggingface/model-config.js';
 import type { ModelConfig } from '../huggingface/model-config.js';
 import { TOKEN_TYPE } from './gguf-tokenizer.js';
 import { ggufPreTokenizer } from './pre-tokenizers.js';
+import type { PreTokenizer } from './pre-tokenizers.js';
 import type { GgufEntry } from './write-gguf.js';
 
 const TOKENIZER_BYTES_MAX = 64 * 1024 * 1024;
@@ -15,13 +16,15 @@ const tokenizerSchema = z.looseObject({
   added_tokens: z
     .array(z.looseObject({ id: z.int().nonnegative(), content: z.string(), special: z.boolean().default(false) }))
     .default([]),
-  normalizer: z.null().optional(),
+  normalizer: z.object({ type: z.literal('NFC') }).nullish(),
   pre_tokenizer: z.unknown(),
-  post_processor: z.looseObject({ type: z.string() }).nullish(),
+  post_processor: z
+    .looseObject({ type: z.string(), processors: z.array(z.looseObject({ type: z.string() })).optional() })
+    .nullish(),
   model: z.looseObject({
     type: z.literal('BPE'),
     byte_fallback: z.boolean().nullish(),
-    ignore_merges: z.literal(false).nullish(),
+    ignore_merges: z.boolean().nullish(),
     vocab: z.record(z.string(), z.int().nonnegative()),
     merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
   }),
@@ -51,6 +54,29 @@ function vocabulary(parsed: z.output<typeof tokenizerSchema>, size: number): { t
     put(id, content, special ? TOKEN_TYPE.control : TOKEN_TYPE.userDefined);
   for (let id = 0; id < size; id += 1) tokens[id] ??= `[PAD${id}]`;
   return { tokens, types };
+}
+
+type Tokenizer = z.output<typeof tokenizerSchema>;
+
+/** llama.cpp takes more for granted with each way to split: all of it must be so here. */
+function splittingOf({ pre_tokenizer: json, normalizer, model }: Tokenizer): PreTokenizer {
+  const splitting = ggufPreTokenizer(json);
+  const refuse = (field: string): never => {
+    const message = `tokenizer.json: ${field} is not what llama.cpp computes where text is split as "${splitting.pre}".`;
+    throw new FormatError('format.unsupported', message, { field });
+  };
+  if (normalizer?.type !== splitting.normalizer) refuse('normalizer');
+  if ((model.ignore_merges ?? false) !== (splitting.ignoreMerges ?? false)) refuse('model.ignore_merges');
+  return splitting;
+}
+
+/** Whether a token is put before a text: by a template, alone or after what changes offsets only. */
+function putsBeginToken(processor: Tokenizer['post_processor']): boolean {
+  const all = processor?.type === 'Sequence' ? (processor.processors ?? []) : processor ? [processor] : [];
+  const other = all.find(({ type }) => type !== 'ByteLevel' && type !== 'TemplateProcessing');
+  if (!other) return all.some(({ type }) => type === 'TemplateProcessing');
+  const message = `tokenizer.json: post_processor "${other.type}" is not supported.`;
+  throw new FormatError('format.unsupported', message, { field: 'post_processor' });
 }
 
 /** The chat template of a model folder: `chat_template.jinja`, else the one in tokenizer_config.json; undefined when there is none. */
@@ -84,25 +110,21 @@ export async function huggingFaceTokenizerEntries(dir: string, config: ModelConf
     const field = parsed.error.issues[0]?.path.join('.') ?? '';
     throw new FormatError(
       'format.unsupported',
-      `tokenizer.json: ${field} is not supported; supported: byte-level BPE without normalizer.`,
+      `tokenizer.json: ${field} is not supported; supported: byte-level BPE, with no normalizer or NFC.`,
       { field },
     );
   }
   const { tokens, types } = vocabulary(parsed.data, config.vocabSize);
-  const post = parsed.data.post_processor?.type;
-  if (post !== undefined && post !== 'ByteLevel' && post !== 'TemplateProcessing') {
-    throw new FormatError('format.unsupported', `tokenizer.json: post_processor "${post}" is not supported.`, {
-      field: 'post_processor',
-    });
-  }
+  const splitting = splittingOf(parsed.data);
+  const addsBegin = putsBeginToken(parsed.data.post_processor);
   const template = await readChatTemplate(dir);
   const entries: [string, GgufEntry][] = [
     ['tokenizer.ggml.model', { type: 'string', value: 'gpt2' }],
-    ['tokenizer.ggml.pre', { type: 'string', value: ggufPreTokenizer(parsed.data.pre_tokenizer) }],
+    ['tokenizer.ggml.pre', { type: 'string', value: splitting.pre }],
     ['tokenizer.ggml.tokens', { type: 'string[]', value: tokens }],
     ['tokenizer.ggml.token_type', { type: 'int32[]', value: types }],
     ['tokenizer.ggml.merges', { type: 'string[]', value: parsed.data.model.merges.map(merge) }],
-    ['tokenizer.ggml.add_bos_token', { type: 'bool', value: post === 'TemplateProcessing' }],
+    ['tokenizer.ggml.add_bos_token', { type: 'bool', value: addsBegin }],
     ['tokenizer.ggml.add_space_prefix', { type: 'bool', value: false }],
   ];
   const [eos] = config.eosTokenIds;
