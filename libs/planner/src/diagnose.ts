@@ -82,6 +82,7 @@ const RULES: Readonly<Record<ErrorCode, Rule>> = {
   'model.import-failed': nothing,
   'model.unreadable': nothing,
   'model.unsupported': nothing,
+  'model.export-drifted': nothing,
   'job.not-found': nothing,
   'job.not-cancellable': nothing,
   'job.not-pausable': nothing,
