@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError, exitOfErrorCode } from '@luthier/contracts';
 import { writeFolder } from './folders.js';
-import { blaming, faultOf } from './fault.js';
+import { blaming, faultOf, namingCheckpoint } from './fault.js';
 
 const systemFault = (code: string): Error => Object.assign(new Error(`${code}: write`), { code });
 
@@ -28,6 +28,23 @@ describe('what a fault means', () => {
     await expect(blaming('data.bad', () => Promise.reject(new TypeError('x is undefined')))).rejects.not.toBeInstanceOf(
       AppError,
     );
+  });
+});
+
+describe('a loss that is not finite', () => {
+  const diverged = new AppError('training.diverged', 'Step 9: loss NaN.');
+
+  it('names the last checkpoint from before it', () => {
+    expect(namingCheckpoint(diverged, { step: 6, dir: 'checkpoints/step-000006' })).toMatchObject({
+      code: 'training.diverged',
+      message: 'Step 9: loss NaN. The last checkpoint before it is of step 6 (checkpoints/step-000006).',
+    });
+    expect(namingCheckpoint(diverged, undefined)).toMatchObject({ message: expect.stringContaining('no checkpoint') });
+  });
+
+  it('is the only fault that does', () => {
+    const full = new AppError('disk.full', 'full');
+    expect(namingCheckpoint(full, { step: 6, dir: 'x' })).toBe(full);
   });
 });
 

@@ -26,3 +26,15 @@ export async function blaming<T>(code: ErrorCode, work: () => Promise<T>): Promi
     throw thrown;
   }
 }
+
+/** What is not finite has been trained too far: names the last checkpoint from before it, to go on from with a lower rate. */
+export function namingCheckpoint(
+  thrown: unknown,
+  last: { readonly step: number; readonly dir: string } | undefined,
+): unknown {
+  if (!(thrown instanceof AppError) || thrown.code !== 'training.diverged') return thrown;
+  const kept = last
+    ? `The last checkpoint before it is of step ${last.step} (${last.dir}).`
+    : 'There is no checkpoint before it.';
+  return new AppError(thrown.code, `${thrown.message} ${kept}`, { hint: thrown.hint, cause: thrown });
+}

@@ -8,7 +8,7 @@ import { freshState, readState, restoreOptimiser, writeCheckpoint } from './chec
 import type { RunParts, TrainerState } from './checkpoint.js';
 import { openExecutor } from './engine.js';
 import type { EventsFile } from './events-file.js';
-import { blaming, faultOf } from './fault.js';
+import { blaming, faultOf, namingCheckpoint } from './fault.js';
 import { writeFolder } from './folders.js';
 import { TrainingBatches } from './global-batches.js';
 import { planMemory } from './memory-plan.js';
@@ -34,7 +34,7 @@ interface OpenRun extends RunParts {
 
 /** One training run from its spec to its result. `step` is the last finished optimiser step. */
 export class TrainRun {
-  private savedStep = -1;
+  private saved: { readonly step: number; readonly dir: string } | undefined;
 
   private constructor(
     private readonly parts: OpenRun,
@@ -95,16 +95,18 @@ export class TrainRun {
 
   /** Trains to the end. Throws StopRequested after saving the last complete step when asked to stop. */
   async run(): Promise<TrainResult> {
+    const { resumeFrom } = this.parts.spec;
+    const resumed = resumeFrom === undefined ? undefined : { step: this.state.step, dir: resumeFrom };
     try {
       await this.lookAtBase();
       await this.trainSteps();
       await this.saveArtifact();
-      if (this.savedStep !== this.state.step) await this.saveCheckpoint();
+      if (this.saved?.step !== this.state.step) await this.saveCheckpoint();
       const tuned = await this.scoreHeldOut('scoring-tuned', true);
       return this.result(tuned);
     } catch (thrown) {
-      if (thrown instanceof StopRequested && this.savedStep !== this.state.step) await this.saveCheckpoint();
-      throw thrown;
+      if (thrown instanceof StopRequested && this.saved?.step !== this.state.step) await this.saveCheckpoint();
+      throw namingCheckpoint(thrown, this.saved ?? resumed);
     } finally {
       await this.parts.batches.dataset.close();
       await this.parts.heldOut?.close();
@@ -191,7 +193,7 @@ export class TrainRun {
   private async saveCheckpoint(): Promise<void> {
     try {
       const dir = await writeCheckpoint(this.parts, this.state);
-      this.savedStep = this.state.step;
+      this.saved = { step: this.state.step, dir };
       this.parts.events.write({ type: 'checkpoint', step: this.state.step, dir });
     } catch (thrown) {
       throw faultOf(thrown, 'internal');
