@@ -285,6 +285,7 @@ export function describeConformance(
         'label-smoothing': { hyperparameters: { ...hyperparameters, labelSmoothingFactor: 0.1 } },
         adamw8bit: { hyperparameters: { ...hyperparameters, optimizer: 'adamw8bit' } },
         adafactor: { hyperparameters: { ...hyperparameters, optimizer: 'adafactor' } },
+        nf4: { tuning: { ...tuning, type: 'qlora', bits: 4 } as RuntimeSpec['tuning'] },
         // Of no adapter, whatever is listed.
         muon: { hyperparameters: { ...hyperparameters, optimizer: 'muon' } },
       };

@@ -17,6 +17,7 @@ const adapter = (changes: object): RuntimeSpec['tuning'] => ({ ...lora, ...chang
 const KINDS: readonly [string, Partial<RuntimeSpec>][] = [
   ['full', { tuning: { type: 'full' } }],
   ['freeze', { tuning: { type: 'freeze', trainableLayers: 1 } }],
+  ['qlora', { tuning: adapter({ type: 'qlora', bits: 8 }) }],
   ['dora', { tuning: adapter({ useDora: true, loraDropout: 0.1 }) }],
   ['loraplus', { tuning: adapter({ loraplusLrRatio: 4 }) }],
   ['adafactor', { tuning: { type: 'full' }, hyperparameters: { ...hyperparameters, optimizer: 'adafactor' } }],

@@ -26,6 +26,10 @@ describe('what a run asks of a runtime', () => {
     expect(featuresAsked({ tuning: { ...LORA, initLoraWeights: 'pissa' }, hyperparameters: {} })).toEqual([
       { feature: 'pissa', field: 'tuning.initLoraWeights' },
     ]);
+    const bits = (count: 4 | 8): object[] =>
+      featuresAsked({ tuning: { ...LORA, type: 'qlora', bits: count }, hyperparameters: {} });
+    expect(bits(4)).toEqual([{ feature: 'nf4', field: 'tuning.bits' }]);
+    expect(bits(8)).toEqual([]);
   });
 
   it('is nothing where the settings say what would be done anyway', () => {

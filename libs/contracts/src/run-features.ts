@@ -11,6 +11,7 @@ export const RUN_FEATURES = [
   'adamw8bit',
   'adafactor',
   'muon',
+  'nf4',
 ] as const;
 export type RunFeature = (typeof RUN_FEATURES)[number];
 
@@ -38,6 +39,7 @@ export function featuresAsked({ tuning, hyperparameters }: Omit<RunSettings, 'me
     if (tuning.initLoraWeights === 'pissa') asked.push({ feature: 'pissa', field: 'tuning.initLoraWeights' });
     if ((tuning.loraplusLrRatio ?? 1) !== 1) asked.push({ feature: 'loraplus', field: 'tuning.loraplusLrRatio' });
   }
+  if (tuning.type === 'qlora' && tuning.bits === 4) asked.push({ feature: 'nf4', field: 'tuning.bits' });
   if (optimizer !== 'adamw') asked.push({ feature: optimizer, field: 'hyperparameters.optimizer' });
   if (neftuneNoiseAlpha !== undefined) asked.push({ feature: 'neftune', field: 'hyperparameters.neftuneNoiseAlpha' });
   if (labelSmoothingFactor > 0)

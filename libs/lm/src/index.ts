@@ -16,6 +16,7 @@ export type {
   Weights,
 } from './model/training-engine.js';
 export { TrainingEngine } from './model/training-engine.js';
+export type { LoadOptions } from './model/load-weights.js';
 export { loadWeights } from './model/load-weights.js';
 export type { StepGraph } from './model/graphs.js';
 export type { TrainedParameters, TrainedTensor } from './model/trained-parameters.js';

@@ -58,4 +58,12 @@ describe('memory of the TypeScript runtime', () => {
       expect(totalMib).toBeLessThan(measured * 1.3);
     },
   );
+
+  it('counts linear layers of 8 bits as a quarter, and those of one layer unpacked beside them', () => {
+    const asked = { ...smol, microBatchTokens: 256, microBatchTrained: 128, memoryMode: 'layer-recompute' } as const;
+    const weightsOf = (weightBits: 8 | 32): number =>
+      estimateNodeMemory({ ...asked, weightBits }).components.find(({ name }) => name === 'weights')?.mib ?? 0;
+    const layer = (weightsOf(32) - (49152 * 576 * 4) / 2 ** 20) / 30;
+    expect(weightsOf(32) - weightsOf(8)).toBeCloseTo(30 * layer * 0.75 - layer, 0);
+  });
 });

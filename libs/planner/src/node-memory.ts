@@ -19,6 +19,8 @@ export interface NodeMemoryQuestion {
   readonly trains?: 'adapter' | 'layers' | 'outer';
   /** Numbers that the optimiser keeps for each one that is trained. @default 2 */
   readonly optimiserCopies?: number;
+  /** Of the frozen weights of linear layers. @default 32 */
+  readonly weightBits?: 8 | 32;
   /** Tokens of the largest micro-batch, and how many of them are trained at most. */
   readonly microBatchTokens: number;
   readonly microBatchTrained: number;
@@ -53,11 +55,12 @@ export function nodeTuning({
   readonly tuning: Tuning;
   readonly hyperparameters: Pick<Hyperparameters, 'optimizer'>;
   readonly mode?: RunMode;
-}): Required<Pick<NodeMemoryQuestion, 'trains' | 'optimiserCopies'>> {
+}): Required<Pick<NodeMemoryQuestion, 'trains' | 'optimiserCopies' | 'weightBits'>> {
   const optimiserCopies = hyperparameters.optimizer === 'adafactor' ? ADAFACTOR_COPIES : ADAMW_COPIES;
+  const weightBits = tuning.type === 'qlora' ? 8 : 32;
   if (mode !== 'train' || tuning.type === 'lora' || tuning.type === 'qlora')
-    return { trains: 'adapter', optimiserCopies };
-  return { trains: tuning.type === 'full' ? 'outer' : 'layers', optimiserCopies };
+    return { trains: 'adapter', optimiserCopies, weightBits };
+  return { trains: tuning.type === 'full' ? 'outer' : 'layers', optimiserCopies, weightBits };
 }
 
 const linears = ({ hiddenSize, intermediateSize, heads, keyValueHeads, headDim }: NodeMemoryQuestion): number =>
@@ -96,9 +99,14 @@ export function estimateNodeMemory(question: NodeMemoryQuestion): NodeMemoryEsti
   const logitCopies = capped ? CAPPED_LOGIT_COPIES : LOGIT_COPIES;
   const layerFloats = tokens * keptPerToken;
   const keptFloats = question.memoryMode === 'whole-step' ? layers * layerFloats : layers * tokens * hiddenSize;
+  // Of few bits, the weights of the layers that are computed at once lie beside them in float32.
+  const { weightBits = 32 } = question;
+  const linearFloats = (layers * linears(question) * weightBits) / 32;
+  const layersAtOnce = question.memoryMode === 'whole-step' ? layers : 1;
+  const unpacked = weightBits === 32 ? 0 : layersAtOnce * linears(question);
   const mib = (floats: number): number => Math.round((floats * FLOAT_BYTES * 10) / MIB) / 10;
   const components: { name: PlanComponent; mib: number }[] = [
-    { name: 'weights', mib: mib(layers * linears(question) + embeddings) },
+    { name: 'weights', mib: mib(linearFloats + unpacked + embeddings) },
     ...trainedParts(question).map(({ name, floats }) => ({ name, mib: mib(floats) })),
     { name: 'activations', mib: mib(keptFloats + WORKING_LAYERS * layerFloats) },
     { name: 'head', mib: mib(logitCopies * question.microBatchTrained * question.vocabularySize) },

@@ -15,7 +15,8 @@ const onCpus = ({ profile }: PlanInput): boolean => (profile?.devices ?? 0) === 
 
 /** It fills micro-batches of bounded size, whatever the batch; so does the TypeScript runtime. */
 const runsOnTorch = ({ profile }: PlanInput): boolean => profile?.runtime === 'runtime-torch';
-const runsOnNode = (input: PlanInput): boolean => onCpus(input) && input.tuning.type !== 'qlora';
+const runsOnNode = (input: PlanInput): boolean =>
+  onCpus(input) && !(input.tuning.type === 'qlora' && input.tuning.bits === 4);
 
 /** The estimate for the runtime that will run it, within `limitMib` where it can be. Pure. */
 export function memoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
@@ -48,6 +49,7 @@ function nodeMemoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
     });
     return { components: [...components], totalMib, memoryMode };
   };
+  if (tuning.type === 'qlora') return estimateIn('layer-recompute');
   const whole = estimateIn('whole-step');
   return whole.totalMib <= limitMib ? whole : estimateIn('layer-recompute');
 }

@@ -40,7 +40,9 @@ export async function planMemory(
     microBatchTokens: tokenBudget,
     microBatchTrained: Math.ceil(tokenBudget * Math.min(1, trainedShare * 1.5)),
   };
-  const modes: readonly MemoryMode[] = spec.memoryMode ? [spec.memoryMode] : ['whole-step', 'layer-recompute'];
+  const all: readonly MemoryMode[] =
+    spec.tuning.type === 'qlora' ? ['layer-recompute'] : ['whole-step', 'layer-recompute'];
+  const modes = spec.memoryMode ? [spec.memoryMode] : all;
   const plans = modes.map((memoryMode) => ({
     memoryMode,
     tokenBudget,

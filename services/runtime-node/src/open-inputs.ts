@@ -3,10 +3,11 @@ import type { RunFeature, RuntimeSpec } from '@luthier/contracts';
 import { openPreparedDataset, openSafetensorsModel, readModelConfig } from '@luthier/formats';
 import type { ModelConfig, PreparedDataset } from '@luthier/formats';
 import { loadWeights } from '@luthier/lm';
+import type { LoadOptions } from '@luthier/lm';
 import { blaming } from './fault.js';
 
 export const SUPPORTED_METHODS = ['supervised', 'pretrain', 'dpo', 'orpo', 'simpo', 'kto'] as const;
-export const SUPPORTED_TUNINGS = ['lora', 'full', 'freeze'] as const;
+export const SUPPORTED_TUNINGS = ['lora', 'qlora', 'full', 'freeze'] as const;
 export const SUPPORTED_FEATURES: readonly RunFeature[] = [
   'dora',
   'loraplus',
@@ -46,8 +47,12 @@ export async function openConfig(spec: RuntimeSpec): Promise<ModelConfig> {
 }
 
 /** Weights of a Hugging Face folder, each in an array of its own. */
-export async function openWeights(modelDir: string, config: ModelConfig): ReturnType<typeof loadWeights> {
-  return blaming('model.unreadable', async () => loadWeights(await openSafetensorsModel(modelDir), config));
+export async function openWeights(
+  modelDir: string,
+  config: ModelConfig,
+  options?: LoadOptions,
+): ReturnType<typeof loadWeights> {
+  return blaming('model.unreadable', async () => loadWeights(await openSafetensorsModel(modelDir), config, options));
 }
 
 const refusal = (field: string, message: string): AppError => new AppError('config.bad', message, { param: field });
@@ -65,6 +70,7 @@ export function checkSpec(spec: RuntimeSpec): void {
   if (contradiction) throw refusal(contradiction.field, `${contradiction.field}: ${contradiction.message}`);
   const lacking = featuresAsked(spec).find(({ feature }) => !SUPPORTED_FEATURES.includes(feature));
   if (lacking) throw refusal(lacking.field, `${lacking.field}: this runtime does not have "${lacking.feature}".`);
-  if (spec.adapterDir !== undefined && spec.mode === 'train' && tuning.type !== 'lora')
+  const goesOn = tuning.type === 'lora' || tuning.type === 'qlora';
+  if (spec.adapterDir !== undefined && spec.mode === 'train' && !goesOn)
     throw refusal('adapterDir', `adapterDir: ${tuning.type} tuning does not go on from an adapter.`);
 }

@@ -36,13 +36,12 @@ export async function outlineTuning(spec: RuntimeSpec, config: ModelConfig): Pro
   const { tuning } = spec;
   switch (tuning.type) {
     case 'lora':
+    case 'qlora':
       return adapterOutline(spec, config, tuning);
     case 'full':
       return weightsOutline(spec, config, undefined);
     case 'freeze':
       return weightsOutline(spec, config, tuning.trainableLayers);
-    case 'qlora':
-      throw new AppError('config.bad', 'This runtime does not train on quantised models.', { param: 'tuning' });
   }
 }
 
@@ -70,7 +69,7 @@ function outlineOf(
   start: (weights: Weights) => void = () => undefined,
 ): TuningOutline {
   const open = async (): Promise<Tuned> => {
-    const weights = await openWeights(spec.modelDir, config);
+    const weights = await openWeights(spec.modelDir, config, { bits: spec.tuning.type === 'qlora' ? 8 : 32 });
     start(weights);
     return { parameters: adapter, weights, artifactDir: 'adapter', write: (dir) => writeAdapter(dir, adapter) };
   };

@@ -8,7 +8,7 @@ from .fault import Fault
 from .models.model_config import ModelConfig
 from .spec import Grpo, Lora, LoraFields, Pretrain, Qlora, Reward, RuntimeSpec, Supervised
 
-FEATURES = ("dora", "pissa", "loraplus", "neftune", "label-smoothing", "adamw8bit", "adafactor", "muon")
+FEATURES = ("dora", "pissa", "loraplus", "neftune", "label-smoothing", "adamw8bit", "adafactor", "muon", "nf4")
 """Those that are built."""
 
 
@@ -54,6 +54,8 @@ def _asked(spec: RuntimeSpec) -> Iterator[tuple[str, str]]:
             yield "pissa", "tuning.initLoraWeights"
         if tuning.loraplus_lr_ratio not in (None, 1):
             yield "loraplus", "tuning.loraplusLrRatio"
+    if isinstance(tuning, Qlora) and tuning.bits == 4:
+        yield "nf4", "tuning.bits"
     if settings.optimizer not in (None, "adamw"):
         yield settings.optimizer, "hyperparameters.optimizer"
     if settings.neftune_noise_alpha:

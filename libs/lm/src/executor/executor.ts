@@ -2,7 +2,7 @@ import type { Node } from '../graph/node.js';
 
 /** Data of one tensor; shared with the executor, never copied on the way in. */
 export interface TensorData {
-  readonly data: Float32Array | BigInt64Array;
+  readonly data: Float32Array | BigInt64Array | Int8Array;
   readonly dims: readonly number[];
 }
 

@@ -4,7 +4,7 @@
  */
 export type Dim = number | string;
 export type Shape = readonly Dim[];
-export type ElementType = 'float32' | 'int64';
+export type ElementType = 'float32' | 'int64' | 'int8';
 
 /** Attributes of an operation, and nothing that is computed. */
 export interface Attributes {
@@ -54,6 +54,7 @@ export type Op =
   | 'rope'
   | 'unpackRows'
   | 'packRows'
+  | 'dequantise'
   | 'gatherRows'
   | 'scatterAddRows'
   | 'pickLast'

@@ -134,6 +134,11 @@ export function packRows(x: Node, places: Node, grid: Node): Node {
   return new Node('packRows', [x, places, grid], [places.shape[0] ?? 1, x.shape[2] ?? 1]);
 }
 
+/** A frozen matrix [out, in] of 8-bit integers times the scale [out] of each row, in float32. Has no gradient. */
+export function dequantise(values: Node, scales: Node): Node {
+  return new Node('dequantise', [values, scales], values.shape);
+}
+
 /** Rows (axis 0) of x named by `indices` [S]. */
 export function gatherRows(x: Node, indices: Node): Node {
   return new Node('gatherRows', [x, indices], [indices.shape[0] ?? 1, ...x.shape.slice(1)]);

@@ -142,6 +142,7 @@ export const VJPS: Readonly<Record<Op, Vjp>> = {
   rmsNormGrad: none,
   // A rotation's transpose is the rotation by the opposite angle.
   rope: (n, g) => [ops.rope(g, at(n, 1), at(n, 2), ops.neg(at(n, 3))), undefined, undefined, undefined],
+  dequantise: none,
   gatherRows: (n, g) => [ops.scatterAddRows(g, at(n, 1), at(n, 0)), undefined],
   scatterAddRows: (n, g) => [ops.gatherRows(g, at(n, 1)), undefined, undefined],
   pickLast: (n, g) => [ops.addAtLast(ops.scale(at(n, 0), 0), at(n, 1), g), undefined],

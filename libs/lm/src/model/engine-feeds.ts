@@ -3,13 +3,25 @@ import type { TensorData } from '../executor/executor.js';
 import { embeddingScale } from './blocks.js';
 import { rowSquares } from './dora.js';
 import { LoraAdapter } from './lora.js';
-import { EMBEDDING, FINAL_NORM, headWeight, layerPrefix, layerWeights, linearShape } from './model-weights.js';
+import {
+  EMBEDDING,
+  FINAL_NORM,
+  LINEAR_MODULES,
+  headWeight,
+  layerPrefix,
+  layerWeights,
+  linearShape,
+} from './model-weights.js';
 import type { PackedBatch } from './packed-batch.js';
 import { PositionFeeds } from './position-feeds.js';
+import { scalesOf } from './quantise.js';
 import { viewOf } from './trained-parameters.js';
 import type { TrainedParameters, TrainedTensor } from './trained-parameters.js';
 
-/** Weights in float32 by their Hugging Face names, shared by all graphs. */
+/**
+ * Weights in float32 by their Hugging Face names, shared by all graphs. Those of linear layers may be 8-bit integers, with
+ * the scales of their rows beside them.
+ */
 export type Weights = ReadonlyMap<string, TensorData>;
 
 /** Dropout masks by `<layer prefix><module>`; each has N * in elements, already divided by the kept share. */
@@ -48,13 +60,20 @@ export class EngineFeeds {
     private readonly parameters: TrainedParameters,
   ) {
     this.positions = new PositionFeeds(config);
-    this.layerNames = [...layerWeights(config).keys()];
+    this.layerNames = [...layerWeights(config).keys()].flatMap((name) =>
+      weights.has(scalesOf(layerPrefix(0) + name)) ? [name, scalesOf(name)] : [name],
+    );
     const { tensors } = parameters;
     const isOf = (layer: number) => (tensor: TrainedTensor) => tensor.name.startsWith(this.storedPrefix(layer));
     this.layers = Array.from({ length: config.layers }, (_, layer) => groupOf(tensors.filter(isOf(layer))));
     const inLayers = new Set(this.layers.flatMap((group) => group.tensors));
     this.outer = groupOf(tensors.filter((tensor) => !inLayers.has(tensor)));
     if (this.adapter?.settings.useDora) this.measureNorms(this.adapter);
+  }
+
+  /** Whether the weights of linear layers are 8-bit integers with scales beside them. */
+  get quantised(): boolean {
+    return this.layerNames.some((name) => name === scalesOf(`${LINEAR_MODULES[0]}.weight`));
   }
 
   get adapter(): LoraAdapter | undefined {

@@ -26,12 +26,12 @@ interface BuiltLayer {
 /** A layer whose weights are named after `prefix` and whose adapter tensors after `adapterPrefix`. */
 const layerBuilder = (
   config: ModelConfig,
-  { lora }: TrainedGraph,
+  { lora, quantised }: TrainedGraph,
 ): ((x: Node, prefix: string, adapterPrefix: string, weightsTrained: boolean, kind?: LayerKind) => BuiltLayer) => {
   const scale = loraScaleInput();
   return (x, prefix, adapterPrefix, weightsTrained, kind = 'full') => {
     const inputs = layerInputs(config, kind);
-    const tensors = new LayerTensors({ config, lora, weightsTrained, scale, prefix, adapterPrefix });
+    const tensors = new LayerTensors({ config, lora, weightsTrained, quantised, scale, prefix, adapterPrefix });
     return { y: decoderLayer(config, tensors, inputs, x), parameters: tensors.parameters };
   };
 };

@@ -3,6 +3,7 @@ import type { Node } from '../graph/node.js';
 import * as ops from '../graph/ops.js';
 import { linearShape } from './model-weights.js';
 import type { LinearModule } from './model-weights.js';
+import { scalesOf } from './quantise.js';
 
 /** What of a LoRA adapter shapes the graph. */
 export interface LoraGraph {
@@ -21,6 +22,8 @@ export interface TrainedGraph {
   readonly firstLayer: number;
   /** Whether embeddings, last norm and output weights are trained. */
   readonly outer: boolean;
+  /** Whether the frozen weights of linear layers are 8-bit integers, fed with the scales of their rows. */
+  readonly quantised: boolean;
 }
 
 /** The factor of B A x, fed so that one graph computes with and without the adapter. */
@@ -31,6 +34,7 @@ export interface LayerTensorsOptions {
   readonly lora: LoraGraph | undefined;
   /** Whether the layer's own weights are trained. */
   readonly weightsTrained: boolean;
+  readonly quantised: boolean;
   readonly scale: Node;
   /** Before the names of the layer's weights. */
   readonly prefix: string;
@@ -57,7 +61,7 @@ export class LayerTensors {
   linear(x: Node, module: LinearModule): Node {
     const { config, lora, scale, prefix } = this.options;
     const [out, inner] = linearShape(config, module);
-    const weight = this.weight(`${module}.weight`, [out, inner]);
+    const weight = this.linearWeight(module, [out, inner]);
     const base = ops.matmul(x, weight, { transB: true });
     if (!lora?.modules.includes(module)) return base;
     const a = this.adapterTensor(`${module}.lora_A.weight`, [lora.r, inner]);
@@ -71,6 +75,13 @@ export class LayerTensors {
     // As PEFT: what the magnitude changes sees the inputs that were kept, the weight itself sees all.
     const change = ops.mul(ops.matmul(kept, weight, { transB: true }), ops.sub(share, ops.constant(1)));
     return ops.add(base, ops.add(change, ops.mul(low, share)));
+  }
+
+  private linearWeight(module: LinearModule, shape: [number, number]): Node {
+    const { prefix, quantised } = this.options;
+    if (!quantised) return this.weight(`${module}.weight`, shape);
+    const values = ops.input(`${prefix}${module}.weight`, shape, 'weight', 'int8');
+    return ops.dequantise(values, ops.input(scalesOf(`${prefix}${module}.weight`), [shape[0]], 'weight'));
   }
 
   private adapterTensor(name: string, shape: readonly number[]): Node {

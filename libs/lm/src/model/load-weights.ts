@@ -1,13 +1,24 @@
 import type { ModelConfig, SafetensorsModel } from '@luthier/formats';
-import { modelWeights } from './model-weights.js';
+import { LINEAR_MODULES, layerPrefix, modelWeights } from './model-weights.js';
+import { quantiseRows, scalesOf } from './quantise.js';
 import type { TensorData } from '../executor/executor.js';
 
+export interface LoadOptions {
+  /** Of the weights of linear layers; the others stay float32. @default 32 */
+  readonly bits?: 8 | 32;
+}
+
 /**
- * Reads a model's weights as float32, one tensor at a time. Throws FormatError for a missing or unreadable tensor and
+ * Reads a model's weights, one tensor at a time, as float32 or with linear layers of 8 bits. Throws FormatError for a missing or unreadable tensor and
  * RangeError for one of another shape.
  */
-export async function loadWeights(model: SafetensorsModel, config: ModelConfig): Promise<Map<string, TensorData>> {
+export async function loadWeights(
+  model: SafetensorsModel,
+  config: ModelConfig,
+  { bits = 32 }: LoadOptions = {},
+): Promise<Map<string, TensorData>> {
   const weights = new Map<string, TensorData>();
+  const few = new Set(bits === 8 ? linearWeights(config) : []);
   for (const [name, shape] of modelWeights(config)) {
     const found = model.get(name);
     if (found.shape.join() !== shape.join()) {
@@ -15,7 +26,26 @@ export async function loadWeights(model: SafetensorsModel, config: ModelConfig):
         `The weight "${name}" should have shape [${shape.join(', ')}], not [${found.shape.join(', ')}].`,
       );
     }
-    weights.set(name, { data: await model.readFloat32(name), dims: shape });
+    const data = await model.readFloat32(name);
+    if (few.has(name)) setQuantised(weights, name, data, shape);
+    else weights.set(name, { data, dims: shape });
   }
   return weights;
+}
+
+function linearWeights({ layers }: ModelConfig): string[] {
+  return Array.from({ length: layers }, (_, layer) =>
+    LINEAR_MODULES.map((module) => `${layerPrefix(layer)}${module}.weight`),
+  ).flat();
+}
+
+function setQuantised(
+  weights: Map<string, TensorData>,
+  name: string,
+  data: Float32Array,
+  shape: readonly number[],
+): void {
+  const { values, scales } = quantiseRows(data, shape[0] ?? 1);
+  weights.set(name, { data: values, dims: shape });
+  weights.set(scalesOf(name), { data: scales, dims: [scales.length] });
 }

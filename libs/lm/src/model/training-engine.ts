@@ -77,7 +77,7 @@ export class TrainingEngine {
       }
     }
     this.feeds = new EngineFeeds(config, weights, parameters);
-    this.trained = trainedGraph(config, parameters);
+    this.trained = trainedGraph(config, parameters, this.feeds.quantised);
     this.lowest = parameters instanceof LoraAdapter ? 0 : parameters.firstLayer;
   }
 
@@ -283,11 +283,19 @@ export class TrainingEngine {
 const withoutDropout = (trained: TrainedGraph): TrainedGraph =>
   trained.lora ? { ...trained, lora: { ...trained.lora, dropout: false } } : trained;
 
-function trainedGraph({ layers }: ModelConfig, parameters: LoraAdapter | TrainedWeights): TrainedGraph {
-  if (!(parameters instanceof LoraAdapter)) return parameters;
+function trainedGraph(
+  { layers }: ModelConfig,
+  parameters: LoraAdapter | TrainedWeights,
+  quantised: boolean,
+): TrainedGraph {
+  if (!(parameters instanceof LoraAdapter)) {
+    if (quantised) throw new RangeError('Weights of 8 bits are frozen; only an adapter beside them can be trained.');
+    const { firstLayer, outer } = parameters;
+    return { firstLayer, outer, quantised };
+  }
   const { r, loraDropout, useDora = false } = parameters.settings;
   const lora = { r, modules: parameters.modules, dropout: loraDropout > 0, dora: useDora };
-  return { lora, firstLayer: layers, outer: false };
+  return { lora, firstLayer: layers, outer: false, quantised };
 }
 
 function addNoise(values: Float32Array, noise: Float32Array): void {

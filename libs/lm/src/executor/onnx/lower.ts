@@ -157,6 +157,7 @@ const LOWERINGS: Readonly<Record<Op, Lowering>> = {
   mixValues: (model, _node, [, weights = '', values = '']) => model.node('MatMul', [weights, values]),
   unpackRows: lowerUnpackRows,
   packRows: lowerPackRows,
+  dequantise: (model, _node, inputs) => model.node('DequantizeLinear', inputs, { axis: 0 }),
   gatherRows: (model, _node, inputs) => model.node('Gather', inputs, { axis: 0 }),
   scatterAddRows: lowerScatterAddRows,
   pickLast: (model, _node, inputs) => model.node('GatherElements', inputs, { axis: -1 }),

@@ -43,7 +43,8 @@ export class OnnxExecutor implements Executor {
 }
 
 function toTensor({ data, dims }: TensorData): Tensor {
-  return data instanceof Float32Array ? new Tensor('float32', data, dims) : new Tensor('int64', data, dims);
+  if (data instanceof Float32Array) return new Tensor('float32', data, dims);
+  return data instanceof Int8Array ? new Tensor('int8', data, dims) : new Tensor('int64', data, dims);
 }
 
 class OnnxProgram implements Program {

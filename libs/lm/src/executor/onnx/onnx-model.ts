@@ -3,7 +3,7 @@ import type { ElementType, Shape } from '../../graph/node.js';
 
 export type OnnxAttribute = number | string | readonly number[] | { readonly float: number };
 
-const ELEMENT_TYPE: Readonly<Record<ElementType, number>> = { float32: 1, int64: 7 };
+const ELEMENT_TYPE: Readonly<Record<ElementType, number>> = { float32: 1, int8: 3, int64: 7 };
 const IR_VERSION = 10;
 const OPSET = 21;
 const MICROSOFT = 'com.microsoft';

@@ -183,6 +183,7 @@ export const KERNELS: Readonly<Record<Op, Kernel>> = {
   rope,
   unpackRows,
   packRows,
+  dequantise: binary((tf, values, scales) => tf.mul(values, tf.reshape(scales, [-1, 1]))),
   gatherRows: binary((tf, x, indices) => tf.gather(x, indices)),
   scatterAddRows,
   pickLast: binary((tf, x, indices) => tf.reshape(pick(tf, x, indices), [-1, 1])),

@@ -117,6 +117,8 @@ class TensorFlowProgram implements Program {
 function toTensor({ tf }: LoadedFlavour, { data, dims }: TensorData): Tensor {
   // There are no 64-bit integers; tokens, positions and places are far below 2^31.
   if (data instanceof Float32Array) return tf.tensor(data, [...dims], 'float32');
+  // Nor of 8 bits: frozen weights of few bits take as much memory here as others.
+  if (data instanceof Int8Array) return tf.tensor(Float32Array.from(data), [...dims], 'float32');
   return tf.tensor(Int32Array.from(data, Number), [...dims], 'int32');
 }
 
