@@ -1,11 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
 import { readModelConfig } from '@luthier/formats';
 import { FAMILIES, expectLikeTransformers, familyDir } from '../../../../test/fixtures/families/family-fixture.js';
+import { EXECUTORS } from '../testing/executors.js';
 import { rotaryFrequencies } from './rotary-table.js';
 
-describe.each([['whole-step'], ['layer-recompute']] as const)('in %s mode', (memoryMode) => {
-  it.each(FAMILIES)('logits, loss and LoRA gradients of %s are those of transformers and PEFT', (family) =>
-    expectLikeTransformers(familyDir(family), memoryMode),
+const RUNS = EXECUTORS.flatMap(([name, open]) =>
+  (['whole-step', 'layer-recompute'] as const).map((memoryMode) => [name, memoryMode, open] as const),
+);
+
+describe.each(RUNS)('on %s in %s mode', (_name, memoryMode, open) => {
+  it.each(FAMILIES)('logits, loss and LoRA gradients of %s are those of transformers and PEFT', async (family) =>
+    expectLikeTransformers(familyDir(family), memoryMode, await open()),
   );
 });
 
