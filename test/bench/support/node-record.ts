@@ -52,6 +52,11 @@ export interface NodeRecord {
   readonly ratioToLlamaFactoryBestFloat32: number;
   readonly layerModeSpeedRatio: number;
   readonly layerModePeakMib: number;
+  /** Layer by layer beside weights of 8 bits, to the same in float32. */
+  readonly eightBitSpeedRatio: number;
+  readonly eightBitPeakMib: number;
+  /** Largest difference of a step's loss from that in float32, as a share of it. */
+  readonly eightBitLossDifference: number;
   /** Largest difference of a step's loss from that of eager PyTorch, as a share of it. */
   readonly lossDifference: number;
   /** In the order in which they ran. */
@@ -66,6 +71,7 @@ export async function recordNode(bench: NodeBench): Promise<NodeRecord> {
     await rig.eager('eager-pytorch');
     await rig.luthier('luthier-layer-mode', { memoryMode: 'layer-recompute' });
   }
+  await rig.luthierOfEightBits('luthier-layer-mode-8-bits');
   await rig.factoryByDefault('llama-factory-default');
   const precision = await fastestPrecision();
   for (const [name, options] of Object.entries(TUNED)) {
@@ -102,6 +108,12 @@ class NodeRig {
     );
   }
 
+  async luthierOfEightBits(name: string): Promise<void> {
+    const { tuning } = this.spec;
+    if (tuning.type !== 'lora') throw new Error('compares LoRA');
+    await this.luthier(name, { memoryMode: 'layer-recompute', tuning: { ...tuning, type: 'qlora', bits: 8 } });
+  }
+
   async eager(name: string): Promise<void> {
     this.add(name, 'float32', await trainEagerly(this.bench.torch, { ...this.spec, outputDir: this.dir(name) }));
   }
@@ -129,6 +141,7 @@ class NodeRig {
     const whole = this.fastest((side) => side.name === 'luthier-whole-step');
     const layers = this.fastest((side) => side.name === 'luthier-layer-mode');
     const eager = this.fastest((side) => side.name === 'eager-pytorch');
+    const eightBits = this.fastest((side) => side.name === 'luthier-layer-mode-8-bits');
     const tuned = (side: NodeSide): boolean => Object.keys(TUNED).some((name) => side.name.startsWith(name));
     const ratio = (peer: NodeSide): number => whole.usefulTokensPerSecond / peer.usefulTokensPerSecond;
     const { tokens, trainedTokens } = this.train;
@@ -142,7 +155,10 @@ class NodeRig {
       ratioToLlamaFactoryBestFloat32: ratio(this.fastest((side) => tuned(side) && side.precision === 'float32')),
       layerModeSpeedRatio: layers.usefulTokensPerSecond / whole.usefulTokensPerSecond,
       layerModePeakMib: layers.peakMemoryMib,
-      lossDifference: Math.max(...whole.losses.map((loss, i) => Math.abs(loss / (eager.losses[i] ?? 0) - 1))),
+      eightBitSpeedRatio: eightBits.usefulTokensPerSecond / layers.usefulTokensPerSecond,
+      eightBitPeakMib: eightBits.peakMemoryMib,
+      eightBitLossDifference: lossDifference(eightBits, layers),
+      lossDifference: lossDifference(whole, eager),
       sides: this.sides,
     };
   }
@@ -169,3 +185,6 @@ class NodeRig {
     return rest.reduce((a, b) => (b.usefulTokensPerSecond > a.usefulTokensPerSecond ? b : a), first);
   }
 }
+
+const lossDifference = (side: NodeSide, from: NodeSide): number =>
+  Math.max(...side.losses.map((loss, i) => Math.abs(loss / (from.losses[i] ?? 0) - 1)));
