@@ -76,11 +76,7 @@ async function writeModel(dir: string, kind: string): Promise<void> {
   await writeFile(path, JSON.stringify({ ...json, normalizer, pre_tokenizer: pre, model }));
 }
 
-/** Our own tokenizer, which knows no normalizer: the texts are in NFC already. */
 async function idsOf(dir: string, texts: readonly string[]): Promise<number[][]> {
-  const path = join(dir, 'tokenizer.json');
-  const json = JSON.parse(await readFile(path, 'utf8')) as object;
-  await writeFile(path, JSON.stringify({ ...json, normalizer: null }));
   const tokenizer = await loadTokenizer(dir);
   return texts.map((text) => Array.from(tokenizer.encode(text)));
 }

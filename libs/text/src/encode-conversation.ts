@@ -54,11 +54,15 @@ function chooseBreaker(messages: readonly ConversationMessage[]): string {
   );
 }
 
-/** Messages in which no text can be taken for a special token, and the character that broke them. */
+/**
+ * Messages in which no text can be taken for a special token, and the character that broke them. They are normalised
+ * first, so that positions in the rendered text are those of the text that the tokens spell.
+ */
 function protect(
-  messages: readonly ConversationMessage[],
+  given: readonly ConversationMessage[],
   tokenizer: TextTokenizer,
 ): { messages: { role: string; content: string }[]; breaker: string } {
+  const messages = given.map((message) => ({ ...message, content: tokenizer.normalise(message.content) }));
   const breaker = chooseBreaker(messages);
   const safe = messages.map(({ role, content }) => {
     let text = content;

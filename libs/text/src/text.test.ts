@@ -157,6 +157,44 @@ describe('encoding a conversation', () => {
   });
 });
 
+describe('a tokenizer that composes letters and accents (NFC)', () => {
+  const composing = new TextTokenizer({ ...tokenizerJson, normalizer: { type: 'NFC' } }, {});
+
+  it('gives the tokens of the composed text, and sizes that add up to the text as it was', () => {
+    const { ids, sizesBytes } = composing.encodePlain('cafe\u0301');
+    expect(ids).toEqual(tokenizer.encodePlain('caf\u00e9').ids);
+    expect([...sizesBytes]).toEqual([1, 1, 1, 1, 2]);
+    // Composed, this letter is longer: it is one of those that are always written apart.
+    const longer = composing.encodePlain('\u0958');
+    expect(longer.ids).toEqual(tokenizer.encodePlain('\u0915\u093c').ids);
+    expect([...longer.sizesBytes]).toEqual([1, 1, 1, 0, 0, 0]);
+  });
+
+  it('trains exactly the composed answers, whatever the texts hold', async () => {
+    const part = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('e\u0301', '\u0301', 'a\u0323\u0302', '\u1100\u1161', '\u0958', '<|im_end|>', '\ue000'),
+    );
+    const text = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join(''));
+    await fc.assert(
+      fc.asyncProperty(text, text, async (question, answer) => {
+        const row = await encode(turns(question, answer, question, answer), { tokenizer: composing });
+        const [asked, answered] = [question.normalize('NFC'), answer.normalize('NFC')];
+        expect(trainedText(row)).toBe(`${answered}<|im_end|>${answered}<|im_end|>`);
+        const turn = `<|im_start|>user\n${asked}<|im_end|>\n<|im_start|>assistant\n${answered}<|im_end|>\n`;
+        expect(tokenizer.decode(row.tokens)).toBe(turn + turn);
+        const prompt = await encodePrompt({
+          messages: turns(question, answer, question),
+          tokenizer: composing,
+          template,
+        });
+        expect(row.tokens.slice(0, row.promptLength)).toEqual(prompt);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
 describe('a template from strangers', () => {
   it('is stopped at the time limit, and the next conversation is rendered all the same', async () => {
     const endless = templateOf(

@@ -4,6 +4,8 @@ import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { readJson } from './read-json.js';
 import { TextError } from './text-error.js';
+import { addToEnd, byteLevelBytes } from './token-bytes.js';
+import type { TokenBytes } from './token-bytes.js';
 
 /** The part of the library that is used; its own declarations do not resolve under nodenext (imports without suffix). */
 interface Encoder {
@@ -36,7 +38,7 @@ const addedTokenSchema = z.looseObject({
 });
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(addedTokenSchema).default([]),
-  normalizer: z.null().optional(),
+  normalizer: z.object({ type: z.literal('NFC') }).nullish(),
   model: z.looseObject({ type: z.literal('BPE'), vocab: z.record(z.string(), z.int().nonnegative()) }),
 });
 
@@ -56,7 +58,7 @@ export interface Piece {
 
 export interface PlainTokens {
   readonly ids: Int32Array;
-  /** UTF-8 bytes of each token. */
+  /** UTF-8 bytes of each token; they add up to the text's. */
   readonly sizesBytes: Int32Array;
 }
 
@@ -83,6 +85,7 @@ export class TextTokenizer {
   private readonly full: Encoder;
   /** Knows no added tokens, so it encodes `<|im_end|>` as the characters that it is. */
   private readonly plain: Encoder;
+  private readonly bytes: TokenBytes;
   private readonly cache = new Map<string, PlainTokens>();
 
   constructor(tokenizerJson: unknown, tokenizerConfig: unknown) {
@@ -91,11 +94,12 @@ export class TextTokenizer {
       const field = parsed.error?.issues[0]?.path.join('.') ?? 'tokenizer_config.json';
       throw new TextError(
         'text.tokenizer-unsupported',
-        `tokenizer.json: ${field} is not supported; supported: byte-level BPE without normalizer.`,
+        `tokenizer.json: ${field} is not supported; supported: byte-level BPE, with no normalizer or NFC.`,
         { field },
       );
     }
-    const { added_tokens: added, model } = parsed.data;
+    const { added_tokens: added, model, normalizer } = parsed.data;
+    this.bytes = byteLevelBytes(normalizer?.type);
     const sorted = [...added].sort((a, b) => b.content.length - a.content.length);
     this.sha256 = contentSha256(tokenizerJson);
     this.addedTokens = sorted.map(({ content }) => content);
@@ -140,19 +144,30 @@ export class TextTokenizer {
     return pieces;
   }
 
-  /** Encodes text as text: nothing in it becomes a special token. */
+  /** The text that the tokens of a text spell: composed where the tokenizer composes it, otherwise as it is. */
+  normalise(text: string): string {
+    return this.bytes.normalise(text);
+  }
+
+  /**
+   * Encodes text as text: nothing in it becomes a special token. Bytes that normalising takes away or adds are counted to
+   * the last token.
+   */
   encodePlain(text: string): PlainTokens {
     const cached = this.cache.get(text);
     if (cached) return cached;
     const { ids, tokens } = this.plain.encode(text, { add_special_tokens: false });
-    const sizesBytes = Int32Array.from(tokens, (token) => [...token].length);
+    const normalised = this.normalise(text);
+    const sizesBytes = this.bytes.sizes(tokens, normalised);
     const total = sizesBytes.reduce((sum, size) => sum + size, 0);
-    // Each character of a byte-level token stands for one byte; otherwise spans could not be told from tokens.
-    if (total !== Buffer.byteLength(text))
+    // Otherwise spans could not be told from tokens.
+    if (total !== Buffer.byteLength(normalised))
       throw new TextError(
         'text.tokenizer-unsupported',
-        'The tokenizer is not byte-level: its tokens do not add up to the text.',
+        'tokenizer.json: the tokens of a text do not add up to it, so model.vocab lacks some bytes.',
+        { field: 'model.vocab' },
       );
+    addToEnd(sizesBytes, Buffer.byteLength(text) - total);
     const result = { ids: Int32Array.from(ids), sizesBytes };
     if (text.length <= CACHED_CHARACTERS_MAX) {
       if (this.cache.size >= CACHE_ENTRIES_MAX) this.cache.clear();
