@@ -338,15 +338,16 @@ describe('diagnose', () => {
     },
   );
   it('proposes no change where none lowers the memory enough, and says so', () => {
-    const recomputing = input({ longestRowTokens: 64, memoryCapMib: 900 });
+    const tuning = { ...advised().tuning, type: 'qlora', bits: 8, r: 2 } as const;
+    const recomputing = input({ longestRowTokens: 64, memoryCapMib: 900, tuning: tuning as PlanInput['tuning'] });
     expect(planRun(recomputing).memoryMode).toBe('layer-recompute');
     const { hint, change } = oom('host.out-of-memory', recomputing);
     expect(change).toEqual({});
     expect(hint).toMatch(/expected to need about \d+ MiB.*smaller model or a larger machine/);
   });
-  it('says what auto_fix would do where only the way of spending memory can change', () => {
+  it('says what auto_fix would do, which is to spend memory another way, and offers weights of 8 bits', () => {
     const { hint, change } = oom('host.out-of-memory', input({ longestRowTokens: 64 }));
-    expect(change).toEqual({});
+    expect(change).toEqual({ 'tuning.type': 'qlora', 'tuning.bits': 8 });
     expect(hint).toMatch(/With auto_fix .* about \d+ MiB: activations computed layer by layer/);
   });
   it('leaves the standing advice where nothing is known of a run', () => {

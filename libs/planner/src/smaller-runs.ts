@@ -171,10 +171,16 @@ const moreDevices = (input: PlanInput): Candidate[] => {
 };
 
 /** A frozen model of fewer bits, which the PyTorch runtime has. */
+/** What a runtime can keep a frozen model in. */
+function bitsOf(runtime: string | undefined): (8 | 4)[] {
+  if (runtime === 'runtime-torch') return [8, 4];
+  return runtime === 'runtime-node' ? [8] : [];
+}
+
 const fewerBits = (input: PlanInput): Candidate[] => {
   const { tuning, profile } = input;
-  if (tuning.type !== 'lora' || profile?.runtime !== 'runtime-torch') return [];
-  return ([8, 4] as const).map((bits) => ({
+  if (tuning.type !== 'lora') return [];
+  return bitsOf(profile?.runtime).map((bits) => ({
     title: `QLoRA of ${bits} bits`,
     change: { 'tuning.type': 'qlora', 'tuning.bits': bits },
     input: { ...input, tuning: { ...tuning, type: 'qlora', bits } },

@@ -2,8 +2,8 @@ import { AppError } from '@luthier/contracts';
 import { ONNX_PROVIDERS } from '@luthier/lm';
 import type { OnnxProvider } from '@luthier/lm';
 
-export const ENGINE_NAMES = ['onnx', 'tensorflow'] as const;
-export type EngineName = (typeof ENGINE_NAMES)[number];
+const ENGINE_NAMES = ['onnx', 'tensorflow'] as const;
+type EngineName = (typeof ENGINE_NAMES)[number];
 
 /** What computes, as the environment of the runtime says. */
 export interface EngineChoice {

@@ -28,7 +28,7 @@ export const unitTokens = ({ rows }: Unit): number => rows.reduce((sum, row) => 
 export const unitTrained = ({ rows }: Unit): number => rows.reduce((sum, row) => sum + trainedCount(row), 0);
 
 export const rowsPerUnit = ({ manifest }: PreparedDataset): number => (manifest.kind === 'preference' ? 2 : 1);
-export const unitCount = (dataset: PreparedDataset): number => dataset.rows / rowsPerUnit(dataset);
+const unitCount = (dataset: PreparedDataset): number => dataset.rows / rowsPerUnit(dataset);
 
 /** Where a row came from, for people. */
 export function placeOf(dataset: PreparedDataset, row: Row): string {
@@ -36,7 +36,7 @@ export function placeOf(dataset: PreparedDataset, row: Row): string {
   return `${source?.fileId ?? 'file'}:${row.sourceLine}`;
 }
 
-export async function readUnit(dataset: PreparedDataset, index: number): Promise<Unit> {
+async function readUnit(dataset: PreparedDataset, index: number): Promise<Unit> {
   const size = rowsPerUnit(dataset);
   const numbers = Array.from({ length: size }, (_, i) => index * size + i);
   const rows = await Promise.all(numbers.map(async (number) => ({ ...(await dataset.row(number)), number })));

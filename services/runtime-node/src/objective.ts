@@ -16,7 +16,7 @@ export interface Surroundings {
 }
 
 /** What a micro-batch adds to the loss and the metrics of its global batch: shares add up. */
-export interface Share {
+interface Share {
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
 }

@@ -6,7 +6,7 @@ import type { LinearModule } from './model-weights.js';
 import { scalesOf } from './quantise.js';
 
 /** What of a LoRA adapter shapes the graph. */
-export interface LoraGraph {
+interface LoraGraph {
   readonly r: number;
   readonly modules: readonly LinearModule[];
   /** Whether inputs of A are multiplied by masks fed as `<module>.dropout`. */

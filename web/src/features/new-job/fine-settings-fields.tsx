@@ -3,7 +3,7 @@ import { Field, Input, Select } from '@luthier/ui';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import { inventoryQuery } from '../../lib/api/cluster';
-import { BITS, FEATURE_OF, OPTIMIZERS, VARIANTS, isAdapter, isOffered } from './fine-settings';
+import { FEATURE_OF, OPTIMIZERS, VARIANTS, isAdapter, isOffered, offeredBits } from './fine-settings';
 import type { FineNumber } from './fine-settings';
 import type { JobForm } from './job-form-state';
 import { useRangeText } from './use-range-text';
@@ -26,7 +26,7 @@ export function FineSettingsFields({
   const around = { kind: form.tuning, method: form.method || 'supervised', inventory: inventory.data };
   const choices = (
     [
-      { field: 'bits', values: form.tuning === 'qlora' && !keepsTuning ? BITS : [] },
+      { field: 'bits', values: form.tuning === 'qlora' && !keepsTuning ? offeredBits(inventory.data) : [] },
       {
         field: 'variant',
         values: isAdapter(form.tuning) && !keepsTuning ? VARIANTS.filter((one) => isOffered(one, around)) : [],

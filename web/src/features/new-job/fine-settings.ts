@@ -13,7 +13,7 @@ export interface FineSettings {
   smoothing: string;
 }
 
-export const BITS = ['4', '8'] as const;
+const BITS = ['4', '8'] as const;
 /** DoRA and PiSSA exclude each other. */
 export const VARIANTS = ['plain', 'dora', 'pissa'] as const;
 export const OPTIMIZERS = ['adamw', 'adamw8bit', 'adafactor', 'muon'] as const;
@@ -48,6 +48,10 @@ export function isOffered(
   if (feature === 'plain' || feature === 'adamw' || inventory === undefined) return true;
   return inventory.profiles.some(({ capabilities }) => capabilities.features?.includes(feature));
 }
+
+/** Of QLoRA: 4 bits are a feature of their own, 8 are what every runtime with QLoRA has. */
+export const offeredBits = (inventory: Inventory | undefined): FineSettings['bits'][] =>
+  BITS.filter((bits) => bits === '8' || isOffered('nf4', { kind: 'qlora', method: '', inventory }));
 
 /** What of them belongs to the tuning of a request; nothing of what was left as it is. */
 export function fineTuning(kind: TuningKind, form: FineSettings): Partial<Tuning> {

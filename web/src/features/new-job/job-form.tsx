@@ -15,6 +15,7 @@ import { QueryView } from '../../lib/query-view';
 import { routes } from '../../lib/routes';
 import { useTold } from '../../lib/told/use-told';
 import { FilePicker } from './file-picker';
+import { offeredBits } from './fine-settings';
 import { GraderPicker } from './grader-picker';
 import { JobSettings } from './job-settings';
 import type { JobForm } from './job-form-state';
@@ -48,9 +49,10 @@ export function JobFormView({ start, settingsOpen = false }: { start: JobForm; s
     () => ({
       ...wanted,
       method: chosenMethod(wanted.method, offered),
+      bits: offeredBits(inventory.data).includes(wanted.bits) ? wanted.bits : ('8' as const),
       gradeField: fields.includes(wanted.gradeField) ? wanted.gradeField : (fields[0] ?? ''),
     }),
-    [wanted, offered, fields],
+    [wanted, offered, fields, inventory.data],
   );
   const { ready: modelReady, isAdapter: keepsTuning } = chosen;
   const body = useMemo(() => jobBody(form, { keepsTuning }), [form, keepsTuning]);

@@ -15,7 +15,7 @@ export const OPTIONAL_SETTINGS = [
   'final_logit_softcapping',
   'rope_local_base_freq',
 ] as const satisfies readonly (keyof ConfigFields)[];
-export type OptionalSetting = (typeof OPTIONAL_SETTINGS)[number];
+type OptionalSetting = (typeof OPTIONAL_SETTINGS)[number];
 
 /** What distinguishes a family: numbers and switches over blocks that all share. */
 export interface ModelFamily {

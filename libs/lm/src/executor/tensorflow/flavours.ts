@@ -5,8 +5,8 @@ import type * as TensorFlow from '@tensorflow/tfjs-core';
 export type Tf = typeof TensorFlow;
 
 /** Fastest first. The native ones are no dependency: their bindings come from a place of their own and may be missing. */
-export const TENSORFLOW_FLAVOURS = ['tfjs-node-gpu', 'tfjs-node', 'tfjs-wasm'] as const;
-export type TensorFlowFlavour = (typeof TENSORFLOW_FLAVOURS)[number];
+const TENSORFLOW_FLAVOURS = ['tfjs-node-gpu', 'tfjs-node', 'tfjs-wasm'] as const;
+type TensorFlowFlavour = (typeof TENSORFLOW_FLAVOURS)[number];
 
 export interface FlavourState {
   readonly name: TensorFlowFlavour;

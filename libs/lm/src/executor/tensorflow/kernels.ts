@@ -5,7 +5,7 @@ import type { Product } from './products.js';
 import { dimsOf } from './sizes.js';
 import type { Sizes } from './sizes.js';
 
-export interface KernelContext {
+interface KernelContext {
   readonly tf: Tf;
   readonly product: Product;
   readonly sizes: Sizes;

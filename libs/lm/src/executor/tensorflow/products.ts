@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Tf } from './flavours.js';
 
-export interface ProductFlags {
+interface ProductFlags {
   readonly transA: boolean;
   readonly transB: boolean;
 }

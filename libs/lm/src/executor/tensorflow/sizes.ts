@@ -23,7 +23,7 @@ export function bindSizes(inputs: readonly Node[], feeds: Readonly<Record<string
 }
 
 /** A size, of which a name such as '3*L' is a multiple. */
-export function sizeOf(dim: Dim, sizes: Sizes): number {
+function sizeOf(dim: Dim, sizes: Sizes): number {
   if (typeof dim === 'number') return dim;
   const bound = sizes.get(dim);
   if (bound !== undefined) return bound;
