@@ -849,6 +849,7 @@ export interface components {
             optimizer?: "adamw" | "adamw8bit" | "adafactor" | "muon";
             neftune_noise_alpha?: number;
             label_smoothing_factor?: number;
+            early_stopping_patience?: number;
         };
         Inventory: {
             observed_at: string;
@@ -2745,6 +2746,8 @@ export interface operations {
                         neftune_noise_alpha?: number;
                         /** @description Of supervised and pretrain */
                         label_smoothing_factor?: number;
+                        /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                        early_stopping_patience?: number;
                     };
                     method?: {
                         /** @enum {string} */
@@ -2771,6 +2774,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                             };
                         };
                         pretrain?: {
@@ -2795,6 +2800,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                             };
                         };
                         dpo?: {
@@ -2819,6 +2826,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                                 /** @description Share of pairs that may be the wrong way round */
@@ -2849,6 +2858,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                             };
@@ -2875,6 +2886,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                                 /** @description The gap that is asked for between two answers */
@@ -2903,6 +2916,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description How strongly the points of a pair are kept near 0; 0: not at all. 0.01 */
                                 center_rewards_coefficient?: number;
                             };
@@ -2929,6 +2944,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                                 desirable_weight?: number;
@@ -3013,6 +3030,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description Answers to each prompt. 8 */
                                 num_generations?: number;
                                 /** @description How closely the model stays by the base; 0: nothing holds it. 0 */
@@ -3107,6 +3126,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description Answers to each prompt. 8 */
                                 num_generations?: number;
                                 /** @description How closely the model stays by the base; 0: nothing holds it. 0 */
@@ -3953,6 +3974,8 @@ export interface operations {
                         neftune_noise_alpha?: number;
                         /** @description Of supervised and pretrain */
                         label_smoothing_factor?: number;
+                        /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                        early_stopping_patience?: number;
                     };
                     method?: {
                         /** @enum {string} */
@@ -3979,6 +4002,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                             };
                         };
                         pretrain?: {
@@ -4003,6 +4028,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                             };
                         };
                         dpo?: {
@@ -4027,6 +4054,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                                 /** @description Share of pairs that may be the wrong way round */
@@ -4057,6 +4086,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                             };
@@ -4083,6 +4114,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                                 /** @description The gap that is asked for between two answers */
@@ -4111,6 +4144,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description How strongly the points of a pair are kept near 0; 0: not at all. 0.01 */
                                 center_rewards_coefficient?: number;
                             };
@@ -4137,6 +4172,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description How much a comparison counts; dpo, kto: how closely the model stays by what it was. 0.1; simpo: 2 */
                                 beta?: "auto" | number;
                                 desirable_weight?: number;
@@ -4221,6 +4258,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description Answers to each prompt. 8 */
                                 num_generations?: number;
                                 /** @description How closely the model stays by the base; 0: nothing holds it. 0 */
@@ -4315,6 +4354,8 @@ export interface operations {
                                 neftune_noise_alpha?: number;
                                 /** @description Of supervised and pretrain */
                                 label_smoothing_factor?: number;
+                                /** @description Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept */
+                                early_stopping_patience?: number;
                                 /** @description Answers to each prompt. 8 */
                                 num_generations?: number;
                                 /** @description How closely the model stays by the base; 0: nothing holds it. 0 */

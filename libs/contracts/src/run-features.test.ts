@@ -32,6 +32,12 @@ describe('what a run asks of a runtime', () => {
     expect(bits(8)).toEqual([]);
   });
 
+  it('is early stopping where a patience is given', () => {
+    expect(featuresAsked({ tuning: LORA, hyperparameters: { evaluationSteps: 4, earlyStoppingPatience: 1 } })).toEqual([
+      { feature: 'early-stopping', field: 'hyperparameters.earlyStoppingPatience' },
+    ]);
+  });
+
   it('is nothing where the settings say what would be done anyway', () => {
     const tuning: Tuning = { ...LORA, useDora: false, initLoraWeights: 'default', loraplusLrRatio: 1 };
     expect(featuresAsked({ tuning, hyperparameters: { optimizer: 'adamw', labelSmoothingFactor: 0 } })).toEqual([]);
@@ -48,6 +54,11 @@ describe('settings that no runtime can have together', () => {
       { method: 'kto', hyperparameters: { labelSmoothingFactor: 0.1 } },
       'hyperparameters.labelSmoothingFactor',
     ],
+    ...[undefined, null].map((evaluationSteps): [string, Partial<RunSettings>, string] => [
+      `patience without evaluations (${evaluationSteps})`,
+      { hyperparameters: { earlyStoppingPatience: 3, ...(evaluationSteps === null && { evaluationSteps }) } },
+      'hyperparameters.earlyStoppingPatience',
+    ]),
   ])('are named by their field: %s', (_, change, field) => {
     expect(contradictionIn(run(change))).toMatchObject({ field });
   });
@@ -65,6 +76,7 @@ describe('settings that no runtime can have together', () => {
   it.each<[string, Partial<RunSettings>]>([
     ['Muon for weights', { tuning: { type: 'full' }, hyperparameters: { optimizer: 'muon' } }],
     ['8-bit AdamW for an adapter', { hyperparameters: { optimizer: 'adamw8bit' } }],
+    ['patience with evaluations', { hyperparameters: { earlyStoppingPatience: 3, evaluationSteps: 4 } }],
     ['label smoothing of text', { method: 'pretrain', hyperparameters: { labelSmoothingFactor: 0.1 } }],
   ])('are not among: %s', (_, change) => {
     expect(contradictionIn(run(change))).toBeUndefined();

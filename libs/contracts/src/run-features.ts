@@ -12,6 +12,7 @@ export const RUN_FEATURES = [
   'adafactor',
   'muon',
   'nf4',
+  'early-stopping',
 ] as const;
 export type RunFeature = (typeof RUN_FEATURES)[number];
 
@@ -21,10 +22,14 @@ export interface AskedFeature {
   readonly field: string;
 }
 
+/** Those that a runtime may lack, or that do not go with every other setting. */
+type Weighed =
+  ('optimizer' | 'neftuneNoiseAlpha' | 'labelSmoothingFactor') | ('earlyStoppingPatience' | 'evaluationSteps');
+
 export interface RunSettings {
   readonly method: Method['type'];
   readonly tuning: Tuning;
-  readonly hyperparameters: { [K in 'optimizer' | 'neftuneNoiseAlpha' | 'labelSmoothingFactor']?: Hyperparameters[K] };
+  readonly hyperparameters: { [K in Weighed]?: Hyperparameters[K] };
 }
 
 const isAdapter = (tuning: Tuning): tuning is Extract<Tuning, { type: 'lora' | 'qlora' }> =>
@@ -44,6 +49,8 @@ export function featuresAsked({ tuning, hyperparameters }: Omit<RunSettings, 'me
   if (neftuneNoiseAlpha !== undefined) asked.push({ feature: 'neftune', field: 'hyperparameters.neftuneNoiseAlpha' });
   if (labelSmoothingFactor > 0)
     asked.push({ feature: 'label-smoothing', field: 'hyperparameters.labelSmoothingFactor' });
+  if (hyperparameters.earlyStoppingPatience !== undefined)
+    asked.push({ feature: 'early-stopping', field: 'hyperparameters.earlyStoppingPatience' });
   return asked;
 }
 
@@ -103,6 +110,13 @@ export function contradictionIn(
       field: 'hyperparameters.labelSmoothingFactor',
       message: `Label smoothing is for learning single tokens; "${method}" compares answers.`,
       hint: 'Leave it out; DPO has a `labelSmoothing` of its own, for pairs that may be the wrong way round.',
+    };
+  }
+  if (hyperparameters.earlyStoppingPatience !== undefined && (hyperparameters.evaluationSteps ?? null) === null) {
+    return {
+      field: 'hyperparameters.earlyStoppingPatience',
+      message: 'Early stopping counts evaluations during training, and none are asked for.',
+      hint: 'Say after how many steps each is to be made (`evaluationSteps`; over HTTP `eval_steps`), or leave the patience out.',
     };
   }
   return undefined;

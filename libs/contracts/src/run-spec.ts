@@ -106,6 +106,11 @@ export const hyperparameters = z.strictObject({
   neftuneNoiseAlpha: z.number().positive().max(1000).optional(),
   /** Share of each trained token's weight that goes to all tokens alike; of supervised and pretrain. @default 0 */
   labelSmoothingFactor: z.number().min(0).max(0.9).optional(),
+  /**
+   * Evaluations on the held-out rows without a lower loss after which training ends; the model of the best evaluation is
+   * kept. Left out: all steps, the last model.
+   */
+  earlyStoppingPatience: z.int().min(1).optional(),
 });
 export type Hyperparameters = z.output<typeof hyperparameters>;
 

@@ -75,6 +75,7 @@ export function advise({ shape, rows, requested }: AdviceInput): Advice {
     ...(given.optimizer && { optimizer: given.optimizer }),
     ...(given.neftuneNoiseAlpha && { neftuneNoiseAlpha: given.neftuneNoiseAlpha }),
     ...(given.labelSmoothingFactor && { labelSmoothingFactor: given.labelSmoothingFactor }),
+    ...(given.earlyStoppingPatience && { earlyStoppingPatience: given.earlyStoppingPatience }),
   };
   const longest = shape?.contextLength ?? DEFAULT_CUTOFF;
   const cutoff = Math.min(longest, DEFAULT_CUTOFF);

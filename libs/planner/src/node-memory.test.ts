@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { estimateNodeMemory } from './node-memory.js';
+import { estimateNodeMemory, nodeTuning } from './node-memory.js';
 
 /** SmolLM2-135M, rank 16 on all linear layers; micro-batches as in the measurements. */
 const smol = {
@@ -28,6 +28,19 @@ describe('memory of the TypeScript runtime', () => {
     });
     expect(totalMib).toBeGreaterThan(measuredMib * 0.75);
     expect(totalMib).toBeLessThan(measuredMib * 1.25);
+  });
+
+  it('counts the best values beside the last ones where training may end early, for whatever is trained', () => {
+    const lora = { r: 16, loraAlpha: 32, loraDropout: 0, targetModules: 'all-linear' as const, useRslora: false };
+    const trainedParameters = 64 * 1024 * 1024;
+    for (const tuning of [{ type: 'lora', ...lora } as const, { type: 'full' } as const]) {
+      const of = (hyperparameters: { earlyStoppingPatience?: number }): number =>
+        estimateNodeMemory({
+          ...{ ...smol, trainedParameters, ...nodeTuning({ tuning, hyperparameters }) },
+          ...{ memoryMode: 'whole-step', microBatchTokens: 250, microBatchTrained: 125 },
+        }).totalMib;
+      expect(of({ earlyStoppingPatience: 2 }) - of({})).toBe(256);
+    }
   });
 
   // Blocks of one size with what the architecture adds, rank 16, two rows of 240 tokens, half of them trained.

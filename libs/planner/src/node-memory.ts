@@ -21,6 +21,8 @@ export interface NodeMemoryQuestion {
   readonly optimiserCopies?: number;
   /** Of the frozen weights of linear layers. @default 32 */
   readonly weightBits?: 8 | 32;
+  /** Copies of what is trained that are kept beside it: of the best evaluation, where training may end early. @default 0 */
+  readonly keptCopies?: number;
   /** Tokens of the largest micro-batch, and how many of them are trained at most. */
   readonly microBatchTokens: number;
   readonly microBatchTrained: number;
@@ -53,14 +55,14 @@ export function nodeTuning({
   mode = 'train',
 }: {
   readonly tuning: Tuning;
-  readonly hyperparameters: Pick<Hyperparameters, 'optimizer'>;
+  readonly hyperparameters: Pick<Hyperparameters, 'optimizer' | 'earlyStoppingPatience'>;
   readonly mode?: RunMode;
-}): Required<Pick<NodeMemoryQuestion, 'trains' | 'optimiserCopies' | 'weightBits'>> {
+}): Required<Pick<NodeMemoryQuestion, 'trains' | 'optimiserCopies' | 'keptCopies' | 'weightBits'>> {
   const optimiserCopies = hyperparameters.optimizer === 'adafactor' ? ADAFACTOR_COPIES : ADAMW_COPIES;
-  const weightBits = tuning.type === 'qlora' ? 8 : 32;
-  if (mode !== 'train' || tuning.type === 'lora' || tuning.type === 'qlora')
-    return { trains: 'adapter', optimiserCopies, weightBits };
-  return { trains: tuning.type === 'full' ? 'outer' : 'layers', optimiserCopies, weightBits };
+  const keptCopies = mode === 'train' && hyperparameters.earlyStoppingPatience !== undefined ? 1 : 0;
+  const common = { optimiserCopies, keptCopies, weightBits: tuning.type === 'qlora' ? 8 : 32 } as const;
+  if (mode !== 'train' || tuning.type === 'lora' || tuning.type === 'qlora') return { trains: 'adapter', ...common };
+  return { trains: tuning.type === 'full' ? 'outer' : 'layers', ...common };
 }
 
 const linears = ({ hiddenSize, intermediateSize, heads, keyValueHeads, headDim }: NodeMemoryQuestion): number =>
@@ -68,17 +70,18 @@ const linears = ({ hiddenSize, intermediateSize, heads, keyValueHeads, headDim }
 
 /** What is trained beside the model, gradients and optimiser, in floats. */
 function trainedParts(question: NodeMemoryQuestion): { name: PlanComponent; floats: number }[] {
-  const { trainedParameters: trained, trains = 'adapter', optimiserCopies = ADAMW_COPIES, memoryMode } = question;
+  const { trainedParameters: trained, trains = 'adapter', memoryMode } = question;
+  const copies = (question.optimiserCopies ?? ADAMW_COPIES) + (question.keptCopies ?? 0);
   const embedding = question.vocabularySize * question.hiddenSize;
   // Of a micro-batch all gradients are there at once, or those of a layer or the outer weights at a time.
   const outer = trains === 'outer' ? embedding * (question.tiedEmbeddings ? 1 : 2) : 0;
   const atOnce = memoryMode === 'whole-step' ? trained : Math.min(trained, Math.max(outer, linears(question)));
-  if (trains === 'adapter') return [{ name: 'adapterAndOptimiser', floats: (2 + optimiserCopies) * trained + atOnce }];
+  if (trains === 'adapter') return [{ name: 'adapterAndOptimiser', floats: (2 + copies) * trained + atOnce }];
   // On the way back the embeddings' gradient from both ends and their sum lie side by side.
   const both = memoryMode === 'whole-step' && trains === 'outer' ? 2 * embedding : 0;
   return [
     { name: 'gradients', floats: trained + atOnce + both },
-    { name: 'optimiser', floats: optimiserCopies * trained },
+    { name: 'optimiser', floats: copies * trained },
   ];
 }
 

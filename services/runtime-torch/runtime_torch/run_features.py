@@ -62,6 +62,8 @@ def _asked(spec: RuntimeSpec) -> Iterator[tuple[str, str]]:
         yield "neftune", "hyperparameters.neftuneNoiseAlpha"
     if settings.label_smoothing_factor:
         yield "label-smoothing", "hyperparameters.labelSmoothingFactor"
+    if settings.early_stopping_patience:
+        yield "early-stopping", "hyperparameters.earlyStoppingPatience"
 
 
 def _check_contradictions(spec: RuntimeSpec) -> None:
@@ -77,3 +79,5 @@ def _check_contradictions(spec: RuntimeSpec) -> None:
             raise Fault("config.bad", "tuning.initLoraWeights: pissa begins anew, adapterDir goes on from an adapter.")
     if settings.label_smoothing_factor and not isinstance(spec.method, Supervised | Pretrain):
         raise Fault("config.bad", "hyperparameters.labelSmoothingFactor: this method compares answers, not tokens.")
+    if settings.early_stopping_patience and settings.evaluation_steps is None:
+        raise Fault("config.bad", "hyperparameters.earlyStoppingPatience: counts evaluations; give evaluationSteps.")

@@ -114,6 +114,7 @@ class Hyperparameters(Strict):
     optimizer: Optimizer | None = None
     neftune_noise_alpha: Annotated[float, Field(gt=0, le=1000)] | None = None
     label_smoothing_factor: Annotated[float, Field(ge=0, le=0.9)] | None = None
+    early_stopping_patience: Annotated[int, Field(ge=1)] | None = None
 
 
 class Parallelism(Strict):

@@ -242,6 +242,17 @@ describe('a job', () => {
       code: 'request.invalid',
       param: 'hyperparameters.optimizer',
     });
+    const stopping = { evaluationSteps: 4, earlyStoppingPatience: 2 };
+    await expect(create({ hyperparameters: stopping, validationFile: null })).rejects.toMatchObject({
+      code: 'request.invalid',
+      param: 'hyperparameters.earlyStoppingPatience',
+      hint: expect.stringContaining('validation_file'),
+    });
+    await expect(create({ hyperparameters: { earlyStoppingPatience: 2 } })).rejects.toMatchObject({
+      code: 'request.invalid',
+      param: 'hyperparameters.earlyStoppingPatience',
+      hint: expect.stringContaining('eval_steps'),
+    });
     await expect(
       create({
         method: REWARD,

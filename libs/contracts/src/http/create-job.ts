@@ -23,6 +23,9 @@ export const httpHyperparameters = z.strictObject({
   optimizer: z.enum(OPTIMIZERS).optional().describe('adamw; what is not adamw needs the PyTorch runtime'),
   neftune_noise_alpha: hyperparameters.shape.neftuneNoiseAlpha.describe('Noise on the embeddings while training; 5'),
   label_smoothing_factor: hyperparameters.shape.labelSmoothingFactor.describe('Of supervised and pretrain'),
+  early_stopping_patience: hyperparameters.shape.earlyStoppingPatience.describe(
+    'Evaluations (eval_steps) without a lower loss on validation_file after which training ends; the best model is kept',
+  ),
 });
 
 const beta = z

@@ -51,7 +51,10 @@ describe('the public body of a job', () => {
       method: {
         type: 'supervised',
         supervised: {
-          hyperparameters: { optimizer: 'adamw8bit', neftune_noise_alpha: 5, label_smoothing_factor: 0.1 },
+          hyperparameters: {
+            ...{ optimizer: 'adamw8bit', neftune_noise_alpha: 5, label_smoothing_factor: 0.1 },
+            ...{ eval_steps: 4, early_stopping_patience: 2 },
+          },
         },
       },
     });
@@ -60,10 +63,14 @@ describe('the public body of a job', () => {
     });
     expect(request.hyperparameters).toEqual({
       ...{ optimizer: 'adamw8bit', neftuneNoiseAlpha: 5, labelSmoothingFactor: 0.1 },
+      ...{ evaluationSteps: 4, earlyStoppingPatience: 2 },
     });
     expect(() => requestOf({ tuning: { type: 'lora', init_lora_weights: 'magic' } })).toThrow();
     const refused = new AppError('request.invalid', 'no', { param: 'tuning.initLoraWeights' });
     expect(inPublicNames(refused)).toMatchObject({ param: 'tuning.init_lora_weights' });
+    expect(inPublicNames(refused.withParam('hyperparameters.earlyStoppingPatience'))).toMatchObject({
+      param: 'hyperparameters.early_stopping_patience',
+    });
   });
 
   it('carries every field over', () => {

@@ -35,6 +35,7 @@ function toHyperparameters(given: HttpHyperparameters): NewJobRequest['hyperpara
     optimizer: given.optimizer,
     neftuneNoiseAlpha: given.neftune_noise_alpha,
     labelSmoothingFactor: given.label_smoothing_factor,
+    earlyStoppingPatience: given.early_stopping_patience,
   };
   return Object.fromEntries(Object.entries(mapped).filter(([, value]) => value !== undefined));
 }
@@ -108,6 +109,7 @@ const PUBLIC_NAMES: Readonly<Record<string, string>> = {
   'hyperparameters.evaluationSteps': 'hyperparameters.eval_steps',
   'hyperparameters.neftuneNoiseAlpha': 'hyperparameters.neftune_noise_alpha',
   'hyperparameters.labelSmoothingFactor': 'hyperparameters.label_smoothing_factor',
+  'hyperparameters.earlyStoppingPatience': 'hyperparameters.early_stopping_patience',
   'tuning.useDora': 'tuning.use_dora',
   'tuning.initLoraWeights': 'tuning.init_lora_weights',
   'tuning.loraplusLrRatio': 'tuning.loraplus_lr_ratio',

@@ -113,6 +113,7 @@ export class JobsService {
     });
     const settings = { method: wish.method.type, tuning, hyperparameters };
     refuseContradiction(settings, shape);
+    refuseStoppingUnseen(wish, settings);
     const inventory = await inventoryOf(this.bus);
     const kind = wishOf(settings, shape.architecture, wish);
     const capable = ofKindAsked(inventory ? capableProfiles(inventory, kind) : [], wish);
@@ -150,6 +151,7 @@ export class JobsService {
   private async checkSettings(wish: Wish, settings: RunSettings, start: StartingPoint | undefined): Promise<void> {
     const shape = start?.base.shape ?? null;
     refuseContradiction(settings, shape);
+    refuseStoppingUnseen(wish, settings);
     refuseRehearsalOfNodes(wish);
     const inventory = await inventoryOf(this.bus);
     if (!inventory) return;
@@ -192,6 +194,15 @@ function refuseContradiction(settings: RunSettings, shape: ModelRecord['shape'])
 
 function withParam(cause: unknown, code: AppError['code'], param: string): unknown {
   return cause instanceof AppError && cause.code === code ? cause.withParam(param) : cause;
+}
+
+/** When to stop is seen on held-out rows. @throws AppError `request.invalid`. */
+function refuseStoppingUnseen({ validationFile }: Wish, { hyperparameters }: RunSettings): void {
+  if (hyperparameters.earlyStoppingPatience === undefined || validationFile !== null) return;
+  throw new AppError('request.invalid', 'Early stopping needs held-out rows that say when the loss no longer falls.', {
+    param: 'hyperparameters.earlyStoppingPatience',
+    hint: 'Name a `validation_file`, or leave the patience out.',
+  });
 }
 
 /** A rehearsal goes on from its own checkpoint, which lies on one node. @throws AppError `request.unsupported`. */
