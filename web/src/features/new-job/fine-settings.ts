@@ -11,6 +11,8 @@ export interface FineSettings {
   loraplusRatio: string;
   noiseAlpha: string;
   smoothing: string;
+  evaluationSteps: string;
+  patience: string;
 }
 
 const BITS = ['4', '8'] as const;
@@ -25,10 +27,19 @@ export const EMPTY_FINE_SETTINGS: FineSettings = {
   loraplusRatio: '',
   noiseAlpha: '',
   smoothing: '',
+  evaluationSteps: '',
+  patience: '',
 };
 
 /** Of the numbers among them, the feature of a runtime that has it. */
-export const FEATURE_OF = { loraplusRatio: 'loraplus', noiseAlpha: 'neftune', smoothing: 'label-smoothing' } as const;
+export const FEATURE_OF = {
+  loraplusRatio: 'loraplus',
+  noiseAlpha: 'neftune',
+  smoothing: 'label-smoothing',
+  // What the patience counts.
+  evaluationSteps: 'early-stopping',
+  patience: 'early-stopping',
+} as const;
 export type FineNumber = keyof typeof FEATURE_OF;
 
 type Tuning = NonNullable<JobBody['tuning']>;
@@ -68,14 +79,17 @@ export function fineTuning(kind: TuningKind, form: FineSettings): Partial<Tuning
 /** What of them stands beside the method's own settings. */
 export function fineHyperparameters(form: FineSettings): Partial<Hyperparameters> {
   const [alpha, smoothing] = [form.noiseAlpha.trim(), form.smoothing.trim()];
+  const [evaluationSteps, patience] = [form.evaluationSteps.trim(), form.patience.trim()];
   return {
     ...(form.optimizer !== 'adamw' && { optimizer: form.optimizer }),
     ...(alpha !== '' && { neftune_noise_alpha: Number(alpha) }),
     ...(smoothing !== '' && { label_smoothing_factor: Number(smoothing) }),
+    ...(evaluationSteps !== '' && { eval_steps: Number(evaluationSteps) }),
+    ...(patience !== '' && { early_stopping_patience: Number(patience) }),
   };
 }
 
-const textOf = (value: number | undefined): string => (value === undefined ? '' : String(value));
+const textOf = (value: number | null | undefined): string => (value == null ? '' : String(value));
 
 /** As an earlier job was asked for. */
 export function fineSettingsOf({ tuning, hyperparameters }: Pick<Job, 'tuning' | 'hyperparameters'>): FineSettings {
@@ -88,5 +102,7 @@ export function fineSettingsOf({ tuning, hyperparameters }: Pick<Job, 'tuning' |
     loraplusRatio: textOf(lora?.loraplus_lr_ratio),
     noiseAlpha: textOf(hyperparameters.neftune_noise_alpha),
     smoothing: textOf(hyperparameters.label_smoothing_factor),
+    evaluationSteps: textOf(hyperparameters.evaluation_steps),
+    patience: textOf(hyperparameters.early_stopping_patience),
   };
 }

@@ -87,6 +87,16 @@ describe('the form of a new job', () => {
     expect(wrongFields({ ...FORM, loraplusRatio: '0.5' })).toHaveProperty('loraplusRatio');
   });
 
+  it('asks to end early with the evaluations that it counts, and takes both over', () => {
+    const stopping = { eval_steps: 20, early_stopping_patience: 3 };
+    expect(jobBody({ ...FORM, evaluationSteps: '20', patience: '3' })?.method).toEqual({
+      ...{ type: 'supervised', supervised: { hyperparameters: stopping } },
+    });
+    const hyperparameters = { ...pairsJob.hyperparameters, evaluation_steps: 20, early_stopping_patience: 3 };
+    expect(formOf({ ...pairsJob, hyperparameters })).toMatchObject({ evaluationSteps: '20', patience: '3' });
+    expect(wrongFields({ ...FORM, patience: '0.5' })).toHaveProperty('patience');
+  });
+
   it('names the fields that are no number or out of range, and makes no body of them', () => {
     const wrong = { ...FORM, epochs: 'many', batchSize: '2.5', learningRate: '0', mixFile: 'file-3', mixPercent: '' };
     expect(Object.keys(wrongFields(wrong)).sort()).toEqual(['batchSize', 'epochs', 'learningRate', 'mixPercent']);

@@ -139,6 +139,8 @@ export const RANGES: Readonly<Record<NumberField, Range>> = {
   loraplusRatio: { min: 1, max: 1000, whole: false },
   noiseAlpha: { min: 0.01, max: 1000, whole: false },
   smoothing: { min: 0, max: 0.9, whole: false },
+  evaluationSteps: { min: 1, max: 1_000_000, whole: true },
+  patience: { min: 1, max: 1000, whole: true },
 };
 
 const NUMBER_FIELDS = Object.keys(RANGES) as NumberField[];
