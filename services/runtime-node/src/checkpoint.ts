@@ -5,6 +5,8 @@ import type { RuntimeSpec } from '@luthier/contracts';
 import { openSafetensors, writeSafetensors } from '@luthier/formats';
 import type { Optimiser } from '@luthier/lm';
 import { z } from 'zod';
+import { earlyStoppingState } from './early-stopping.js';
+import type { EarlyStopping } from './early-stopping.js';
 import { writeFolder } from './folders.js';
 import type { Objective } from './objective.js';
 import type { Tuned } from './tuned.js';
@@ -26,6 +28,7 @@ const trainerState = z.object({
   firstLoss: z.number().nullable(),
   lastLoss: z.number().nullable(),
   base: score.optional(),
+  earlyStopping: earlyStoppingState.optional(),
 });
 export type TrainerState = z.output<typeof trainerState>;
 
@@ -46,34 +49,37 @@ export interface RunParts {
   readonly tuned: Tuned;
   readonly optimiser: Optimiser;
   readonly objective: Objective;
+  readonly stopping: EarlyStopping | undefined;
 }
 
 /** Writes `checkpoints/step-<step>` and removes this run's oldest beyond what is kept. Returns the relative folder. */
 export async function writeCheckpoint(
-  { spec, tuned, optimiser, objective }: RunParts,
+  { spec, tuned, optimiser, objective, stopping }: RunParts,
   state: TrainerState,
 ): Promise<string> {
   const parent = join(spec.outputDir, CHECKPOINTS_DIR);
   await mkdir(parent, { recursive: true });
-  const name = `step-${String(state.step).padStart(6, '0')}`;
-  await writeFolder(join(parent, name), parent, async (temporary) => {
+  const folder = `step-${String(state.step).padStart(6, '0')}`;
+  await writeFolder(join(parent, folder), parent, async (temporary) => {
     await tuned.write(temporary);
     await objective.save(temporary);
-    const tensors = [...optimiser.state].map(([kept, data]) => ({
-      name: kept,
+    await stopping?.save(temporary);
+    const tensors = [...optimiser.state].map(([name, data]) => ({
+      name,
       dtype: 'F32' as const,
       shape: [data.length],
       data,
     }));
     const metadata = { step: String(optimiser.step) };
     await writeSafetensors(join(temporary, OPTIMISER_FILE), tensors, metadata, { fsync: true });
-    await writeFile(join(temporary, STATE_FILE), `${JSON.stringify(state, null, 2)}\n`, { flush: true });
+    const kept = { ...state, ...(stopping && { earlyStopping: stopping.state }) };
+    await writeFile(join(temporary, STATE_FILE), `${JSON.stringify(kept, null, 2)}\n`, { flush: true });
   });
   const names = (await readdir(parent)).filter((entry) => /^step-\d+$/.test(entry)).sort();
   for (const old of names.slice(0, -Math.max(KEPT_MIN, spec.checkpointing.keepLast))) {
     await rm(join(parent, old), { recursive: true, force: true });
   }
-  return join(CHECKPOINTS_DIR, name);
+  return join(CHECKPOINTS_DIR, folder);
 }
 
 export async function readState(dir: string): Promise<TrainerState> {

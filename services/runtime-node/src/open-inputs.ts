@@ -14,6 +14,7 @@ export const SUPPORTED_FEATURES: readonly RunFeature[] = [
   'neftune',
   'label-smoothing',
   'adafactor',
+  'early-stopping',
 ];
 
 const kindsOf = (method: RuntimeSpec['method']['type']): readonly string[] =>
@@ -57,6 +58,12 @@ export async function openWeights(
 
 const refusal = (field: string, message: string): AppError => new AppError('config.bad', message, { param: field });
 
+function checkStopping({ mode, data, hyperparameters }: RuntimeSpec): void {
+  const field = 'hyperparameters.earlyStoppingPatience';
+  if (hyperparameters.earlyStoppingPatience !== undefined && mode === 'train' && data.heldOutDir === undefined)
+    throw refusal(field, `${field}: without held-out rows nothing says when to stop; give data.heldOutDir.`);
+}
+
 /** Throws `config.bad` for methods, tunings, precisions and features that this runtime does not have. */
 export function checkSpec(spec: RuntimeSpec): void {
   const { method, tuning, hyperparameters } = spec;
@@ -70,6 +77,7 @@ export function checkSpec(spec: RuntimeSpec): void {
   if (contradiction) throw refusal(contradiction.field, `${contradiction.field}: ${contradiction.message}`);
   const lacking = featuresAsked(spec).find(({ feature }) => !SUPPORTED_FEATURES.includes(feature));
   if (lacking) throw refusal(lacking.field, `${lacking.field}: this runtime does not have "${lacking.feature}".`);
+  checkStopping(spec);
   const goesOn = tuning.type === 'lora' || tuning.type === 'qlora';
   if (spec.adapterDir !== undefined && spec.mode === 'train' && !goesOn)
     throw refusal('adapterDir', `adapterDir: ${tuning.type} tuning does not go on from an adapter.`);

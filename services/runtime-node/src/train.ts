@@ -6,6 +6,7 @@ import type { PreparedDataset } from '@luthier/formats';
 import { TrainingEngine } from '@luthier/lm';
 import { freshState, readState, restoreOptimiser, writeCheckpoint } from './checkpoint.js';
 import type { RunParts, TrainerState } from './checkpoint.js';
+import { openEarlyStopping } from './early-stopping.js';
 import { openExecutor } from './engine.js';
 import type { EventsFile } from './events-file.js';
 import { blaming, faultOf, namingCheckpoint } from './fault.js';
@@ -72,6 +73,7 @@ export class TrainRun {
     });
     await engine.warmUp();
     const optimiser = openOptimiser(spec, parameters.tensors);
+    const stopping = openEarlyStopping(spec, parameters.values, state.earlyStopping);
     const batches = new TrainingBatches(spec, train);
     const { tokenBudget } = plan;
     const between = (): void => run.between();
@@ -80,12 +82,13 @@ export class TrainRun {
       await blaming('model.unreadable', async () => {
         await restoreOptimiser(resumeFrom, optimiser);
         await objective.load(resumeFrom);
+        await stopping?.load(resumeFrom);
       });
     }
     const common = { spec, optimiser, objective, batches };
     const { hiddenSize } = config;
     const stepper = new Stepper({ ...common, engine, hiddenSize, parameters, tokenBudget, between });
-    const run = new TrainRun({ ...common, events, tuned, stepper, plan, heldOut }, state);
+    const run = new TrainRun({ ...common, events, tuned, stepper, plan, heldOut, stopping }, state);
     return run;
   }
 
@@ -100,8 +103,11 @@ export class TrainRun {
     try {
       await this.lookAtBase();
       await this.trainSteps();
-      await this.saveArtifact();
+      this.parts.events.write({ type: 'phase', phase: 'saving' });
+      // Before the best values take the place of the last ones, with which a resumed run would go on.
       if (this.saved?.step !== this.state.step) await this.saveCheckpoint();
+      this.takeBest();
+      await this.saveArtifact();
       const tuned = await this.scoreHeldOut('scoring-tuned', true);
       return this.result(tuned);
     } catch (thrown) {
@@ -137,20 +143,30 @@ export class TrainRun {
   }
 
   private async trainSteps(): Promise<void> {
-    const { spec, stepper, batches, events } = this.parts;
+    const { spec, stepper, batches, events, stopping } = this.parts;
     const total = batches.totalSteps;
     events.write({ type: 'phase', phase: 'training' });
-    while (this.state.step < total) {
+    // A checkpoint does not know yet what the evaluation of its own step will say.
+    if (stopping && stopping.state.evaluatedStep < this.state.step) await this.evaluateWhereDue();
+    while (this.state.step < total && !stopping?.isOver) {
       const startMs = performance.now();
       const outcome = await stepper.run(this.state.step);
       this.finishStep(outcome, performance.now() - startMs);
-      const { evaluationSteps } = spec.hyperparameters;
       // Saved before it is evaluated, so that a stop during evaluation loses no step.
       const due = this.state.step % spec.checkpointing.everySteps === 0;
       if (takeCheckpointRequest(spec.outputDir) || due) await this.saveCheckpoint();
-      if (evaluationSteps !== null && this.state.step % evaluationSteps === 0 && this.state.step < total)
-        await this.evaluate();
+      await this.evaluateWhereDue();
     }
+  }
+
+  /** The last model is scored in any case; it is evaluated, too, where it may not be the one that is kept. */
+  private async evaluateWhereDue(): Promise<void> {
+    const { spec, batches, stopping } = this.parts;
+    const { step } = this.state;
+    const { evaluationSteps } = spec.hyperparameters;
+    if (evaluationSteps === null || step === 0) return;
+    const isDue = step < batches.totalSteps ? step % evaluationSteps === 0 : stopping !== undefined;
+    if (isDue) await this.evaluate();
   }
 
   private finishStep({ metrics, ...outcome }: StepOutcome, stepMs: number): void {
@@ -179,7 +195,7 @@ export class TrainRun {
   }
 
   private async evaluate(): Promise<void> {
-    const { heldOut, events, objective } = this.parts;
+    const { heldOut, events, objective, stopping } = this.parts;
     if (!heldOut) return;
     const { loss, tokenAccuracy, perplexity, metrics = {} } = await objective.score(heldOut, true);
     const named = Object.entries(metrics).map(([name, value]) => [
@@ -188,6 +204,7 @@ export class TrainRun {
     ]);
     const own = Object.fromEntries(named) as Record<string, number>;
     events.write({ type: 'evaluation', step: this.state.step, loss, tokenAccuracy, perplexity, metrics: own });
+    stopping?.observe(this.state.step, loss);
   }
 
   private async saveCheckpoint(): Promise<void> {
@@ -200,10 +217,16 @@ export class TrainRun {
     }
   }
 
+  private takeBest(): void {
+    const { stopping, events, batches } = this.parts;
+    const outcome = stopping?.outcome(this.state.step, batches.totalSteps);
+    if (outcome) events.write(outcome);
+    stopping?.takeBest();
+  }
+
   private async saveArtifact(): Promise<void> {
-    const { spec, events, tuned } = this.parts;
+    const { spec, tuned } = this.parts;
     const { outputDir } = spec;
-    events.write({ type: 'phase', phase: 'saving' });
     await mkdir(outputDir, { recursive: true });
     await writeFolder(join(outputDir, tuned.artifactDir), outputDir, (temporary) => tuned.write(temporary));
   }
