@@ -93,7 +93,7 @@ function encodeRendered(text: string, breaker: string, tokenizer: TextTokenizer)
       ids.push(Int32Array.of(addedToken));
       sizes.push(Int32Array.of(Buffer.byteLength(raw)));
     } else {
-      const plain = tokenizer.encodePlain(raw.replaceAll(breaker, ''));
+      const plain = tokenizer.encodePlain(raw.replaceAll(breaker, ''), start === 0);
       ids.push(plain.ids);
       sizes.push(plain.sizesBytes);
     }

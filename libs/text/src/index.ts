@@ -12,4 +12,5 @@ export type { TemplateMessage, TurnSpan } from './template-worker.js';
 export { TextError } from './text-error.js';
 export type { TextErrorCode } from './text-error.js';
 export { loadTokenizer, TextTokenizer } from './tokenizer.js';
-export type { Piece, PlainTokens } from './tokenizer.js';
+export type { PlainTokens } from './plain-encoder.js';
+export type { Piece } from './tokenizer.js';

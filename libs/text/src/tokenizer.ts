@@ -1,46 +1,12 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
+import { LibraryTokenizer, PlainEncoder } from './plain-encoder.js';
+import type { Encoder, PlainTokens } from './plain-encoder.js';
 import { readJson } from './read-json.js';
 import { TextError } from './text-error.js';
-import { addToEnd, byteLevelBytes } from './token-bytes.js';
-import type { TokenBytes } from './token-bytes.js';
-
-/** The part of the library that is used; its own declarations do not resolve under nodenext (imports without suffix). */
-interface Encoder {
-  encode(
-    text: string,
-    options: { readonly add_special_tokens: boolean },
-  ): {
-    readonly ids: readonly number[];
-    readonly tokens: readonly string[];
-  };
-  decode(
-    ids: readonly number[],
-    options: { readonly skip_special_tokens: boolean; readonly clean_up_tokenization_spaces: boolean },
-  ): string;
-  token_to_id(token: string): number | undefined;
-}
-const Tokenizer = HuggingFaceTokenizer as unknown as new (json: object, config: object) => Encoder;
-
-/** Short pieces (the system prompt, role names) come again and again: their tokens are kept. */
-const CACHED_CHARACTERS_MAX = 512;
-const CACHE_ENTRIES_MAX = 4096;
-
-const addedTokenSchema = z.looseObject({
-  id: z.int().nonnegative(),
-  content: z.string().min(1),
-  lstrip: z.boolean().default(false),
-  rstrip: z.boolean().default(false),
-  single_word: z.literal(false).default(false),
-  special: z.boolean().default(false),
-});
-const tokenizerSchema = z.looseObject({
-  added_tokens: z.array(addedTokenSchema).default([]),
-  normalizer: z.object({ type: z.literal('NFC') }).nullish(),
-  model: z.looseObject({ type: z.literal('BPE'), vocab: z.record(z.string(), z.int().nonnegative()) }),
-});
+import { plainTokenizerJson, readTokenizerJson } from './tokenizer-kind.js';
+import type { TokenizerKind } from './tokenizer-kind.js';
 
 /** A token's text as tokenizer_config.json names it. */
 export const tokenText = z
@@ -56,12 +22,6 @@ export interface Piece {
   readonly addedToken?: number;
 }
 
-export interface PlainTokens {
-  readonly ids: Int32Array;
-  /** UTF-8 bytes of each token; they add up to the text's. */
-  readonly sizesBytes: Int32Array;
-}
-
 /** sha256 of a JSON value, the same for the same content whatever the white space of its file. */
 function contentSha256(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex');
@@ -69,7 +29,7 @@ function contentSha256(value: unknown): string {
 
 const escapeRegExp = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 
-/** A byte-level BPE tokenizer that keeps apart what is text and what is a special token. */
+/** A BPE tokenizer that keeps apart what is text and what is a special token. */
 export class TextTokenizer {
   /** sha256 of tokenizer.json's content. */
   readonly sha256: string;
@@ -83,23 +43,17 @@ export class TextTokenizer {
   private readonly idByAddedToken: ReadonlyMap<string, number>;
   private readonly addedPattern: RegExp | undefined;
   private readonly full: Encoder;
-  /** Knows no added tokens, so it encodes `<|im_end|>` as the characters that it is. */
-  private readonly plain: Encoder;
-  private readonly bytes: TokenBytes;
-  private readonly cache = new Map<string, PlainTokens>();
+  private readonly kind: TokenizerKind;
+  /** These know no added tokens, so they encode `<|im_end|>` as the characters that it is. */
+  private readonly atStart: PlainEncoder;
+  private readonly furtherOn: PlainEncoder;
 
   constructor(tokenizerJson: unknown, tokenizerConfig: unknown) {
-    const parsed = tokenizerSchema.safeParse(tokenizerJson);
-    if (!parsed.success || typeof tokenizerConfig !== 'object' || tokenizerConfig === null) {
-      const field = parsed.error?.issues[0]?.path.join('.') ?? 'tokenizer_config.json';
-      throw new TextError(
-        'text.tokenizer-unsupported',
-        `tokenizer.json: ${field} is not supported; supported: byte-level BPE, with no normalizer or NFC.`,
-        { field },
-      );
-    }
-    const { added_tokens: added, model, normalizer } = parsed.data;
-    this.bytes = byteLevelBytes(normalizer?.type);
+    const { json, kind } = readTokenizerJson(tokenizerJson);
+    if (typeof tokenizerConfig !== 'object' || tokenizerConfig === null)
+      throw new TextError('text.tokenizer-invalid', 'tokenizer_config.json must hold an object.');
+    const { added_tokens: added, model } = json;
+    this.kind = kind;
     const sorted = [...added].sort((a, b) => b.content.length - a.content.length);
     this.sha256 = contentSha256(tokenizerJson);
     this.addedTokens = sorted.map(({ content }) => content);
@@ -112,11 +66,12 @@ export class TextTokenizer {
       ({ content, lstrip, rstrip }) => `${lstrip ? '\\s*' : ''}${escapeRegExp(content)}${rstrip ? '\\s*' : ''}`,
     );
     this.addedPattern = patterns.length > 0 ? new RegExp(patterns.join('|'), 'gu') : undefined;
-    this.full = new Tokenizer(tokenizerJson as object, tokenizerConfig);
-    this.plain = new Tokenizer(
-      { ...(tokenizerJson as object), added_tokens: [], post_processor: null },
-      tokenizerConfig,
-    );
+    this.full = new LibraryTokenizer(tokenizerJson as object, tokenizerConfig);
+    const plainJson = plainTokenizerJson(json);
+    this.atStart = new PlainEncoder(new LibraryTokenizer(plainJson, tokenizerConfig), kind.start);
+    this.furtherOn = kind.furtherFields
+      ? new PlainEncoder(new LibraryTokenizer({ ...plainJson, ...kind.furtherFields }, tokenizerConfig), kind.further)
+      : this.atStart;
     const { bos_token: begin, eos_token: end } = configSchema.safeParse(tokenizerConfig).data ?? {};
     const [first] = this.full.encode('', { add_special_tokens: true }).ids;
     this.beginToken = typeof begin === 'string' && this.tokenId(begin) === first ? first : undefined;
@@ -146,40 +101,22 @@ export class TextTokenizer {
 
   /** The text that the tokens of a text spell: composed where the tokenizer composes it, otherwise as it is. */
   normalise(text: string): string {
-    return this.bytes.normalise(text);
+    return this.kind.start.normalise(text);
   }
 
   /**
-   * Encodes text as text: nothing in it becomes a special token. Bytes that normalising takes away or adds are counted to
-   * the last token.
+   * Encodes text as text: nothing in it becomes a special token. Some tokenizers put a space before a text, but not before
+   * parts of it: `isStart` says whether this is where it begins.
+   * @throws TextError `text.tokenizer-unsupported` where a part of the text has no token.
    */
-  encodePlain(text: string): PlainTokens {
-    const cached = this.cache.get(text);
-    if (cached) return cached;
-    const { ids, tokens } = this.plain.encode(text, { add_special_tokens: false });
-    const normalised = this.normalise(text);
-    const sizesBytes = this.bytes.sizes(tokens, normalised);
-    const total = sizesBytes.reduce((sum, size) => sum + size, 0);
-    // Otherwise spans could not be told from tokens.
-    if (total !== Buffer.byteLength(normalised))
-      throw new TextError(
-        'text.tokenizer-unsupported',
-        'tokenizer.json: the tokens of a text do not add up to it, so model.vocab lacks some bytes.',
-        { field: 'model.vocab' },
-      );
-    addToEnd(sizesBytes, Buffer.byteLength(text) - total);
-    const result = { ids: Int32Array.from(ids), sizesBytes };
-    if (text.length <= CACHED_CHARACTERS_MAX) {
-      if (this.cache.size >= CACHE_ENTRIES_MAX) this.cache.clear();
-      this.cache.set(text, result);
-    }
-    return result;
+  encodePlain(text: string, isStart = true): PlainTokens {
+    return (isStart ? this.atStart : this.furtherOn).encode(text);
   }
 
   /** Encodes text in which added tokens are meant as such (a rendered template). Adds nothing. */
   encode(text: string): Int32Array {
     const parts = this.split(text).map(({ start, end, addedToken }) =>
-      addedToken === undefined ? this.encodePlain(text.slice(start, end)).ids : Int32Array.of(addedToken),
+      addedToken === undefined ? this.encodePlain(text.slice(start, end), start === 0).ids : Int32Array.of(addedToken),
     );
     const ids = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
