@@ -60,7 +60,7 @@ export class EarlyStopping {
   outcome(step: number, totalSteps: number): Extract<EventBody, { type: 'warning' }> | undefined {
     const { best, withoutBetter } = this.current;
     if (best === null || best.step === step) return undefined;
-    const kept = `the model of step ${best.step} is kept, with the lowest loss on the held-out rows (${best.loss})`;
+    const kept = `the model of step ${best.step} is kept, with the lowest loss on the held-out rows (${best.loss.toFixed(4)})`;
     return step < totalSteps
       ? {
           type: 'warning',

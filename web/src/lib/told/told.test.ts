@@ -125,6 +125,14 @@ describe('what the platform says, in the reader’s language', () => {
     ['The rehearsal took 1433 MiB and 0.4 s a step', 'rehearsed'],
     ['Step 3/40: training loss=1.25', 'step'],
     ['Step 20: validation loss=1.25', 'heldOut'],
+    [
+      'Ended at step 18 of 50, after 2 evaluations in a row without a lower loss; the model of step 12 is kept, with the lowest loss on the held-out rows (1.2345).',
+      'endedEarly',
+    ],
+    [
+      'All 50 steps were made; the model of step 12 is kept, with the lowest loss on the held-out rows (-1.2345).',
+      'bestKept',
+    ],
     ['New fine-tuned model created: ft:base:org:support:abc', 'model'],
     ['The training process was killed. Attempt 2 goes on from step 20.', 'retry'],
     ['The job has successfully completed', 'completed'],

@@ -83,6 +83,17 @@ const EVENTS: readonly Rule[] = [
     /^Step (\d+): validation loss=([\d.]+)$/,
     ([, step, loss = '']) => ({ key: 'event.heldOut', values: { step: n(step), loss } }),
   ],
+  [
+    /^Ended at step (\d+) of (\d+), after .+; the model of step (\d+) is kept, .+ \((-?[\d.]+)\)\.$/,
+    ([, step, total, best, loss = '']) => ({
+      key: 'event.endedEarly',
+      values: { step: n(step), total: n(total), best: n(best), loss },
+    }),
+  ],
+  [
+    /^All (\d+) steps were made; the model of step (\d+) is kept, .+ \((-?[\d.]+)\)\.$/,
+    ([, total, best, loss = '']) => ({ key: 'event.bestKept', values: { total: n(total), best: n(best), loss } }),
+  ],
   [/^New fine-tuned model created: (.+)$/, ([, model = '']) => ({ key: 'event.model', values: { model } })],
   [/^The job has successfully completed/, () => ({ key: 'event.completed' })],
   [/^The job has succeeded, but the model is unproven: The job has no held-out/, () => ({ key: 'event.noHeldOut' })],
