@@ -5,6 +5,7 @@ import { ggufToHuggingFace, huggingFaceToGguf } from '@luthier/formats';
 import { LogitReader } from '@luthier/llama-cpp';
 import { tempDir } from '@luthier/testing';
 import { loadTokenizer } from '@luthier/text';
+import { SPACE_FIELDS, characterTokenizer } from '../fixtures/character-tokenizer.js';
 import { byteAlphabet, writeTinyChatModel } from '../fixtures/tiny-llama.js';
 
 const TEXTS = [
@@ -111,5 +112,76 @@ describe.each(Object.keys(TOKENIZERS))('a tokenizer that splits as %s does', (ki
     };
     await refused({ model: { ...json.model, ignore_merges: !json.model.ignore_merges } });
     await refused({ normalizer: json.normalizer === null ? { type: 'NFC' } : null });
+  });
+});
+
+const SPECIAL = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
+async function writeCharacterModel(
+  dir: string,
+  spaces: string,
+  change: (json: Json) => object = () => ({}),
+): Promise<void> {
+  const { vocabSize, json } = characterTokenizer({ spaces, texts: TEXTS.slice(0, 3), special: SPECIAL });
+  await writeTinyChatModel(dir, { layers: 1, vocabSize: vocabSize + 8 });
+  await writeFile(join(dir, 'tokenizer.json'), JSON.stringify({ ...json, ...change(json as unknown as Json) }));
+}
+interface Json {
+  readonly added_tokens: object[];
+  readonly model: { readonly merges: string[]; readonly vocab: Record<string, number> };
+}
+
+describe.each(['Llama 2', 'Gemma'])('a tokenizer with byte fallback that writes spaces as %s does', (spaces) => {
+  it('gives the same ids in llama.cpp, and after it came back from GGUF', async () => {
+    const texts = [...TEXTS, OTHER_DIGITS, 'x', ' ', '  <|im_end|> a<|im_end|>', '▁a ▁', '<unk> and <0x41>'];
+    const dir = await tempDir('tokenizer');
+    const [modelDir, ggufPath, back] = [join(dir, 'model'), join(dir, 'model.gguf'), join(dir, 'back')];
+    await writeCharacterModel(modelDir, spaces);
+    await huggingFaceToGguf({ modelDir, ggufPath });
+    const reader = await LogitReader.open(ggufPath);
+    const theirs = texts.map((text) => reader.tokenize(text));
+    await reader.dispose();
+    await ggufToHuggingFace({ ggufPath, outDir: back });
+    const ours = await idsOf(modelDir, texts);
+    expect(theirs).toEqual(ours);
+    expect(await idsOf(back, texts)).toEqual(ours);
+    const [before, after] = [await loadTokenizer(modelDir), await loadTokenizer(back)];
+    expect(ours.map((ids) => after.decode(ids))).toEqual(ours.map((ids) => before.decode(ids)));
+    expect(after.decode(after.encodePlain(TEXTS.join('')).ids)).toBe(TEXTS.join(''));
+  });
+});
+
+describe('a tokenizer with byte fallback that llama.cpp would compute otherwise is refused by name', () => {
+  const metaspace = SPACE_FIELDS['Metaspace, first'] ?? {};
+  const swapped = (merges: readonly string[]): string[] => {
+    // A merge of another token between two that make the same one.
+    const made = merges.map((merge) => merge.replace(' ', ''));
+    const at = made.findIndex((token, i) => token === made[i + 1]);
+    return [...merges.slice(0, at + 1), ...merges.slice(at + 2), merges[at + 1] ?? ''];
+  };
+  it.each<[string, (json: Json) => object]>([
+    ['normalizer', () => metaspace],
+    ['pre_tokenizer', () => ({ pre_tokenizer: { type: 'Digits', individual_digits: true } })],
+    ['model.ignore_merges', ({ model }) => ({ model: { ...model, ignore_merges: true } })],
+    ['model.merges', ({ model }) => ({ model: { ...model, merges: model.merges.slice(1) } })],
+    ['model.merges', ({ model }) => ({ model: { ...model, merges: swapped(model.merges) } })],
+    [
+      'model.vocab',
+      ({ model }) => {
+        const { '<0x00>': _, ...vocab } = model.vocab;
+        return { model: { ...model, vocab } };
+      },
+    ],
+    ['added_tokens.1', ({ added_tokens: [first, second] }) => ({ added_tokens: [first, { ...second, rstrip: true }] })],
+    [
+      'post_processor',
+      () => ({ post_processor: { type: 'TemplateProcessing', single: [{ Sequence: {} }, { SpecialToken: {} }] } }),
+    ],
+  ])('%s', async (field, change) => {
+    const modelDir = await tempDir('tokenizer-other');
+    await writeCharacterModel(modelDir, 'Llama 2', change);
+    await expect(huggingFaceToGguf({ modelDir, ggufPath: join(modelDir, 'no.gguf') })).rejects.toMatchObject({
+      code: 'format.unsupported',
+      details: { field },
+    });
   });
 });

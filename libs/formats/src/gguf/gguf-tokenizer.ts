@@ -1,10 +1,9 @@
 import { FormatError } from '../format-error.js';
 import type { ModelConfig } from '../huggingface/model-config.js';
+import { characterTokenizerJson } from './character-tokenizer.js';
 import { preTokenizerNamed } from './pre-tokenizers.js';
 import type { GgufFile } from './read-gguf.js';
-
-/** Values of `tokenizer.ggml.token_type`. */
-export const TOKEN_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+import { TOKEN_TYPE } from './token-types.js';
 
 function texts(gguf: GgufFile, key: string): string[] {
   return gguf.list(key).map((item) => {
@@ -18,8 +17,14 @@ function addedToken(id: number, content: string, special: boolean): Record<strin
   return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special };
 }
 
+/** A value that is true or false; `otherwise` is what llama.cpp takes where the file does not say. */
+function flag(gguf: GgufFile, key: string, otherwise: boolean): boolean {
+  return (gguf.metadata.get(key) ?? otherwise) === true;
+}
+
 function postProcessor(gguf: GgufFile, bosId: number | undefined, tokens: readonly string[]): unknown {
-  if (gguf.metadata.get('tokenizer.ggml.add_bos_token') !== true || bosId === undefined) return null;
+  const isCharacters = gguf.string('tokenizer.ggml.model') === 'llama';
+  if (!flag(gguf, 'tokenizer.ggml.add_bos_token', isCharacters) || bosId === undefined) return null;
   const bos = tokens[bosId] ?? '';
   const special = { SpecialToken: { id: bos, type_id: 0 } };
   const sequence = (id: string, type: number): unknown => ({ Sequence: { id, type_id: type } });
@@ -31,13 +36,32 @@ function postProcessor(gguf: GgufFile, bosId: number | undefined, tokens: readon
   };
 }
 
-/** tokenizer.json, tokenizer_config.json and special_tokens_map.json of a GGUF file with a byte-level BPE tokenizer. */
+/** The fields of tokenizer.json that set a byte-level BPE apart: those beside `model`, and those of `model`. */
+function byteLevelJson(gguf: GgufFile): { readonly fields: object; readonly model: object } {
+  const splitting = preTokenizerNamed(String(gguf.metadata.get('tokenizer.ggml.pre') ?? 'default'));
+  return {
+    fields: {
+      normalizer: splitting.normalizer === undefined ? null : { type: splitting.normalizer },
+      pre_tokenizer: splitting.json,
+      decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    },
+    model: {
+      unk_token: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: splitting.ignoreMerges ?? false,
+      merges: texts(gguf, 'tokenizer.ggml.merges'),
+    },
+  };
+}
+
+/** tokenizer.json, tokenizer_config.json and special_tokens_map.json of a GGUF file with a BPE tokenizer. */
 export function ggufTokenizerFiles(gguf: GgufFile, config: ModelConfig): Record<string, unknown> {
   const kind = gguf.string('tokenizer.ggml.model');
-  if (kind !== 'gpt2')
+  if (kind !== 'gpt2' && kind !== 'llama')
     throw new FormatError(
       'format.unsupported',
-      `GGUF tokenizer "${kind}" is not supported; supported: gpt2 (byte-level BPE).`,
+      `GGUF tokenizer "${kind}" is not supported; supported: gpt2 (byte-level BPE), llama (BPE with byte fallback).`,
       { kind },
     );
   const tokens = texts(gguf, 'tokenizer.ggml.tokens');
@@ -46,8 +70,8 @@ export function ggufTokenizerFiles(gguf: GgufFile, config: ModelConfig): Record<
   const added: Record<string, unknown>[] = [];
   tokens.forEach((token, id) => {
     vocab.push([token, id]);
-    if (types[id] === TOKEN_TYPE.control || types[id] === TOKEN_TYPE.userDefined)
-      added.push(addedToken(id, token, types[id] === TOKEN_TYPE.control));
+    const isSpecial = types[id] === TOKEN_TYPE.control || types[id] === TOKEN_TYPE.unknown;
+    if (isSpecial || types[id] === TOKEN_TYPE.userDefined) added.push(addedToken(id, token, isSpecial));
   });
   if (new Set(tokens).size !== tokens.length)
     throw new FormatError('format.duplicate', 'GGUF: the vocabulary holds a token twice.');
@@ -60,29 +84,31 @@ export function ggufTokenizerFiles(gguf: GgufFile, config: ModelConfig): Record<
     pad_token: text(config.padTokenId),
   };
   const template = gguf.metadata.get('tokenizer.chat_template');
-  const splitting = preTokenizerNamed(String(gguf.metadata.get('tokenizer.ggml.pre') ?? 'default'));
-  const byteLevel = { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true };
+  const { fields, model } =
+    kind === 'gpt2'
+      ? byteLevelJson(gguf)
+      : characterTokenizerJson({
+          tokens,
+          types,
+          scores: gguf.list('tokenizer.ggml.scores'),
+          prefixesSpace: flag(gguf, 'tokenizer.ggml.add_space_prefix', true),
+          unknown: special.unk_token,
+        });
   return {
     'tokenizer.json': {
       version: '1.0',
       truncation: null,
       padding: null,
       added_tokens: added,
-      normalizer: splitting.normalizer === undefined ? null : { type: splitting.normalizer },
-      pre_tokenizer: splitting.json,
+      ...fields,
       post_processor: postProcessor(gguf, config.bosTokenId, tokens),
-      decoder: byteLevel,
       model: {
         type: 'BPE',
         dropout: null,
-        unk_token: null,
         continuing_subword_prefix: null,
         end_of_word_suffix: null,
-        fuse_unk: false,
-        byte_fallback: false,
-        ignore_merges: splitting.ignoreMerges ?? false,
+        ...model,
         vocab: Object.fromEntries(vocab),
-        merges: texts(gguf, 'tokenizer.ggml.merges'),
       },
     },
     'tokenizer_config.json': {

@@ -21,6 +21,7 @@ async function writeSample(path: string): Promise<void> {
   const metadata = new Map<string, GgufEntry>([
     ['general.architecture', { type: 'string', value: 'llama' }],
     ['tokens', { type: 'string[]', value: ['a', 'ä'] }],
+    ['scores', { type: 'float32[]', value: [0, -1.5] }],
     ['count', { type: 'uint32', value: 7 }],
   ]);
   async function* data(): AsyncGenerator<Uint8Array> {
@@ -38,6 +39,7 @@ describe('GGUF', () => {
     await writeSample(path);
     const file = await openGguf(path);
     expect(file.list('tokens')).toEqual(['a', 'ä']);
+    expect(file.list('scores')).toEqual([0, -1.5]);
     expect(file.number('count')).toBe(7);
     expect(file.get('w').shape).toEqual([2, 3]);
     expect([...(await file.readRows('w', 1, 2))]).toEqual([4, 5, 6]);

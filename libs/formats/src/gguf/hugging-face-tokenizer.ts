@@ -4,9 +4,10 @@ import { z } from 'zod';
 import { FormatError } from '../format-error.js';
 import { readJsonFile } from '../huggingface/model-config.js';
 import type { ModelConfig } from '../huggingface/model-config.js';
-import { TOKEN_TYPE } from './gguf-tokenizer.js';
+import { characterTokenizerEntries } from './character-tokenizer.js';
 import { ggufPreTokenizer } from './pre-tokenizers.js';
 import type { PreTokenizer } from './pre-tokenizers.js';
+import { TOKEN_TYPE } from './token-types.js';
 import type { GgufEntry } from './write-gguf.js';
 
 const TOKENIZER_BYTES_MAX = 64 * 1024 * 1024;
@@ -16,7 +17,7 @@ const tokenizerSchema = z.looseObject({
   added_tokens: z
     .array(z.looseObject({ id: z.int().nonnegative(), content: z.string(), special: z.boolean().default(false) }))
     .default([]),
-  normalizer: z.object({ type: z.literal('NFC') }).nullish(),
+  normalizer: z.looseObject({ type: z.string() }).nullish(),
   pre_tokenizer: z.unknown(),
   post_processor: z
     .looseObject({ type: z.string(), processors: z.array(z.looseObject({ type: z.string() })).optional() })
@@ -24,6 +25,7 @@ const tokenizerSchema = z.looseObject({
   model: z.looseObject({
     type: z.literal('BPE'),
     byte_fallback: z.boolean().nullish(),
+    unk_token: z.string().nullish(),
     ignore_merges: z.boolean().nullish(),
     vocab: z.record(z.string(), z.int().nonnegative()),
     merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
@@ -57,6 +59,11 @@ function vocabulary(parsed: z.output<typeof tokenizerSchema>, size: number): { t
 }
 
 type Tokenizer = z.output<typeof tokenizerSchema>;
+interface Vocabulary {
+  readonly tokens: string[];
+  readonly types: number[];
+  readonly merges: string[];
+}
 
 /** llama.cpp takes more for granted with each way to split: all of it must be so here. */
 function splittingOf({ pre_tokenizer: json, normalizer, model }: Tokenizer): PreTokenizer {
@@ -70,12 +77,18 @@ function splittingOf({ pre_tokenizer: json, normalizer, model }: Tokenizer): Pre
   return splitting;
 }
 
+/** Of a template: a special token after the text. */
+const lastPart = z
+  .array(z.unknown())
+  .refine((parts) => z.object({ SpecialToken: z.unknown() }).required().safeParse(parts.at(-1)).success);
+
 /** Whether a token is put before a text: by a template, alone or after what changes offsets only. */
 function putsBeginToken(processor: Tokenizer['post_processor']): boolean {
   const all = processor?.type === 'Sequence' ? (processor.processors ?? []) : processor ? [processor] : [];
   const other = all.find(({ type }) => type !== 'ByteLevel' && type !== 'TemplateProcessing');
-  if (!other) return all.some(({ type }) => type === 'TemplateProcessing');
-  const message = `tokenizer.json: post_processor "${other.type}" is not supported.`;
+  const putsEnd = all.some(({ single }) => lastPart.safeParse(single).success);
+  if (!other && !putsEnd) return all.some(({ type }) => type === 'TemplateProcessing');
+  const message = `tokenizer.json: post_processor ${other ? `"${other.type}"` : 'that puts a token after a text'} is not supported.`;
   throw new FormatError('format.unsupported', message, { field: 'post_processor' });
 }
 
@@ -103,29 +116,36 @@ export async function readChatTemplate(dir: string): Promise<string | undefined>
   return template.find(({ name }) => name === 'default')?.template;
 }
 
-/** GGUF metadata of a byte-level BPE tokenizer. Refuses what llama.cpp would split differently. */
+function byteLevelEntries(json: Tokenizer, { tokens, types, merges }: Vocabulary): [string, GgufEntry][] {
+  return [
+    ['tokenizer.ggml.model', { type: 'string', value: 'gpt2' }],
+    ['tokenizer.ggml.pre', { type: 'string', value: splittingOf(json).pre }],
+    ['tokenizer.ggml.tokens', { type: 'string[]', value: tokens }],
+    ['tokenizer.ggml.token_type', { type: 'int32[]', value: types }],
+    ['tokenizer.ggml.merges', { type: 'string[]', value: merges }],
+    ['tokenizer.ggml.add_space_prefix', { type: 'bool', value: false }],
+  ];
+}
+
+/** GGUF metadata of a BPE tokenizer, byte-level or with byte fallback. Refuses what llama.cpp would split differently. */
 export async function huggingFaceTokenizerEntries(dir: string, config: ModelConfig): Promise<[string, GgufEntry][]> {
   const parsed = tokenizerSchema.safeParse(await readJsonFile(join(dir, 'tokenizer.json'), TOKENIZER_BYTES_MAX));
   if (!parsed.success) {
     const field = parsed.error.issues[0]?.path.join('.') ?? '';
     throw new FormatError(
       'format.unsupported',
-      `tokenizer.json: ${field} is not supported; supported: byte-level BPE, with no normalizer or NFC.`,
+      `tokenizer.json: ${field} is not supported; supported: BPE, byte-level or with byte fallback.`,
       { field },
     );
   }
-  const { tokens, types } = vocabulary(parsed.data, config.vocabSize);
-  const splitting = splittingOf(parsed.data);
-  const addsBegin = putsBeginToken(parsed.data.post_processor);
+  const { data } = parsed;
+  const words = { ...vocabulary(data, config.vocabSize), merges: data.model.merges.map(merge) };
+  const addsBegin = putsBeginToken(data.post_processor);
   const template = await readChatTemplate(dir);
   const entries: [string, GgufEntry][] = [
-    ['tokenizer.ggml.model', { type: 'string', value: 'gpt2' }],
-    ['tokenizer.ggml.pre', { type: 'string', value: splitting.pre }],
-    ['tokenizer.ggml.tokens', { type: 'string[]', value: tokens }],
-    ['tokenizer.ggml.token_type', { type: 'int32[]', value: types }],
-    ['tokenizer.ggml.merges', { type: 'string[]', value: parsed.data.model.merges.map(merge) }],
+    ...(data.model.byte_fallback ? characterTokenizerEntries(data, words) : byteLevelEntries(data, words)),
     ['tokenizer.ggml.add_bos_token', { type: 'bool', value: addsBegin }],
-    ['tokenizer.ggml.add_space_prefix', { type: 'bool', value: false }],
+    ['tokenizer.ggml.add_eos_token', { type: 'bool', value: false }],
   ];
   const [eos] = config.eosTokenIds;
   const ids: [string, number | undefined][] = [

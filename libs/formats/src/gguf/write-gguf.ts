@@ -14,7 +14,7 @@ export type GgufEntry =
   | { readonly type: 'uint32' | 'int32' | 'float32'; readonly value: number }
   | { readonly type: 'bool'; readonly value: boolean }
   | { readonly type: 'string'; readonly value: string }
-  | { readonly type: 'int32[]'; readonly value: readonly number[] }
+  | { readonly type: 'int32[]' | 'float32[]'; readonly value: readonly number[] }
   | { readonly type: 'string[]'; readonly value: readonly string[] };
 
 export interface GgufTensorToWrite {
@@ -65,11 +65,12 @@ class ByteWriter {
 
   entry(key: string, entry: GgufEntry): void {
     this.string(key);
-    if (entry.type !== 'int32[]' && entry.type !== 'string[]') {
-      this.uint32(GGUF_VALUE_TYPES[entry.type]);
-      return this.scalar(entry.type, entry.value);
+    if (typeof entry.value !== 'object') {
+      const type = entry.type;
+      this.uint32(GGUF_VALUE_TYPES[type]);
+      return this.scalar(type, entry.value);
     }
-    const itemType = entry.type === 'int32[]' ? 'int32' : 'string';
+    const itemType = entry.type.slice(0, -'[]'.length) as PlainValueType;
     this.uint32(GGUF_VALUE_TYPES.array);
     this.uint32(GGUF_VALUE_TYPES[itemType]);
     this.uint64(entry.value.length);
