@@ -150,6 +150,29 @@ describe.each(['Llama 2', 'Gemma'])('a tokenizer with byte fallback that writes 
   });
 });
 
+describe('a token that is put before a text', () => {
+  it('comes back from GGUF with a tokenizer with byte fallback', async () => {
+    const dir = await tempDir('tokenizer-begin');
+    const [modelDir, ggufPath, back] = [join(dir, 'model'), join(dir, 'model.gguf'), join(dir, 'back')];
+    const begin = '<|endoftext|>';
+    const single = [{ SpecialToken: { id: begin, type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }];
+    await writeCharacterModel(modelDir, 'Llama 2', () => ({
+      post_processor: {
+        type: 'TemplateProcessing',
+        single,
+        pair: single,
+        special_tokens: { [begin]: { id: begin, ids: [1], tokens: [begin] } },
+      },
+    }));
+    const path = join(modelDir, 'config.json');
+    const config = JSON.parse(await readFile(path, 'utf8')) as object;
+    await writeFile(path, JSON.stringify({ ...config, bos_token_id: 1 }));
+    await huggingFaceToGguf({ modelDir, ggufPath });
+    await ggufToHuggingFace({ ggufPath, outDir: back });
+    expect((await loadTokenizer(back)).beginToken).toBe(1);
+  });
+});
+
 describe('a tokenizer with byte fallback that llama.cpp would compute otherwise is refused by name', () => {
   const metaspace = SPACE_FIELDS['Metaspace, first'] ?? {};
   const swapped = (merges: readonly string[]): string[] => {
