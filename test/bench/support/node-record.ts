@@ -63,21 +63,20 @@ export interface NodeRecord {
   readonly sides: readonly NodeSide[];
 }
 
-/** One epoch of the same rows on each side, one after the other, ours and eager PyTorch several times in turn. */
+/** One epoch of the same rows on each side, one after the other; ours before and after the peers, so that noise shows. */
 export async function recordNode(bench: NodeBench): Promise<NodeRecord> {
   const rig = await NodeRig.make(bench);
-  for (let repeat = 0; repeat < bench.size.repeats; repeat += 1) {
-    await rig.luthier('luthier-whole-step', { memoryMode: 'whole-step' });
-    await rig.eager('eager-pytorch');
-    await rig.luthier('luthier-layer-mode', { memoryMode: 'layer-recompute' });
-  }
-  await rig.luthierOfEightBits('luthier-layer-mode-8-bits');
+  await rig.luthierInBothModes();
+  for (let repeat = 0; repeat < bench.size.repeats; repeat += 1) await rig.eager('eager-pytorch');
   await rig.factoryByDefault('llama-factory-default');
   const precision = await fastestPrecision();
   for (const [name, options] of Object.entries(TUNED)) {
     await rig.factoryTuned(name, precision, options);
-    if (precision !== 'float32') await rig.factoryTuned(`${name}-float32`, 'float32', options);
   }
+  const unpadded = 'llama-factory-unpadded';
+  if (precision !== 'float32') await rig.factoryTuned(`${unpadded}-float32`, 'float32', TUNED[unpadded]);
+  await rig.luthierInBothModes();
+  await rig.luthierOfEightBits('luthier-layer-mode-8-bits');
   return rig.record();
 }
 
@@ -98,6 +97,11 @@ class NodeRig {
     const train = await prepareRows(root, await writeRows(root, 'train', rows.slice(0, size.rows)), modelDir);
     const spec = specOf(root, modelDir, train.dir, 'float32');
     return new NodeRig(bench, spec, train, new LlamaFactory(bench.factory, root));
+  }
+
+  async luthierInBothModes(): Promise<void> {
+    await this.luthier('luthier-whole-step', { memoryMode: 'whole-step' });
+    await this.luthier('luthier-layer-mode', { memoryMode: 'layer-recompute' });
   }
 
   async luthier(name: string, change: Partial<RuntimeSpec>): Promise<void> {
