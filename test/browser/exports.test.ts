@@ -7,19 +7,19 @@ import { describeDashboard } from './dashboard.js';
 describeDashboard('export of a model', (dashboard) => {
   it('goes by keyboard from the button to a downloaded file that has the size and hash it is shown with', async () => {
     const { page, faults } = await dashboard.open({ path: `/models/${TUNED_ID}` });
-    const button = page.getByRole('button', { name: 'Export as GGUF' });
+    const button = page.getByRole('button', { name: 'Export as GGUF, 16 bits (BF16)' });
     await button.focus();
     await page.keyboard.press('Enter');
     const status = page.getByRole('region', { name: 'Export' }).getByRole('status');
     await status.getByText('Being made').waitFor();
     expect(await button.isDisabled()).toBe(true);
-    await status.getByText('GGUF is ready').waitFor();
+    await status.getByText('GGUF, 16 bits (BF16) is ready').waitFor();
     await page.keyboard.press('Tab');
     expect(await page.locator(':focus').getAttribute('aria-label')).toBe('Download model.gguf');
     const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
     expect(download.suggestedFilename()).toBe('model.gguf');
     const bytes = await readFile(await download.path());
-    const shown = await page.getByRole('list', { name: 'Files of GGUF' }).innerText();
+    const shown = await page.getByRole('list', { name: 'Files of GGUF, 16 bits (BF16)' }).innerText();
     expect(shown).toContain(createHash('sha256').update(bytes).digest('hex'));
     expect(shown).toContain(`${(bytes.length / 1024).toFixed(0)} KiB`);
     expect(faults).toEqual([]);

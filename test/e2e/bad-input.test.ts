@@ -85,11 +85,11 @@ describe('bad input through the API', () => {
     });
     const pairs = await upload(platform.client, '{"prompt":"q","chosen":"good","rejected":"bad"}\n', 'pairs.jsonl');
     expect(await validation(platform.client, pairs)).toMatchObject({ row_kind: 'pairs', usable_rows: 1 });
-    const { status, error } = await postJob({ ...dpo, training_file: pairs });
+    const { status, error } = await postJob({ method: { type: 'reward' }, training_file: pairs });
     expect({ status, code: error.code, param: error.param }).toEqual({
       ...{ status: 400, code: 'model.unsupported', param: 'method.type' },
     });
-    expect(error.message).toContain('supervised, pretrain');
+    expect(error.message).toContain('supervised, pretrain, dpo');
   });
 
   it('reads on in plain text, and claims nothing of answers where none were asked for', async () => {

@@ -44,6 +44,8 @@
 {{- end }}
 {{- if eq $part "registry" }}
 - { name: LUTHIER_REGISTRY_MODEL_BYTES_MAX, value: {{ $values.registry.maxModelBytes | int64 | quote }} }
+- { name: LUTHIER_REGISTRY_PARITY_MEMORY_MIB, value: {{ $values.registry.parity.memoryMib | int64 | quote }} }
+- { name: LUTHIER_REGISTRY_PARITY_TIMEOUT_S, value: {{ $values.registry.parity.timeoutSeconds | int64 | quote }} }
 {{- with $values.registry.hubUrl }}
 - { name: LUTHIER_HUB_URL, value: {{ . | quote }} }
 {{- end }}
