@@ -339,5 +339,8 @@ def test_items_that_do_not_fit_their_rows_are_refused(prompts: Workshop):
 def test_an_adapter_with_magnitudes_on_few_bits_learns_from_rewards_too(prompts: Workshop):
     lora = {"r": 4, "loraAlpha": 8, "loraDropout": 0, "targetModules": "all-linear", "useRslora": False}
     tuning = {"type": "qlora", "bits": 4, "useDora": True, **lora}
-    result = open_run(spec_of(prompts, tuning=tuning)).run()
-    assert result["tuned"]["metrics"]["rewardMean"] > result["base"]["metrics"]["rewardMean"]
+    spec = spec_of(prompts, tuning=tuning)
+    open_run(spec).run()
+    # The likeliest answers of the base, which the scores are of, may be right by chance; those that are drawn are not.
+    rewards = metric(spec, "rewardMean")
+    assert sum(rewards[-3:]) / 3 > rewards[0] + 0.3
