@@ -126,3 +126,16 @@ export function trainSpec(folders: {
     outputDir: folders.outputDir,
   };
 }
+
+/** The tiny model with training and held-out data of each kind: `rows-train`, `pairs-held-out`, `rated-train`, ... */
+export async function writeTinyKinds(root: string): Promise<void> {
+  await writeTinyModel(join(root, 'model'));
+  for (const [name, count, seed] of [
+    ['train', 21, 1],
+    ['held-out', 6, 2],
+  ] as const) {
+    await writeTinyData(join(root, `rows-${name}`), count, seed);
+    await writeTinyPairs(join(root, `pairs-${name}`), count, seed);
+    await writeTinyRatedData(join(root, `rated-${name}`), count, seed);
+  }
+}

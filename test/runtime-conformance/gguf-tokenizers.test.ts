@@ -82,18 +82,25 @@ async function idsOf(dir: string, texts: readonly string[]): Promise<number[][]>
   return texts.map((text) => Array.from(tokenizer.encode(text)));
 }
 
+/** Takes a model to GGUF and back: the ids that llama.cpp gives of the texts, and the folder that came back. */
+async function thereAndBack(dir: string, texts: readonly string[]): Promise<{ theirs: number[][]; back: string }> {
+  const [ggufPath, back] = [join(dir, 'model.gguf'), join(dir, 'back')];
+  await huggingFaceToGguf({ modelDir: join(dir, 'model'), ggufPath });
+  const reader = await LogitReader.open(ggufPath);
+  const theirs = texts.map((text) => reader.tokenize(text));
+  await reader.dispose();
+  await ggufToHuggingFace({ ggufPath, outDir: back });
+  return { theirs, back };
+}
+
 describe.each(Object.keys(TOKENIZERS))('a tokenizer that splits as %s does', (kind) => {
   it('gives the same ids in llama.cpp, and after it came back from GGUF', async () => {
     const texts = textsFor(kind);
     expect(texts).toEqual(texts.map((text) => text.normalize('NFC')));
     const dir = await tempDir('tokenizer');
-    const [modelDir, ggufPath, back] = [join(dir, 'model'), join(dir, 'model.gguf'), join(dir, 'back')];
+    const modelDir = join(dir, 'model');
     await writeModel(modelDir, kind);
-    await huggingFaceToGguf({ modelDir, ggufPath });
-    const reader = await LogitReader.open(ggufPath);
-    const theirs = texts.map((text) => reader.tokenize(text));
-    await reader.dispose();
-    await ggufToHuggingFace({ ggufPath, outDir: back });
+    const { theirs, back } = await thereAndBack(dir, texts);
     const ours = await idsOf(modelDir, texts);
     expect(theirs).toEqual(ours);
     expect(await idsOf(back, texts)).toEqual(ours);
@@ -134,13 +141,9 @@ describe.each(['Llama 2', 'Gemma'])('a tokenizer with byte fallback that writes 
   it('gives the same ids in llama.cpp, and after it came back from GGUF', async () => {
     const texts = [...TEXTS, OTHER_DIGITS, 'x', ' ', '  <|im_end|> a<|im_end|>', '▁a ▁', '<unk> and <0x41>'];
     const dir = await tempDir('tokenizer');
-    const [modelDir, ggufPath, back] = [join(dir, 'model'), join(dir, 'model.gguf'), join(dir, 'back')];
+    const modelDir = join(dir, 'model');
     await writeCharacterModel(modelDir, spaces);
-    await huggingFaceToGguf({ modelDir, ggufPath });
-    const reader = await LogitReader.open(ggufPath);
-    const theirs = texts.map((text) => reader.tokenize(text));
-    await reader.dispose();
-    await ggufToHuggingFace({ ggufPath, outDir: back });
+    const { theirs, back } = await thereAndBack(dir, texts);
     const ours = await idsOf(modelDir, texts);
     expect(theirs).toEqual(ours);
     expect(await idsOf(back, texts)).toEqual(ours);

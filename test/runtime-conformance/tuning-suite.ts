@@ -5,7 +5,7 @@ import { capabilities, featuresAsked, trainResult } from '@luthier/contracts';
 import type { Capabilities, RuntimeSpec } from '@luthier/contracts';
 import { openPeftAdapter, openSafetensorsModel } from '@luthier/formats';
 import { removeHome, tempDir } from '@luthier/testing';
-import { trainSpec, writeTinyData, writeTinyModel, writeTinyPairs, writeTinyRatedData } from './fixtures.js';
+import { trainSpec, writeTinyKinds } from './fixtures.js';
 import { RuntimeProcess, eventsOfType } from './runtime-process.js';
 
 const TIMEOUT_MS = 480_000;
@@ -80,15 +80,7 @@ export function describeTunings(command: readonly string[]): void {
 
   beforeAll(async () => {
     root = await tempDir('tunings');
-    await writeTinyModel(join(root, 'model'));
-    for (const [name, count, seed] of [
-      ['train', 21, 1],
-      ['held-out', 6, 2],
-    ] as const) {
-      await writeTinyData(join(root, `rows-${name}`), count, seed);
-      await writeTinyPairs(join(root, `pairs-${name}`), count, seed);
-      await writeTinyRatedData(join(root, `rated-${name}`), count, seed);
-    }
+    await writeTinyKinds(root);
     const { log } = await RuntimeProcess.start(command, ['capabilities']).ended;
     listed = capabilities.parse(JSON.parse(log));
   });

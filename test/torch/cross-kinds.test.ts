@@ -3,13 +3,7 @@ import { join } from 'node:path';
 import { scoreResult, trainResult } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import { removeHome, tempDir } from '@luthier/testing';
-import {
-  trainSpec,
-  writeTinyData,
-  writeTinyModel,
-  writeTinyPairs,
-  writeTinyRatedData,
-} from '../runtime-conformance/fixtures.js';
+import { trainSpec, writeTinyKinds } from '../runtime-conformance/fixtures.js';
 import { RuntimeProcess, eventsOfType } from '../runtime-conformance/runtime-process.js';
 import { describeWithTorch } from './torch-environment.js';
 import { warmRuntime } from './warm-runtime.js';
@@ -60,15 +54,7 @@ describeWithTorch('what both runtimes can train', () => {
 
   beforeAll(async () => {
     root = await tempDir('cross-kinds');
-    await writeTinyModel(join(root, 'model'));
-    for (const [name, count, seed] of [
-      ['train', 21, 1],
-      ['held-out', 6, 2],
-    ] as const) {
-      await writeTinyData(join(root, `rows-${name}`), count, seed);
-      await writeTinyPairs(join(root, `pairs-${name}`), count, seed);
-      await writeTinyRatedData(join(root, `rated-${name}`), count, seed);
-    }
+    await writeTinyKinds(root);
   });
   afterAll(() => removeHome(root));
 
