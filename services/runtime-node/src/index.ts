@@ -1,2 +1,2 @@
 export { CAPABILITIES } from './run-command.js';
-export { engineStates } from './engine.js';
+export { engineStates } from './engine/engine.js';

@@ -1,5 +1,5 @@
 import { runCommand } from './run-command.js';
-import { endWithParent } from './run-control.js';
+import { endWithParent } from './control/run-control.js';
 
 // SIGTERM keeps its default effect: leave at once, saving nothing.
 endWithParent(process.stdin, () => process.exit(1));

@@ -2,11 +2,11 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { AppError, EXIT, exitOfErrorCode, runtimeSpec } from '@luthier/contracts';
 import type { Capabilities, RuntimeSpec } from '@luthier/contracts';
 import { MODEL_ARCHITECTURES } from '@luthier/formats';
-import { engineStates } from './engine.js';
-import { EventsFile } from './events-file.js';
-import { faultOf } from './fault.js';
-import { SUPPORTED_FEATURES, SUPPORTED_METHODS, SUPPORTED_TUNINGS } from './open-inputs.js';
-import { StopRequested } from './run-control.js';
+import { engineStates } from './engine/engine.js';
+import { EventsFile } from './control/events-file.js';
+import { faultOf } from './control/fault.js';
+import { SUPPORTED_FEATURES, SUPPORTED_METHODS, SUPPORTED_TUNINGS } from './inputs/open-inputs.js';
+import { StopRequested } from './control/run-control.js';
 import { score } from './score.js';
 import { TrainRun } from './train.js';
 

@@ -1,13 +1,13 @@
 import { AppError } from '@luthier/contracts';
 import type { RunResult, RuntimeSpec, Score } from '@luthier/contracts';
 import { TrainingEngine } from '@luthier/lm';
-import { openExecutor } from './engine.js';
-import type { EventsFile } from './events-file.js';
-import { planMemory } from './memory-plan.js';
-import { checkSpec, openConfig, openData } from './open-inputs.js';
-import { openObjective } from './open-objective.js';
-import { throwIfStopped } from './run-control.js';
-import { outlineScoring } from './tuned.js';
+import { openExecutor } from './engine/engine.js';
+import type { EventsFile } from './control/events-file.js';
+import { planMemory } from './engine/memory-plan.js';
+import { checkSpec, openConfig, openData } from './inputs/open-inputs.js';
+import { openObjective } from './objectives/open-objective.js';
+import { throwIfStopped } from './control/run-control.js';
+import { outlineScoring } from './training/tuned.js';
 
 /** Scores base and, when there is an adapter, tuned model on the held-out rows. */
 export async function score(spec: RuntimeSpec, events: EventsFile): Promise<RunResult> {

@@ -4,7 +4,7 @@ import type { RuntimeSpec } from '@luthier/contracts';
 import { epochOrder } from '@luthier/contracts';
 import { openPreparedDataset, readModelConfig } from '@luthier/formats';
 import { LoraAdapter, learningRateAt } from '@luthier/lm';
-import { writeAdapter } from '../../../services/runtime-node/src/tuned.js';
+import { writeAdapter } from '../../../services/runtime-node/src/training/tuned.js';
 import { eventsOfType } from '../../runtime-conformance/runtime-process.js';
 import { runMeasured } from './measured-program.js';
 import type { Taken } from './measured-program.js';

@@ -4,7 +4,7 @@ import type { ModelConfig, PreparedDataset } from '@luthier/formats';
 import type { MemoryMode } from '@luthier/lm';
 import { estimateNodeMemory, nodeTuning } from '@luthier/planner';
 import type { NodeMemoryEstimate } from '@luthier/planner';
-import { longestPass } from './global-batches.js';
+import { longestPass } from '../inputs/global-batches.js';
 
 /** Above this, bigger products are not faster, and activations only cost memory. */
 const TOKEN_BUDGET = 256;

@@ -3,9 +3,9 @@ import type { RuntimeSpec } from '@luthier/contracts';
 import { LoraAdapter, globalNorm, learningRateAt, microBatches, packRows } from '@luthier/lm';
 import type { DropoutMasks, Optimiser, TrainingEngine } from '@luthier/lm';
 import { embeddingNoise } from './embedding-noise.js';
-import { placeOf, rowsOf, unitTokens, unitTrained } from './global-batches.js';
-import type { Row, TrainingBatches, Unit } from './global-batches.js';
-import type { Objective } from './objective.js';
+import { placeOf, rowsOf, unitTokens, unitTrained } from '../inputs/global-batches.js';
+import type { Row, TrainingBatches, Unit } from '../inputs/global-batches.js';
+import type { Objective } from '../objectives/objective.js';
 import type { Tuned } from './tuned.js';
 
 const PLACES_NAMED = 8;

@@ -7,8 +7,8 @@ import type { Optimiser } from '@luthier/lm';
 import { z } from 'zod';
 import { earlyStoppingState } from './early-stopping.js';
 import type { EarlyStopping } from './early-stopping.js';
-import { writeFolder } from './folders.js';
-import type { Objective } from './objective.js';
+import { writeFolder } from '../control/folders.js';
+import type { Objective } from '../objectives/objective.js';
 import type { Tuned } from './tuned.js';
 
 const OPTIMISER_FILE = 'optimizer.safetensors';

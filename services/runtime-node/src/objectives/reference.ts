@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PreparedDataset } from '@luthier/formats';
 import { openSafetensors, writeSafetensors } from '@luthier/formats';
-import { rowsOf, storedBatches } from './global-batches.js';
-import type { Batch, Row } from './global-batches.js';
+import { rowsOf, storedBatches } from '../inputs/global-batches.js';
+import type { Batch, Row } from '../inputs/global-batches.js';
 
 const FILE = 'reference.safetensors';
 const CHUNK_UNITS = 64;

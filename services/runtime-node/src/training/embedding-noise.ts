@@ -1,6 +1,6 @@
 import { RandomStream } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
-import type { Row } from './global-batches.js';
+import type { Row } from '../inputs/global-batches.js';
 
 /**
  * NEFTune (Jain et al. 2023): uniform noise up to alpha / sqrt(tokens of the row x hidden size) for the embeddings

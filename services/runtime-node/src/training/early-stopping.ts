@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { RuntimeSpec } from '@luthier/contracts';
 import { openSafetensors, writeSafetensors } from '@luthier/formats';
 import { z } from 'zod';
-import type { EventBody } from './events-file.js';
+import type { EventBody } from '../control/events-file.js';
 
 const BEST_FILE = 'best.safetensors';
 const TENSOR = 'values';

@@ -6,8 +6,8 @@ import { openPeftAdapter, writePeftAdapter, writeSafetensors } from '@luthier/fo
 import type { LoraConfig, ModelConfig } from '@luthier/formats';
 import { LoraAdapter, TrainedWeights, targetedModules, trainedWeightCount, viewOf } from '@luthier/lm';
 import type { EngineOptions, LoraSettings, Weights } from '@luthier/lm';
-import { blaming } from './fault.js';
-import { openWeights } from './open-inputs.js';
+import { blaming } from '../control/fault.js';
+import { openWeights } from '../inputs/open-inputs.js';
 
 const WEIGHTS_FILE = 'model.safetensors';
 

@@ -2,8 +2,8 @@ import { AppError } from '@luthier/contracts';
 import type { RuntimeSpec, Score } from '@luthier/contracts';
 import type { PreparedDataset } from '@luthier/formats';
 import type { PackedBatch, StepInputs, TrainingEngine } from '@luthier/lm';
-import { placeOf, rowsOf, unitTrained } from './global-batches.js';
-import type { Batch, Unit } from './global-batches.js';
+import { placeOf, rowsOf, unitTrained } from '../inputs/global-batches.js';
+import type { Batch, Unit } from '../inputs/global-batches.js';
 import { scoreRows } from './score-rows.js';
 
 /** What an objective needs of its run. */

@@ -11,8 +11,8 @@ import {
   trainedCount,
 } from '@luthier/lm';
 import type { ComparedRow, PackedBatch, PreferenceSettings, PreferenceTotals } from '@luthier/lm';
-import { placeOf, rowsOf, rowsPerUnit, storedBatches, unitTokens } from './global-batches.js';
-import type { Batch, Row, TrainingBatches, Unit } from './global-batches.js';
+import { placeOf, rowsOf, rowsPerUnit, storedBatches, unitTokens } from '../inputs/global-batches.js';
+import type { Batch, Row, TrainingBatches, Unit } from '../inputs/global-batches.js';
 import type { Objective, OpenBatch, OpenMicroBatch, Surroundings } from './objective.js';
 import { loadReferences, measureReference, mismatchedRows, saveReferences } from './reference.js';
 import type { Reference } from './reference.js';

@@ -1,6 +1,6 @@
 import { AppError } from '@luthier/contracts';
 import type { PreparedDataset } from '@luthier/formats';
-import type { TrainingBatches } from './global-batches.js';
+import type { TrainingBatches } from '../inputs/global-batches.js';
 import { TokenObjective } from './objective.js';
 import type { Objective, Surroundings } from './objective.js';
 import { PreferenceObjective } from './preference-objective.js';

@@ -4,7 +4,7 @@ import { openPreparedDataset, openSafetensorsModel, readModelConfig } from '@lut
 import type { ModelConfig, PreparedDataset } from '@luthier/formats';
 import { loadWeights } from '@luthier/lm';
 import type { LoadOptions } from '@luthier/lm';
-import { blaming } from './fault.js';
+import { blaming } from '../control/fault.js';
 
 export const SUPPORTED_METHODS = ['supervised', 'pretrain', 'dpo', 'orpo', 'simpo', 'kto'] as const;
 export const SUPPORTED_TUNINGS = ['lora', 'qlora', 'full', 'freeze'] as const;
