@@ -93,6 +93,7 @@ export const hyperparameters = z.strictObject({
   learningRate: z.number().positive().max(1),
   schedule: z.enum(['cosine', 'linear', 'constant']),
   warmupRatio: probability,
+  /** Of matrices, embeddings among them; not of biases, norms and other vectors. */
   weightDecay: z.number().min(0),
   adamBeta1: probability,
   adamBeta2: probability,

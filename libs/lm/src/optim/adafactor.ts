@@ -1,6 +1,7 @@
 import { elementsOf, viewOf } from '../model/trained-parameters.js';
 import type { TrainedTensor } from '../model/trained-parameters.js';
 import type { Optimiser, RateShare } from './optimiser.js';
+import { isDecayed } from './weight-decay.js';
 
 /** Keeps what was never moved from being divided by zero. */
 const SQUARE_MIN = 1e-30;
@@ -56,28 +57,29 @@ export class Adafactor implements Optimiser {
       follow(part, gradient, gradientScale, kept);
       const factors = factorsOf(part);
       const rate = learningRate * part.rateShare;
-      this.move(own, gradient, gradientScale, factors, rate);
+      const keep = isDecayed(part.tensor) ? 1 - rate * this.settings.weightDecay : 1;
+      move(own, gradient, gradientScale, factors, rate, keep);
     }
   }
+}
 
-  private move(
-    values: Float32Array,
-    gradient: Float32Array,
-    scale: number,
-    { rows, columns }: { readonly rows: Float64Array; readonly columns: Float64Array },
-    rate: number,
-  ): void {
-    const width = columns.length;
-    const updateAt = (i: number): number => {
-      const g = (gradient[i] ?? 0) * scale;
-      return width === 0 ? g * (rows[i] ?? 0) : g * (rows[Math.floor(i / width)] ?? 0) * (columns[i % width] ?? 0);
-    };
-    let square = 0;
-    for (let i = 0; i < values.length; i += 1) square += updateAt(i) ** 2;
-    const step = rate / Math.max(1, Math.sqrt(square / values.length));
-    const keep = 1 - rate * this.settings.weightDecay;
-    for (let i = 0; i < values.length; i += 1) values[i] = (values[i] ?? 0) * keep - step * updateAt(i);
-  }
+function move(
+  values: Float32Array,
+  gradient: Float32Array,
+  scale: number,
+  { rows, columns }: { readonly rows: Float64Array; readonly columns: Float64Array },
+  rate: number,
+  keep: number,
+): void {
+  const width = columns.length;
+  const updateAt = (i: number): number => {
+    const g = (gradient[i] ?? 0) * scale;
+    return width === 0 ? g * (rows[i] ?? 0) : g * (rows[Math.floor(i / width)] ?? 0) * (columns[i % width] ?? 0);
+  };
+  let square = 0;
+  for (let i = 0; i < values.length; i += 1) square += updateAt(i) ** 2;
+  const step = rate / Math.max(1, Math.sqrt(square / values.length));
+  for (let i = 0; i < values.length; i += 1) values[i] = (values[i] ?? 0) * keep - step * updateAt(i);
 }
 
 function follow({ rows, columns, tensor }: Factored, gradient: Float32Array, scale: number, kept: number): void {

@@ -1,12 +1,13 @@
 import { elementsOf } from '../model/trained-parameters.js';
 import type { TrainedTensor } from '../model/trained-parameters.js';
 import type { Optimiser, RateShare } from './optimiser.js';
+import { isDecayed } from './weight-decay.js';
 
 export interface AdamWSettings {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  /** Decoupled: multiplied by the learning rate and the value itself. */
+  /** Of the tensors that `isDecayed` names. Decoupled: multiplied by the learning rate and the value itself. */
   readonly weightDecay: number;
 }
 
@@ -14,6 +15,7 @@ interface Range {
   readonly start: number;
   end: number;
   readonly rateShare: number;
+  readonly isDecayed: boolean;
 }
 
 /** AdamW (Loshchilov and Hutter), state in float32. */
@@ -40,32 +42,22 @@ export class AdamW implements Optimiser {
 
   update(values: Float32Array, gradients: Float32Array, learningRate: number, gradientScale = 1): void {
     this.step += 1;
-    for (const { start, end, rateShare } of this.ranges) {
-      const part = (all: Float32Array): Float32Array => all.subarray(start, end);
-      this.move(
-        part(values),
-        part(gradients),
-        part(this.first),
-        part(this.second),
-        learningRate * rateShare,
-        gradientScale,
-      );
-    }
+    for (const range of this.ranges) this.move(range, values, gradients, learningRate * range.rateShare, gradientScale);
   }
 
   private move(
+    { start, end, isDecayed }: Range,
     values: Float32Array,
     gradients: Float32Array,
-    first: Float32Array,
-    second: Float32Array,
     learningRate: number,
     gradientScale: number,
   ): void {
+    const { first, second } = this;
     const { beta1, beta2, epsilon, weightDecay } = this.settings;
     const stepSize = learningRate / (1 - beta1 ** this.step);
     const correction = Math.sqrt(1 - beta2 ** this.step);
-    const keep = 1 - learningRate * weightDecay;
-    for (let i = 0; i < values.length; i += 1) {
+    const keep = isDecayed ? 1 - learningRate * weightDecay : 1;
+    for (let i = start; i < end; i += 1) {
       const g = (gradients[i] ?? 0) * gradientScale;
       const m = beta1 * (first[i] ?? 0) + (1 - beta1) * g;
       const v = beta2 * (second[i] ?? 0) + (1 - beta2) * g * g;
@@ -76,15 +68,15 @@ export class AdamW implements Optimiser {
   }
 }
 
-/** Neighbours of one rate are one range. */
+/** Neighbours that move alike are one range. */
 function rangesOf(tensors: readonly TrainedTensor[], rateShare: RateShare): Range[] {
   const ranges: Range[] = [];
   for (const tensor of tensors) {
-    const share = rateShare(tensor);
+    const how = { rateShare: rateShare(tensor), isDecayed: isDecayed(tensor) };
     const end = tensor.offset + elementsOf(tensor.shape);
     const last = ranges.at(-1);
-    if (last?.rateShare === share) last.end = end;
-    else ranges.push({ start: tensor.offset, end, rateShare: share });
+    if (last?.rateShare === how.rateShare && last.isDecayed === how.isDecayed) last.end = end;
+    else ranges.push({ start: tensor.offset, end, ...how });
   }
   return ranges;
 }

@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { layOut } from '../model/trained-parameters.js';
+import { layOut, viewOf } from '../model/trained-parameters.js';
 import { Adafactor } from './adafactor.js';
 import { AdamW } from './adamw.js';
 import { globalNorm, loraPlusShare } from './optimiser.js';
 import type { Optimiser } from './optimiser.js';
 import { learningRateAt } from './schedule.js';
+import { isDecayed } from './weight-decay.js';
 
 const { tensors } = layOut([
   ['q.lora_A.weight', [2, 3]],
@@ -15,9 +16,62 @@ const COUNT = 15;
 const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 };
 const start = (): Float32Array => Float32Array.from({ length: COUNT }, (_, i) => Math.cos(i) + 0.1);
 
+/** Each kind of tensor, those that are not decayed between those that are. */
+const KINDS = layOut([
+  ['model.embed_tokens.weight', [3, 2]],
+  ['model.layers.0.input_layernorm.weight', [2]],
+  ['model.layers.0.self_attn.q_proj.weight', [2, 2]],
+  ['model.layers.0.self_attn.q_proj.bias', [2]],
+  ['model.layers.0.self_attn.q_norm.weight', [2]],
+  ['base_model.model.layers.0.mlp.up_proj.lora_A.weight', [2, 2]],
+  ['base_model.model.layers.0.mlp.up_proj.lora_B.weight', [2, 2]],
+  ['base_model.model.layers.0.mlp.up_proj.lora_magnitude_vector', [2]],
+  ['model.norm.weight', [2]],
+]);
+
+describe('weight decay', () => {
+  it('is of matrices and embeddings, not of biases, norms and magnitudes, whatever shape they are stored in', () => {
+    const decayed = KINDS.tensors.filter(isDecayed).map(({ name }) => name.split('.').at(-2));
+    expect(decayed).toEqual(['embed_tokens', 'q_proj', 'lora_A', 'lora_B']);
+    expect(isDecayed({ name: 'model.layers.0.self_attn.q_norm.weight', shape: [4, 8] })).toBe(false);
+    expect(isDecayed({ name: 'norman.weight', shape: [4, 8] })).toBe(true);
+  });
+
+  it.each<[string, (weightDecay: number) => Optimiser]>([
+    ['AdamW', (weightDecay) => new AdamW({ ...adam, weightDecay }, KINDS.tensors)],
+    ['Adafactor', (weightDecay) => new Adafactor({ weightDecay }, KINDS.tensors)],
+  ])('of %s leaves what is not decayed as it is without, to the bit, and draws the rest to zero', (_name, make) => {
+    const moved = (weightDecay: number): Float32Array => {
+      const values = Float32Array.from({ length: KINDS.count }, (_, i) => Math.cos(i) + 0.1);
+      const optimiser = make(weightDecay);
+      for (let i = 0; i < 3; i += 1) optimiser.update(values, values.map(Math.sin), 0.1);
+      return values;
+    };
+    const [plain, decayed] = [moved(0), moved(0.5)];
+    for (const tensor of KINDS.tensors) {
+      const [before, after] = [viewOf(plain, tensor), viewOf(decayed, tensor)];
+      if (isDecayed(tensor)) expect(globalNorm(after)).toBeLessThan(globalNorm(before));
+      else expect(after).toEqual(before);
+    }
+  });
+
+  it('of nothing moves all as if they were one tensor, to the bit', () => {
+    const start = Float32Array.from({ length: KINDS.count }, (_, i) => Math.cos(i) + 0.1);
+    const [found, expected] = [start.slice(), start.slice()];
+    const settings = { ...adam, weightDecay: 0 };
+    const grouped = new AdamW(settings, KINDS.tensors);
+    const whole = new AdamW(settings, layOut([['w', [1, KINDS.count]]]).tensors);
+    for (let i = 0; i < 3; i += 1) {
+      grouped.update(found, start.map(Math.sin), 0.1);
+      whole.update(expected, start.map(Math.sin), 0.1);
+    }
+    expect(found).toEqual(expected);
+  });
+});
+
 describe('AdamW', () => {
   it('moves its first step by the learning rate against the sign of the gradient, plus decay', () => {
-    const optimiser = new AdamW(adam, layOut([['w', [2]]]).tensors);
+    const optimiser = new AdamW(adam, layOut([['w', [1, 2]]]).tensors);
     const values = Float32Array.of(1, -2);
     optimiser.update(values, Float32Array.of(3, -0.5), 0.01);
     expect(values[0]).toBeCloseTo(1 - 0.01 * 0.1 - 0.01, 6);

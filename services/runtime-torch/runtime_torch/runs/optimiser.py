@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..processes.group import Group
 from ..spec import Lora, Qlora, RuntimeSpec
 from .adafactor import Adafactor
 from .muon import Muon
+from .weight_decay import is_decayed
 
 Named = Mapping[str, torch.nn.Parameter]
 
@@ -26,7 +27,7 @@ _MEANS = "the means of the gradients"
 
 
 class Optimiser:
-    """Groups of parameters have a `rate_share`: by how much they are faster than the learning rate."""
+    """Groups of parameters have a decay of their own and a `rate_share`: by how much they exceed the learning rate."""
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer], trained: Named) -> None:
         self._parts = parts
@@ -82,7 +83,7 @@ def optimiser_of(spec: RuntimeSpec, trained: Named, group: Group) -> Optimiser:
             how = {name: adam[name] for name in ("lr", "weight_decay")}
             parts = [Adafactor(groups, add_up=add_up, **how)]
         case "muon":
-            parts = _muon_and_adamw(trained, adam)
+            parts = _muon_and_adamw(spec, trained, adam)
         case "adamw" | None:
             parts = [_adamw(groups, adam)]
     return Optimiser(parts, trained)
@@ -105,15 +106,15 @@ def is_fast(name: str, parameter: torch.Tensor) -> bool:
 def _groups(spec: RuntimeSpec, trained: Named) -> list[dict[str, Any]]:
     tuning = spec.tuning
     ratio = (tuning.loraplus_lr_ratio if isinstance(tuning, Lora | Qlora) else None) or 1.0
-    if ratio == 1:
-        return [_group(trained.values(), 1.0)]
-    fast = [parameter for name, parameter in trained.items() if is_fast(name, parameter)]
-    slow = [parameter for name, parameter in trained.items() if not is_fast(name, parameter)]
-    return [_group(slow, 1.0), _group(fast, ratio)]
-
-
-def _group(parameters: Iterable[torch.nn.Parameter], rate_share: float) -> dict[str, Any]:
-    return {"params": list(parameters), "rate_share": rate_share}
+    decay = spec.hyperparameters.weight_decay
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in trained.items():
+        how = (ratio if is_fast(name, parameter) else 1.0, decay if is_decayed(name, parameter) else 0.0)
+        groups.setdefault(how, []).append(parameter)
+    return [
+        {"params": some, "rate_share": rate_share, "weight_decay": decay}
+        for (rate_share, decay), some in groups.items()
+    ]
 
 
 def _adamw(groups: list[dict[str, Any]], settings: dict[str, Any]) -> torch.optim.AdamW:
@@ -126,11 +127,14 @@ def _computes_on_gpu(parameter: torch.Tensor) -> bool:
     return parameter.is_cuda or (isinstance(parameter, DTensor) and parameter.device_mesh.device_type == "cuda")
 
 
-def _muon_and_adamw(trained: Named, adam: dict[str, Any]) -> list[torch.optim.Optimizer]:
-    matrices = [parameter for name, parameter in trained.items() if is_matrix_of_a_layer(name, parameter)]
-    others = [parameter for name, parameter in trained.items() if not is_matrix_of_a_layer(name, parameter)]
-    muon = Muon([_group(matrices, 1.0)], lr=adam["lr"], weight_decay=adam["weight_decay"])
-    return [muon, _adamw([_group(others, 1.0)], adam)] if others else [muon]
+def _muon_and_adamw(spec: RuntimeSpec, trained: Named, adam: dict[str, Any]) -> list[torch.optim.Optimizer]:
+    matrices = {name: one for name, one in trained.items() if is_matrix_of_a_layer(name, one)}
+    others = {name: one for name, one in trained.items() if name not in matrices}
+    how = {name: adam[name] for name in ("lr", "weight_decay")}
+    return [
+        *([Muon(_groups(spec, matrices), **how)] if matrices else []),
+        *([_adamw(_groups(spec, others), adam)] if others else []),
+    ]
 
 
 def _adamw_8bit_and_adamw(groups: list[dict[str, Any]], adam: dict[str, Any]) -> list[torch.optim.Optimizer]:
