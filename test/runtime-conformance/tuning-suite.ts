@@ -164,7 +164,7 @@ export function describeTunings(command: readonly string[]): void {
       if (!has(listed, first)) return;
       await run(first);
       const adapterDir = join(first.outputDir, 'adapter');
-      expect((await openPeftAdapter(adapterDir, { magnitudes: true })).config).toMatchObject({
+      expect((await openPeftAdapter(adapterDir, { beyondLora: true })).config).toMatchObject({
         useDora: true,
         rank: 3,
       });
@@ -175,7 +175,7 @@ export function describeTunings(command: readonly string[]): void {
       // The policy before its first step is its own reference, and what it is compared with.
       expect((await losses(next))[0]).toBeCloseTo(Math.LN2, 6);
       expect(base?.loss).toBeCloseTo(Math.LN2, 6);
-      const stored = await openPeftAdapter(join(next.outputDir, 'adapter'), { magnitudes: true });
+      const stored = await openPeftAdapter(join(next.outputDir, 'adapter'), { beyondLora: true });
       expect(stored.config).toMatchObject({ useDora: true, rank: 3 });
     },
     TIMEOUT_MS,

@@ -37,6 +37,14 @@ export type { RopeScaling } from './huggingface/rope.js';
 export { LORA_MODULES, loraTensorName, parseLoraTensorName } from './peft/lora-names.js';
 export type { LoraModule } from './peft/lora-names.js';
 export {
+  SAVED_MODULES,
+  checkSavedShape,
+  parseSavedModuleTensor,
+  savedModuleTensor,
+  withSavedModules,
+} from './peft/saved-modules.js';
+export type { SavedModule, SavedModulesForm } from './peft/saved-modules.js';
+export {
   ADAPTER_CONFIG_FILE,
   ADAPTER_WEIGHTS_FILE,
   formatAdapterConfig,

@@ -1,13 +1,14 @@
 import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError } from '../format-error.js';
-import { fromFloat32 } from '../safetensors/float.js';
+import { fromFloat32, isFloat } from '../safetensors/float.js';
 import type { SafetensorsFile } from '../safetensors/read-safetensors.js';
 import { openSafetensorsModel } from '../safetensors/safetensors-model.js';
 import type { ModelTensor, SafetensorsModel } from '../safetensors/safetensors-model.js';
 import { writeSafetensors } from '../safetensors/write-safetensors.js';
 import type { TensorToWrite, WrittenFile } from '../safetensors/write-safetensors.js';
 import { LORA_MODULES, magnitudeNameOf, parseLoraTensorName } from './lora-names.js';
+import { mergedModules, untieConfig } from './merge-saved-modules.js';
 import { loraScale, openPeftAdapter } from './peft-adapter.js';
 import type { LoraConfig } from './peft-adapter.js';
 
@@ -20,8 +21,6 @@ export interface MergePeftOptions {
   readonly fsync?: boolean;
 }
 
-type FloatType = 'F32' | 'F16' | 'BF16';
-const isFloat = (dtype: string): dtype is FloatType => dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
 /** Settings beside the weights; the index of shards is not true of the one file any more. */
 const SETTINGS = /^(?!\.)(?!.*\.index\.json$)[\w.-]+\.(json|jinja)$/;
 
@@ -95,20 +94,23 @@ async function mergedBytes(
 
 /**
  * Merges a LoRA adapter into its base: `W + scale · B·A`, of DoRA with rows as long as its magnitudes, rounded once to
- * the type of `W`. One tensor is in memory at a
+ * the type of `W`. Modules that were trained whole take the place of the base's. One tensor is in memory at a
  * time. Files of `outDir` with the same names are replaced.
  * @throws FormatError when the adapter does not belong to the model.
  */
 export async function mergePeftAdapter(options: MergePeftOptions): Promise<WrittenFile> {
   const { modelDir, adapterDir, outDir } = options;
   const model = await openSafetensorsModel(modelDir);
-  const { config, weights } = await openPeftAdapter(adapterDir, { magnitudes: true });
+  const adapter = await openPeftAdapter(adapterDir, { beyondLora: true });
+  const { config, weights } = adapter;
+  const modules = await mergedModules(modelDir, model, adapter);
   const adapted = new Map<string, string>();
   for (const loraName of weights.tensors.keys()) {
     const name = baseName(loraName);
     if (name !== undefined) adapted.set(model.get(name).name, loraName);
   }
-  const tensors = [...model.tensors.values()].map((tensor): TensorToWrite => {
+  const kept = [...model.tensors.values()].filter(({ name }) => !modules.tensors.has(name));
+  const tensors = kept.map((tensor): TensorToWrite => {
     const { name, dtype, shape } = tensor;
     const loraName = adapted.get(name);
     if (loraName === undefined) return { name, dtype, shape, data: async () => [await model.read(name)] };
@@ -118,12 +120,7 @@ export async function mergePeftAdapter(options: MergePeftOptions): Promise<Writt
   await mkdir(outDir, { recursive: true });
   for (const name of (await readdir(modelDir)).filter((entry) => SETTINGS.test(entry)))
     await copyFile(join(modelDir, name), join(outDir, name));
-  return writeSafetensors(
-    join(outDir, 'model.safetensors'),
-    tensors,
-    { format: 'pt' },
-    {
-      fsync: options.fsync ?? false,
-    },
-  );
+  if (modules.untied) await untieConfig(outDir);
+  const all = [...tensors, ...modules.tensors.values()];
+  return writeSafetensors(join(outDir, 'model.safetensors'), all, { format: 'pt' }, { fsync: options.fsync ?? false });
 }

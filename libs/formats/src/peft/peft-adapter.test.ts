@@ -69,7 +69,8 @@ describe('PEFT adapter', () => {
     ['DoRA', { use_dora: true }],
     ['biases', { bias: 'all' }],
     ['rank patterns', { rank_pattern: { q_proj: 4 } }],
-    ['fully trained modules', { modules_to_save: ['lm_head'] }],
+    ['other modules that are trained whole', { modules_to_save: ['norm'] }],
+    ['modules that are trained whole, where only A and B are understood', { modules_to_save: ['lm_head'] }],
     ['other methods', { peft_type: 'IA3' }],
     ['unknown targets', { target_modules: ['c_attn'] }],
   ])('refuses %s', (_what, change) => {

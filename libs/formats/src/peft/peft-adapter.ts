@@ -9,12 +9,14 @@ import { writeSafetensors } from '../safetensors/write-safetensors.js';
 import type { TensorToWrite } from '../safetensors/write-safetensors.js';
 import { LORA_MODULES, magnitudeNameOf, parseLoraTensorName } from './lora-names.js';
 import type { LoraModule } from './lora-names.js';
+import { parseSavedModuleTensor, savedModulesOf, storedModules } from './saved-modules.js';
+import type { SavedModulesForm } from './saved-modules.js';
 
 export const ADAPTER_CONFIG_FILE = 'adapter_config.json';
 export const ADAPTER_WEIGHTS_FILE = 'adapter_model.safetensors';
 const CONFIG_BYTES_MAX = 1_000_000;
 
-export interface LoraConfig {
+export interface LoraConfig extends SavedModulesForm {
   readonly rank: number;
   readonly alpha: number;
   readonly dropout: number;
@@ -47,7 +49,8 @@ const adapterConfigSchema = z.object({
   base_model_name_or_path: z.string().nullish(),
   fan_in_fan_out: absent,
   use_dora: z.boolean().default(false),
-  modules_to_save: absent,
+  modules_to_save: z.union([z.array(z.string()), absent]).nullish(),
+  ensure_weight_tying: z.boolean().nullish(),
   rank_pattern: absent,
   alpha_pattern: absent,
   layers_to_transform: absent,
@@ -59,12 +62,15 @@ const adapterConfigSchema = z.object({
 const givesPoints = z.object({ task_type: z.literal('SEQ_CLS') });
 
 export interface PeftReading {
-  /** Whether the caller makes something of DoRA's magnitudes; else such an adapter is refused. @default false */
-  readonly magnitudes?: boolean;
+  /**
+   * Whether the caller makes something of what is more than A and B: DoRA's magnitudes, modules that were trained whole;
+   * else such an adapter is refused. @default false
+   */
+  readonly beyondLora?: boolean;
 }
 
 /** Checks a parsed `adapter_config.json`. Refuses what would change the result and is not understood. */
-export function parseAdapterConfig(value: unknown, { magnitudes = false }: PeftReading = {}): LoraConfig {
+export function parseAdapterConfig(value: unknown, { beyondLora = false }: PeftReading = {}): LoraConfig {
   if (givesPoints.safeParse(value).success) {
     const message = `${ADAPTER_CONFIG_FILE}: the adapter makes a reward model, which gives points and no answers.`;
     throw new FormatError('format.unsupported', message, { field: 'task_type' });
@@ -80,9 +86,11 @@ export function parseAdapterConfig(value: unknown, { magnitudes = false }: PeftR
     );
   }
   const config = parsed.data;
-  if (config.use_dora && !magnitudes) {
-    const message = `${ADAPTER_CONFIG_FILE}: use_dora is not supported here: an adapter with magnitudes has to be merged into its base.`;
-    throw new FormatError('format.unsupported', message, { field: 'use_dora' });
+  const modulesToSave = savedModulesOf(Array.isArray(config.modules_to_save) ? config.modules_to_save : []);
+  const beyond = config.use_dora ? 'use_dora' : modulesToSave.length > 0 ? 'modules_to_save' : undefined;
+  if (beyond && !beyondLora) {
+    const message = `${ADAPTER_CONFIG_FILE}: ${beyond} is not supported here: such an adapter has to be merged into its base.`;
+    throw new FormatError('format.unsupported', message, { field: beyond });
   }
   const targets = config.target_modules === 'all-linear' ? moduleNames : config.target_modules;
   // PEFT matches by suffix, so a full path such as "self_attn.q_proj" means the module at its end.
@@ -103,23 +111,27 @@ export function parseAdapterConfig(value: unknown, { magnitudes = false }: PeftR
     targetModules: moduleNames.filter((module) => targetModules.includes(module)),
     useRslora: config.use_rslora,
     ...(config.use_dora && { useDora: true }),
+    ...(modulesToSave.length > 0 && { modulesToSave, ensureWeightTying: config.ensure_weight_tying ?? false }),
     baseModelNameOrPath: config.base_model_name_or_path ?? null,
   };
 }
 
 /** The content of `adapter_config.json`, as PEFT reads it. */
 export function formatAdapterConfig(config: LoraConfig): Record<string, unknown> {
+  const { modulesToSave = [], ensureWeightTying = false } = config;
   return {
     alpha_pattern: {},
     base_model_name_or_path: config.baseModelNameOrPath,
     bias: 'none',
+    // Left out where it says nothing: earlier versions of PEFT do not know it.
+    ...(ensureWeightTying && { ensure_weight_tying: true }),
     fan_in_fan_out: false,
     inference_mode: true,
     init_lora_weights: true,
     layers_to_transform: null,
     lora_alpha: config.alpha,
     lora_dropout: config.dropout,
-    modules_to_save: null,
+    modules_to_save: modulesToSave.length > 0 ? [...modulesToSave] : null,
     peft_type: 'LORA',
     r: config.rank,
     rank_pattern: {},
@@ -135,10 +147,15 @@ export interface PeftAdapter {
   readonly weights: SafetensorsFile;
 }
 
+/** Whether a tensor of that name lies beside the A and B of an adapter with these settings. */
+const liesBeside = ({ useDora = false, modulesToSave = [] }: LoraConfig, name: string): boolean =>
+  (useDora && name.endsWith('.lora_magnitude_vector')) ||
+  modulesToSave.some((one) => one === parseSavedModuleTensor(name));
+
 /** Every module must come with A [r, in] and B [out, r]; anything else in the file would be ignored silently, so it is refused. */
 function checkWeights(config: LoraConfig, weights: SafetensorsFile): void {
   for (const { name, shape } of weights.tensors.values()) {
-    if (config.useDora && name.endsWith('.lora_magnitude_vector')) continue; // asked for beside its A
+    if (liesBeside(config, name)) continue; // magnitudes are asked for beside their A
     const parsed = parseLoraTensorName(name);
     if (!parsed)
       throw new FormatError(
@@ -163,13 +180,15 @@ function checkWeights(config: LoraConfig, weights: SafetensorsFile): void {
 
 /** Opens a PEFT adapter folder: configuration and weights' header, both checked against each other. */
 export async function openPeftAdapter(dir: string, reading: PeftReading = {}): Promise<PeftAdapter> {
-  const config = parseAdapterConfig(await readJsonFile(join(dir, ADAPTER_CONFIG_FILE), CONFIG_BYTES_MAX), reading);
+  const settings = parseAdapterConfig(await readJsonFile(join(dir, ADAPTER_CONFIG_FILE), CONFIG_BYTES_MAX), reading);
   const weights = await openSafetensors(join(dir, ADAPTER_WEIGHTS_FILE));
+  const modulesToSave = storedModules(settings, weights.tensors.keys());
+  const config = modulesToSave.length > 0 ? { ...settings, modulesToSave } : settings;
   checkWeights(config, weights);
   return { config, weights };
 }
 
-/** Writes a PEFT adapter folder; tensor names are those of loraTensorName. */
+/** Writes a PEFT adapter folder; tensor names are those of loraTensorName and savedModuleTensor. */
 export async function writePeftAdapter(
   dir: string,
   config: LoraConfig,
@@ -177,8 +196,8 @@ export async function writePeftAdapter(
   options: { fsync?: boolean } = {},
 ): Promise<void> {
   for (const { name } of tensors) {
-    if (!parseLoraTensorName(name) && !(config.useDora && name.endsWith('.lora_magnitude_vector')))
-      throw new FormatError('format.invalid-input', `"${name}" is not the name of a LoRA tensor.`);
+    if (!parseLoraTensorName(name) && !liesBeside(config, name))
+      throw new FormatError('format.invalid-input', `"${name}" is not the name of a tensor of this adapter.`);
   }
   await mkdir(dir, { recursive: true });
   await writeSafetensors(join(dir, ADAPTER_WEIGHTS_FILE), tensors, { format: 'pt' }, options);

@@ -1,6 +1,9 @@
 import { FormatError } from '../format-error.js';
 import type { SafetensorsDtype } from './dtype.js';
 
+export type FloatType = 'F32' | 'F16' | 'BF16';
+export const isFloat = (dtype: string): dtype is FloatType => dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+
 const scratchFloat = new Float32Array(1);
 const scratchBits = new Uint32Array(scratchFloat.buffer);
 let halfTable: Float32Array | undefined;

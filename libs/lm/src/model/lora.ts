@@ -101,6 +101,9 @@ export class LoraAdapter implements TrainedParameters {
       }
       adapter.values.set(found.data, offset);
     }
+    const known = new Set(adapter.tensors.map(({ name }) => name));
+    for (const name of stored.keys())
+      if (!known.has(name)) throw new RangeError(`The adapter's "${name}" is not known.`);
     return adapter;
   }
 

@@ -20,7 +20,7 @@ export async function openEngine({ modelDir, adapterDir, threads = 1 }: OpenEngi
   const none = { r: 1, loraAlpha: 1, loraDropout: 0, targetModules: ['q_proj'], useRslora: false };
   let adapter = LoraAdapter.create(config, none, 0);
   if (adapterDir !== undefined) {
-    const stored = await openPeftAdapter(adapterDir, { magnitudes: true });
+    const stored = await openPeftAdapter(adapterDir, { beyondLora: true });
     const { rank: r, alpha: loraAlpha, targetModules, useRslora, useDora } = stored.config;
     const tensors = new Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }>();
     for (const { name, shape } of stored.weights.tensors.values()) {

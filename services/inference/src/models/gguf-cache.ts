@@ -37,7 +37,8 @@ export class GgufCache {
   }
 
   /**
-   * GGUF of a base with an adapter merged into it, for one with magnitudes (DoRA), which llama.cpp would not know.
+   * GGUF of a base with an adapter merged into it, for one with magnitudes (DoRA) or modules that were trained whole, which
+   * llama.cpp would not know.
    * @throws AppError `model.unreadable`, `disk.full`.
    */
   merged(adapterDir: string, sha256: string, baseDir: string): Promise<string> {

@@ -63,7 +63,7 @@ export class ModelFiles {
       if (found.form === 'whole') return work({ modelId, baseDir, gguf: { basePath: await base() } });
       const { adapter } = found;
       const gguf = await this.folders.use(adapter, async (dir): Promise<GgufModel> => {
-        if (await hasMagnitudes(dir)) return { basePath: await this.cache.merged(dir, adapter.sha256, baseDir) };
+        if (await needsMerging(dir)) return { basePath: await this.cache.merged(dir, adapter.sha256, baseDir) };
         return { basePath: await base(), adapterPath: await this.cache.adapter(dir, adapter.sha256, baseDir) };
       });
       return work({ modelId, baseDir, gguf });
@@ -71,10 +71,11 @@ export class ModelFiles {
   }
 }
 
-/** False for what cannot be read: its conversion says why. */
-async function hasMagnitudes(adapterDir: string): Promise<boolean> {
+/** Whether it has what llama.cpp's adapters have not; false for what cannot be read: its conversion says why. */
+async function needsMerging(adapterDir: string): Promise<boolean> {
   try {
-    return (await openPeftAdapter(adapterDir, { magnitudes: true })).config.useDora ?? false;
+    const { useDora = false, modulesToSave = [] } = (await openPeftAdapter(adapterDir, { beyondLora: true })).config;
+    return useDora || modulesToSave.length > 0;
   } catch (cause) {
     if (isFormatError(cause)) return false;
     throw cause;

@@ -132,7 +132,7 @@ export async function writeAdapter(dir: string, adapter: LoraAdapter): Promise<v
 /** The adapter of a PEFT folder, with the settings stored there. */
 async function readAdapter(dir: string, config: ModelConfig): Promise<LoraAdapter> {
   return blaming('model.unreadable', async () => {
-    const { config: stored, weights } = await openPeftAdapter(dir, { magnitudes: true });
+    const { config: stored, weights } = await openPeftAdapter(dir, { beyondLora: true });
     const tensors = new Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }>();
     for (const { name, shape } of weights.tensors.values())
       tensors.set(name, { shape, data: await weights.readFloat32(name) });

@@ -9,7 +9,7 @@ import type { ParityInput, ParityLimits } from './parity-input.js';
 /** False for adapters that our own engine does not compute. */
 async function isComputed(adapterDir: string): Promise<boolean> {
   try {
-    await openPeftAdapter(adapterDir, { magnitudes: true });
+    await openPeftAdapter(adapterDir, { beyondLora: true });
     return true;
   } catch (thrown) {
     if (isFormatError(thrown)) return false;
