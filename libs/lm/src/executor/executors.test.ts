@@ -5,6 +5,7 @@ import type { ModelConfig } from '@luthier/formats';
 import { LoraAdapter } from '../model/lora.js';
 import { modelWeights } from '../model/model-weights.js';
 import { packRows } from '../model/packed-batch.js';
+import { TrainedWeights } from '../model/trained-weights.js';
 import { TrainingEngine } from '../model/training-engine.js';
 import type { MemoryMode } from '../model/training-engine.js';
 import { AdamW } from '../optim/adamw.js';
@@ -35,31 +36,50 @@ const BATCH = packRows(
 
 interface Trained {
   readonly losses: number[];
+  /** Of the trained tokens, after every step. */
+  readonly scores: number[];
   /** Of the first step. */
   readonly gradients: Float32Array;
 }
 
-async function train(executor: Executor, memoryMode: MemoryMode): Promise<Trained> {
-  const adapter = LoraAdapter.create(CONFIG, LORA, 9);
-  const engine = new TrainingEngine({ config: CONFIG, weights, parameters: adapter, memoryMode, executor });
+const sum = (values: Float32Array): number => values.reduce((a, b) => a + b, 0);
+
+/** What is trained, beside or among the weights of a model of the given depth. */
+const TRAINED = {
+  'an adapter': () => ({ weights, parameters: LoraAdapter.create(CONFIG, LORA, 9), config: CONFIG }),
+  'all weights of one layer and of what is around it': () => {
+    const [config, taken] = [{ ...CONFIG, layers: 1 }, new Map(weights)];
+    return { weights: taken, parameters: TrainedWeights.take(config, taken), config };
+  },
+};
+
+async function train(executor: Executor, memoryMode: MemoryMode, what: keyof typeof TRAINED): Promise<Trained> {
+  const parts = TRAINED[what]();
+  const { parameters } = parts;
+  const engine = new TrainingEngine({ ...parts, memoryMode, executor });
   const settings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
-  const optimiser = new AdamW(settings, adapter.tensors);
-  const losses: number[] = [];
+  const optimiser = new AdamW(settings, parameters.tensors);
+  const [losses, scores]: [number[], number[]] = [[], []];
   let first = new Float32Array();
   for (let step = 0; step < STEPS; step += 1) {
-    const gradients = new Float32Array(adapter.values.length);
+    const gradients = new Float32Array(parameters.values.length);
     losses.push(await engine.accumulate(BATCH, gradients));
     if (step === 0) first = gradients.slice();
-    optimiser.update(adapter.values, gradients, 1e-2, 1 / BATCH.labels.length);
+    optimiser.update(parameters.values, gradients, 1e-2, 1 / BATCH.labels.length);
+    scores.push(sum((await engine.score(BATCH, true)).losses));
   }
   await engine.release();
-  return { losses, gradients: first };
+  return { losses, scores, gradients: first };
 }
 
-describe.each([['whole-step'], ['layer-recompute']] as const)('a seeded tiny model, %s', (memoryMode) => {
+const CASES = (['whole-step', 'layer-recompute'] as const).flatMap((memoryMode) =>
+  (Object.keys(TRAINED) as (keyof typeof TRAINED)[]).map((what) => [memoryMode, what] as const),
+);
+
+describe.each(CASES)('a seeded tiny model, %s, of which %s is trained', (memoryMode, what) => {
   it('has the same gradients and learns with the same losses on every executor', async () => {
     const runs: Trained[] = [];
-    for (const [, create] of EXECUTORS) runs.push(await train(await create(), memoryMode));
+    for (const [, create] of EXECUTORS) runs.push(await train(await create(), memoryMode, what));
     const [first, ...others] = runs;
     if (!first) throw new Error('there is no executor');
     expect(others.length).toBeGreaterThan(0);
@@ -70,5 +90,8 @@ describe.each([['whole-step'], ['layer-recompute']] as const)('a seeded tiny mod
       const distance = Math.max(...other.gradients.map((value, i) => Math.abs(value - (first.gradients[i] ?? 0))));
       expect(distance / largest).toBeLessThan(1e-4);
     }
+    // A step begins where the score before it was taken.
+    for (const { losses, scores } of runs)
+      scores.slice(0, -1).forEach((score, i) => expect(score / (losses[i + 1] ?? 0)).toBeCloseTo(1, 4));
   });
 });

@@ -1,7 +1,10 @@
 import { Node } from './node.js';
 import type { Dim, ElementType, Shape } from './node.js';
 
-/** A tensor given at run time: data, a frozen weight or a trained parameter. */
+/**
+ * A tensor given at run time: data, a frozen weight or a trained parameter. An executor may keep what it was fed as a
+ * `weight`; what changes in its place from run to run is never one, not even in graphs that take no gradient of it.
+ */
 export function input(
   name: string,
   shape: Shape,

@@ -119,7 +119,7 @@ function namedGradients(parameters: readonly Node[], gradients: readonly Node[])
  * and adapter tensors are named within the layer.
  */
 export function layerForwardGraph(config: ModelConfig, trained: TrainedGraph): Record<string, Node> {
-  return { y: layerBuilder(config, trained)(hiddenInput(config, 'x'), '', '', false).y };
+  return { y: layerBuilder(config, trained)(hiddenInput(config, 'x'), '', '', trained.firstLayer < config.layers).y };
 }
 
 /** Recomputes one layer that is trained and takes `gy` back: outputs `gx` and `grad:<tensor within the layer>`. */
@@ -143,12 +143,12 @@ export function headGradientGraph(config: ModelConfig, trained: TrainedGraph, st
 }
 
 /** Hidden states to `logits` [S, V]. */
-export function headLogitsGraph(config: ModelConfig): Record<string, Node> {
-  return { logits: headLogits(config, new OuterTensors(config, false), hiddenInput(config, 'x')) };
+export function headLogitsGraph(config: ModelConfig, { outer }: TrainedGraph): Record<string, Node> {
+  return { logits: headLogits(config, new OuterTensors(config, outer), hiddenInput(config, 'x')) };
 }
 
 /** Hidden states to `losses` [S] (negative log-likelihoods) and `best` [S] (most likely tokens). */
-export function headScoreGraph(config: ModelConfig): Record<string, Node> {
-  const logits = headLogits(config, new OuterTensors(config, false), hiddenInput(config, 'x'));
+export function headScoreGraph(config: ModelConfig, { outer }: TrainedGraph): Record<string, Node> {
+  const logits = headLogits(config, new OuterTensors(config, outer), hiddenInput(config, 'x'));
   return { losses: ops.crossEntropy(logits, labelsInput()), best: ops.argMaxLast(logits) };
 }

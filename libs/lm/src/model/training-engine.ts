@@ -271,8 +271,8 @@ export class TrainingEngine {
       backward: () => graphs.layerBackwardGraph(config, trained),
       score: () => graphs.layerForwardGraph(config, withoutDropout(trained)),
       headGradient: () => graphs.headGradientGraph(config, trained, step),
-      headScore: () => graphs.headScoreGraph(config),
-      headLogits: () => graphs.headLogitsGraph(config),
+      headScore: () => graphs.headScoreGraph(config, trained),
+      headLogits: () => graphs.headLogitsGraph(config, trained),
     };
     const loading = executor.load(build[name]());
     this.programs.set(name, loading);
