@@ -73,10 +73,20 @@ describe('PEFT adapter', () => {
     ['modules that are trained whole, where only A and B are understood', { modules_to_save: ['lm_head'] }],
     ['other methods', { peft_type: 'IA3' }],
     ['unknown targets', { target_modules: ['c_attn'] }],
+    ['targets of another block', { target_modules: ['model.layers.0.mlp.q_proj'] }],
+    ['adapters that changed their base', { init_lora_weights: 'pissa_niter_4' }],
+    ['adapters that begin to count within a row', { alora_invocation_tokens: [5, 6] }],
   ])('refuses %s', (_what, change) => {
     expect(() => parseAdapterConfig({ ...formatAdapterConfig(config), ...change })).toThrow(
       expect.objectContaining({ code: 'format.unsupported' }),
     );
+  });
+
+  it('takes the modules of single layers by their whole names, as PEFT writes them for few layers', () => {
+    const target_modules = [0, 1].flatMap((layer) =>
+      ['self_attn.q_proj', 'mlp.down_proj'].map((module) => `model.layers.${layer}.${module}`),
+    );
+    expect(parseAdapterConfig({ ...formatAdapterConfig(config), target_modules })).toEqual(config);
   });
 
   it('says plainly that a reward model does not answer', () => {

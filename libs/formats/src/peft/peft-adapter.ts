@@ -7,10 +7,11 @@ import { openSafetensors } from '../safetensors/read-safetensors.js';
 import type { SafetensorsFile } from '../safetensors/read-safetensors.js';
 import { writeSafetensors } from '../safetensors/write-safetensors.js';
 import type { TensorToWrite } from '../safetensors/write-safetensors.js';
-import { LORA_MODULES, magnitudeNameOf, parseLoraTensorName } from './lora-names.js';
+import { magnitudeNameOf, parseLoraTensorName } from './lora-names.js';
 import type { LoraModule } from './lora-names.js';
 import { parseSavedModuleTensor, savedModulesOf, storedModules } from './saved-modules.js';
 import type { SavedModulesForm } from './saved-modules.js';
+import { namedModules } from './target-modules.js';
 
 export const ADAPTER_CONFIG_FILE = 'adapter_config.json';
 export const ADAPTER_WEIGHTS_FILE = 'adapter_model.safetensors';
@@ -32,10 +33,20 @@ export function loraScale({ alpha, rank, useRslora }: Pick<LoraConfig, 'alpha' |
   return useRslora ? alpha / Math.sqrt(rank) : alpha / rank;
 }
 
-const moduleNames = Object.keys(LORA_MODULES) as LoraModule[];
 const absent = z
   .union([z.null(), z.literal(false), z.array(z.never()).length(0), z.record(z.string(), z.never())])
   .optional();
+
+/**
+ * Beginnings that leave the base as it is. PEFT repeats the others (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA) when it loads
+ * the adapter: they take their part out of the base's weights, so beside the plain base it gives something else.
+ */
+const beginsBesideTheBase = z
+  .union([z.boolean(), z.enum(['gaussian', 'eva', 'orthogonal', 'mica'])], {
+    error:
+      'it changes the weights of the base; save the adapter again with path_initial_model_for_weight_conversion of PEFT',
+  })
+  .default(true);
 
 const adapterConfigSchema = z.object({
   peft_type: z.literal('LORA'),
@@ -47,6 +58,7 @@ const adapterConfigSchema = z.object({
   bias: z.literal('none').default('none'),
   use_rslora: z.boolean().default(false),
   base_model_name_or_path: z.string().nullish(),
+  init_lora_weights: beginsBesideTheBase,
   fan_in_fan_out: absent,
   use_dora: z.boolean().default(false),
   modules_to_save: z.union([z.array(z.string()), absent]).nullish(),
@@ -56,6 +68,13 @@ const adapterConfigSchema = z.object({
   layers_to_transform: absent,
   layer_replication: absent,
   trainable_token_indices: absent,
+  // Ways to compute that the names of the tensors do not tell.
+  alora_invocation_tokens: absent,
+  arrow_config: absent,
+  kasa_config: absent,
+  monteclora_config: absent,
+  use_bdlora: absent,
+  use_qalora: absent,
 });
 
 /** A sequence classifier: nothing that answers can be made of it, no GGUF either. */
@@ -92,23 +111,11 @@ export function parseAdapterConfig(value: unknown, { beyondLora = false }: PeftR
     const message = `${ADAPTER_CONFIG_FILE}: ${beyond} is not supported here: such an adapter has to be merged into its base.`;
     throw new FormatError('format.unsupported', message, { field: beyond });
   }
-  const targets = config.target_modules === 'all-linear' ? moduleNames : config.target_modules;
-  // PEFT matches by suffix, so a full path such as "self_attn.q_proj" means the module at its end.
-  const targetModules = targets.map((target) => {
-    const name = moduleNames.find((module) => target === module || target === `${LORA_MODULES[module]}.${module}`);
-    if (!name)
-      throw new FormatError(
-        'format.unsupported',
-        `${ADAPTER_CONFIG_FILE}: target module "${target.slice(0, 100)}" is not known.`,
-        { field: 'target_modules' },
-      );
-    return name;
-  });
   return {
     rank: config.r,
     alpha: config.lora_alpha,
     dropout: config.lora_dropout,
-    targetModules: moduleNames.filter((module) => targetModules.includes(module)),
+    targetModules: namedModules(config.target_modules),
     useRslora: config.use_rslora,
     ...(config.use_dora && { useDora: true }),
     ...(modulesToSave.length > 0 && { modulesToSave, ensureWeightTying: config.ensure_weight_tying ?? false }),
