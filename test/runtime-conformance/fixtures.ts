@@ -127,9 +127,13 @@ export function trainSpec(folders: {
   };
 }
 
-/** The tiny model with training and held-out data of each kind: `rows-train`, `pairs-held-out`, `rated-train`, ... */
+/** Its larger matrices have enough numbers to be kept in 8 bits, and rows that end within a block. */
+export const WIDE: ModelConfig = { ...TINY, hiddenSize: 64, intermediateSize: 272, headDim: 16 };
+
+/** The tiny model, the wide one, and training and held-out data of each kind: `rows-train`, `pairs-held-out`, `rated-train`, ... */
 export async function writeTinyKinds(root: string): Promise<void> {
   await writeTinyModel(join(root, 'model'));
+  await writeTinyModel(join(root, 'wide-model'), WIDE);
   for (const [name, count, seed] of [
     ['train', 21, 1],
     ['held-out', 6, 2],

@@ -69,6 +69,7 @@ describe('memory of runtime-node', () => {
     ['lora', 'layer-recompute', 'adamw'],
     ['full', 'whole-step', 'adamw'],
     ['full', 'layer-recompute', 'adamw'],
+    ['full', 'layer-recompute', 'adamw8bit'],
     ['full', 'layer-recompute', 'adafactor'],
     ['freeze', 'whole-step', 'adamw'],
   ] as const)(

@@ -21,6 +21,7 @@ const KINDS: readonly [string, Partial<RuntimeSpec>][] = [
   ['dora', { tuning: adapter({ useDora: true, loraDropout: 0.1 }) }],
   ['loraplus', { tuning: adapter({ loraplusLrRatio: 4 }) }],
   ['adafactor', { tuning: { type: 'full' }, hyperparameters: { ...hyperparameters, optimizer: 'adafactor' } }],
+  ['adamw8bit', { tuning: { type: 'full' }, hyperparameters: { ...hyperparameters, optimizer: 'adamw8bit' } }],
   ['neftune', { hyperparameters: { ...hyperparameters, neftuneNoiseAlpha: 5 } }],
   ['label smoothing', { hyperparameters: { ...hyperparameters, labelSmoothingFactor: 0.1 } }],
   ['dpo', { method: { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 } }],
@@ -39,6 +40,7 @@ const GOLDEN: Readonly<Record<string, readonly number[]>> = {
   freeze: [4.828, 4.828, 4.68, 4.4537, 4.4872, 4.2053, 4.0564, 4.2037, 4.0514, 4.0309],
   loraplus: [4.828, 4.828, 4.6835, 4.3147, 4.2525, 4.0956, 3.9861, 3.9813, 3.889, 3.8387],
   adafactor: [4.828, 4.828, 4.7185, 4.424, 4.284, 4.3332, 4.1716, 4.3108, 4.0296, 3.9892],
+  adamw8bit: [4.9273, 5.1592, 4.8125, 4.0194, 3.6574, 3.0402, 2.5428, 2.7332, 3.0128, 3.1669],
   'label smoothing': [4.8231, 4.8242, 4.7213, 4.5868, 4.4244, 4.5226, 4.3918, 4.4667, 4.3639, 4.2877],
   dpo: [0.6931, 0.6931, 0.6693, 0.5834, 0.6481, 0.4488, 0.4337, 0.4556, 0.4015, 0.348],
   'dpo, full': [0.6931, 0.6931, 0.6431, 0.5125, 0.5789, 0.2977, 0.3375, 0.3807, 0.3025, 0.2546],
@@ -62,8 +64,8 @@ export function describeTunings(command: readonly string[]): void {
     const kind = changes.method?.type ?? 'supervised';
     const data = kind === 'kto' ? 'rated' : kind === 'supervised' ? 'rows' : 'pairs';
     const [trainDir, heldOutDir] = [join(root, `${data}-train`), join(root, `${data}-held-out`)];
-    const folders = { modelDir: join(root, 'model'), trainDir, heldOutDir, outputDir: join(root, `out-${runs}`) };
-    const plain = trainSpec(folders);
+    const modelDir = join(root, changes.hyperparameters?.optimizer === 'adamw8bit' ? 'wide-model' : 'model');
+    const plain = trainSpec({ modelDir, trainDir, heldOutDir, outputDir: join(root, `out-${runs}`) });
     // Weights themselves need a lower rate than an adapter.
     const learningRate = changes.tuning?.type === 'full' ? 0.002 : plain.hyperparameters.learningRate;
     const merged = { ...plain, ...changes };

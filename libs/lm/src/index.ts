@@ -1,5 +1,6 @@
 export type { AdamWSettings } from './optim/adamw.js';
 export { AdamW } from './optim/adamw.js';
+export { AdamW8bit } from './optim/adamw-8bit.js';
 export { Adafactor } from './optim/adafactor.js';
 export type { Optimiser } from './optim/optimiser.js';
 export { globalNorm, loraPlusShare } from './optim/optimiser.js';

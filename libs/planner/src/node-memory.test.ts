@@ -43,6 +43,23 @@ describe('memory of the TypeScript runtime', () => {
     }
   });
 
+  it('counts what AdamW keeps in 8 bits as a quarter and its scales where weights are trained, and whole for an adapter', () => {
+    const lora = { r: 16, loraAlpha: 32, loraDropout: 0, targetModules: 'all-linear' as const, useRslora: false };
+    const trainedParameters = 64 * 1024 * 1024;
+    const saved = (tuning: Parameters<typeof nodeTuning>[0]['tuning']): number => {
+      const [whole, few] = (['adamw', 'adamw8bit'] as const).map((optimizer) =>
+        estimateNodeMemory({
+          ...{ ...smol, trainedParameters, ...nodeTuning({ tuning, hyperparameters: { optimizer } }) },
+          ...{ memoryMode: 'layer-recompute', microBatchTokens: 250, microBatchTrained: 125 },
+        }),
+      );
+      return (whole?.totalMib ?? 0) - (few?.totalMib ?? 0);
+    };
+    expect(saved({ type: 'full' })).toBe(512 - 128 - 2);
+    expect(saved({ type: 'freeze', trainableLayers: 4 })).toBe(512 - 128 - 2);
+    expect(saved({ type: 'lora', ...lora })).toBe(0);
+  });
+
   // Blocks of one size with what the architecture adds, rank 16, two rows of 240 tokens, half of them trained.
   it.each([
     ['LlamaForCausalLM', 'whole-step', 867],

@@ -37,9 +37,8 @@ export interface NodeMemoryEstimate {
 
 const MIB = 1024 * 1024;
 const FLOAT_BYTES = 4;
-/** AdamW's moments; Adafactor keeps a number for each row and column, which is next to nothing. */
-const ADAMW_COPIES = 2;
-const ADAFACTOR_COPIES = 0.01;
+/** AdamW's moments, in 8 bits with a scale for 256 of them; Adafactor keeps a number for each row and column. */
+const OPTIMISER_COPIES = { adamw: 2, adamw8bit: (2 * (1 + 4 / 256)) / 4, adafactor: 0.01 } as const;
 /** Logits, log-softmax or softmax, and what the operation in progress makes of them. */
 const LOGIT_COPIES = 4;
 const CAPPED_LOGIT_COPIES = 8;
@@ -58,11 +57,18 @@ export function nodeTuning({
   readonly hyperparameters: Pick<Hyperparameters, 'optimizer' | 'earlyStoppingPatience'>;
   readonly mode?: RunMode;
 }): Required<Pick<NodeMemoryQuestion, 'trains' | 'optimiserCopies' | 'keptCopies' | 'weightBits'>> {
-  const optimiserCopies = hyperparameters.optimizer === 'adafactor' ? ADAFACTOR_COPIES : ADAMW_COPIES;
+  const optimiserCopies = optimiserCopiesOf(tuning, hyperparameters.optimizer);
   const keptCopies = mode === 'train' && hyperparameters.earlyStoppingPatience !== undefined ? 1 : 0;
   const common = { optimiserCopies, keptCopies, weightBits: tuning.type === 'qlora' ? 8 : 32 } as const;
   if (mode !== 'train' || tuning.type === 'lora' || tuning.type === 'qlora') return { trains: 'adapter', ...common };
   return { trains: tuning.type === 'full' ? 'outer' : 'layers', ...common };
+}
+
+/** What 8 bits save of an adapter is not counted: its narrow and small matrices keep more in scales, or all in float32. */
+function optimiserCopiesOf({ type }: Tuning, optimizer: Hyperparameters['optimizer']): number {
+  const isAdapter = type === 'lora' || type === 'qlora';
+  if (optimizer === 'adafactor') return OPTIMISER_COPIES.adafactor;
+  return optimizer === 'adamw8bit' && !isAdapter ? OPTIMISER_COPIES.adamw8bit : OPTIMISER_COPIES.adamw;
 }
 
 const linears = ({ hiddenSize, intermediateSize, heads, keyValueHeads, headDim }: NodeMemoryQuestion): number =>
@@ -71,7 +77,7 @@ const linears = ({ hiddenSize, intermediateSize, heads, keyValueHeads, headDim }
 /** What is trained beside the model, gradients and optimiser, in floats. */
 function trainedParts(question: NodeMemoryQuestion): { name: PlanComponent; floats: number }[] {
   const { trainedParameters: trained, trains = 'adapter', memoryMode } = question;
-  const copies = (question.optimiserCopies ?? ADAMW_COPIES) + (question.keptCopies ?? 0);
+  const copies = (question.optimiserCopies ?? OPTIMISER_COPIES.adamw) + (question.keptCopies ?? 0);
   const embedding = question.vocabularySize * question.hiddenSize;
   // Of a micro-batch all gradients are there at once, or those of a layer or the outer weights at a time.
   const outer = trains === 'outer' ? embedding * (question.tiedEmbeddings ? 1 : 2) : 0;

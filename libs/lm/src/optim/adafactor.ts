@@ -1,6 +1,6 @@
 import { elementsOf, viewOf } from '../model/trained-parameters.js';
 import type { TrainedTensor } from '../model/trained-parameters.js';
-import type { Optimiser, RateShare } from './optimiser.js';
+import type { Optimiser, OptimiserState, RateShare } from './optimiser.js';
 import { isDecayed } from './weight-decay.js';
 
 /** Keeps what was never moved from being divided by zero. */
@@ -18,7 +18,7 @@ interface Factored {
 /** Adafactor (Shazeer and Stern 2018) with the rate that it is given, without first moments. */
 export class Adafactor implements Optimiser {
   step = 0;
-  readonly state: ReadonlyMap<string, Float32Array>;
+  readonly state: OptimiserState;
   private readonly parts: readonly Factored[];
 
   constructor(

@@ -1,11 +1,13 @@
 import type { TrainedTensor } from '../model/trained-parameters.js';
 
+export type OptimiserState = ReadonlyMap<string, Float32Array | Uint8Array>;
+
 /** How what is trained moves. All of its tensors lie in one flat array. */
 export interface Optimiser {
   /** Finished updates. */
   step: number;
   /** All that it keeps, by name: an optimiser whose step and state have the same values goes on exactly. */
-  readonly state: ReadonlyMap<string, Float32Array>;
+  readonly state: OptimiserState;
   /** Updates `values` in place by `gradients * gradientScale`. */
   update(values: Float32Array, gradients: Float32Array, learningRate: number, gradientScale?: number): void;
 }

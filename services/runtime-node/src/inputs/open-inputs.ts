@@ -13,6 +13,7 @@ export const SUPPORTED_FEATURES: readonly RunFeature[] = [
   'loraplus',
   'neftune',
   'label-smoothing',
+  'adamw8bit',
   'adafactor',
   'early-stopping',
 ];

@@ -66,7 +66,7 @@ export async function writeCheckpoint(
     await stopping?.save(temporary);
     const tensors = [...optimiser.state].map(([name, data]) => ({
       name,
-      dtype: 'F32' as const,
+      dtype: data instanceof Uint8Array ? ('U8' as const) : ('F32' as const),
       shape: [data.length],
       data,
     }));
@@ -90,7 +90,7 @@ export async function readState(dir: string): Promise<TrainerState> {
 export async function restoreOptimiser(dir: string, optimiser: Optimiser): Promise<void> {
   const file = await openSafetensors(join(dir, OPTIMISER_FILE));
   for (const [name, values] of optimiser.state) {
-    const stored = await file.readFloat32(name);
+    const stored = values instanceof Uint8Array ? await file.read(name) : await file.readFloat32(name);
     if (stored.length !== values.length)
       throw new RangeError(`${OPTIMISER_FILE}: "${name}" has ${stored.length} numbers, not ${values.length}.`);
     values.set(stored);

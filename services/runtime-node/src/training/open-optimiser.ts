@@ -1,5 +1,5 @@
 import type { RuntimeSpec } from '@luthier/contracts';
-import { AdamW, Adafactor, loraPlusShare } from '@luthier/lm';
+import { AdamW, AdamW8bit, Adafactor, loraPlusShare } from '@luthier/lm';
 import type { Optimiser, TrainedTensor } from '@luthier/lm';
 
 /** The optimiser that the spec asks for, before its first step. */
@@ -7,5 +7,6 @@ export function openOptimiser({ hyperparameters, tuning }: RuntimeSpec, tensors:
   const { adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon, weightDecay, optimizer } = hyperparameters;
   const share = tuning.type === 'lora' ? loraPlusShare(tuning.loraplusLrRatio ?? 1) : undefined;
   if (optimizer === 'adafactor') return new Adafactor({ weightDecay }, tensors, share);
-  return new AdamW({ beta1, beta2, epsilon, weightDecay }, tensors, share);
+  const Chosen = optimizer === 'adamw8bit' ? AdamW8bit : AdamW;
+  return new Chosen({ beta1, beta2, epsilon, weightDecay }, tensors, share);
 }
