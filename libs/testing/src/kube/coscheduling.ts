@@ -28,9 +28,7 @@ export async function startCoscheduling(api: KubeApi, files: Files): Promise<Cos
   await mkdir(dir, { recursive: true });
   const config = join(dir, 'config.yaml');
   await writeFile(config, JSON.stringify(configuration(files)));
-  // A gang that was turned away is looked at again when a pod comes, else only after this, 5 min unless told otherwise.
-  const args = [`--config=${config}`, '--pod-max-in-unschedulable-pods-duration=2s'];
-  const server = await startServing(files, COSCHEDULER, join(programs.dir, 'coscheduling'), args);
+  const server = await startServing(files, COSCHEDULER, join(programs.dir, 'coscheduling'), [`--config=${config}`]);
   return { stop: () => endProcess(server.identity, 'SIGKILL', 0) };
 }
 

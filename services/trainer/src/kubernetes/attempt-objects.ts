@@ -8,7 +8,7 @@ import { attemptOf, carrierOf, chooseCarrier, isPart } from './carriers/carriers
 import type { ClusterProfile } from './cluster-profile.js';
 import { endingOf, explainApiError } from './explain/index.js';
 import { ANNOTATION, LABEL } from './names.js';
-import { renderChildren } from './render/children.js';
+import { COSCHEDULING_API, renderChildren } from './render/children.js';
 import type { PodGroup, RunnerSettings } from './render/children.js';
 import type { RenderTarget } from './render/pod.js';
 import { renderRoot } from './render/root.js';
@@ -75,6 +75,17 @@ export class AttemptObjects {
   async annotate(root: Root, annotations: Record<string, string>): Promise<Root> {
     const { name, uid } = idOf(root);
     return this.telling(name, () => this.patch(root, { metadata: { uid, annotations } }));
+  }
+
+  /** Changes its PodGroup, which says nothing new: whoever places its pods looks at them again. */
+  async wakeGang(root: Root): Promise<void> {
+    const { name } = idOf(root);
+    const annotations = { [ANNOTATION.wokenAt]: new Date(this.now()).toISOString() };
+    await this.client
+      .mergePatch(COSCHEDULING_GROUPS, name, this.target.namespace, { metadata: { annotations } })
+      .catch((cause: unknown) => {
+        if (!isKubeError(cause)) throw cause; // else: the next time
+      });
   }
 
   /** The pods of an attempt as the API has them now. */
@@ -152,8 +163,9 @@ export class AttemptObjects {
   }
 }
 
-const resourceOf = ({ apiVersion }: PodGroup) =>
+const resourceOf = ({ apiVersion }: Pick<PodGroup, 'apiVersion'>) =>
   defineResource<PodGroup>({ apiVersion, kind: 'PodGroup', plural: 'podgroups', namespaced: true });
+const COSCHEDULING_GROUPS = resourceOf({ apiVersion: COSCHEDULING_API });
 
 /** What the API says to a new object of a kind whose definition is on its way out; which of the two depends on its age. */
 const isBeingRemoved = ({ status, message }: KubeError): boolean =>

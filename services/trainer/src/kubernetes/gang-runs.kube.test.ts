@@ -80,29 +80,32 @@ inCluster('runs whose pods are placed together', () => {
     await cluster.stop();
   });
 
-  itTogether('hold no GPU while there is not room for all of them, say why, and start when there is', async () => {
-    const spec = await place.run('room', RUN, wants(3));
-    const waiting = await place.until(spec, ({ reason }) => reason === 'waiting-for-gpus');
-    expect(waiting).toMatchObject({
-      ...{ phase: 'scheduling', params: { resource: 'nvidia.com/gpu', needed: 8, nodes: 3 } },
-      message: 'Waiting for GPUs: needs 8 on each of 3 nodes at once.',
-      excerpt: expect.stringContaining('Insufficient nvidia.com/gpu'),
-    });
-    expect(sentences('en', waiting)).toBe('Waiting for GPUs: needs 8 on each of 3 nodes at once');
-    expect(sentences('zh', waiting)).toBe('正在等待 GPU：3 个节点须同时各需要 8 个');
-    // What it waits for is free for others, in the inventory's eyes and in truth.
-    expect(await place.fit('room', { nodes: 2, devicesPerNode: 8 })).toMatchObject({ fitsNow: true });
-    const other = await place.run('room', RUN, wants(2));
-    await place.running(other);
-    expect(await placesOf(spec)).toEqual([]);
-    await place.change(other, CANCELLED);
-    await place.ended(other);
-    await kubelet.addNode({ name: 'room-3', labels: { [OF]: 'room' } });
-    const running = await place.running(spec);
-    expect(running).toMatchObject({ attempt: 1, incarnation: 1 });
-    expect((await placesOf(spec)).sort()).toEqual(['room-1', 'room-2', 'room-3']);
-    expect((await groupOf(POD_GROUPS, running.objectName)).spec.minMember).toBe(3);
-  });
+  itTogether(
+    'hold no GPU while there is not room for all of them, say why, and start soon after a node brought it',
+    async () => {
+      const spec = await place.run('room', RUN, wants(3));
+      const waiting = await place.until(spec, ({ reason }) => reason === 'waiting-for-gpus');
+      expect(waiting).toMatchObject({
+        ...{ phase: 'scheduling', params: { resource: 'nvidia.com/gpu', needed: 8, nodes: 3 } },
+        message: 'Waiting for GPUs: needs 8 on each of 3 nodes at once.',
+        excerpt: expect.stringContaining('Insufficient nvidia.com/gpu'),
+      });
+      expect(sentences('en', waiting)).toBe('Waiting for GPUs: needs 8 on each of 3 nodes at once');
+      expect(sentences('zh', waiting)).toBe('正在等待 GPU：3 个节点须同时各需要 8 个');
+      // What it waits for is free for others, in the inventory's eyes and in truth.
+      expect(await place.fit('room', { nodes: 2, devicesPerNode: 8 })).toMatchObject({ fitsNow: true });
+      const other = await place.run('room', RUN, wants(2));
+      await place.running(other);
+      expect(await placesOf(spec)).toEqual([]);
+      await place.change(other, CANCELLED);
+      await place.ended(other);
+      await kubelet.addNode({ name: 'room-3', labels: { [OF]: 'room' } });
+      const running = await place.running(spec);
+      expect(running).toMatchObject({ attempt: 1, incarnation: 1 });
+      expect((await placesOf(spec)).sort()).toEqual(['room-1', 'room-2', 'room-3']);
+      expect((await groupOf(POD_GROUPS, running.objectName)).spec.minMember).toBe(3);
+    },
+  );
 
   itTogether(
     'get all of their places or none when two of them want the same ones; their group goes with their Job',

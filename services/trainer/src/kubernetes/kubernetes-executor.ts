@@ -9,6 +9,7 @@ import { attemptOf } from './carriers/carriers.js';
 import type { ClusterProfile } from './cluster-profile.js';
 import type { AttemptCollector } from './collect-attempt.js';
 import { FirstSeen } from './first-seen.js';
+import { GangWakeUps } from './gang-wake-ups.js';
 import { judgeNodes, judgeSilence, judgeWaiting, needsEvents } from './judge-waiting.js';
 import type { LastSigns } from './last-signs.js';
 import { ANNOTATION, objectNameOf } from './names.js';
@@ -50,6 +51,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
   /** Profile of the runs met, for looks that come without their spec. */
   private readonly profiles = new Map<string, string>();
   private readonly firstSeen = new FirstSeen();
+  private readonly wakeUps = new GangWakeUps();
 
   constructor(private readonly parts: KubernetesExecutorParts) {
     super();
@@ -80,7 +82,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
     const events = this.eventsFor(key, view);
     const workload = root && workloads.of(root);
     const step = isSetBack(root) ? await this.parts.newestStep(key.runId) : undefined;
-    return observeAttempt(view, profile, {
+    const observed = observeAttempt(view, profile, {
       // Its pods have gone and the object does not say why yet: it soon does, or others follow.
       waiting: (seen) =>
         vanished && seen.root.spec?.suspend !== true
@@ -100,6 +102,8 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
         ...judgeNodes({ ...seen, nodes: this.parts.nodes.with(profile?.deviceResource) }, profile),
       }),
     });
+    if (root && this.wakeUps.isDue(root, observed, profile, now)) await this.parts.calls.wakeGang(root);
+    return observed;
   }
 
   override async create(spec: RunSpec): Promise<PlacedObject> {
@@ -254,6 +258,7 @@ export class KubernetesExecutor extends RunExecutor implements RunListener {
   private async deleteRoot(root: Root): Promise<void> {
     if (root.metadata?.deletionTimestamp !== undefined) return;
     await this.parts.calls.delete(root);
+    this.wakeUps.forget(root);
     this.parts.objects.isLeaving(root);
   }
 

@@ -27,6 +27,8 @@ export const ANNOTATION = {
   avoidNodes: 'luthier.dev/avoid-nodes',
   priority: 'luthier.dev/priority',
   deadlineSeconds: 'luthier.dev/deadline-seconds',
+  /** Changes so that the scheduler looks again at a gang that it has turned away. */
+  wokenAt: 'luthier.dev/woken-at',
   volcanoGroup: 'scheduling.k8s.io/group-name',
 } as const;
 

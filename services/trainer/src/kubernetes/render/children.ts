@@ -21,6 +21,9 @@ export interface Children {
   podGroup?: PodGroup;
 }
 
+/** Of the coscheduling plugin's PodGroups. */
+export const COSCHEDULING_API = 'scheduling.x-k8s.io/v1alpha1';
+
 /** As Volcano and the coscheduling plugin declare it. */
 export interface PodGroup {
   apiVersion: string;
@@ -115,7 +118,7 @@ function podGroupOf({ gang }: ClusterProfile, spec: RunSpec, metadata: ObjectMet
   }
   const { scheduleTimeoutSeconds } = gang;
   return {
-    ...{ apiVersion: 'scheduling.x-k8s.io/v1alpha1', kind: 'PodGroup', metadata },
+    ...{ apiVersion: COSCHEDULING_API, kind: 'PodGroup', metadata },
     spec: { minMember: nodes, scheduleTimeoutSeconds },
   };
 }
