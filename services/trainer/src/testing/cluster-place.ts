@@ -157,8 +157,14 @@ export class ClusterPlace {
     return next;
   }
 
+  /** @throws Error with what the cluster says of the run's pods, when it waits in vain. */
   until(spec: RunSpec, fits: (status: RunStatus) => boolean): Promise<RunStatus> {
-    return this.harness.waitForStatus(spec.runId, (status) => status.attempt === spec.attempt && fits(status));
+    return this.harness
+      .waitForStatus(spec.runId, (status) => status.attempt === spec.attempt && fits(status))
+      .catch(async (cause: unknown) => {
+        const pods = (await this.podsOf(spec)).map(({ spec: { nodeName }, status }) => ({ nodeName, status }));
+        throw new Error(`${String(cause)}; its pods: ${JSON.stringify(pods)}`, { cause });
+      });
   }
 
   running = (spec: RunSpec): Promise<RunStatus> => this.until(spec, ({ phase }) => phase === 'running');
