@@ -532,6 +532,18 @@ describe('a file', () => {
 });
 
 describe('a run', () => {
+  it('that ends before all planned steps has none left from then on, and succeeds with those it made', async () => {
+    peers.script.push({ untilStep: 4 });
+    const { id } = await create();
+    const made = { step: 4, totalSteps: 4, secondsLeft: 0 };
+    expect(await until(id, 'succeeded')).toMatchObject({ progress: made, result: { steps: 4 } });
+    const told = (await stream(id)).flatMap(({ type, data }) => (type === 'job' ? [data as unknown as JobRecord] : []));
+    expect(told.find(({ phase }) => phase === 'training')?.progress?.totalSteps).not.toBe(4);
+    const after = told.filter(({ phase }) => phase === 'saving' || phase === 'registering' || phase === 'evaluating');
+    expect(after.map(({ phase }) => phase)).toContain('saving');
+    for (const { progress } of after) expect(progress).toMatchObject(made);
+  });
+
   it('that infrastructure ended goes on from its checkpoint, and its curve has no doubles', async () => {
     peers.script.push({ untilStep: 7, checkpointSteps: [5], code: 'runtime.killed' }, {});
     const { id } = await create();

@@ -303,6 +303,10 @@ export const cancelled = (job: Job, now: string, fault: string | null): Job =>
 export const failed = (job: Job, now: string, error: Diagnosis): Job =>
   move(job, { status: 'failed', message: error.message }, { error, finishedAt: now });
 
+/** Training is over, be it before all the steps that were planned: those made are all there are. */
+export const allStepsMade = (progress: JobProgress | null, steps = progress?.step ?? 0): JobProgress | null =>
+  progress && { ...progress, step: steps, totalSteps: steps, secondsLeft: 0 };
+
 export const trained = (job: Job, patch: Pick<Job, 'result' | 'artifact' | 'trainedTokens' | 'progress'>): Job =>
   move(job, { phase: 'registering', message: 'Registering the model' }, patch);
 

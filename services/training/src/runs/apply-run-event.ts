@@ -1,5 +1,5 @@
 import type { RunLine, RuntimeEvent } from '@luthier/contracts';
-import { attemptStarted, isRehearsing } from '../jobs/job.js';
+import { allStepsMade, attemptStarted, isRehearsing } from '../jobs/job.js';
 import type { Job, JobProgress } from '../jobs/job.js';
 import type { Incarnation, JobTransaction, MetricPoint, NewEvent } from '../jobs/job.store.js';
 import { moveTo } from './run-phase.js';
@@ -119,7 +119,9 @@ const PHASE_OF = {
 
 /** What comes late from a set that was taken away does not say where the run is now. */
 async function advance(tx: JobTransaction, incarnation: number, phase: Parameters<typeof moveTo>[1]): Promise<void> {
-  if (!tx.run || !isSetBack(tx.run, incarnation)) await moveTo(tx, phase);
+  if (tx.run && isSetBack(tx.run, incarnation)) return;
+  if (phase === 'saving') await tx.saveJob({ ...tx.job, progress: allStepsMade(tx.job.progress) }, { tell: false });
+  await moveTo(tx, phase);
 }
 
 const isCurrent = (tx: JobTransaction, attempt: number): boolean => tx.run?.attempt === attempt && tx.run.live;

@@ -373,6 +373,7 @@ export class FakePeers {
       if (script.checkpointSteps?.includes(step)) await this.checkpoint(runId, attempt, step);
     }
     if (script.untilStopped) await this.untilStopped(runId);
+    else if (!script.code && request.mode === 'train') await say({ type: 'phase', ...head(), phase: 'saving' });
     if (this.ending.signal.aborted) return;
     const eventFile = `artifact://runs/${runId}/${attempt}/1/events.0.jsonl.gz`;
     await this.store.put(eventFile, gzipSync(lines.map((line) => `${JSON.stringify(line)}\n`).join('')));
@@ -388,7 +389,7 @@ export class FakePeers {
         ...(request.mode === 'rehearse'
           ? { result: FAKE_REHEARSAL }
           : {
-              result: fakeResult(this.totalSteps),
+              result: fakeResult(last),
               artifact: { uri: `artifact://runs/${runId}/${attempt}/1/artifact`, sha256: SHA },
             }),
       }),

@@ -14,6 +14,7 @@ import type { Run } from '../../runs/run.js';
 import { RunStore } from '../../runs/run.store.js';
 import { TrainingMetrics } from '../../training.metrics.js';
 import {
+  allStepsMade,
   attemptEnded,
   cancelled,
   isRehearsing,
@@ -110,7 +111,6 @@ export class FollowRun extends PhaseStep {
     }
     const { steps, firstLoss, lastLoss, tokensPerSecond, peakMemoryMib, trainedTokens, base, tuned } = result;
     await tx.saveRun(closed(run, now));
-    const { progress } = tx.job;
     await tx.saveJob(
       trained(tx.job, {
         result: {
@@ -124,7 +124,7 @@ export class FollowRun extends PhaseStep {
         },
         artifact: outcome.artifact,
         trainedTokens,
-        progress: progress && { ...progress, step: steps, secondsLeft: 0 },
+        progress: allStepsMade(tx.job.progress, steps),
       }),
     );
   }
