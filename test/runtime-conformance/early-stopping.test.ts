@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { trainResult } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import { removeHome, tempDir } from '@luthier/testing';
-import { trainSpec, writeTinyData, writeTinyModel } from './fixtures.js';
+import { trainSpec, writeTinyData, writeTinyModel, writeTinyPairs } from './fixtures.js';
 import { RuntimeProcess, eventsOfType } from './runtime-process.js';
 
 const command = [process.execPath, join(import.meta.dirname, '../../services/runtime-node/dist/main.js')];
@@ -21,11 +21,10 @@ describe('runtime-node with early stopping', () => {
     hyperparameters: Partial<RuntimeSpec['hyperparameters']> = {},
   ): RuntimeSpec => {
     runs += 1;
-    const [modelDir, trainDir, heldOutDir] = ['model', 'train', 'held-out'].map((name) => join(root, name)) as [
-      string,
-      string,
-      string,
-    ];
+    const data = changes.method?.type === 'dpo' ? 'pairs' : 'rows';
+    const [modelDir, trainDir, heldOutDir] = ['model', `${data}-train`, `${data}-held-out`].map((name) =>
+      join(root, name),
+    ) as [string, string, string];
     const plain = trainSpec({ modelDir, trainDir, heldOutDir, outputDir: join(root, `out-${runs}`) });
     const overfitting = { epochs: 50, learningRate: 0.02, schedule: 'constant', warmupRatio: 0 } as const;
     return {
@@ -54,14 +53,17 @@ describe('runtime-node with early stopping', () => {
   beforeAll(async () => {
     root = await tempDir('early-stopping');
     await writeTinyModel(join(root, 'model'));
-    await writeTinyData(join(root, 'train'), 5, 1);
-    await writeTinyData(join(root, 'held-out'), 6, 2);
+    await writeTinyData(join(root, 'rows-train'), 5, 1);
+    await writeTinyData(join(root, 'rows-held-out'), 6, 2);
+    await writeTinyPairs(join(root, 'pairs-train'), 5, 1);
+    await writeTinyPairs(join(root, 'pairs-held-out'), 6, 2);
   });
   afterAll(() => removeHome(root));
 
   it.each<[string, Partial<RuntimeSpec>, number]>([
     ['an adapter', {}, 0.02],
     ['a whole model', { tuning: { type: 'full' } }, 0.02],
+    ['an adapter trained by DPO', { method: { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0 } }, 0.02],
   ])(
     'ends once the held-out loss no longer falls, keeps %s of the best evaluation, and resumes from anywhere to the same bytes',
     async (_, changes, learningRate) => {
@@ -154,7 +156,7 @@ describe('runtime-node with early stopping', () => {
 
   it.each<[string, () => RuntimeSpec]>([
     ['evaluations', () => spec({}, { evaluationSteps: null })],
-    ['held-out rows', () => spec({ data: { trainDir: join(root, 'train') } })],
+    ['held-out rows', () => spec({ data: { trainDir: join(root, 'rows-train') } })],
   ])(
     'is refused without %s: 41, by the field',
     async (_, make) => {

@@ -56,11 +56,13 @@ export class EarlyStopping {
     if (this.current.best) this.values.set(this.bestValues);
   }
 
-  /** What to say of a run that ends after `step` with a model that is not its last one. */
+  /** What to say of a run that ends after `step`, before all of them or with a model that is not its last one. */
   outcome(step: number, totalSteps: number): Extract<EventBody, { type: 'warning' }> | undefined {
     const { best, withoutBetter } = this.current;
-    if (best === null || best.step === step) return undefined;
-    const kept = `the model of step ${best.step} is kept, with the lowest loss on the held-out rows (${best.loss.toFixed(4)})`;
+    if (best?.step === step || (best === null && step >= totalSteps)) return undefined;
+    const kept = best
+      ? `the model of step ${best.step} is kept, with the lowest loss on the held-out rows (${best.loss.toFixed(4)})`
+      : 'the last model is kept, as the loss on the held-out rows was never a finite number';
     return step < totalSteps
       ? {
           type: 'warning',
