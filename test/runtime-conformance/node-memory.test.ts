@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { trainResult } from '@luthier/contracts';
-import type { RuntimeSpec } from '@luthier/contracts';
+import type { ModuleToSave, RuntimeSpec } from '@luthier/contracts';
 import { LLAMA_BLOCKS } from '@luthier/formats';
 import type { ModelConfig } from '@luthier/formats';
-import { estimateNodeMemory, nodeTuning, trainableParameters } from '@luthier/planner';
+import { estimateNodeMemory, nodeTuning, trainableParameters, wholeMatrices } from '@luthier/planner';
 import { removeHome, tempDir } from '@luthier/testing';
 import { trainSpec, writeTinyData, writeTinyModel } from './fixtures.js';
 import { RuntimeProcess, eventsOfType } from './runtime-process.js';
@@ -53,6 +53,7 @@ const TUNINGS = {
   lora: LORA,
   full: { type: 'full' },
   freeze: { type: 'freeze', trainableLayers: 4 },
+  modules: { ...LORA, modulesToSave: ['embed_tokens', 'lm_head'] as ModuleToSave[] },
 } as const;
 
 describe('memory of runtime-node', () => {
@@ -72,11 +73,13 @@ describe('memory of runtime-node', () => {
     ['full', 'layer-recompute', 'adamw8bit'],
     ['full', 'layer-recompute', 'adafactor'],
     ['freeze', 'whole-step', 'adamw'],
+    ['modules', 'whole-step', 'adamw'],
+    ['modules', 'layer-recompute', 'adamw'],
   ] as const)(
     'is within 25 %% of what was planned: %s, %s, %s',
     async (kind, memoryMode, optimizer) => {
       const tuning = TUNINGS[kind];
-      const outputDir = join(root, `${tuning.type}-${memoryMode}-${optimizer}`);
+      const outputDir = join(root, `${kind}-${memoryMode}-${optimizer}`);
       const folders = { modelDir: join(root, 'model'), trainDir: join(root, 'train'), heldOutDir: '-', outputDir };
       const plain = trainSpec(folders);
       const spec: RuntimeSpec = {
@@ -95,6 +98,7 @@ describe('memory of runtime-node', () => {
         ...SHAPE,
         keyValueHeads: CONFIG.keyValueHeads,
         trainedParameters: trainableParameters(SHAPE, tuning),
+        wholeMatrices: wholeMatrices(SHAPE, tuning),
         ...nodeTuning(spec),
         microBatchTokens: 256,
         microBatchTrained: 256,

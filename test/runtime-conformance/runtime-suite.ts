@@ -288,6 +288,7 @@ export function describeConformance(
         nf4: { tuning: { ...tuning, type: 'qlora', bits: 4 } as RuntimeSpec['tuning'] },
         // Of no adapter, whatever is listed.
         muon: { hyperparameters: { ...hyperparameters, optimizer: 'muon' } },
+        'modules-to-save': { tuning: { ...tuning, modulesToSave: ['lm_head'] } as RuntimeSpec['tuning'] },
         'early-stopping': { hyperparameters: { ...hyperparameters, earlyStoppingPatience: 2 } },
       };
       for (const feature of RUN_FEATURES.filter((name) => name === 'muon' || !listed.includes(name))) {

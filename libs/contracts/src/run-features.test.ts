@@ -8,6 +8,10 @@ const LORA: Extract<Tuning, { type: 'lora' }> = {
   type: 'lora',
   ...{ r: 8, loraAlpha: 16, loraDropout: 0, targetModules: 'all-linear' as const, useRslora: false },
 };
+const SHAPE: ModelShape = {
+  ...{ architecture: 'LlamaForCausalLM', hiddenSize: 64, intermediateSize: 128, layers: 2, heads: 4, kvHeads: 1 },
+  ...{ headDim: 16, vocabularySize: 96, tiedEmbeddings: true, contextLength: 64, parameters: 1, weightBytes: 4 },
+};
 const run = (change: Partial<RunSettings>): RunSettings => ({
   ...{ method: 'supervised', tuning: LORA, hyperparameters: {}, ...change },
 });
@@ -44,6 +48,34 @@ describe('what a run asks of a runtime', () => {
   });
 });
 
+describe('modules that are trained whole beside an adapter', () => {
+  const modules = (...modulesToSave: ('embed_tokens' | 'lm_head')[]) => ({ ...LORA, modulesToSave });
+  const shape = (tiedEmbeddings: boolean): ModelShape => ({ ...SHAPE, tiedEmbeddings });
+
+  it('are a feature of a runtime, unless there are none', () => {
+    const asked = { feature: 'modules-to-save', field: 'tuning.modulesToSave' };
+    expect(featuresAsked({ tuning: modules('lm_head'), hyperparameters: {} })).toEqual([asked]);
+    expect(featuresAsked({ tuning: modules(), hyperparameters: {} })).toEqual([]);
+  });
+
+  it('are both of them where they are one matrix', () => {
+    const of = (tied: boolean, tuning: Tuning) => contradictionIn(run({ tuning }), shape(tied));
+    const refused = { field: 'tuning.modulesToSave', hint: expect.stringContaining('Name both') };
+    expect(of(true, modules('lm_head'))).toMatchObject(refused);
+    expect(of(true, modules('embed_tokens'))).toMatchObject(refused);
+    expect(of(true, modules('lm_head', 'embed_tokens'))).toBeUndefined();
+    expect(of(false, modules('lm_head'))).toBeUndefined();
+  });
+
+  it('go with no reward model and no PiSSA', () => {
+    const tuning = modules('lm_head');
+    const refused = { field: 'tuning.modulesToSave' };
+    expect(contradictionIn(run({ method: 'reward', tuning }))).toMatchObject(refused);
+    expect(contradictionIn(run({ tuning: { ...tuning, initLoraWeights: 'pissa' } }))).toMatchObject(refused);
+    expect(contradictionIn(run({ method: 'reward', tuning: modules() }))).toBeUndefined();
+  });
+});
+
 describe('settings that no runtime can have together', () => {
   it.each<[string, Partial<RunSettings>, string]>([
     ['Muon for an adapter', { hyperparameters: { optimizer: 'muon' } }, 'hyperparameters.optimizer'],
@@ -64,11 +96,7 @@ describe('settings that no runtime can have together', () => {
   });
 
   it('are a rank that the weights of the model do not have', () => {
-    const shape: ModelShape = {
-      ...{ architecture: 'LlamaForCausalLM', hiddenSize: 64, intermediateSize: 128, layers: 2, heads: 4, kvHeads: 1 },
-      ...{ headDim: 16, vocabularySize: 96, tiedEmbeddings: true, contextLength: 64, parameters: 1, weightBytes: 4 },
-    };
-    const of = (r: number) => contradictionIn(run({ tuning: { ...LORA, r, initLoraWeights: 'pissa' } }), shape);
+    const of = (r: number) => contradictionIn(run({ tuning: { ...LORA, r, initLoraWeights: 'pissa' } }), SHAPE);
     expect(of(17)).toMatchObject({ field: 'tuning.r', hint: expect.stringContaining('16') });
     expect(of(16)).toBeUndefined();
   });

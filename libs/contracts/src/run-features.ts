@@ -1,3 +1,4 @@
+import { MODULES_TO_SAVE } from './run-spec.js';
 import type { Hyperparameters, Method, Tuning } from './run-spec.js';
 import type { ModelShape } from './services/registry.js';
 
@@ -13,6 +14,7 @@ export const RUN_FEATURES = [
   'muon',
   'nf4',
   'early-stopping',
+  'modules-to-save',
 ] as const;
 export type RunFeature = (typeof RUN_FEATURES)[number];
 
@@ -43,6 +45,7 @@ export function featuresAsked({ tuning, hyperparameters }: Omit<RunSettings, 'me
     if (tuning.useDora) asked.push({ feature: 'dora', field: 'tuning.useDora' });
     if (tuning.initLoraWeights === 'pissa') asked.push({ feature: 'pissa', field: 'tuning.initLoraWeights' });
     if ((tuning.loraplusLrRatio ?? 1) !== 1) asked.push({ feature: 'loraplus', field: 'tuning.loraplusLrRatio' });
+    if (tuning.modulesToSave?.length) asked.push({ feature: 'modules-to-save', field: 'tuning.modulesToSave' });
   }
   if (tuning.type === 'qlora' && tuning.bits === 4) asked.push({ feature: 'nf4', field: 'tuning.bits' });
   if (optimizer !== 'adamw') asked.push({ feature: optimizer, field: 'hyperparameters.optimizer' });
@@ -63,6 +66,35 @@ export interface Contradiction {
   readonly field: string;
   readonly message: string;
   readonly hint: string;
+}
+
+/** As `contradictionIn`, of embeddings and output weights that are trained whole beside an adapter. */
+export function contradictionOfModules(
+  method: Method['type'],
+  { modulesToSave = [], initLoraWeights }: Extract<Tuning, { type: 'lora' | 'qlora' }>,
+  shape: Pick<ModelShape, 'tiedEmbeddings'> | null,
+): Contradiction | undefined {
+  if (modulesToSave.length === 0) return undefined;
+  const field = 'tuning.modulesToSave';
+  if (method === 'reward') {
+    const message = 'A reward model has a head of its own, which is trained in any case, and no output weights.';
+    return { field, message, hint: 'Leave `modulesToSave` out.' };
+  }
+  if (initLoraWeights === 'pissa') {
+    const message =
+      'PiSSA begins with what is taken out of a frozen model; what is trained whole beside it is not frozen.';
+    return { field, message, hint: 'Leave out `modulesToSave`, or `initLoraWeights`.' };
+  }
+  if (shape?.tiedEmbeddings && MODULES_TO_SAVE.some((module) => !modulesToSave.includes(module))) {
+    const message =
+      'Embeddings and output weights of this model are one matrix, which cannot be trained as one of them alone.';
+    return {
+      field,
+      message,
+      hint: 'Name both, "embed_tokens" and "lm_head": they stay one matrix. Or leave them out.',
+    };
+  }
+  return undefined;
 }
 
 /**
@@ -104,6 +136,8 @@ export function contradictionIn(
         hint: 'Leave `initLoraWeights` out.',
       };
     }
+    const ofModules = contradictionOfModules(method, tuning, shape);
+    if (ofModules) return ofModules;
   }
   if ((hyperparameters.labelSmoothingFactor ?? 0) > 0 && method !== 'supervised' && method !== 'pretrain') {
     return {

@@ -56,6 +56,10 @@ export const method = z.discriminatedUnion('type', [
 ]);
 export type Method = z.output<typeof method>;
 
+/** What can be trained whole beside an adapter: embeddings and output weights. */
+export const MODULES_TO_SAVE = ['embed_tokens', 'lm_head'] as const;
+export type ModuleToSave = (typeof MODULES_TO_SAVE)[number];
+
 const loraFields = {
   /** Rank. */
   r: z.int().min(1).max(1024),
@@ -70,6 +74,8 @@ const loraFields = {
   initLoraWeights: z.enum(['default', 'pissa']).optional(),
   /** How much faster B learns than A (LoRA+). @default 1 */
   loraplusLrRatio: z.number().min(1).max(1000).optional(),
+  /** Modules trained whole beside A and B, and stored with them. Tied ones stay one matrix, and are named both. @default none */
+  modulesToSave: z.array(z.enum(MODULES_TO_SAVE)).max(MODULES_TO_SAVE.length).optional(),
 };
 /** What is trained. Names of settings follow PEFT. */
 export const tuning = z.discriminatedUnion('type', [

@@ -18,7 +18,7 @@ export type {
 } from './model/training-engine.js';
 export { TrainingEngine } from './model/training-engine.js';
 export type { LoadOptions } from './model/load-weights.js';
-export { loadWeights } from './model/load-weights.js';
+export { loadWeights, untieWeights } from './model/load-weights.js';
 export type { StepGraph } from './model/graphs.js';
 export type { TrainedParameters, TrainedTensor } from './model/trained-parameters.js';
 export { elementsOf, viewOf } from './model/trained-parameters.js';

@@ -3,7 +3,7 @@ export type { Advice, AdviceInput } from './advise.js';
 export { noteSentence, planNote } from './notes.js';
 export { diagnose } from './diagnose.js';
 export type { DiagnosedJob, Diagnosis, Fault } from './diagnose.js';
-export { estimateMemory, trainableParameters } from './memory.js';
+export { estimateMemory, trainableParameters, wholeMatrices } from './memory.js';
 export type { MemoryEstimate, MemoryQuestion } from './memory.js';
 export { planRun, totalSteps } from './plan-run.js';
 export type { PlanInput, PlanProfile } from './plan-input.js';

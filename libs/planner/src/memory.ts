@@ -53,6 +53,12 @@ export function linearShapes(shape: ModelShape): [number, number][] {
 export const layerParameters = (shape: ModelShape): number =>
   linearShapes(shape).reduce((sum, [i, o]) => sum + i * o, 0) + 2 * shape.hiddenSize;
 
+/** Of embeddings and output weights, how many matrices an adapter's tuning trains whole; where they are tied they are one. */
+export function wholeMatrices({ tiedEmbeddings }: Pick<ModelShape, 'tiedEmbeddings'>, tuning: Tuning): number {
+  const modules = tuning.type === 'lora' || tuning.type === 'qlora' ? new Set(tuning.modulesToSave).size : 0;
+  return tiedEmbeddings ? Math.min(1, modules) : modules;
+}
+
 /** Numbers that are trained. A named subset of layers counts as all of them: an upper bound. */
 export function trainableParameters(shape: ModelShape, tuning: Tuning): number {
   switch (tuning.type) {
@@ -61,7 +67,8 @@ export function trainableParameters(shape: ModelShape, tuning: Tuning): number {
       // DoRA has a magnitude for each output besides.
       return (
         shape.layers *
-        linearShapes(shape).reduce((sum, [i, o]) => sum + tuning.r * (i + o) + (tuning.useDora ? o : 0), 0)
+          linearShapes(shape).reduce((sum, [i, o]) => sum + tuning.r * (i + o) + (tuning.useDora ? o : 0), 0) +
+        wholeMatrices(shape, tuning) * shape.vocabularySize * shape.hiddenSize
       );
     case 'full':
       return shape.parameters;

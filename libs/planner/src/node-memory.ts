@@ -17,6 +17,8 @@ export interface NodeMemoryQuestion {
   readonly trainedParameters: number;
   /** What they are part of; `outer`: embeddings and output weights are trained, too. @default 'adapter' */
   readonly trains?: 'adapter' | 'layers' | 'outer';
+  /** Of embeddings and output weights, how many matrices are trained whole beside an adapter. @default 0 */
+  readonly wholeMatrices?: number;
   /** Numbers that the optimiser keeps for each one that is trained. @default 2 */
   readonly optimiserCopies?: number;
   /** Of the frozen weights of linear layers. @default 32 */
@@ -80,11 +82,12 @@ function trainedParts(question: NodeMemoryQuestion): { name: PlanComponent; floa
   const copies = (question.optimiserCopies ?? OPTIMISER_COPIES.adamw) + (question.keptCopies ?? 0);
   const embedding = question.vocabularySize * question.hiddenSize;
   // Of a micro-batch all gradients are there at once, or those of a layer or the outer weights at a time.
-  const outer = trains === 'outer' ? embedding * (question.tiedEmbeddings ? 1 : 2) : 0;
+  const outerMatrices = trains === 'outer' ? (question.tiedEmbeddings ? 1 : 2) : (question.wholeMatrices ?? 0);
+  const outer = outerMatrices * embedding;
   const atOnce = memoryMode === 'whole-step' ? trained : Math.min(trained, Math.max(outer, linears(question)));
-  if (trains === 'adapter') return [{ name: 'adapterAndOptimiser', floats: (2 + copies) * trained + atOnce }];
   // On the way back the embeddings' gradient from both ends and their sum lie side by side.
-  const both = memoryMode === 'whole-step' && trains === 'outer' ? 2 * embedding : 0;
+  const both = memoryMode === 'whole-step' && outer > 0 ? 2 * embedding : 0;
+  if (trains === 'adapter') return [{ name: 'adapterAndOptimiser', floats: (2 + copies) * trained + atOnce + both }];
   return [
     { name: 'gradients', floats: trained + atOnce + both },
     { name: 'optimiser', floats: copies * trained },

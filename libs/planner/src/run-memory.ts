@@ -1,4 +1,4 @@
-import { estimateMemory, trainableParameters } from './memory.js';
+import { estimateMemory, trainableParameters, wholeMatrices } from './memory.js';
 import type { MemoryEstimate } from './memory.js';
 import { estimateNodeMemory, nodeTuning } from './node-memory.js';
 import { passTokensOf, rowTokensOf } from './plan-input.js';
@@ -42,6 +42,7 @@ function nodeMemoryOf(input: PlanInput, limitMib: number): MemoryEstimate {
       ...shape,
       keyValueHeads: shape.kvHeads,
       trainedParameters: trainableParameters(shape, tuning),
+      wholeMatrices: wholeMatrices(shape, tuning),
       ...nodeTuning(input),
       microBatchTokens,
       microBatchTrained: Math.ceil(microBatchTokens * Math.min(1, (input.trainedShare ?? 1) * TRAINED_SPREAD)),

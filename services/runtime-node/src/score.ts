@@ -17,14 +17,12 @@ export async function score(spec: RuntimeSpec, events: EventsFile): Promise<RunR
   const config = await openConfig(spec);
   const dataset = await openData(heldOutDir, spec, config);
   const outline = await outlineScoring(spec, config);
-  const { tokenBudget } = await planMemory({ ...spec, memoryMode: 'layer-recompute' }, config, outline.parameters, [
-    dataset,
-  ]);
+  const { tokenBudget } = await planMemory({ ...spec, memoryMode: 'layer-recompute' }, outline, [dataset]);
   events.write({ type: 'started', resumeStep: 0, worldSize: 1, device: `cpu, ${spec.limits.cpu} threads` });
   events.write({ type: 'phase', phase: 'loading' });
   const { weights, parameters } = await outline.open();
   const engine = new TrainingEngine({
-    config,
+    config: outline.config,
     weights,
     parameters,
     memoryMode: 'layer-recompute',

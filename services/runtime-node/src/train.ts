@@ -52,7 +52,7 @@ export class TrainRun {
     const { resumeFrom, hyperparameters } = spec;
     const state = resumeFrom ? await blaming('model.unreadable', () => readState(resumeFrom)) : freshState(spec.seed);
     const outline = await outlineTuning(spec, config);
-    const plan = await planMemory(spec, config, outline.parameters, heldOut ? [train, heldOut] : [train]);
+    const plan = await planMemory(spec, outline, heldOut ? [train, heldOut] : [train]);
     events.write({
       type: 'started',
       resumeStep: state.step,
@@ -64,7 +64,7 @@ export class TrainRun {
     const { parameters, weights } = tuned;
     const noise = hyperparameters.neftuneNoiseAlpha !== undefined;
     const engine = new TrainingEngine({
-      config,
+      config: outline.config,
       weights,
       parameters,
       memoryMode: plan.memoryMode,

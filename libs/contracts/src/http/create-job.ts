@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 import { JOB_METHODS } from '../method-data.js';
 import { priority } from '../priority.js';
-import { hyperparameters, OPTIMIZERS, PRECISIONS } from '../run-spec.js';
+import { hyperparameters, MODULES_TO_SAVE, OPTIMIZERS, PRECISIONS } from '../run-spec.js';
 import { queueName } from '../services/training.js';
 import { httpGrader } from './grader.js';
 
@@ -109,6 +109,11 @@ export const httpTuning = z.strictObject({
   use_dora: z.boolean().optional(),
   init_lora_weights: z.enum(['default', 'pissa']).optional(),
   loraplus_lr_ratio: z.number().min(1).max(1000).optional().describe('How much faster B learns than A; 16'),
+  modules_to_save: z
+    .array(z.enum(MODULES_TO_SAVE))
+    .max(MODULES_TO_SAVE.length)
+    .optional()
+    .describe('Trained whole beside the adapter; both where they are tied'),
   /** Of qlora. */
   bits: z.union([z.literal(4), z.literal(8)]).optional(),
   /** Of freeze: the topmost layers that are trained. */

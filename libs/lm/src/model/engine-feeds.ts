@@ -86,7 +86,8 @@ export class EngineFeeds {
       ...Object.fromEntries(this.weights),
       ...this.positions.whole(batch),
       loraScale: this.loraScale(true),
-      ...this.head(batch),
+      ...this.head(batch, true),
+      ...this.outerFeeds(true, [EMBEDDING]),
       tokens: { data: batch.tokens, dims: [batch.tokens.length] },
     };
     for (let layer = 0; layer < this.config.layers; layer += 1) {
@@ -108,16 +109,12 @@ export class EngineFeeds {
     return feeds;
   }
 
-  head(batch: PackedBatch): Feeds {
-    const feeds: Feeds = {
+  head(batch: PackedBatch, useAdapter: boolean): Feeds {
+    return {
       rows: { data: batch.predictors, dims: [batch.predictors.length] },
       labels: { data: batch.labels, dims: [batch.labels.length, 1] },
+      ...this.outerFeeds(useAdapter, [FINAL_NORM, headWeight(this.config)]),
     };
-    for (const name of [FINAL_NORM, headWeight(this.config)]) {
-      const weight = this.weights.get(name);
-      if (weight) feeds[name] = weight;
-    }
-    return feeds;
   }
 
   /** Where the gradients of a group are written: into `scratch`, from its beginning. */
@@ -125,9 +122,15 @@ export class EngineFeeds {
     return Object.fromEntries(
       group.tensors.map((tensor) => {
         const data = viewOf(scratch, { ...tensor, offset: tensor.offset - group.start });
-        return [`grad:${tensor.name.slice(namePrefix.length)}`, { data, dims: tensor.shape }];
+        const name = this.outerNameOf(tensor) ?? tensor.name.slice(namePrefix.length);
+        return [`grad:${name}`, { data, dims: tensor.shape }];
       }),
     );
+  }
+
+  /** The model's name of a tensor that belongs to no layer, which is the graphs' name of it. */
+  outerNameOf(tensor: TrainedTensor): string | undefined {
+    return this.outer.tensors.includes(tensor) ? tensor.name.slice(this.parameters.storedPrefix.length) : undefined;
   }
 
   storedPrefix(layer: number): string {
@@ -135,8 +138,8 @@ export class EngineFeeds {
   }
 
   /** Embeddings [N, H] of the tokens. */
-  embed(tokens: BigInt64Array): TensorData {
-    const table = this.weights.get(EMBEDDING)?.data as Float32Array;
+  embed(tokens: BigInt64Array, useAdapter: boolean): TensorData {
+    const table = this.outerFeeds(useAdapter, [EMBEDDING])[EMBEDDING]?.data as Float32Array;
     const width = this.config.hiddenSize;
     const data = new Float32Array(tokens.length * width);
     tokens.forEach((token, i) => {
@@ -146,6 +149,19 @@ export class EngineFeeds {
     const factor = embeddingScale(this.config);
     if (factor !== 1) data.forEach((value, i) => (data[i] = value * factor));
     return { data, dims: [tokens.length, width] };
+  }
+
+  /** Weights of no layer: those that are trained beside them, or the model's own. */
+  private outerFeeds(useTrained: boolean, names: readonly string[]): Feeds {
+    const feeds: Feeds = {};
+    for (const name of names) {
+      const tensor = useTrained ? this.outer.tensors.find((one) => this.outerNameOf(one) === name) : undefined;
+      const found = tensor
+        ? { data: viewOf(this.parameters.values, tensor), dims: tensor.shape }
+        : this.weights.get(name);
+      if (found) feeds[name] = found;
+    }
+    return feeds;
   }
 
   private addAdapter(feeds: Feeds, layer: number, prefix: string, adapterPrefix: string, useAdapter: boolean): void {

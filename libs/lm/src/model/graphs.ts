@@ -42,11 +42,12 @@ class OuterTensors {
 
   constructor(
     private readonly config: ModelConfig,
-    private readonly trained: boolean,
+    /** Names of those that are trained. */
+    private readonly trained: readonly string[],
   ) {}
 
   get parameters(): Node[] {
-    return this.trained ? [...this.nodes.values()] : [];
+    return [...this.nodes].filter(([name]) => this.trained.includes(name)).map(([, node]) => node);
   }
 
   embedding = (): Node => this.node(EMBEDDING, [this.config.vocabSize, this.config.hiddenSize]);
@@ -54,7 +55,7 @@ class OuterTensors {
   head = (): Node => this.node(headWeight(this.config), [this.config.vocabSize, this.config.hiddenSize]);
 
   private node(name: string, shape: readonly number[]): Node {
-    const found = this.nodes.get(name) ?? ops.input(name, shape, this.trained ? 'parameter' : 'weight');
+    const found = this.nodes.get(name) ?? ops.input(name, shape, this.trained.includes(name) ? 'parameter' : 'weight');
     this.nodes.set(name, found);
     return found;
   }

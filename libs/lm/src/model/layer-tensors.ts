@@ -20,8 +20,8 @@ export interface TrainedGraph {
   readonly lora?: LoraGraph;
   /** From this layer on the weights themselves are trained; the number of layers: none. */
   readonly firstLayer: number;
-  /** Whether embeddings, last norm and output weights are trained. */
-  readonly outer: boolean;
+  /** Which of embeddings, last norm and output weights are trained, by the model's names. */
+  readonly outer: readonly string[];
   /** Whether the frozen weights of linear layers are 8-bit integers, fed with the scales of their rows. */
   readonly quantised: boolean;
 }

@@ -1,5 +1,5 @@
 import type { ModelConfig, SafetensorsModel } from '@luthier/formats';
-import { LINEAR_MODULES, layerPrefix, modelWeights } from './model-weights.js';
+import { EMBEDDING, LINEAR_MODULES, headWeight, layerPrefix, modelWeights } from './model-weights.js';
 import { quantiseRows, scalesOf } from './quantise.js';
 import type { TensorData } from '../executor/executor.js';
 
@@ -31,6 +31,12 @@ export async function loadWeights(
     else weights.set(name, { data, dims: shape });
   }
   return weights;
+}
+
+/** Where an adapter unties what its base has as one matrix, the output weights begin as the embeddings. */
+export function untieWeights(weights: Map<string, TensorData>, tuned: ModelConfig): void {
+  const embeddings = weights.get(EMBEDDING);
+  if (embeddings && !weights.has(headWeight(tuned))) weights.set(headWeight(tuned), embeddings);
 }
 
 function linearWeights({ layers }: ModelConfig): string[] {

@@ -1,4 +1,11 @@
-import type { ModelConfig } from '@luthier/formats';
+import {
+  SAVED_MODULES,
+  checkSavedShape,
+  parseSavedModuleTensor,
+  savedModuleTensor,
+  withSavedModules,
+} from '@luthier/formats';
+import type { ModelConfig, SavedModule, SavedModulesForm } from '@luthier/formats';
 import { loraInitialValues } from '@luthier/contracts';
 import { rowSquares } from './dora.js';
 import { LINEAR_MODULES, layerPrefix, linearShape } from './model-weights.js';
@@ -7,7 +14,7 @@ import { elementsOf, layOut, viewOf } from './trained-parameters.js';
 import type { TrainedParameters, TrainedTensor } from './trained-parameters.js';
 import type { TensorData } from '../executor/executor.js';
 
-export interface LoraSettings {
+export interface LoraSettings extends SavedModulesForm {
   readonly r: number;
   readonly loraAlpha: number;
   readonly loraDropout: number;
@@ -36,7 +43,9 @@ export function targetedModules(settings: LoraSettings): LinearModule[] {
 }
 
 const STORED_PREFIX = 'base_model.model.';
+const EMBEDDINGS_AND_HEAD = ['embed_tokens', 'lm_head'] as const;
 const A = '.lora_A.weight';
+const EMBEDDINGS = savedModuleTensor('embed_tokens');
 const MAGNITUDE = '.lora_magnitude_vector';
 
 function* adapterShapes(
@@ -53,28 +62,42 @@ function* adapterShapes(
       if (settings.useDora) yield [`${base}${MAGNITUDE}`, [out]];
     }
   }
+  for (const module of wholeModules(config, settings))
+    yield [savedModuleTensor(module), [config.vocabSize, config.hiddenSize]];
 }
 
-/** A LoRA adapter, with magnitudes (DoRA) where its settings say so. */
+/** Modules that are trained whole; a matrix that is embeddings and head is named once. */
+function wholeModules({ tieWordEmbeddings }: ModelConfig, { modulesToSave = [] }: LoraSettings): SavedModule[] {
+  const found = EMBEDDINGS_AND_HEAD.filter((module) => modulesToSave.includes(module));
+  return tieWordEmbeddings && found.length > 0 ? ['embed_tokens'] : found;
+}
+
+/** A LoRA adapter; with magnitudes (DoRA), and with embeddings and head trained whole beside it, where its settings say so. */
 export class LoraAdapter implements TrainedParameters {
   readonly storedPrefix = STORED_PREFIX;
   readonly tensors: readonly TrainedTensor[];
   readonly modules: readonly LinearModule[];
   readonly scale: number;
   readonly values: Float32Array;
+  /** Of the model with the adapter on it, in which embeddings and head may be tied no more. */
+  readonly config: ModelConfig;
 
   private constructor(
-    readonly config: ModelConfig,
+    base: ModelConfig,
     readonly settings: LoraSettings,
   ) {
+    this.config = withSavedModules(base, settings);
     this.modules = targetedModules(settings);
     this.scale = loraScale(settings);
-    const { tensors, count } = layOut(adapterShapes(config, settings, this.modules));
+    const { tensors, count } = layOut(adapterShapes(this.config, settings, this.modules));
     this.tensors = tensors;
     this.values = new Float32Array(count);
   }
 
-  /** As PEFT starts: A Kaiming-uniform from the portable generator, B zero. Magnitudes come by `startFromWeights`. */
+  /**
+   * As PEFT starts: A Kaiming-uniform from the portable generator, B zero. Magnitudes and whole modules come by
+   * `startFromWeights`.
+   */
   static create(config: ModelConfig, settings: LoraSettings, seed: number): LoraAdapter {
     const adapter = new LoraAdapter(config, settings);
     for (const tensor of adapter.tensors) {
@@ -85,7 +108,10 @@ export class LoraAdapter implements TrainedParameters {
     return adapter;
   }
 
-  /** From stored tensors; throws RangeError when one is missing or has another shape. */
+  /**
+   * From stored tensors. Throws RangeError when one is missing, has another shape, or is not known, and FormatError for
+   * modules of another vocabulary.
+   */
   static restore(
     config: ModelConfig,
     settings: LoraSettings,
@@ -94,6 +120,8 @@ export class LoraAdapter implements TrainedParameters {
     const adapter = new LoraAdapter(config, settings);
     for (const { name, shape, offset } of adapter.tensors) {
       const found = stored.get(name);
+      const whole = parseSavedModuleTensor(name);
+      if (whole && found) checkSavedShape(whole, found.shape, config);
       if (!found || found.shape.join() !== shape.join()) {
         throw new RangeError(
           `The adapter's "${name}" should have shape [${shape.join(', ')}], not [${found?.shape.join(', ') ?? 'missing'}].`,
@@ -101,14 +129,39 @@ export class LoraAdapter implements TrainedParameters {
       }
       adapter.values.set(found.data, offset);
     }
-    const known = new Set(adapter.tensors.map(({ name }) => name));
-    for (const name of stored.keys())
-      if (!known.has(name)) throw new RangeError(`The adapter's "${name}" is not known.`);
+    adapter.checkStored(stored);
     return adapter;
   }
 
-  /** Makes DoRA's magnitudes those of the weights that it is put on: only of an adapter that begins. */
+  private checkStored(stored: ReadonlyMap<string, { readonly data: Float32Array }>): void {
+    const known = new Map(this.stored().map(({ name, data }) => [name, data]));
+    for (const [name, { data }] of stored) {
+      const own = known.get(name);
+      if (!own) throw new RangeError(`The adapter's "${name}" is not known.`);
+      if (own.some((value, i) => !Object.is(value, data[i])))
+        throw new RangeError(
+          `The adapter's "${name}" is not "${EMBEDDINGS}", with which ensure_weight_tying makes it one.`,
+        );
+    }
+  }
+
+  /** What an adapter's file has: one matrix that is embeddings and head under either name, as with PEFT. */
+  stored(): { readonly name: string; readonly shape: readonly number[]; readonly data: Float32Array }[] {
+    const all = this.tensors.map((tensor) => ({ ...tensor, data: viewOf(this.values, tensor) }));
+    const shared = this.config.tieWordEmbeddings ? all.filter(({ name }) => name === EMBEDDINGS) : [];
+    return [...all, ...shared.map((tensor) => ({ ...tensor, name: savedModuleTensor('lm_head') }))];
+  }
+
+  /**
+   * Makes DoRA's magnitudes those of the weights that it is put on, and whole modules copies of the model's: only of an
+   * adapter that begins.
+   */
   startFromWeights(weights: ReadonlyMap<string, TensorData>): void {
+    for (const module of wholeModules(this.config, this.settings)) {
+      const tensor = this.tensors.find(({ name }) => name === savedModuleTensor(module));
+      const weight = weights.get(SAVED_MODULES[module]) ?? weights.get(SAVED_MODULES.embed_tokens);
+      if (tensor && weight) viewOf(this.values, tensor).set(weight.data as Float32Array);
+    }
     for (const tensor of this.tensors) {
       if (!tensor.name.endsWith(MAGNITUDE)) continue;
       const weight = `${tensor.name.slice(STORED_PREFIX.length, -MAGNITUDE.length)}.weight`;

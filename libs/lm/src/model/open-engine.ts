@@ -1,6 +1,6 @@
 import { openPeftAdapter, openSafetensorsModel, readModelConfig } from '@luthier/formats';
 import { OnnxExecutor } from '../executor/onnx/onnx-executor.js';
-import { loadWeights } from './load-weights.js';
+import { loadWeights, untieWeights } from './load-weights.js';
 import { LoraAdapter } from './lora.js';
 import { packRows } from './packed-batch.js';
 import { TrainingEngine } from './training-engine.js';
@@ -21,15 +21,17 @@ export async function openEngine({ modelDir, adapterDir, threads = 1 }: OpenEngi
   let adapter = LoraAdapter.create(config, none, 0);
   if (adapterDir !== undefined) {
     const stored = await openPeftAdapter(adapterDir, { beyondLora: true });
-    const { rank: r, alpha: loraAlpha, targetModules, useRslora, useDora } = stored.config;
+    const { rank: r, alpha: loraAlpha, ...form } = stored.config;
     const tensors = new Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }>();
     for (const { name, shape } of stored.weights.tensors.values()) {
       tensors.set(name, { shape, data: await stored.weights.readFloat32(name) });
     }
-    adapter = LoraAdapter.restore(config, { r, loraAlpha, loraDropout: 0, targetModules, useRslora, useDora }, tensors);
+    adapter = LoraAdapter.restore(config, { ...form, r, loraAlpha, loraDropout: 0 }, tensors);
+    untieWeights(weights, adapter.config);
   }
   const executor = new OnnxExecutor({ threads });
-  return new TrainingEngine({ config, weights, parameters: adapter, memoryMode: 'layer-recompute', executor });
+  const parts = { config: adapter.config, weights, parameters: adapter };
+  return new TrainingEngine({ ...parts, memoryMode: 'layer-recompute', executor });
 }
 
 /** Logits [tokens, vocabulary] of what follows each of `tokens`, one row after the other. */

@@ -31,6 +31,11 @@ export function referenceLoss(
     if (!tensor || !adapter) throw new Error(name);
     return viewOf(adapter.values, tensor);
   };
+  /** Embeddings or output weights: of the adapter where it has them. */
+  const outer = (name: string): Float32Array => {
+    const whole = adapter?.tensors.some((tensor) => tensor.name === `base_model.model.${name}`);
+    return whole ? lora(`base_model.model.${name}`) : w(name);
+  };
   const linear = (layer: number, module: LinearModule, x: number[]): number[] => {
     const base = times(w(`${layerPrefix(layer)}${module}.weight`), x);
     if (!adapter) return base;
@@ -56,7 +61,7 @@ export function referenceLoss(
       return value * Math.cos(angle) + partner * Math.sin(angle);
     });
   let states = Array.from(tokens, (token) =>
-    Array.from(w(EMBEDDING).subarray(token * of.hiddenSize, (token + 1) * of.hiddenSize)),
+    Array.from(outer(EMBEDDING).subarray(token * of.hiddenSize, (token + 1) * of.hiddenSize)),
   );
   for (let layer = 0; layer < of.layers; layer += 1) {
     const inputs = states.map((x) => norm(x, w(`${layerPrefix(layer)}input_layernorm.weight`)));
@@ -87,7 +92,7 @@ export function referenceLoss(
   let token = 0;
   for (let t = 1; t < tokens.length; t += 1) {
     if (trained[t] !== 1) continue;
-    const logits = times(w(headWeight(of)), norm(states[t - 1] ?? [], w(FINAL_NORM)));
+    const logits = times(outer(headWeight(of)), norm(states[t - 1] ?? [], w(FINAL_NORM)));
     const normaliser = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
     const mean = logits.reduce((sum, logit) => sum + normaliser - logit, 0) / logits.length;
     const own = (1 - labelSmoothing) * (normaliser - (logits[tokens[t] ?? 0] ?? 0)) + labelSmoothing * mean;

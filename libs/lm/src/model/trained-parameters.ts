@@ -11,7 +11,7 @@ export interface TrainedTensor {
 export interface TrainedParameters {
   readonly tensors: readonly TrainedTensor[];
   readonly values: Float32Array;
-  /** What stands before a layer's prefix in the names of its tensors. */
+  /** What stands before the model's own names in those of its tensors. */
   readonly storedPrefix: string;
 }
 

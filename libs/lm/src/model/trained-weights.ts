@@ -16,8 +16,6 @@ export class TrainedWeights implements TrainedParameters {
     readonly values: Float32Array,
     /** From this layer on weights are trained. */
     readonly firstLayer: number,
-    /** Whether embeddings, last norm and output weights are trained, too. */
-    readonly outer: boolean,
   ) {}
 
   /**
@@ -39,7 +37,7 @@ export class TrainedWeights implements TrainedParameters {
       view.set(found.data as Float32Array);
       weights.set(tensor.name, { data: view, dims: found.dims });
     }
-    return new TrainedWeights(tensors, values, firstLayer, topmostLayers === undefined);
+    return new TrainedWeights(tensors, values, firstLayer);
   }
 }
 

@@ -3,6 +3,7 @@ import { RandomStream } from '@luthier/contracts';
 import { LLAMA_BLOCKS } from '@luthier/formats';
 import type { ModelConfig } from '@luthier/formats';
 import { OnnxExecutor } from '../executor/onnx/onnx-executor.js';
+import { EXECUTORS } from '../testing/executors.js';
 import type { TensorData } from '../executor/executor.js';
 import { modelWeights } from './model-weights.js';
 import { referenceLoss, tunedNorms } from './reference-model.js';
@@ -10,6 +11,8 @@ import { TrainedWeights } from './trained-weights.js';
 import { TrainingEngine } from './training-engine.js';
 import type { EngineOptions, MemoryMode } from './training-engine.js';
 import { LoraAdapter } from './lora.js';
+import type { LoraSettings } from './lora.js';
+import { untieWeights } from './load-weights.js';
 import { microBatches, packRows, rowLength } from './packed-batch.js';
 import type { TrainingRow } from './packed-batch.js';
 
@@ -40,10 +43,10 @@ function randomWeights(of: ModelConfig): Map<string, TensorData> {
   );
 }
 
-function randomAdapter(of: ModelConfig, useDora = false): LoraAdapter {
+function randomAdapter(of: ModelConfig, form: Partial<LoraSettings> = {}): LoraAdapter {
   const adapter = LoraAdapter.create(
     of,
-    { r: 3, loraAlpha: 5, loraDropout: 0, targetModules: 'all-linear', useRslora: false, useDora },
+    { r: 3, loraAlpha: 5, loraDropout: 0, targetModules: 'all-linear', useRslora: false, ...form },
     9,
   );
   adapter.startFromWeights(randomWeights(of));
@@ -130,7 +133,7 @@ describe.each([['whole-step'], ['layer-recompute']] as const)('the engine in %s 
 
   it('gives DoRA its outputs, and gradients that leave the norms alone', async () => {
     const of = config(true);
-    const adapter = randomAdapter(of, true);
+    const adapter = randomAdapter(of, { useDora: true });
     const engine = engineOf(of, adapter, memoryMode);
     const gradients = new Float32Array(adapter.values.length);
     const loss = await engine.accumulate(packRows(ROWS), gradients);
@@ -142,6 +145,40 @@ describe.each([['whole-step'], ['layer-recompute']] as const)('the engine in %s 
     const base = (await engine.score(packRows(ROWS), false)).losses.reduce((a, b) => a + b, 0);
     const bare = ROWS.reduce((sum, item) => sum + referenceLoss(of, randomWeights(of), undefined, item), 0);
     expect(base).toBeCloseTo(bare, 3);
+    await engine.release();
+  });
+
+  const BOTH = ['embed_tokens', 'lm_head'] as const;
+  it.each(
+    EXECUTORS.flatMap(([executor, open]) =>
+      (
+        [
+          ['tied embeddings and head', true, { modulesToSave: BOTH, ensureWeightTying: true }],
+          ['embeddings and head', false, { modulesToSave: BOTH }],
+          ['embeddings', false, { modulesToSave: ['embed_tokens'] }],
+          ['a head with magnitudes', false, { modulesToSave: ['lm_head'], useDora: true }],
+          ['embeddings and head that it unties', true, { modulesToSave: BOTH }],
+          ['a head that it unties', true, { modulesToSave: ['lm_head'] }],
+        ] as const
+      ).map(([what, tied, form]) => [what, executor, tied, form, open] as const),
+    ),
+  )('trains %s whole beside an adapter (%s)', async (_what, _executor, tied, form, open) => {
+    const base = config(tied);
+    const adapter = randomAdapter(base, form);
+    const [of, weights] = [adapter.config, randomWeights(base)];
+    untieWeights(weights, of);
+    const engine = engineOf(of, adapter, memoryMode, { weights, executor: await open() });
+    const gradients = new Float32Array(adapter.values.length);
+    const loss = await engine.accumulate(packRows(ROWS), gradients);
+    const norms = 'useDora' in form ? tunedNorms(of, weights, adapter) : new Map<string, number[]>();
+    const reference = (tuned?: LoraAdapter): number =>
+      ROWS.reduce((sum, item) => sum + referenceLoss(of, weights, tuned, item, norms), 0);
+    expect(Math.abs(loss - reference(adapter)) / loss).toBeLessThan(1e-5);
+    expectSlopes(adapter.values, gradients, () => reference(adapter));
+    const scored = async (useAdapter: boolean): Promise<number> =>
+      (await engine.score(packRows(ROWS), useAdapter)).losses.reduce((a, b) => a + b, 0);
+    expect(await scored(true)).toBeCloseTo(loss, 3);
+    expect(await scored(false)).toBeCloseTo(reference(), 3);
     await engine.release();
   });
 

@@ -11,6 +11,7 @@ import { EMBEDDING, modelWeights } from './model-weights.js';
 import { packRows } from './packed-batch.js';
 import type { PackedBatch } from './packed-batch.js';
 import { viewOf } from './trained-parameters.js';
+import type { TrainedTensor } from './trained-parameters.js';
 import type { TrainedWeights } from './trained-weights.js';
 
 export type { DropoutMasks, Weights } from './engine-feeds.js';
@@ -77,7 +78,7 @@ export class TrainingEngine {
       }
     }
     this.feeds = new EngineFeeds(config, weights, parameters);
-    this.trained = trainedGraph(config, parameters, this.feeds.quantised);
+    this.trained = trainedGraph(this.feeds, config, parameters);
     this.lowest = parameters instanceof LoraAdapter ? 0 : parameters.firstLayer;
   }
 
@@ -103,13 +104,13 @@ export class TrainingEngine {
 
   /** Scores a batch with what was trained; `useAdapter: false`: with the base alone, where an adapter is trained. */
   async score(batch: PackedBatch, useAdapter: boolean): Promise<BatchScore> {
-    return this.scoreHead(batch, await this.forward('score', batch, useAdapter));
+    return this.scoreHead(batch, await this.forward('score', batch, useAdapter), useAdapter);
   }
 
   /** Logits [S, V] that predict the trained tokens, in packed order. For checking, not for serving. */
   async logits(batch: PackedBatch, useAdapter: boolean): Promise<Float32Array> {
     const x = await this.forward('score', batch, useAdapter);
-    const found = await (await this.program('headLogits')).run({ ...this.feeds.head(batch), x });
+    const found = await (await this.program('headLogits')).run({ ...this.feeds.head(batch, useAdapter), x });
     return found.get('logits')?.data as Float32Array;
   }
 
@@ -121,7 +122,7 @@ export class TrainingEngine {
     trained[length] = 1;
     const batch = packRows([{ tokens: Int32Array.from([...tokens, 0]), trained }]);
     const x = await this.forward('score', batch, useAdapter);
-    const found = await (await this.program('headScore')).run({ ...this.feeds.head(batch), x });
+    const found = await (await this.program('headScore')).run({ ...this.feeds.head(batch, useAdapter), x });
     return Number(found.get('best')?.data[0] ?? 0);
   }
 
@@ -154,14 +155,14 @@ export class TrainingEngine {
       await this.program('headGradient')
     ).run(
       {
-        ...this.feeds.head(batch),
+        ...this.feeds.head(batch, true),
         x,
         tokenWeights: await this.tokenWeights(batch, inputs, () => Promise.resolve(x)),
       },
       // Of tied or untied embeddings alike: what flows back to them through the layers comes at the end.
       this.headGradients(outer, scratch),
     );
-    addTo(gradients, outer, scratch, (name) => name !== EMBEDDING || config.tieWordEmbeddings);
+    addTo(gradients, outer, scratch, (tensor) => this.isOfHead(tensor));
     let gy = head.get('gx');
     const backward = await this.program('backward');
     for (let layer = config.layers - 1; layer >= this.lowest; layer -= 1) {
@@ -172,7 +173,7 @@ export class TrainingEngine {
       };
       gy = await this.layerBackward(backward, layer, feeds, gradients);
     }
-    if (this.trained.outer && gy) this.addEmbeddingGradient(batch, gy.data as Float32Array, gradients);
+    if (gy) this.addEmbeddingGradient(batch, gy.data as Float32Array, gradients);
     return Number(head.get('loss')?.data[0]);
   }
 
@@ -192,10 +193,16 @@ export class TrainingEngine {
   }
 
   /** Untied embeddings are no part of the head's graph. */
+  private isOfHead(tensor: TrainedTensor): boolean {
+    return this.options.config.tieWordEmbeddings || this.feeds.outerNameOf(tensor) !== EMBEDDING;
+  }
+
   private headGradients(outer: TensorGroup, scratch: Float32Array): Feeds {
-    const all = this.feeds.gradientsOf(outer, scratch, '');
-    if (this.options.config.tieWordEmbeddings) return all;
-    return Object.fromEntries(Object.entries(all).filter(([name]) => name !== `grad:${EMBEDDING}`));
+    return this.feeds.gradientsOf(
+      { ...outer, tensors: outer.tensors.filter((one) => this.isOfHead(one)) },
+      scratch,
+      '',
+    );
   }
 
   /** Through all layers; those borders from which something is trained are put into `borders`. */
@@ -207,7 +214,7 @@ export class TrainingEngine {
     borders?: TensorData[],
   ): Promise<TensorData> {
     const program = await this.program(kind);
-    let x = this.feeds.embed(batch.tokens);
+    let x = this.feeds.embed(batch.tokens, useAdapter);
     if (inputs.noise) addNoise(x.data as Float32Array, inputs.noise);
     for (let layer = 0; layer < this.options.config.layers; layer += 1) {
       if (layer >= this.lowest) borders?.push(x);
@@ -225,20 +232,20 @@ export class TrainingEngine {
     hidden: () => Promise<TensorData>,
   ): Promise<TensorData> {
     const data = tokenWeights
-      ? tokenWeights((await this.scoreHead(batch, await hidden())).losses)
+      ? tokenWeights((await this.scoreHead(batch, await hidden(), true)).losses)
       : new Float32Array(batch.labels.length).fill(1);
     return { data, dims: [batch.labels.length] };
   }
 
-  private async scoreHead(batch: PackedBatch, x: TensorData): Promise<BatchScore> {
-    const found = await (await this.program('headScore')).run({ ...this.feeds.head(batch), x });
+  private async scoreHead(batch: PackedBatch, x: TensorData, useAdapter: boolean): Promise<BatchScore> {
+    const found = await (await this.program('headScore')).run({ ...this.feeds.head(batch, useAdapter), x });
     const best = found.get('best')?.data as BigInt64Array;
     const hits = Uint8Array.from(batch.labels, (label, i) => (best[i] === label ? 1 : 0));
     return { losses: found.get('losses')?.data as Float32Array, hits, correct: hits.reduce((a, b) => a + b, 0) };
   }
 
   private addEmbeddingGradient(batch: PackedBatch, gx: Float32Array, gradients: Float32Array): void {
-    const tensor = this.options.parameters.tensors.find(({ name }) => name === EMBEDDING);
+    const tensor = this.feeds.outer.tensors.find((one) => this.feeds.outerNameOf(one) === EMBEDDING);
     if (!tensor) return;
     const [table, width] = [viewOf(gradients, tensor), this.options.config.hiddenSize];
     const factor = embeddingScale(this.options.config);
@@ -284,18 +291,19 @@ const withoutDropout = (trained: TrainedGraph): TrainedGraph =>
   trained.lora ? { ...trained, lora: { ...trained.lora, dropout: false } } : trained;
 
 function trainedGraph(
+  feeds: EngineFeeds,
   { layers }: ModelConfig,
   parameters: LoraAdapter | TrainedWeights,
-  quantised: boolean,
 ): TrainedGraph {
+  const { quantised } = feeds;
+  const outer = feeds.outer.tensors.flatMap((tensor) => feeds.outerNameOf(tensor) ?? []);
   if (!(parameters instanceof LoraAdapter)) {
     if (quantised) throw new RangeError('Weights of 8 bits are frozen; only an adapter beside them can be trained.');
-    const { firstLayer, outer } = parameters;
-    return { firstLayer, outer, quantised };
+    return { firstLayer: parameters.firstLayer, outer, quantised };
   }
   const { r, loraDropout, useDora = false } = parameters.settings;
   const lora = { r, modules: parameters.modules, dropout: loraDropout > 0, dora: useDora };
-  return { lora, firstLayer: layers, outer: false, quantised };
+  return { lora, firstLayer: layers, outer, quantised };
 }
 
 function addNoise(values: Float32Array, noise: Float32Array): void {
@@ -306,10 +314,10 @@ function addTo(
   gradients: Float32Array,
   { tensors, start }: TensorGroup,
   scratch: Float32Array,
-  counts: (name: string) => boolean = () => true,
+  counts: (tensor: TrainedTensor) => boolean = () => true,
 ): void {
   for (const tensor of tensors) {
-    if (!counts(tensor.name)) continue;
+    if (!counts(tensor)) continue;
     const [total, found] = [viewOf(gradients, tensor), viewOf(scratch, { ...tensor, offset: tensor.offset - start })];
     for (let i = 0; i < total.length; i += 1) total[i] = (total[i] ?? 0) + (found[i] ?? 0);
   }

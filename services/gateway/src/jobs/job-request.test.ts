@@ -47,7 +47,14 @@ describe('the public body of a job', () => {
 
   it('takes tunings and optimisers by the names that PEFT and transformers have, and refuses by them', () => {
     const request = requestOf({
-      tuning: { type: 'qlora', r: 8, use_dora: true, init_lora_weights: 'default', loraplus_lr_ratio: 16 },
+      tuning: {
+        type: 'qlora',
+        r: 8,
+        use_dora: true,
+        init_lora_weights: 'default',
+        loraplus_lr_ratio: 16,
+        modules_to_save: ['lm_head'],
+      },
       method: {
         type: 'supervised',
         supervised: {
@@ -59,7 +66,14 @@ describe('the public body of a job', () => {
       },
     });
     expect(request.tuning).toMatchObject({
-      ...{ type: 'qlora', bits: 4, useDora: true, initLoraWeights: 'default', loraplusLrRatio: 16 },
+      ...{
+        type: 'qlora',
+        bits: 4,
+        useDora: true,
+        initLoraWeights: 'default',
+        loraplusLrRatio: 16,
+        modulesToSave: ['lm_head'],
+      },
     });
     expect(request.hyperparameters).toEqual({
       ...{ optimizer: 'adamw8bit', neftuneNoiseAlpha: 5, labelSmoothingFactor: 0.1 },

@@ -61,6 +61,7 @@ function toTuning(given: HttpTuning): NonNullable<NewJobRequest['tuning']> {
     ...(given.use_dora !== undefined && { useDora: given.use_dora }),
     ...(given.init_lora_weights !== undefined && { initLoraWeights: given.init_lora_weights }),
     ...(given.loraplus_lr_ratio !== undefined && { loraplusLrRatio: given.loraplus_lr_ratio }),
+    ...(given.modules_to_save !== undefined && { modulesToSave: given.modules_to_save }),
   };
   return type === 'lora' ? { type, ...lora } : { type, ...lora, bits: given.bits ?? 4 };
 }
@@ -113,6 +114,7 @@ const PUBLIC_NAMES: Readonly<Record<string, string>> = {
   'tuning.useDora': 'tuning.use_dora',
   'tuning.initLoraWeights': 'tuning.init_lora_weights',
   'tuning.loraplusLrRatio': 'tuning.loraplus_lr_ratio',
+  'tuning.modulesToSave': 'tuning.modules_to_save',
 };
 
 /** A refusal of training in the caller's own field names. */

@@ -1,10 +1,11 @@
 import { AppError, PLAN_COMPONENT_NAMES } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
-import type { ModelConfig, PreparedDataset } from '@luthier/formats';
+import type { PreparedDataset } from '@luthier/formats';
 import type { MemoryMode } from '@luthier/lm';
 import { estimateNodeMemory, nodeTuning } from '@luthier/planner';
 import type { NodeMemoryEstimate } from '@luthier/planner';
 import { longestPass } from '../inputs/global-batches.js';
+import type { TuningOutline } from '../training/tuned.js';
 
 /** Above this, bigger products are not faster, and activations only cost memory. */
 const TOKEN_BUDGET = 256;
@@ -22,8 +23,7 @@ export interface MemoryPlan {
  */
 export async function planMemory(
   spec: RuntimeSpec,
-  config: ModelConfig,
-  trainedParameters: number,
+  { config, trainedParameters, wholeMatrices }: TuningOutline,
   datasets: readonly PreparedDataset[],
 ): Promise<MemoryPlan> {
   const tokenBudget = Math.max(TOKEN_BUDGET, ...(await Promise.all(datasets.map(longestPass))));
@@ -35,7 +35,7 @@ export async function planMemory(
     heads: config.attentionHeads,
     vocabularySize: config.vocabSize,
     tiedEmbeddings: config.tieWordEmbeddings,
-    trainedParameters,
+    ...{ trainedParameters, wholeMatrices },
     ...nodeTuning(spec),
     microBatchTokens: tokenBudget,
     microBatchTrained: Math.ceil(tokenBudget * Math.min(1, trainedShare * 1.5)),

@@ -16,6 +16,7 @@ export const SUPPORTED_FEATURES: readonly RunFeature[] = [
   'adamw8bit',
   'adafactor',
   'early-stopping',
+  'modules-to-save',
 ];
 
 const kindsOf = (method: RuntimeSpec['method']['type']): readonly string[] =>

@@ -1,10 +1,10 @@
 import { copyFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AppError } from '@luthier/contracts';
+import { AppError, contradictionOfModules } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
-import { openPeftAdapter, writePeftAdapter, writeSafetensors } from '@luthier/formats';
+import { openPeftAdapter, parseSavedModuleTensor, writePeftAdapter, writeSafetensors } from '@luthier/formats';
 import type { LoraConfig, ModelConfig } from '@luthier/formats';
-import { LoraAdapter, TrainedWeights, targetedModules, trainedWeightCount, viewOf } from '@luthier/lm';
+import { LoraAdapter, TrainedWeights, targetedModules, trainedWeightCount, untieWeights } from '@luthier/lm';
 import type { EngineOptions, LoraSettings, Weights } from '@luthier/lm';
 import { blaming } from '../control/fault.js';
 import { openWeights } from '../inputs/open-inputs.js';
@@ -23,7 +23,11 @@ export interface Tuned {
 
 /** Known before any weight is read: what is trained, for the memory plan. */
 export interface TuningOutline {
-  readonly parameters: number;
+  readonly trainedParameters: number;
+  /** Of embeddings and output weights, how many matrices are trained whole beside an adapter. */
+  readonly wholeMatrices: number;
+  /** Of the model with what is trained on it. */
+  readonly config: ModelConfig;
   /** Loads the model and puts on it what is trained. */
   open(): Promise<Tuned>;
 }
@@ -49,17 +53,27 @@ export async function outlineTuning(spec: RuntimeSpec, config: ModelConfig): Pro
 export async function outlineScoring(spec: RuntimeSpec, config: ModelConfig): Promise<TuningOutline> {
   if (spec.adapterDir !== undefined) return outlineOf(spec, config, await readAdapter(spec.adapterDir, config));
   const open = async (): Promise<Tuned> => takeWeights(spec, config, spec.modelDir, 0);
-  return { parameters: 0, open };
+  return { trainedParameters: 0, wholeMatrices: 0, config, open };
 }
 
 async function adapterOutline(spec: RuntimeSpec, config: ModelConfig, settings: LoraSettings): Promise<TuningOutline> {
   await blaming('config.bad', () => Promise.resolve(targetedModules(settings)));
   const stored = spec.resumeFrom ?? spec.adapterDir;
   if (stored !== undefined) return outlineOf(spec, config, await readAdapter(stored, config));
-  const adapter = LoraAdapter.create(config, settings, spec.seed);
+  refuseHalves(spec, config);
+  // Unlike PEFT's default: docs/adr/0051-embeddings-and-head-beside-an-adapter.md.
+  const form = { ...settings, ensureWeightTying: config.tieWordEmbeddings };
+  const adapter = LoraAdapter.create(config, form, spec.seed);
   return outlineOf(spec, config, adapter, (weights) => {
     adapter.startFromWeights(weights);
   });
+}
+
+/** Of what is one matrix, both names have to be there. */
+function refuseHalves({ method, tuning }: RuntimeSpec, config: ModelConfig): void {
+  if (tuning.type !== 'lora' && tuning.type !== 'qlora') return;
+  const found = contradictionOfModules(method.type, tuning, { tiedEmbeddings: config.tieWordEmbeddings });
+  if (found) throw new AppError('config.bad', `${found.field}: ${found.message} ${found.hint}`, { param: found.field });
 }
 
 function outlineOf(
@@ -70,10 +84,12 @@ function outlineOf(
 ): TuningOutline {
   const open = async (): Promise<Tuned> => {
     const weights = await openWeights(spec.modelDir, config, { bits: spec.tuning.type === 'qlora' ? 8 : 32 });
+    untieWeights(weights, adapter.config);
     start(weights);
     return { parameters: adapter, weights, artifactDir: 'adapter', write: (dir) => writeAdapter(dir, adapter) };
   };
-  return { parameters: adapter.values.length, open };
+  const wholeMatrices = adapter.tensors.filter(({ name }) => parseSavedModuleTensor(name)).length;
+  return { trainedParameters: adapter.values.length, wholeMatrices, config: adapter.config, open };
 }
 
 function weightsOutline(spec: RuntimeSpec, config: ModelConfig, topmostLayers: number | undefined): TuningOutline {
@@ -82,7 +98,8 @@ function weightsOutline(spec: RuntimeSpec, config: ModelConfig, topmostLayers: n
     throw new AppError('config.bad', message, { param: 'tuning.trainableLayers' });
   }
   const open = async (): Promise<Tuned> => takeWeights(spec, config, spec.resumeFrom ?? spec.modelDir, topmostLayers);
-  return { parameters: trainedWeightCount(config, topmostLayers), open };
+  const trainedParameters = trainedWeightCount(config, topmostLayers);
+  return { trainedParameters, wholeMatrices: 0, config, open };
 }
 
 async function takeWeights(
@@ -110,22 +127,20 @@ async function writeModel(dir: string, weights: Weights, modelDir: string): Prom
 
 /** The adapter's settings as PEFT stores them. */
 function peftConfig({ settings, modules }: LoraAdapter): LoraConfig {
-  const { r, loraAlpha, loraDropout, useRslora, useDora = false } = settings;
+  const { r, loraAlpha, loraDropout, useRslora, useDora = false, modulesToSave = [], ensureWeightTying } = settings;
   const targetModules = modules.map(
     (module) => module.slice(module.indexOf('.') + 1) as LoraConfig['targetModules'][number],
   );
   const base = { rank: r, alpha: loraAlpha, dropout: loraDropout, useRslora, targetModules, baseModelNameOrPath: null };
-  return { ...base, ...(useDora && { useDora }) };
+  return {
+    ...{ ...base, ...(useDora && { useDora }) },
+    ...(modulesToSave.length > 0 && { modulesToSave, ensureWeightTying }),
+  };
 }
 
 /** As a PEFT folder. */
 export async function writeAdapter(dir: string, adapter: LoraAdapter): Promise<void> {
-  const tensors = adapter.tensors.map((tensor) => ({
-    name: tensor.name,
-    dtype: 'F32' as const,
-    shape: tensor.shape,
-    data: viewOf(adapter.values, tensor),
-  }));
+  const tensors = adapter.stored().map((tensor) => ({ ...tensor, dtype: 'F32' as const }));
   await writePeftAdapter(dir, peftConfig(adapter), tensors, { fsync: true });
 }
 
@@ -136,8 +151,7 @@ async function readAdapter(dir: string, config: ModelConfig): Promise<LoraAdapte
     const tensors = new Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }>();
     for (const { name, shape } of weights.tensors.values())
       tensors.set(name, { shape, data: await weights.readFloat32(name) });
-    const { rank, alpha, dropout, targetModules, useRslora, useDora } = stored;
-    const settings = { r: rank, loraAlpha: alpha, loraDropout: dropout, targetModules, useRslora, useDora };
-    return LoraAdapter.restore(config, settings, tensors);
+    const { rank: r, alpha: loraAlpha, dropout: loraDropout, ...form } = stored;
+    return LoraAdapter.restore(config, { ...form, r, loraAlpha, loraDropout }, tensors);
   });
 }
