@@ -130,10 +130,11 @@ export function trainSpec(folders: {
 /** Its larger matrices have enough numbers to be kept in 8 bits, and rows that end within a block. */
 export const WIDE: ModelConfig = { ...TINY, hiddenSize: 64, intermediateSize: 272, headDim: 16 };
 
-/** The tiny model, the wide one, and training and held-out data of each kind: `rows-train`, `pairs-held-out`, `rated-train`, ... */
+/** The tiny model, tied and untied, the wide one, and training and held-out data of each kind: `rows-train`, `pairs-held-out`, `rated-train`, ... */
 export async function writeTinyKinds(root: string): Promise<void> {
   await writeTinyModel(join(root, 'model'));
   await writeTinyModel(join(root, 'wide-model'), WIDE);
+  await writeTinyModel(join(root, 'untied'), { ...TINY, tieWordEmbeddings: false });
   for (const [name, count, seed] of [
     ['train', 21, 1],
     ['held-out', 6, 2],

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { capabilities, featuresAsked, trainResult } from '@luthier/contracts';
 import type { Capabilities, RuntimeSpec } from '@luthier/contracts';
 import { openPeftAdapter, openSafetensorsModel } from '@luthier/formats';
@@ -13,6 +13,8 @@ const TIMEOUT_MS = 480_000;
 const { tuning: lora, hyperparameters } = trainSpec({ modelDir: '-', trainDir: '-', heldOutDir: '-', outputDir: '-' });
 const adapter = (changes: object): RuntimeSpec['tuning'] => ({ ...lora, ...changes });
 
+const BOTH = ['embed_tokens', 'lm_head'];
+
 /** Kinds of runs, each with the fields in which it differs from the plain one. */
 const KINDS: readonly [string, Partial<RuntimeSpec>][] = [
   ['full', { tuning: { type: 'full' } }],
@@ -20,6 +22,9 @@ const KINDS: readonly [string, Partial<RuntimeSpec>][] = [
   ['qlora', { tuning: adapter({ type: 'qlora', bits: 8 }) }],
   ['dora', { tuning: adapter({ useDora: true, loraDropout: 0.1 }) }],
   ['loraplus', { tuning: adapter({ loraplusLrRatio: 4 }) }],
+  ['modules', { tuning: adapter({ modulesToSave: BOTH }) }],
+  ['modules, untied', { tuning: adapter({ modulesToSave: BOTH }), modelDir: 'untied' }],
+  ['head, qlora', { tuning: adapter({ type: 'qlora', bits: 8, modulesToSave: ['lm_head'] }), modelDir: 'untied' }],
   ['adafactor', { tuning: { type: 'full' }, hyperparameters: { ...hyperparameters, optimizer: 'adafactor' } }],
   ['adamw8bit', { tuning: { type: 'full' }, hyperparameters: { ...hyperparameters, optimizer: 'adamw8bit' } }],
   ['neftune', { hyperparameters: { ...hyperparameters, neftuneNoiseAlpha: 5 } }],
@@ -67,8 +72,9 @@ export function describeTunings(command: readonly string[]): void {
     const modelDir = join(root, changes.hyperparameters?.optimizer === 'adamw8bit' ? 'wide-model' : 'model');
     const plain = trainSpec({ modelDir, trainDir, heldOutDir, outputDir: join(root, `out-${runs}`) });
     // Weights themselves need a lower rate than an adapter.
-    const learningRate = changes.tuning?.type === 'full' ? 0.002 : plain.hyperparameters.learningRate;
-    const merged = { ...plain, ...changes };
+    const gentle = changes.tuning?.type === 'full' || (changes.tuning && 'modulesToSave' in changes.tuning);
+    const learningRate = gentle ? 0.002 : plain.hyperparameters.learningRate;
+    const merged = { ...plain, ...changes, modelDir: resolve(root, changes.modelDir ?? 'model') };
     return { ...merged, hyperparameters: { ...merged.hyperparameters, learningRate } };
   };
   const run = async (asked: RuntimeSpec): Promise<void> => {
@@ -183,10 +189,43 @@ export function describeTunings(command: readonly string[]): void {
     TIMEOUT_MS,
   );
 
+  it.each(['model', 'untied'])(
+    'goes on from an adapter with embeddings and head, in both memory modes, and scores it as it was left: %s',
+    async (modelDir) => {
+      const first = spec({ modelDir, tuning: adapter({ modulesToSave: BOTH, r: 3 }) });
+      if (!has(listed, first)) return;
+      await run(first);
+      const adapterDir = join(first.outputDir, 'adapter');
+      const form = { modulesToSave: BOTH, ensureWeightTying: modelDir === 'model' };
+      const opened = async (dir: string) => openPeftAdapter(join(dir, 'adapter'), { beyondLora: true });
+      expect((await opened(first.outputDir)).config).toMatchObject(form);
+      const { tuned } = await resultOf(first);
+
+      const scored = spec({ modelDir, mode: 'score', adapterDir });
+      await run(scored);
+      const [event] = await eventsOfType(scored.outputDir, 'result');
+      expect(event?.result).toMatchObject({ tuned: { loss: expect.closeTo(tuned?.loss ?? 0, 4) } });
+
+      const next = { modelDir, adapterDir, tuning: first.tuning };
+      const runsOn = [spec({ ...next, memoryMode: 'whole-step' }), spec({ ...next, memoryMode: 'layer-recompute' })];
+      for (const asked of runsOn) {
+        await run(asked);
+        const { base, tuned: better } = await resultOf(asked);
+        expect(base?.loss).toBeCloseTo(tuned?.loss ?? 0, 4);
+        expect(better?.loss).toBeLessThan(base?.loss ?? 0);
+        expect((await opened(asked.outputDir)).config).toMatchObject(form);
+      }
+      const [whole = [], layers = []] = await Promise.all(runsOn.map(losses));
+      whole.forEach((loss, i) => expect(Math.abs(loss - (layers[i] ?? 0))).toBeLessThan(2e-3));
+    },
+    TIMEOUT_MS,
+  );
+
   it.each([
     ['more layers than the model has', { tuning: { type: 'freeze', trainableLayers: 3 } }, 'tuning.trainableLayers'],
+    ['one of two that are one matrix', { tuning: adapter({ modulesToSave: ['lm_head'] }) }, 'tuning.modulesToSave'],
     ['all weights on top of an adapter', { tuning: { type: 'full' }, adapterDir: '/nowhere' }, 'adapterDir'],
-  ] as const)(
+  ] as [string, Partial<RuntimeSpec>, string][])(
     'refuses %s: 41, by the field',
     async (_what, changes, field) => {
       const asked = spec(changes);

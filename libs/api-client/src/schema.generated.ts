@@ -1966,6 +1966,7 @@ export interface components {
             /** @enum {string} */
             init_lora_weights?: "default" | "pissa";
             loraplus_lr_ratio?: number;
+            modules_to_save?: ("embed_tokens" | "lm_head")[];
         } | {
             /** @constant */
             type: "qlora";
@@ -1978,6 +1979,7 @@ export interface components {
             /** @enum {string} */
             init_lora_weights?: "default" | "pissa";
             loraplus_lr_ratio?: number;
+            modules_to_save?: ("embed_tokens" | "lm_head")[];
             bits: 4 | 8;
         } | {
             /** @constant */
@@ -3163,6 +3165,8 @@ export interface operations {
                         init_lora_weights?: "default" | "pissa";
                         /** @description How much faster B learns than A; 16 */
                         loraplus_lr_ratio?: number;
+                        /** @description Trained whole beside the adapter; both where they are tied */
+                        modules_to_save?: ("embed_tokens" | "lm_head")[];
                         bits?: 4 | 8;
                         trainable_layers?: number;
                     };
@@ -4391,6 +4395,8 @@ export interface operations {
                         init_lora_weights?: "default" | "pissa";
                         /** @description How much faster B learns than A; 16 */
                         loraplus_lr_ratio?: number;
+                        /** @description Trained whole beside the adapter; both where they are tied */
+                        modules_to_save?: ("embed_tokens" | "lm_head")[];
                         bits?: 4 | 8;
                         trainable_layers?: number;
                     };

@@ -54,6 +54,8 @@ def _asked(spec: RuntimeSpec) -> Iterator[tuple[str, str]]:
             yield "pissa", "tuning.initLoraWeights"
         if tuning.loraplus_lr_ratio not in (None, 1):
             yield "loraplus", "tuning.loraplusLrRatio"
+        if tuning.modules_to_save:
+            yield "modules-to-save", "tuning.modulesToSave"
     if isinstance(tuning, Qlora) and tuning.bits == 4:
         yield "nf4", "tuning.bits"
     if settings.optimizer not in (None, "adamw"):

@@ -78,6 +78,7 @@ class LoraFields(Strict):
     use_dora: bool | None = None
     init_lora_weights: Literal["default", "pissa"] | None = None
     loraplus_lr_ratio: Annotated[float, Field(ge=1, le=1000)] | None = None
+    modules_to_save: Annotated[list[Literal["embed_tokens", "lm_head"]], Field(max_length=2)] | None = None
 
 
 class Lora(LoraFields):

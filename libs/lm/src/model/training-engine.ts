@@ -7,6 +7,7 @@ import * as graphs from './graphs.js';
 import type { StepGraph } from './graphs.js';
 import type { TrainedGraph } from './layer-tensors.js';
 import { LoraAdapter } from './lora.js';
+import { trainedGraph, withoutDropout } from './trained-graph.js';
 import { EMBEDDING, modelWeights } from './model-weights.js';
 import { packRows } from './packed-batch.js';
 import type { PackedBatch } from './packed-batch.js';
@@ -285,25 +286,6 @@ export class TrainingEngine {
     this.programs.set(name, loading);
     return loading;
   }
-}
-
-const withoutDropout = (trained: TrainedGraph): TrainedGraph =>
-  trained.lora ? { ...trained, lora: { ...trained.lora, dropout: false } } : trained;
-
-function trainedGraph(
-  feeds: EngineFeeds,
-  { layers }: ModelConfig,
-  parameters: LoraAdapter | TrainedWeights,
-): TrainedGraph {
-  const { quantised } = feeds;
-  const outer = feeds.outer.tensors.flatMap((tensor) => feeds.outerNameOf(tensor) ?? []);
-  if (!(parameters instanceof LoraAdapter)) {
-    if (quantised) throw new RangeError('Weights of 8 bits are frozen; only an adapter beside them can be trained.');
-    return { firstLayer: parameters.firstLayer, outer, quantised };
-  }
-  const { r, loraDropout, useDora = false } = parameters.settings;
-  const lora = { r, modules: parameters.modules, dropout: loraDropout > 0, dora: useDora };
-  return { lora, firstLayer: layers, outer, quantised };
 }
 
 function addNoise(values: Float32Array, noise: Float32Array): void {
