@@ -74,7 +74,7 @@ export function describeTunings(command: readonly string[]): void {
     // Weights themselves need a lower rate than an adapter.
     const gentle = changes.tuning?.type === 'full' || (changes.tuning && 'modulesToSave' in changes.tuning);
     const learningRate = gentle ? 0.002 : plain.hyperparameters.learningRate;
-    const merged = { ...plain, ...changes, modelDir: resolve(root, changes.modelDir ?? 'model') };
+    const merged = { ...plain, ...changes, modelDir: resolve(root, changes.modelDir ?? plain.modelDir) };
     return { ...merged, hyperparameters: { ...merged.hyperparameters, learningRate } };
   };
   const run = async (asked: RuntimeSpec): Promise<void> => {
