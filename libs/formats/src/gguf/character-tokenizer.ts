@@ -23,7 +23,7 @@ export interface CharacterTokenizer {
   readonly model: {
     readonly ignore_merges?: boolean | null | undefined;
     readonly unk_token?: string | null | undefined;
-    readonly vocab: Readonly<Record<string, number>>;
+    readonly vocab: ReadonlyMap<string, number>;
   };
 }
 
@@ -44,7 +44,7 @@ function prefixesSpace({
   if (splitting !== null && splitting !== undefined && !splittingAtSpaces.safeParse(splitting).success)
     refuse('pre_tokenizer');
   if (model.ignore_merges) refuse('model.ignore_merges');
-  if (BYTE_TOKENS.some((token) => model.vocab[token] === undefined)) refuse('model.vocab');
+  if (BYTE_TOKENS.some((token) => !model.vocab.has(token))) refuse('model.vocab');
   const other = added.findIndex(
     ({ content, lstrip, rstrip, normalized }) =>
       lstrip === true || rstrip === true || (normalized === true && (prefixes || content.includes(' '))),
@@ -53,8 +53,17 @@ function prefixesSpace({
   return prefixes;
 }
 
+/** Looking for the splits of a token takes the square of its length. No published vocabulary has tokens as long as this. */
+const TOKEN_LENGTH_MAX = 1_024;
+
 /** Every two tokens that make `token`; `isPart` says what may be one of the two. */
 function* splitsOf(token: string, isPart: (part: string) => boolean): Generator<[string, string]> {
+  if (token.length > TOKEN_LENGTH_MAX)
+    throw new FormatError(
+      'format.too-large',
+      `The vocabulary holds a token of ${token.length} characters; the limit is ${TOKEN_LENGTH_MAX}.`,
+      { token: token.slice(0, 100) },
+    );
   const characters = [...token];
   for (let at = 1; at < characters.length; at += 1) {
     const [left, right] = [characters.slice(0, at).join(''), characters.slice(at).join('')];
@@ -101,7 +110,7 @@ export function characterTokenizerEntries(
   const prefixes = prefixesSpace(json);
   const bytes = new Set(BYTE_TOKENS);
   const unknown = json.model.unk_token ?? undefined;
-  const unknownId = unknown === undefined ? undefined : json.model.vocab[unknown];
+  const unknownId = unknown === undefined ? undefined : json.model.vocab.get(unknown);
   const ownTypes = tokens.map((token, id) => {
     if (id === unknownId) return TOKEN_TYPE.unknown;
     return bytes.has(token) ? TOKEN_TYPE.byte : (types[id] ?? TOKEN_TYPE.unused);

@@ -29,6 +29,9 @@ async function ropeScaling(gguf: GgufFile, prefix: string, headDim: number, rope
   return { rope_type: 'linear', factor: meant(gguf.number(`${prefix}.rope.scaling.factor`)) };
 }
 
+/** What llama.cpp takes where a file does not say: the first ones of Gemma 2 were made before there were keys for it. */
+const GEMMA2_DEFAULTS = { window: 4_096, attentionCap: 50, logitCap: 30 };
+
 /** What a family adds to the fields that all have. */
 function familyFields(gguf: GgufFile, prefix: string): Record<string, unknown> {
   if (prefix === 'llama')
@@ -37,11 +40,16 @@ function familyFields(gguf: GgufFile, prefix: string): Record<string, unknown> {
       mlp_bias: gguf.tensors.has('blk.0.ffn_up.bias'),
     };
   if (!prefix.startsWith('gemma')) return {};
-  const cap = (key: string): number | null => optionalNumber(gguf, `${prefix}.${key}`) ?? null;
+  const given = (key: string): number | undefined => optionalNumber(gguf, `${prefix}.${key}`);
+  if (prefix === 'gemma2')
+    return {
+      sliding_window: given('attention.sliding_window') ?? GEMMA2_DEFAULTS.window,
+      final_logit_softcapping: given('final_logit_softcapping') ?? GEMMA2_DEFAULTS.logitCap,
+      attn_logit_softcapping: given('attn_logit_softcapping') ?? GEMMA2_DEFAULTS.attentionCap,
+    };
   return {
     sliding_window: gguf.number(`${prefix}.attention.sliding_window`),
-    final_logit_softcapping: cap('final_logit_softcapping'),
-    ...(prefix === 'gemma2' && { attn_logit_softcapping: cap('attn_logit_softcapping') }),
+    final_logit_softcapping: given('final_logit_softcapping') ?? null,
   };
 }
 

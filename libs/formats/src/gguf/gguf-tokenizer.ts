@@ -38,7 +38,8 @@ function postProcessor(gguf: GgufFile, bosId: number | undefined, tokens: readon
 
 /** The fields of tokenizer.json that set a byte-level BPE apart: those beside `model`, and those of `model`. */
 function byteLevelJson(gguf: GgufFile): { readonly fields: object; readonly model: object } {
-  const splitting = preTokenizerNamed(String(gguf.metadata.get('tokenizer.ggml.pre') ?? 'default'));
+  const pre = gguf.metadata.get('tokenizer.ggml.pre');
+  const splitting = preTokenizerNamed(pre === undefined ? undefined : String(pre));
   return {
     fields: {
       normalizer: splitting.normalizer === undefined ? null : { type: splitting.normalizer },

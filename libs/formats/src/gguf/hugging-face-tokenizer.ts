@@ -13,9 +13,24 @@ import type { GgufEntry } from './write-gguf.js';
 const TOKENIZER_BYTES_MAX = 64 * 1024 * 1024;
 const TEMPLATE_BYTES_MAX = 1024 * 1024;
 
+/** A map: zod's records leave out what is called `__proto__`, and plain objects have a `constructor` in any case. */
+const vocabularySchema = z
+  .custom<object>((value) => typeof value === 'object' && value !== null && !Array.isArray(value))
+  .transform((value) => new Map<string, unknown>(Object.entries(value)))
+  .pipe(z.map(z.string(), z.int().nonnegative()));
+
 const tokenizerSchema = z.looseObject({
   added_tokens: z
-    .array(z.looseObject({ id: z.int().nonnegative(), content: z.string(), special: z.boolean().default(false) }))
+    .array(
+      z.looseObject({
+        id: z.int().nonnegative(),
+        content: z.string(),
+        special: z.boolean().default(false),
+        lstrip: z.unknown().optional(),
+        rstrip: z.unknown().optional(),
+        single_word: z.unknown().optional(),
+      }),
+    )
     .default([]),
   normalizer: z.looseObject({ type: z.string() }).nullish(),
   pre_tokenizer: z.unknown(),
@@ -27,7 +42,7 @@ const tokenizerSchema = z.looseObject({
     byte_fallback: z.boolean().nullish(),
     unk_token: z.string().nullish(),
     ignore_merges: z.boolean().nullish(),
-    vocab: z.record(z.string(), z.int().nonnegative()),
+    vocab: vocabularySchema,
     merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
   }),
 });
@@ -42,19 +57,28 @@ function merge(item: string | [string, string]): string {
 function vocabulary(parsed: z.output<typeof tokenizerSchema>, size: number): { tokens: string[]; types: number[] } {
   const tokens = new Array<string>(size);
   const types = new Array<number>(size).fill(TOKEN_TYPE.unused);
+  const idOf = new Map<string, number>();
   const put = (id: number, token: string, type: number): void => {
     if (id >= size)
       throw new FormatError(
         'format.out-of-bounds',
         `tokenizer.json: token ${id} lies beyond the model's vocabulary of ${size}.`,
       );
+    // llama.cpp ends its process where a text has two ids.
+    if ((tokens[id] ?? token) !== token || (idOf.get(token) ?? id) !== id)
+      throw new FormatError(
+        'format.duplicate',
+        `tokenizer.json: ${JSON.stringify(token.slice(0, 100))} has another id in added_tokens, or its id ${id} another token.`,
+        { token: token.slice(0, 100), id },
+      );
     tokens[id] = token;
     types[id] = type;
+    idOf.set(token, id);
   };
-  for (const [token, id] of Object.entries(parsed.model.vocab)) put(id, token, TOKEN_TYPE.normal);
+  for (const [token, id] of parsed.model.vocab) put(id, token, TOKEN_TYPE.normal);
   for (const { id, content, special } of parsed.added_tokens)
     put(id, content, special ? TOKEN_TYPE.control : TOKEN_TYPE.userDefined);
-  for (let id = 0; id < size; id += 1) tokens[id] ??= `[PAD${id}]`;
+  for (let id = 0; id < size; id += 1) if (tokens[id] === undefined) put(id, `[PAD${id}]`, TOKEN_TYPE.unused);
   return { tokens, types };
 }
 
@@ -66,7 +90,7 @@ interface Vocabulary {
 }
 
 /** llama.cpp takes more for granted with each way to split: all of it must be so here. */
-function splittingOf({ pre_tokenizer: json, normalizer, model }: Tokenizer): PreTokenizer {
+function splittingOf({ pre_tokenizer: json, normalizer, model, added_tokens: added }: Tokenizer): PreTokenizer {
   const splitting = ggufPreTokenizer(json);
   const refuse = (field: string): never => {
     const message = `tokenizer.json: ${field} is not what llama.cpp computes where text is split as "${splitting.pre}".`;
@@ -74,22 +98,48 @@ function splittingOf({ pre_tokenizer: json, normalizer, model }: Tokenizer): Pre
   };
   if (normalizer?.type !== splitting.normalizer) refuse('normalizer');
   if ((model.ignore_merges ?? false) !== (splitting.ignoreMerges ?? false)) refuse('model.ignore_merges');
+  const taking = added.findIndex((token) => token.lstrip === true || token.rstrip === true);
+  if (taking >= 0) refuse(`added_tokens.${taking}`);
   return splitting;
 }
 
-/** Of a template: a special token after the text. */
-const lastPart = z
-  .array(z.unknown())
-  .refine((parts) => z.object({ SpecialToken: z.unknown() }).required().safeParse(parts.at(-1)).success);
+/** What no tokenizer of llama.cpp does, however it splits. */
+function refuseUnknown({ added_tokens: added, model }: Tokenizer): void {
+  const single = added.findIndex((token) => token.single_word === true);
+  const fields = ['dropout', 'continuing_subword_prefix', 'end_of_word_suffix'];
+  const set = fields.find((field) => model[field]);
+  const field = single >= 0 ? `added_tokens.${single}` : set && `model.${set}`;
+  if (field === undefined) return;
+  throw new FormatError('format.unsupported', `tokenizer.json: ${field} is nothing that llama.cpp computes.`, {
+    field,
+  });
+}
 
-/** Whether a token is put before a text: by a template, alone or after what changes offsets only. */
-function putsBeginToken(processor: Tokenizer['post_processor']): boolean {
+const templatePart = z.union([
+  z.object({ SpecialToken: z.object({ id: z.string() }) }),
+  z.object({ Sequence: z.unknown() }).required(),
+]);
+const templateParts = z.array(templatePart);
+
+/** Id of the one token that is put before a text: by a template, alone or after what changes offsets only. */
+function beginTokenOf(processor: Tokenizer['post_processor'], tokens: readonly string[]): number | undefined {
+  const refuse = (what: string): never => {
+    const message = `tokenizer.json: post_processor ${what} is not supported.`;
+    throw new FormatError('format.unsupported', message, { field: 'post_processor' });
+  };
   const all = processor?.type === 'Sequence' ? (processor.processors ?? []) : processor ? [processor] : [];
   const other = all.find(({ type }) => type !== 'ByteLevel' && type !== 'TemplateProcessing');
-  const putsEnd = all.some(({ single }) => lastPart.safeParse(single).success);
-  if (!other && !putsEnd) return all.some(({ type }) => type === 'TemplateProcessing');
-  const message = `tokenizer.json: post_processor ${other ? `"${other.type}"` : 'that puts a token after a text'} is not supported.`;
-  throw new FormatError('format.unsupported', message, { field: 'post_processor' });
+  if (other) refuse(`"${other.type}"`);
+  const [template, second] = all.filter(({ type }) => type === 'TemplateProcessing');
+  if (!template) return undefined;
+  const parts = templateParts.safeParse(template['single']).data ?? refuse('with such a template');
+  const [first, last] = [parts[0], parts.at(-1)];
+  if (last && 'SpecialToken' in last) refuse('that puts a token after a text');
+  const isOne = parts.length === 1 || (parts.length === 2 && first !== undefined && 'SpecialToken' in first);
+  if (second || !isOne) refuse('that puts more than one token before a text');
+  if (!first || !('SpecialToken' in first)) return undefined;
+  const id = tokens.indexOf(first.SpecialToken.id);
+  return id >= 0 ? id : refuse('that puts what is no token before a text');
 }
 
 /** The chat template of a model folder: `chat_template.jinja`, else the one in tokenizer_config.json; undefined when there is none. */
@@ -139,17 +189,18 @@ export async function huggingFaceTokenizerEntries(dir: string, config: ModelConf
     );
   }
   const { data } = parsed;
+  refuseUnknown(data);
   const words = { ...vocabulary(data, config.vocabSize), merges: data.model.merges.map(merge) };
-  const addsBegin = putsBeginToken(data.post_processor);
+  const begin = beginTokenOf(data.post_processor, words.tokens);
   const template = await readChatTemplate(dir);
   const entries: [string, GgufEntry][] = [
     ...(data.model.byte_fallback ? characterTokenizerEntries(data, words) : byteLevelEntries(data, words)),
-    ['tokenizer.ggml.add_bos_token', { type: 'bool', value: addsBegin }],
+    ['tokenizer.ggml.add_bos_token', { type: 'bool', value: begin !== undefined }],
     ['tokenizer.ggml.add_eos_token', { type: 'bool', value: false }],
   ];
   const [eos] = config.eosTokenIds;
   const ids: [string, number | undefined][] = [
-    ['bos', config.bosTokenId],
+    ['bos', begin ?? config.bosTokenId],
     ['eos', eos],
     ['padding', config.padTokenId],
   ];

@@ -44,14 +44,18 @@ export interface PreTokenizer {
   readonly normalizer?: 'NFC';
 }
 
-/** How tokenizer.json splits what a `tokenizer.ggml.pre` splits; refuses unknown ones. */
-export function preTokenizerNamed(pre: string): PreTokenizer {
-  const known = PRE_TOKENIZERS.find((entry) => entry.pre === pre || (pre === 'default' && entry.pre === 'gpt-2'));
-  if (!known)
-    throw new FormatError('format.unsupported', `The GGUF tokenizer splits text by "${pre}", which is not supported.`, {
-      pre,
-    });
-  return known;
+/**
+ * How tokenizer.json splits what a `tokenizer.ggml.pre` splits; refuses unknown ones. Where a byte-level file names none,
+ * or "default", llama.cpp splits by a pattern that no model was trained with.
+ */
+export function preTokenizerNamed(pre: string | undefined): PreTokenizer {
+  const known = PRE_TOKENIZERS.find((entry) => entry.pre === pre);
+  if (known) return known;
+  const message =
+    pre === undefined || pre === 'default'
+      ? 'The GGUF file does not say how its tokenizer splits text: take a newer file of the same model, or its safetensors.'
+      : `The GGUF tokenizer splits text by "${pre.slice(0, 100)}", which is not supported.`;
+  throw new FormatError('format.unsupported', message, { pre });
 }
 
 function normalise(value: unknown): unknown {
