@@ -76,7 +76,7 @@ describe('memory of runtime-node', () => {
     ['modules', 'whole-step', 'adamw'],
     ['modules', 'layer-recompute', 'adamw'],
   ] as const)(
-    'is within 25 %% of what was planned: %s, %s, %s',
+    'is what was planned, or up to a fifth less: %s, %s, %s',
     async (kind, memoryMode, optimizer) => {
       const tuning = TUNINGS[kind];
       const outputDir = join(root, `${kind}-${memoryMode}-${optimizer}`);
@@ -104,7 +104,7 @@ describe('memory of runtime-node', () => {
         microBatchTrained: 256,
         memoryMode,
       });
-      expect(totalMib / peakMemoryMib).toBeGreaterThan(0.75);
+      expect(totalMib / peakMemoryMib).toBeGreaterThan(1);
       expect(totalMib / peakMemoryMib).toBeLessThan(1.25);
     },
     TIMEOUT_MS,

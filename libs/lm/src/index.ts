@@ -32,6 +32,7 @@ export { greedyTokens } from './model/greedy-tokens.js';
 export { logitsAfter, openEngine } from './model/open-engine.js';
 export type { OpenEngineOptions } from './model/open-engine.js';
 export type { Executor, Program, TensorData } from './executor/executor.js';
+export { giveBack } from './executor/give-back.js';
 export type { OnnxExecutorOptions } from './executor/onnx/onnx-executor.js';
 export type { OnnxProvider } from './executor/onnx/providers.js';
 export { ONNX_PROVIDERS, providerLack } from './executor/onnx/providers.js';

@@ -76,6 +76,12 @@ function optimiserCopiesOf({ type }: Tuning, optimizer: Hyperparameters['optimiz
 const linears = ({ hiddenSize, intermediateSize, heads, keyValueHeads, headDim }: NodeMemoryQuestion): number =>
   hiddenSize * (2 * heads * headDim + 2 * keyValueHeads * headDim + 3 * intermediateSize + 2);
 
+/** On whose way back something is trained: all, or the topmost ones. */
+const layersKept = (question: NodeMemoryQuestion): number =>
+  question.trains === 'layers'
+    ? Math.min(question.layers, Math.ceil(question.trainedParameters / linears(question)))
+    : question.layers;
+
 /** What is trained beside the model, gradients and optimiser, in floats. */
 function trainedParts(question: NodeMemoryQuestion): { name: PlanComponent; floats: number }[] {
   const { trainedParameters: trained, trains = 'adapter', memoryMode } = question;
@@ -110,7 +116,8 @@ export function estimateNodeMemory(question: NodeMemoryQuestion): NodeMemoryEsti
   const capped = beyond.softCaps && question.memoryMode === 'whole-step';
   const logitCopies = capped ? CAPPED_LOGIT_COPIES : LOGIT_COPIES;
   const layerFloats = tokens * keptPerToken;
-  const keptFloats = question.memoryMode === 'whole-step' ? layers * layerFloats : layers * tokens * hiddenSize;
+  const keptLayers = layersKept(question);
+  const keptFloats = question.memoryMode === 'whole-step' ? keptLayers * layerFloats : keptLayers * tokens * hiddenSize;
   // Of few bits, the weights of the layers that are computed at once lie beside them in float32.
   const { weightBits = 32 } = question;
   const linearFloats = (layers * linears(question) * weightBits) / 32;

@@ -4,7 +4,7 @@ import { AppError, contradictionOfModules } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import { openPeftAdapter, parseSavedModuleTensor, writePeftAdapter, writeSafetensors } from '@luthier/formats';
 import type { LoraConfig, ModelConfig } from '@luthier/formats';
-import { LoraAdapter, TrainedWeights, targetedModules, trainedWeightCount, untieWeights } from '@luthier/lm';
+import { LoraAdapter, TrainedWeights, giveBack, targetedModules, trainedWeightCount, untieWeights } from '@luthier/lm';
 import type { EngineOptions, LoraSettings, Weights } from '@luthier/lm';
 import { blaming } from '../control/fault.js';
 import { openWeights } from '../inputs/open-inputs.js';
@@ -109,7 +109,10 @@ async function takeWeights(
   topmostLayers: number | undefined,
 ): Promise<Tuned> {
   const weights = await openWeights(weightsDir, config);
+  const read = [...weights.values()];
   const parameters = TrainedWeights.take(config, weights, topmostLayers);
+  const kept = new Set(weights.values());
+  for (const tensor of read) if (!kept.has(tensor)) giveBack(tensor.data);
   const write = (dir: string): Promise<void> => writeModel(dir, weights, spec.modelDir);
   return { parameters, weights, artifactDir: 'model', write };
 }

@@ -1,6 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Node } from '../../graph/node.js';
 import type { Executor, Program, TensorData } from '../executor.js';
+import { giveBack } from '../give-back.js';
 import { providerLack } from './providers.js';
 import type { OnnxProvider } from './providers.js';
 import { lowerToOnnx } from './lower.js';
@@ -76,7 +77,10 @@ class OnnxProgram implements Program {
     for (const [name, value] of this.outputNames) {
       const tensor = outputs[value];
       if (!tensor) throw new Error(`the graph gave no output "${name}"`);
-      found.set(name, { data: tensor.data as Float32Array | BigInt64Array, dims: tensor.dims });
+      const [place, data] = [results[name], tensor.data as Float32Array | BigInt64Array];
+      // What was put in its place comes as a copy besides.
+      if (place) giveBack(data);
+      found.set(name, place ?? { data, dims: tensor.dims });
     }
     return found;
   }
