@@ -10,6 +10,8 @@ const LONGEST = [
   'random-kills.kube.test.ts',
   'failure-rows.kube.test.ts',
   'test/kube/main-job.test.ts',
+  'training.runs.int.test.ts',
+  'training.crashes.int.test.ts',
   'training.int.test.ts',
   'test/chart/install.test.ts',
   'test/chart/dashboards.test.ts',

@@ -63,6 +63,8 @@ function answer<Req extends z.ZodType, Res extends z.ZodType>(
 
 /** How the next attempt of a run goes. Steps count from the resume step + 1. */
 export interface AttemptScript {
+  /** What its saving lasts for. */
+  saving?: Promise<void>;
   /** Last step that is made; undefined: all of them. */
   untilStep?: number;
   checkpointSteps?: number[];
@@ -374,6 +376,7 @@ export class FakePeers {
     }
     if (script.untilStopped) await this.untilStopped(runId);
     else if (!script.code && request.mode === 'train') await say({ type: 'phase', ...head(), phase: 'saving' });
+    await script.saving;
     if (this.ending.signal.aborted) return;
     const eventFile = `artifact://runs/${runId}/${attempt}/1/events.0.jsonl.gz`;
     await this.store.put(eventFile, gzipSync(lines.map((line) => `${JSON.stringify(line)}\n`).join('')));
