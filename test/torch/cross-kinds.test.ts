@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { scoreResult, trainResult } from '@luthier/contracts';
 import type { RuntimeSpec } from '@luthier/contracts';
 import { removeHome, tempDir } from '@luthier/testing';
@@ -16,12 +16,20 @@ const { tuning: lora, hyperparameters } = trainSpec({ modelDir: '-', trainDir: '
 const adapter = (changes: object): RuntimeSpec['tuning'] => Object.assign({}, lora, changes);
 const gentle = { ...hyperparameters, learningRate: 0.002 };
 
+const BOTH = ['embed_tokens', 'lm_head'];
+
 const KINDS: readonly [string, Partial<RuntimeSpec>][] = [
   ['full', { tuning: { type: 'full' }, hyperparameters: gentle }],
   ['freeze', { tuning: { type: 'freeze', trainableLayers: 1 }, hyperparameters: gentle }],
   ['adafactor', { tuning: { type: 'full' }, hyperparameters: { ...gentle, optimizer: 'adafactor' } }],
   ['dora', { tuning: adapter({ useDora: true }) }],
   ['dora with LoRA+', { tuning: adapter({ useDora: true, useRslora: true, loraplusLrRatio: 4 }) }],
+  ['embeddings and head, tied', { tuning: adapter({ modulesToSave: BOTH }), hyperparameters: gentle }],
+  ['embeddings and head', { tuning: adapter({ modulesToSave: BOTH }), hyperparameters: gentle, modelDir: 'untied' }],
+  [
+    'a head',
+    { tuning: adapter({ modulesToSave: ['lm_head'], useDora: true }), modelDir: 'untied', hyperparameters: gentle },
+  ],
   ['label smoothing', { hyperparameters: { ...hyperparameters, labelSmoothingFactor: 0.1 } }],
   ['dpo, sigmoid', { method: { type: 'dpo', loss: 'sigmoid', beta: 0.1, labelSmoothing: 0.1 } }],
   ['dpo, ipo', { method: { type: 'dpo', loss: 'ipo', beta: 0.5, labelSmoothing: 0 } }],
@@ -42,7 +50,8 @@ describeWithTorch('what both runtimes can train', () => {
     const data = kind === 'kto' ? 'rated' : kind === 'supervised' ? 'rows' : 'pairs';
     const [trainDir, heldOutDir] = [join(root, `${data}-train`), join(root, `${data}-held-out`)];
     const outputDir = join(root, `out-${runs}`);
-    return { ...trainSpec({ modelDir: join(root, 'model'), trainDir, heldOutDir, outputDir }), ...changes };
+    const modelDir = resolve(root, changes.modelDir ?? 'model');
+    return { ...trainSpec({ modelDir, trainDir, heldOutDir, outputDir }), ...changes, modelDir };
   };
   const run = async (runtime: readonly string[], asked: RuntimeSpec): Promise<RuntimeSpec> => {
     const { code, log } = await (await RuntimeProcess.startSpec(runtime, asked)).ended;
@@ -91,12 +100,19 @@ describeWithTorch('what both runtimes can train', () => {
 
   it.each([
     ['a DoRA adapter', { tuning: adapter({ useDora: true, r: 3 }) }],
+    ['an adapter with embeddings and head', { tuning: adapter({ modulesToSave: BOTH }), modelDir: 'untied' }],
+    ['an adapter with tied embeddings and head', { tuning: adapter({ modulesToSave: BOTH }) }],
     ['a whole model', { tuning: { type: 'full' }, hyperparameters: gentle }],
   ] as [string, Partial<RuntimeSpec>][])('read %s of each other', async (_what, changes) => {
     const made = { node: await run(node, spec(changes)), torch: await run(torch, spec(changes)) };
-    const scored = async (runtime: readonly string[], { outputDir, tuning }: RuntimeSpec): Promise<number> => {
+    const scored = async (
+      runtime: readonly string[],
+      { outputDir, tuning, modelDir }: RuntimeSpec,
+    ): Promise<number> => {
       const whole = tuning.type === 'full';
-      const read = whole ? { modelDir: join(outputDir, 'model') } : { adapterDir: join(outputDir, 'adapter') };
+      const read = whole
+        ? { modelDir: join(outputDir, 'model') }
+        : { modelDir, adapterDir: join(outputDir, 'adapter') };
       const asked = await run(runtime, spec({ mode: 'score', ...read }));
       const { base, tuned } = scoreResult.parse(await resultOf(asked));
       return (whole ? base : tuned)?.loss ?? 0;

@@ -101,6 +101,8 @@ describeWithTorch('the memory of a run on PyTorch', () => {
       { tuning: { ...lora, initLoraWeights: 'pissa' }, optimizer: 'adafactor' },
       { tuning: { ...lora, type: 'qlora', bits: 4 }, optimizer: 'adamw8bit' },
       { tuning: { ...lora, type: 'qlora', bits: 8, useDora: true } },
+      { tuning: { ...lora, modulesToSave: ['embed_tokens', 'lm_head'] } },
+      { tuning: { ...lora, type: 'qlora', bits: 4, modulesToSave: ['embed_tokens', 'lm_head'] } },
       { tuning: { type: 'full' }, optimizer: 'muon' },
       { tuning: { type: 'full' }, optimizer: 'adafactor' },
       { tuning: { type: 'full' }, method: NEAR_START },

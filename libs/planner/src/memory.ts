@@ -59,6 +59,10 @@ export function wholeMatrices({ tiedEmbeddings }: Pick<ModelShape, 'tiedEmbeddin
   return tiedEmbeddings ? Math.min(1, modules) : modules;
 }
 
+/** Numbers of those matrices. */
+export const wholeParameters = (shape: ModelShape, tuning: Tuning): number =>
+  wholeMatrices(shape, tuning) * shape.vocabularySize * shape.hiddenSize;
+
 /** Numbers that are trained. A named subset of layers counts as all of them: an upper bound. */
 export function trainableParameters(shape: ModelShape, tuning: Tuning): number {
   switch (tuning.type) {
@@ -68,7 +72,7 @@ export function trainableParameters(shape: ModelShape, tuning: Tuning): number {
       return (
         shape.layers *
           linearShapes(shape).reduce((sum, [i, o]) => sum + tuning.r * (i + o) + (tuning.useDora ? o : 0), 0) +
-        wholeMatrices(shape, tuning) * shape.vocabularySize * shape.hiddenSize
+        wholeParameters(shape, tuning)
       );
     case 'full':
       return shape.parameters;

@@ -1,6 +1,6 @@
 import { givesPoints } from '@luthier/contracts';
 import type { Method, ModelShape, Optimizer, PlanComponent, Precision, Tuning } from '@luthier/contracts';
-import { layerParameters, linearShapes } from './memory.js';
+import { layerParameters, linearShapes, wholeParameters } from './memory.js';
 import type { MemoryEstimate } from './memory.js';
 import { fewBitsBytes, frozenBytes, movingBytes, trainedBytes, trainsWeights } from './torch-weights.js';
 
@@ -67,7 +67,8 @@ export function estimateTorchMemory(run: TorchRun, way: TorchWay): MemoryEstimat
   // Of weights in single precision, the copies in halves with which is computed. The way back keeps them, also of layers whose
   // whole weights were given back; one that is computed again not.
   const castAgain = way.sharded && way.memoryMode === 'layer-recompute';
-  const cast = half && trainsWeights(tuning) && !castAgain ? HALF_BYTES * shape.parameters : 0;
+  const castNumbers = trainsWeights(tuning) ? shape.parameters : wholeParameters(shape, tuning);
+  const cast = half && !castAgain ? HALF_BYTES * castNumbers : 0;
   const onDevice = way.offloaded === true ? 0 : 1 / (way.sharded ? processes : 1);
   // A reward model gives a row one number, no score for each word.
   const words = givesPoints(method) ? 0 : shape.vocabularySize;
@@ -147,8 +148,10 @@ function activationBytes(run: TorchRun, way: TorchWay, numberBytes: number): num
 function wholeLayersMib({ shape, tuning }: TorchRun, weightBytes: number): number {
   const layer = layerParameters(shape);
   const whole = WHOLE_LAYERS * layer + shape.parameters - shape.layers * layer;
-  if (tuning.type === 'qlora') return fewBitsBytes(shape, tuning.bits, WHOLE_LAYERS, whole, weightBytes) / MIB;
-  return (whole * (weightBytes + (tuning.type === 'full' ? FLOAT_BYTES : 0))) / MIB;
+  const beside = wholeParameters(shape, tuning) * 2 * FLOAT_BYTES;
+  if (tuning.type === 'qlora')
+    return (fewBitsBytes(shape, tuning.bits, WHOLE_LAYERS, whole, weightBytes) + beside) / MIB;
+  return (whole * (weightBytes + (tuning.type === 'full' ? FLOAT_BYTES : 0)) + beside) / MIB;
 }
 
 /** Where each token of a row is learnt by itself, several processes can each take a part of it. */

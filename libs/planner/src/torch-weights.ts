@@ -1,5 +1,5 @@
 import type { ModelShape, Optimizer, Tuning } from '@luthier/contracts';
-import { layerParameters, linearShapes, trainableParameters } from './memory.js';
+import { layerParameters, linearShapes, trainableParameters, wholeParameters } from './memory.js';
 
 const FLOAT_BYTES = 4;
 /**
@@ -27,8 +27,12 @@ export function frozenBytes(shape: ModelShape, tuning: Tuning, numberBytes: numb
 const MATRIX_COPIES = 2;
 
 /** Of the largest matrix that is trained whole, what is made of it besides. */
-export function movingBytes(shape: ModelShape, { type }: Tuning): number {
-  if (type !== 'full' && type !== 'freeze') return 0;
+export function movingBytes(shape: ModelShape, tuning: Tuning): number {
+  const { type } = tuning;
+  if (type !== 'full' && type !== 'freeze')
+    return wholeParameters(shape, tuning) > 0
+      ? MATRIX_COPIES * FLOAT_BYTES * shape.vocabularySize * shape.hiddenSize
+      : 0;
   const sizes = linearShapes(shape).map(([i, o]) => i * o);
   const largest = Math.max(...sizes, type === 'full' ? shape.vocabularySize * shape.hiddenSize : 0);
   return MATRIX_COPIES * FLOAT_BYTES * largest;

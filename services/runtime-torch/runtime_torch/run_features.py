@@ -8,7 +8,10 @@ from .fault import Fault
 from .models.model_config import ModelConfig
 from .spec import Grpo, Lora, LoraFields, Pretrain, Qlora, Reward, RuntimeSpec, Supervised
 
-FEATURES = ("dora", "pissa", "loraplus", "neftune", "label-smoothing", "adamw8bit", "adafactor", "muon", "nf4")
+FEATURES = (
+    *("dora", "pissa", "loraplus", "modules-to-save", "neftune", "label-smoothing"),
+    *("adamw8bit", "adafactor", "muon", "nf4"),
+)
 """Those that are built."""
 
 
@@ -25,6 +28,15 @@ def check_rank(spec: RuntimeSpec, config: ModelConfig) -> None:
     most = min(size for shape in config.linear_shapes for size in shape)
     if isinstance(spec.tuning, Lora | Qlora) and begins_by_pissa(spec) and spec.tuning.r > most:
         raise Fault("config.bad", f"tuning.r: pissa takes at most {most} for this model.")
+
+
+def check_modules(spec: RuntimeSpec, *, tied: bool) -> None:
+    """Of what is one matrix, an adapter that begins trains both or neither."""
+    if not isinstance(spec.tuning, Lora | Qlora) or spec.adapter_dir is not None:
+        return
+    if tied and len(set(spec.tuning.modules_to_save or ())) == 1:
+        both = 'name both, "embed_tokens" and "lm_head", or leave them out'
+        raise Fault("config.bad", f"tuning.modulesToSave: embeddings and head of this model are one matrix; {both}.")
 
 
 def begins_by_pissa(spec: RuntimeSpec) -> bool:
@@ -77,6 +89,10 @@ def _check_contradictions(spec: RuntimeSpec) -> None:
             raise Fault("config.bad", "tuning.initLoraWeights: pissa and DoRA both begin by splitting the weights.")
         if tuning.init_lora_weights == "pissa" and isinstance(spec.method, Reward):
             raise Fault("config.bad", "tuning.initLoraWeights: pissa is for models that answer, not for points.")
+        if tuning.modules_to_save and isinstance(spec.method, Reward):
+            raise Fault("config.bad", "tuning.modulesToSave: a reward model has a head of its own, always trained.")
+        if tuning.modules_to_save and tuning.init_lora_weights == "pissa":
+            raise Fault("config.bad", "tuning.modulesToSave: pissa begins with what is taken out of a frozen model.")
         if tuning.init_lora_weights == "pissa" and spec.adapter_dir and spec.mode != "score":
             raise Fault("config.bad", "tuning.initLoraWeights: pissa begins anew, adapterDir goes on from an adapter.")
     if settings.label_smoothing_factor and not isinstance(spec.method, Supervised | Pretrain):

@@ -31,6 +31,7 @@ SHORT = {"epochs": 2}
 THIN = {"type": "lora", "r": 2, "loraAlpha": 8, "loraDropout": 0, "targetModules": "all-linear", "useRslora": False}
 DORA = {**THIN, "useDora": True}
 PISSA = {**THIN, "initLoraWeights": "pissa"}
+MODULES = {**THIN, "modulesToSave": ["embed_tokens", "lm_head"]}
 FEW_BITS = {**THIN, "type": "qlora", "bits": 4}
 
 
@@ -80,6 +81,8 @@ def parts_in_memory(spec: RuntimeSpec, group: Group) -> float:
         (2, FEW_BITS, "layer-recompute"),
         (2, {**FEW_BITS, "bits": 8, "useDora": True}, "whole-step"),
         (2, {**FEW_BITS, "initLoraWeights": "pissa"}, "whole-step"),
+        (2, MODULES, "layer-recompute"),
+        (2, {**FEW_BITS, **MODULES, "type": "qlora", "bits": 4}, "whole-step"),
     ],
 )
 def test_ranks_with_parts_of_a_model_give_the_losses_and_scores_of_a_single_process(

@@ -86,7 +86,13 @@ def adapter_parameters(config: ModelConfig, lora: LoraFields) -> int:
     """Upper bound: as if every linear layer were adapted. DoRA has a magnitude for each output."""
     matrices = sum(lora.r * (inputs + outputs) for inputs, outputs in config.linear_shapes)
     magnitudes = _outputs(config) if lora.use_dora else 0
-    return config.num_hidden_layers * (matrices + magnitudes)
+    return config.num_hidden_layers * (matrices + magnitudes) + whole_parameters(config, lora)
+
+
+def whole_parameters(config: ModelConfig, tuning: object) -> int:
+    """Of embeddings and head what is trained whole beside an adapter; where they are tied it is one matrix."""
+    modules = len(set(tuning.modules_to_save or ())) if isinstance(tuning, LoraFields) else 0
+    return min(modules, 1 if config.tie_word_embeddings else 2) * config.vocab_size * config.hidden_size
 
 
 def _outputs(config: ModelConfig) -> int:
@@ -128,7 +134,10 @@ def _trained_weights(tuning: Full | Freeze, config: ModelConfig) -> int:
 
 def _cast(spec: RuntimeSpec, config: ModelConfig) -> int:
     """Of weights in single precision, the copies in halves with which is computed."""
-    return 2 * config.parameters if _computes_in_halves(spec) and isinstance(spec.tuning, Full | Freeze) else 0
+    if not _computes_in_halves(spec):
+        return 0
+    whole = isinstance(spec.tuning, Full | Freeze)
+    return 2 * (config.parameters if whole else whole_parameters(config, spec.tuning))
 
 
 def _computes_in_halves(spec: RuntimeSpec) -> bool:
@@ -143,8 +152,8 @@ def _largest_matrix(spec: RuntimeSpec, config: ModelConfig) -> int:
             return max(*matrices, config.vocab_size * config.hidden_size)
         case Freeze():
             return max(matrices)
-        case Lora() | Qlora():
-            return 0
+        case Lora() | Qlora() as lora:
+            return config.vocab_size * config.hidden_size if whole_parameters(config, lora) else 0
 
 
 def _kept_of_token(spec: RuntimeSpec, config: ModelConfig) -> int:
@@ -179,11 +188,12 @@ def _activations(spec: RuntimeSpec, config: ModelConfig, room: Room, way: Memory
 def _whole_layers(spec: RuntimeSpec, config: ModelConfig, weight_bytes: int) -> float:
     """Of a sharded model, the whole weights of what is computed, and their gradients before they are dealt out."""
     layers, outer = _WHOLE_LAYERS * config.layer_parameters, config.outer_parameters
+    beside = whole_parameters(config, spec.tuning) * 2 * _FLOAT_BYTES
     if isinstance(spec.tuning, Qlora):  # layers come in few bits, of which one matrix is made whole
         few = _WHOLE_LAYERS * config.linear_parameters
         largest = max(inputs * outputs for inputs, outputs in config.linear_shapes)
-        return few * _QUANTISED_BYTES[spec.tuning.bits] + (layers - few + largest + outer) * weight_bytes
-    return (layers + outer) * (weight_bytes + (_FLOAT_BYTES if isinstance(spec.tuning, Full) else 0))
+        return few * _QUANTISED_BYTES[spec.tuning.bits] + (layers - few + largest + outer) * weight_bytes + beside
+    return (layers + outer) * (weight_bytes + (_FLOAT_BYTES if isinstance(spec.tuning, Full) else 0)) + beside
 
 
 def _components(

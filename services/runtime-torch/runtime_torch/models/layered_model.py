@@ -38,20 +38,34 @@ def filled_layers(model: PreTrainedModel, model_dir: str) -> Iterator[torch.nn.M
     """
     stored = StoredWeights(Path(model_dir))
     inner: Any = model.base_model
+    head: Any = model.get_output_embeddings()
+    shared = _shared(head, inner.embed_tokens)
     for number, layer in enumerate(inner.layers):
         _fill(layer, f"model.layers.{number}.", stored)
         yield layer
-    for name in ("embed_tokens", "norm"):
-        _fill(getattr(inner, name), f"model.{name}.", stored)
-    head: Any = model.get_output_embeddings()
+    _fill(inner.norm, "model.norm.", stored)
+    for part in _with_weights(inner.embed_tokens):
+        _fill(part, "model.embed_tokens.", stored)
     if head is None:
         model.score.to_empty(device="cpu")  # type: ignore[operator]
-    elif model.config.tie_word_embeddings:
-        head.weight = inner.embed_tokens.weight
-    else:
-        _fill(head, "lm_head.", stored)
+    for part in _with_weights(head):
+        if part in shared:
+            part.weight = inner.embed_tokens.get_submodule(shared[part]).weight
+        else:
+            _fill(part, "model.embed_tokens." if model.config.tie_word_embeddings else "lm_head.", stored)
     # Its numbers are computed, not stored.
     inner.rotary_emb = type(inner.rotary_emb)(config=model.config)
+
+
+def _with_weights(module: torch.nn.Module | None) -> list[torch.nn.Module]:
+    """Itself; or of one that is trained beside an adapter what it was, and what becomes of it."""
+    return [] if module is None else [part for part in module.modules() if dict(part.named_parameters(recurse=False))]
+
+
+def _shared(head: torch.nn.Module | None, embeddings: torch.nn.Module) -> dict[torch.nn.Module, str]:
+    """Parts of the head by the names of those of the embeddings whose weight is theirs, too."""
+    owners = {id(weight): name.rpartition(".")[0] for name, weight in embeddings.named_parameters()}
+    return {part: owners[id(part.weight)] for part in _with_weights(head) if id(part.weight) in owners}
 
 
 def _fill(module: torch.nn.Module, prefix: str, stored: StoredWeights) -> None:

@@ -9,8 +9,8 @@ from ..devices.memory_plan import MemoryPlan, Room, plan_memory
 from ..fault import Fault, blaming
 from ..graders.grader import open_grader
 from ..models.model_config import ModelConfig, read_model_config
-from ..run_features import check_features, check_rank
-from ..spec import Freeze, Full, Grpo, Reward, RuntimeSpec
+from ..run_features import check_features, check_modules, check_rank
+from ..spec import Freeze, Full, Grpo, LoraFields, Reward, RuntimeSpec
 from ..tunings.adapter_settings import AdapterSettings, settings_of_folder, settings_of_request
 from .trainer_state import TrainerState, read_state
 
@@ -43,6 +43,10 @@ class Inputs:
     """Where a run goes on, or starts."""
 
     def plan(self, spec: RuntimeSpec, room: Room) -> MemoryPlan:
+        """What is trained beside A and B is what the adapter has that it goes on from."""
+        if self.adapter and isinstance(spec.tuning, LoraFields):
+            tuning = spec.tuning.model_copy(update={"modules_to_save": self.adapter.whole_modules})
+            spec = spec.model_copy(update={"tuning": tuning})
         return plan_memory(spec, self.config, self.longest_pass, room)
 
 
@@ -71,7 +75,8 @@ def open_inputs(spec: RuntimeSpec) -> Inputs:
     if isinstance(spec.tuning, Freeze) and spec.tuning.trainable_layers > config.num_hidden_layers:
         raise Fault("config.bad", f"tuning.trainableLayers: the model has {config.num_hidden_layers} layers.")
     check_rank(spec, config)
-    return Inputs(config, train, held_out, _adapter_of(spec), longest, _state_of(spec))
+    check_modules(spec, tied=config.tie_word_embeddings)
+    return Inputs(config, train, held_out, _adapter_of(spec, config), longest, _state_of(spec))
 
 
 def _check_context(method: Grpo, longest: int, context: int | None) -> None:
@@ -88,7 +93,7 @@ def _state_of(spec: RuntimeSpec) -> TrainerState:
         return read_state(spec.resume_from)
 
 
-def _adapter_of(spec: RuntimeSpec) -> AdapterSettings | None:
+def _adapter_of(spec: RuntimeSpec, config: ModelConfig) -> AdapterSettings | None:
     if spec.adapter_dir:
         if isinstance(spec.tuning, Full | Freeze):
             raise Fault("config.bad", f"adapterDir: {spec.tuning.type} tuning does not go on from an adapter.")
@@ -100,7 +105,8 @@ def _adapter_of(spec: RuntimeSpec) -> AdapterSettings | None:
         raise Fault("config.bad", "adapterDir: only a trained adapter gives points; a base model alone has none.")
     if spec.mode == "score" or isinstance(spec.tuning, Full | Freeze):
         return None
-    return settings_of_request(spec.tuning, gives_points=isinstance(spec.method, Reward))
+    tied = config.tie_word_embeddings
+    return settings_of_request(spec.tuning, tied=tied, gives_points=isinstance(spec.method, Reward))
 
 
 def _check_head(spec: RuntimeSpec, settings: AdapterSettings) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..fault import Fault
 from ..spec import LoraFields, NonEmpty
+from .whole_modules import WHOLE_MODULES, whole_module_of
 
 _CONFIG_BYTES_MAX = 1_000_000
 # The module of transformers' sequence classifiers that gives a row its points.
@@ -41,23 +42,34 @@ class AdapterSettings(BaseModel):
     use_dora: bool = False
     bias: Literal["none"] = "none"
     modules_to_save: list[str] | None = None
+    ensure_weight_tying: bool | None = None
 
     @property
     def gives_points(self) -> bool:
         """Whether it makes a reward model: one whose score head is trained beside the adapter."""
-        return bool(self.modules_to_save)
+        return SCORE_HEAD in (self.modules_to_save or ())
+
+    @property
+    def whole_modules(self) -> list[str]:
+        """Of embeddings and head those that are trained whole; a matrix that is both has either name."""
+        named = {whole_module_of(name) for name in self.modules_to_save or ()}
+        return [module for module in WHOLE_MODULES if module in named]
 
     @model_validator(mode="after")
     def _refuse_unknown_ways(self) -> Self:
         for name in _REFUSED:
             if (self.model_extra or {}).get(name):
                 raise ValueError(f"{name} is not supported")
-        if self.modules_to_save and not {SCORE_HEAD} <= set(self.modules_to_save) <= _SCORE_HEADS:
-            raise ValueError(f'modules_to_save other than "{SCORE_HEAD}" are not supported')
+        named = set(self.modules_to_save or ())
+        if named and not {SCORE_HEAD} <= named <= _SCORE_HEADS:
+            unknown = next((name for name in sorted(named) if whole_module_of(name) is None), None)
+            if unknown is not None:
+                raise ValueError(f'modules_to_save: "{unknown}" is not supported; merge the adapter with PEFT')
         return self
 
 
-def settings_of_request(lora: LoraFields, *, gives_points: bool = False) -> AdapterSettings:
+def settings_of_request(lora: LoraFields, *, tied: bool, gives_points: bool = False) -> AdapterSettings:
+    """`tied`: embeddings and head of the model are one matrix, and stay so."""
     return AdapterSettings(
         peft_type="LORA",
         r=lora.r,
@@ -66,7 +78,8 @@ def settings_of_request(lora: LoraFields, *, gives_points: bool = False) -> Adap
         target_modules=lora.target_modules,
         use_rslora=lora.use_rslora,
         use_dora=bool(lora.use_dora),
-        modules_to_save=[SCORE_HEAD] if gives_points else None,
+        modules_to_save=[SCORE_HEAD] if gives_points else list[str](lora.modules_to_save or ()) or None,
+        ensure_weight_tying=tied and bool(lora.modules_to_save),
     )
 
 

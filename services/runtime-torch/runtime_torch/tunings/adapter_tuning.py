@@ -20,12 +20,21 @@ from ..processes.group import Group
 from .adapter_settings import SCORE_HEAD, AdapterSettings
 from .low_rank import add_in_one_product
 from .tuning import Tuning
+from .whole_modules import (
+    EMBEDDINGS,
+    HEAD,
+    STORED_NAMES,
+    WHOLE_MODULES,
+    check_stored_names,
+    stored_names,
+    take_single_precision,
+)
 
 _REFERENCE = "reference"
 
 
 class LoraTuning(Tuning):
-    """LoRA, rsLoRA and DoRA."""
+    """LoRA, rsLoRA and DoRA, and embeddings and head that are trained whole beside them."""
 
     artifact_dir = "adapter"
     weights_file = "adapter_model.safetensors"
@@ -42,9 +51,16 @@ class LoraTuning(Tuning):
             target_modules=_target_modules(model, settings.target_modules),
             use_rslora=settings.use_rslora,
             use_dora=settings.use_dora,
-            modules_to_save=settings.modules_to_save,
+            modules_to_save=[SCORE_HEAD] if settings.gives_points else settings.whole_modules or None,
+            ensure_weight_tying=bool(settings.ensure_weight_tying),
         )
         self.model = model
+        self._whole_modules: list[str] = settings.whole_modules
+        tied = bool(model.config.tie_word_embeddings and settings.ensure_weight_tying)
+        if tied and self._whole_modules:  # PEFT trains one matrix for both, whichever is named
+            self._whole_modules = list(WHOLE_MODULES)
+            config.modules_to_save = list(WHOLE_MODULES)
+        self._stores_head_of = STORED_NAMES[EMBEDDINGS] if tied and self._whole_modules else None
         self.config = config
         self._gives_points = settings.gives_points
         peft = get_peft_model(model, config)
@@ -55,6 +71,8 @@ class LoraTuning(Tuning):
             frozen.lora_dropout = 0.0  # what it is asked for is what the model was
             peft.add_adapter(_REFERENCE, frozen)
             peft.set_adapter("default")  # which freezes the other
+        if self._whole_modules:
+            take_single_precision(peft, model.dtype)
         if model.dtype == torch.float32:
             add_in_one_product(peft)
         self.peft = peft
@@ -74,13 +92,13 @@ class LoraTuning(Tuning):
     def start(self, seed: int, group: Group) -> None:  # noqa: ARG002
         """
         As PEFT starts, from the generator that all runtimes share: A Kaiming-uniform, B zero. DoRA's magnitudes are
-        those of the weights since the adapter lies on them. A score head starts as A does, also the one that the model
-        keeps without its adapter: it is the base of a reward model.
+        those of the weights since the adapter lies on them, and so are embeddings and head. A score head starts as A
+        does, also the one that the model keeps without its adapter: it is the base of a reward model.
         """
         for name, parameter in self.trained.items():
             if ".lora_B." in name:
                 parameter.data.zero_()
-            if ".lora_B." in name or ".lora_magnitude_vector" in name:
+            if ".lora_B." in name or ".lora_magnitude_vector" in name or name in STORED_NAMES.values():
                 continue
             values = lora_initial_values(seed, name, parameter.numel(), parameter.shape[1])
             whole = torch.from_numpy(values).view(parameter.shape)
@@ -90,6 +108,7 @@ class LoraTuning(Tuning):
 
     def load_start(self, folder: Path) -> None:
         """What it goes on from."""
+        check_stored_names(folder / self.weights_file, stored_names(self._whole_modules))
         self.load_trained(folder)
         if self._keeps_start:
             kept = ((name, one) for name, one in self.peft.named_parameters() if f".{_REFERENCE}." in name)
@@ -109,10 +128,16 @@ class LoraTuning(Tuning):
             self._thaw()
 
     def stored(self) -> Mapping[str, torch.Tensor]:
-        return self.trained
+        """A matrix that is embeddings and head is stored under either name, as PEFT does."""
+        if self._stores_head_of is None:
+            return self.trained
+        return {**self.trained, STORED_NAMES[HEAD]: self.trained[self._stores_head_of]}
 
     def save_settings(self, folder: Path) -> None:
-        save_config(self.config, folder)
+        named = copy(self.config)
+        if self._whole_modules:
+            named.modules_to_save = self._whole_modules  # without the paths that PEFT adds
+        save_config(named, folder)
 
     @contextmanager
     def base_only(self) -> Generator[None]:

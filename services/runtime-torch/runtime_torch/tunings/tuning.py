@@ -13,6 +13,7 @@ from safetensors import safe_open
 from transformers import PreTrainedModel
 
 from ..models.tensor_file import save_tensors, take
+from .whole_modules import MERGE, STORED_NAMES
 
 _SETTINGS_OF_A_MODEL = ("*.json", "*.jinja")
 
@@ -66,7 +67,8 @@ class Tuning(ABC):
                 found = stored.get_slice(name) if name in names else None
                 if found is None or found.get_shape() != list(parameter.shape):
                     shape = "missing" if found is None else found.get_shape()
-                    raise ValueError(f'"{name}" should have shape {list(parameter.shape)}, not {shape}.')
+                    resized = f"; {MERGE}" if name in STORED_NAMES.values() else ""
+                    raise ValueError(f'"{name}" should have shape {list(parameter.shape)}, not {shape}{resized}.')
                 take(parameter, found)
 
 
