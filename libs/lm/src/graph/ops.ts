@@ -125,16 +125,11 @@ export function mixValues(scores: Node, values: Node): Node {
 }
 
 /**
- * Rows of x [N, W] put at `places` [N] of a grid [R, L, W], counted along R * L; zeros elsewhere. No place is named
- * twice. Of `grid` [R, L] only the shape is used.
+ * Rows of x [..., W], its leading axes counted as one of N rows, in the places of `indices`: [...indices, W]. Where an index
+ * is N there are zeros; no other is named twice. `inverse`, shaped like the leading axes of x, moves the rows back.
  */
-export function unpackRows(x: Node, places: Node, grid: Node): Node {
-  return new Node('unpackRows', [x, places, grid], [...grid.shape, x.shape[1] ?? 1]);
-}
-
-/** Undoes unpackRows: rows [N, W] found at `places` [N] of x [R, L, W]. */
-export function packRows(x: Node, places: Node, grid: Node): Node {
-  return new Node('packRows', [x, places, grid], [places.shape[0] ?? 1, x.shape[2] ?? 1]);
+export function moveRows(x: Node, indices: Node, inverse: Node): Node {
+  return new Node('moveRows', [x, indices, inverse], [...indices.shape, x.shape.at(-1) ?? 1]);
 }
 
 /** A frozen matrix [out, in] of 8-bit integers times the scale [out] of each row, in float32. Has no gradient. */

@@ -241,30 +241,32 @@ describe.each(EXECUTORS)('vector-Jacobian products agree with finite differences
       })),
     ));
 
-  it('unpackRows and packRows, with places left empty', () =>
+  it('moveRows into a grid and back, with rows left out and places left empty', () =>
     property(
-      fc.tuple(dim, dim, dim, fc.boolean()).map(([rows, length, d, packed]) => {
-        const count = Math.ceil((rows * length) / 2);
-        const gridShape = { data: new Float32Array(rows * length), dims: [rows, length] };
-        const places = int64(
-          Array.from({ length: count }, (_, i) => i * 2).filter((place) => place < rows * length),
-          [count],
-        );
+      fc.tuple(dim, dim, dim, dim, fc.boolean()).map(([rows, length, d, count, back]) => {
+        const places = rows * length;
+        const placeOf = (row: number): number => (2 * row < places ? 2 * row : places);
+        const rowAt = (place: number): number => (place % 2 === 0 && place / 2 < count ? place / 2 : count);
+        const [grid, list] = [
+          [rows, length, d],
+          [count, d],
+        ];
         return {
-          shapes: packed
-            ? [
-                [count, d],
-                [rows, length, d],
-              ]
-            : [
-                [rows, length, d],
-                [count, d],
-              ],
-          integers: { places, gridShape },
+          shapes: back ? [grid, list] : [list, grid],
+          integers: {
+            rows: int64(
+              Array.from({ length: places }, (_, place) => rowAt(place)),
+              [rows, length],
+            ),
+            places: int64(
+              Array.from({ length: count }, (_, row) => placeOf(row)),
+              [count],
+            ),
+          },
           build: (x, y) => {
-            const at = ops.input('places', [count], 'feed', 'int64');
-            const grid = ops.input('gridShape', [rows, length]);
-            return packed ? ops.mul(ops.unpackRows(x, at, grid), y) : ops.mul(ops.packRows(x, at, grid), y);
+            const into = ops.input('rows', [rows, length], 'feed', 'int64');
+            const from = ops.input('places', [count], 'feed', 'int64');
+            return ops.mul(back ? ops.moveRows(x, from, into) : ops.moveRows(x, into, from), y);
           },
         };
       }),

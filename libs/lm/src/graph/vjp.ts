@@ -135,8 +135,7 @@ export const VJPS: Readonly<Record<Op, Vjp>> = {
     return [ops.sub(weighted, ops.mul(n, ops.sum(weighted, [lastAxis(n)], true)))];
   },
   mixValues: mixValuesVjp,
-  unpackRows: (n, g) => [ops.packRows(g, at(n, 1), at(n, 2)), undefined, undefined],
-  packRows: (n, g) => [ops.unpackRows(g, at(n, 1), at(n, 2)), undefined, undefined],
+  moveRows: (n, g) => [ops.moveRows(g, at(n, 2), at(n, 1)), undefined, undefined],
   logSoftmax: (n, g) => [ops.sub(g, ops.mul(ops.exp(n), ops.sum(g, [lastAxis(n)], true)))],
   rmsNorm: rmsNormVjp,
   rmsNormGrad: none,

@@ -1,23 +1,43 @@
 import type { ModelConfig } from '@luthier/formats';
-import type { Node } from '../graph/node.js';
+import type { Node, Shape } from '../graph/node.js';
 import * as ops from '../graph/ops.js';
+import { SECTIONS, sectionInput } from './attention-sections.js';
+import type { SectionFeed } from './attention-sections.js';
 import { softCap } from './blocks.js';
 
-/** Of the packed rows. N: packed tokens; R: rows; L: tokens of the longest one. */
-export interface AttentionInputs {
-  /** Where each token lies in the grid [R, L]. */
-  readonly places: Node;
-  /** Its shape is that of the grid. */
-  readonly grid: Node;
-  /** Additive, [L, L]. */
+/**
+ * Of one section of the packed rows (`attention-sections.ts`). N: packed tokens; R: rows that reach into it; B: their tokens
+ * within it; E: all up to its end.
+ */
+export interface SectionInputs {
+  /** Packed tokens [R, B] that look. */
+  readonly queries: Node;
+  /** Where among them each packed token lies [N]. */
+  readonly queryPlaces: Node;
+  /** Packed tokens [R, E] that are looked at. */
+  readonly keys: Node;
+  readonly keyPlaces: Node;
+  /** Additive, [B, E] for each query head that shares a key head, one below the other. */
   readonly mask: Node;
 }
 
-export const attentionInputs = (maskName: string): AttentionInputs => ({
-  places: ops.input('places', ['N'], 'feed', 'int64'),
-  grid: ops.input('grid', ['R', 'L']),
-  mask: ops.input(maskName, ['L', 'L']),
-});
+const groupSize = ({ attentionHeads, keyValueHeads }: ModelConfig): number => attentionHeads / keyValueHeads;
+const groupRows = (config: ModelConfig): string => `${groupSize(config)}*B`;
+
+/** `maskName` names the mask of a section. */
+export const attentionInputs = (config: ModelConfig, maskName: (section: number) => string): SectionInputs[] =>
+  Array.from({ length: SECTIONS }, (_, section) => {
+    const [rows, end] = [`R${section}`, `${section + 1}*B`];
+    const tokens = (name: SectionFeed, shape: Shape): Node =>
+      ops.input(sectionInput(name, section), shape, 'feed', 'int64');
+    return {
+      queries: tokens('queries', [rows, 'B']),
+      queryPlaces: tokens('queryPlaces', ['N']),
+      keys: tokens('keys', [rows, end]),
+      keyPlaces: tokens('keyPlaces', ['N']),
+      mask: ops.input(maskName(section), [groupRows(config), end]),
+    };
+  });
 
 export interface Projections {
   /** [N, heads * D], rotated. */
@@ -27,32 +47,32 @@ export interface Projections {
   readonly values: Node;
 }
 
+/** Causal attention of each row within itself: [N, heads * D]. */
+export const attend = (config: ModelConfig, projections: Projections, sections: readonly SectionInputs[]): Node =>
+  sections.map((section) => attendWithin(config, projections, section)).reduce(ops.add);
+
 /**
- * Causal attention of each row within itself: [N, heads * D]. Rows are padded to the longest one for it alone, since a
- * product over the whole pack would compute the square of all tokens. Query heads that share a key head are rows of one
- * product, so keys and values are never repeated.
+ * What the tokens of one section see, zeros for the others: [N, heads * D]. Query heads that share a key head are rows of
+ * one product, so keys and values are never repeated.
  */
-export function attend(config: ModelConfig, projections: Projections, inputs: AttentionInputs): Node {
-  const { attentionHeads: heads, keyValueHeads, headDim } = config;
-  const { places, grid, mask } = inputs;
-  const group = heads / keyValueHeads;
-  const rows = group === 1 ? 'L' : `${group}*L`;
-  const unpack = (value: Node, shape: readonly (number | string)[], perm: readonly number[]): Node =>
-    ops.transpose(ops.reshape(ops.unpackRows(value, places, grid), ['R', 'L', ...shape]), perm);
-  const split = (value: Node): Node => unpack(value, [keyValueHeads, headDim], [0, 2, 1, 3]);
-  const queries = ops.reshape(unpack(projections.queries, [keyValueHeads, group, headDim], [0, 2, 3, 1, 4]), [
-    'R',
-    keyValueHeads,
-    rows,
-    headDim,
-  ]);
-  const raw = ops.matmul(queries, split(projections.keys), {
-    transB: true,
-    alpha: 1 / Math.sqrt(config.queryPreAttentionScalar ?? headDim),
-  });
-  const capped = softCap(ops.reshape(raw, ['R', keyValueHeads, group, 'L', 'L']), config.attentionSoftCap);
-  const scores = ops.add(capped, mask);
-  const mixed = ops.mixValues(ops.reshape(scores, ['R', keyValueHeads, rows, 'L']), split(projections.values));
-  const joined = ops.transpose(ops.reshape(mixed, ['R', keyValueHeads, group, 'L', headDim]), [0, 3, 1, 2, 4]);
-  return ops.packRows(ops.reshape(joined, ['R', 'L', heads * headDim]), places, grid);
+function attendWithin(config: ModelConfig, projections: Projections, section: SectionInputs): Node {
+  const { keyValueHeads, headDim } = config;
+  const { queries, queryPlaces, keys, keyPlaces, mask } = section;
+  const [rows = 1, count = 1] = queries.shape;
+  const [, end = 1] = keys.shape;
+  const group = groupSize(config);
+  const alpha = 1 / Math.sqrt(config.queryPreAttentionScalar ?? headDim);
+  const split = (value: Node): Node =>
+    ops.transpose(ops.reshape(ops.moveRows(value, keys, keyPlaces), [rows, end, keyValueHeads, headDim]), [0, 2, 1, 3]);
+  const asked = ops.moveRows(projections.queries, queries, queryPlaces);
+  const heads = ops.transpose(ops.reshape(asked, [rows, count, keyValueHeads, group, headDim]), [0, 2, 3, 1, 4]);
+  const grouped = ops.reshape(heads, [rows, keyValueHeads, groupRows(config), headDim]);
+  const scores = softCap(
+    ops.matmul(grouped, split(projections.keys), { transB: true, alpha }),
+    config.attentionSoftCap,
+  );
+  const mixed = ops.mixValues(ops.add(scores, mask), split(projections.values));
+  const answered = ops.transpose(ops.reshape(mixed, [rows, keyValueHeads, group, count, headDim]), [0, 3, 1, 2, 4]);
+  const joined = ops.reshape(answered, [rows, count, keyValueHeads * group * headDim]);
+  return ops.moveRows(joined, queryPlaces, queries);
 }

@@ -3,7 +3,8 @@ import type { ModelConfig } from '@luthier/formats';
 import type { Node } from '../graph/node.js';
 import * as ops from '../graph/ops.js';
 import { attend, attentionInputs } from './attention.js';
-import type { AttentionInputs } from './attention.js';
+import type { SectionInputs } from './attention.js';
+import { sectionInput } from './attention-sections.js';
 import { activate, norm } from './blocks.js';
 import { kindInput } from './layer-kinds.js';
 import type { LayerKind } from './layer-kinds.js';
@@ -12,10 +13,11 @@ import { linearShape } from './model-weights.js';
 import type { LinearModule } from './model-weights.js';
 
 /** Inputs that all layers of a kind share. N: packed tokens; P: rows of the rotary table. */
-export interface LayerInputs extends AttentionInputs {
+export interface LayerInputs {
   readonly positions: Node;
   readonly cosines: Node;
   readonly sines: Node;
+  readonly sections: readonly SectionInputs[];
 }
 
 export function layerInputs(config: ModelConfig, kind: LayerKind): LayerInputs {
@@ -24,7 +26,7 @@ export function layerInputs(config: ModelConfig, kind: LayerKind): LayerInputs {
     positions: ops.input('positions', [1, 'N'], 'feed', 'int64'),
     cosines: ops.input(kindInput(config, kind, 'cosines'), table),
     sines: ops.input(kindInput(config, kind, 'sines'), table),
-    ...attentionInputs(kindInput(config, kind, 'mask')),
+    sections: attentionInputs(config, (section) => sectionInput(kindInput(config, kind, 'mask'), section)),
   };
 }
 
@@ -65,7 +67,7 @@ function attention(config: ModelConfig, tensors: LayerTensors, inputs: LayerInpu
     keys: rotated('k', config.keyValueHeads),
     values: linear(config, tensors, x, 'self_attn.v_proj'),
   };
-  return linear(config, tensors, attend(config, projections, inputs), 'self_attn.o_proj');
+  return linear(config, tensors, attend(config, projections, inputs.sections), 'self_attn.o_proj');
 }
 
 /** The norm of each of `count` heads of queries or keys [N, count * D], where the family has one. */

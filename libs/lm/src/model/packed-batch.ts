@@ -9,8 +9,6 @@ export interface PackedBatch {
   readonly rows: number;
   readonly tokens: BigInt64Array;
   readonly positions: BigInt64Array;
-  /** Where each token lies in a grid [rows, longestRow] that attention is computed in, counted along both axes. */
-  readonly places: BigInt64Array;
   /** Packed index of the token before each trained one: where its logits are taken. */
   readonly predictors: BigInt64Array;
   readonly labels: BigInt64Array;
@@ -28,7 +26,6 @@ export function packRows(rows: readonly TrainingRow[]): PackedBatch {
   const positions = new BigInt64Array(count);
   const predictors: bigint[] = [];
   const labels: bigint[] = [];
-  const places = new BigInt64Array(count);
   const longestRow = rows.reduce((longest, row) => Math.max(longest, row.tokens.length), 0);
   let start = 0;
   const labelRows: number[] = [];
@@ -39,7 +36,6 @@ export function packRows(rows: readonly TrainingRow[]): PackedBatch {
       const token = BigInt(row.tokens[i] ?? 0);
       tokens[start + i] = token;
       positions[start + i] = BigInt(i);
-      places[start + i] = BigInt(index * longestRow + i);
       if (i > 0 && row.trained[i] === 1) {
         predictors.push(BigInt(start + i - 1));
         labels.push(token);
@@ -53,7 +49,6 @@ export function packRows(rows: readonly TrainingRow[]): PackedBatch {
     rows: rows.length,
     tokens,
     positions,
-    places,
     predictors: BigInt64Array.from(predictors),
     labels: BigInt64Array.from(labels),
     labelRows: Int32Array.from(labelRows),

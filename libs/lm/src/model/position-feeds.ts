@@ -1,6 +1,6 @@
 import type { ModelConfig } from '@luthier/formats';
 import type { TensorData } from '../executor/executor.js';
-import { causalMask } from './attention-mask.js';
+import { sectionFeeds, sectionInput, sectionMasks } from './attention-sections.js';
 import { kindInput, layerKind, layerKinds } from './layer-kinds.js';
 import type { LayerKind } from './layer-kinds.js';
 import type { PackedBatch } from './packed-batch.js';
@@ -12,8 +12,9 @@ type Feeds = Record<string, TensorData>;
 /** What layers are fed about positions: rotary tables and masks of each kind of layer, and where tokens lie in rows. */
 export class PositionFeeds {
   private readonly tables = new Map<LayerKind, RotaryTable>();
-  /** The last mask of each kind, which the layers of a batch share. */
-  private readonly masks = new Map<LayerKind, TensorData>();
+  /** Of the last batch, which its layers share. */
+  private sections: { readonly batch: PackedBatch; readonly feeds: Feeds } | undefined;
+  private readonly masks = new Map<LayerKind, { readonly length: number; readonly sections: readonly TensorData[] }>();
 
   constructor(private readonly config: ModelConfig) {}
 
@@ -32,26 +33,35 @@ export class PositionFeeds {
 
   private ofKind(kind: LayerKind, batch: PackedBatch, nameOf: (name: 'mask' | 'cosines' | 'sines') => string): Feeds {
     const count = batch.tokens.length;
-    const grid = [batch.rows, batch.longestRow];
     // As many positions as tokens: the operation counts them before it looks at `positions`.
     const { cosines, sines } = this.table(kind, count);
     return {
       positions: { data: batch.positions, dims: [1, count] },
       [nameOf('cosines')]: cosines,
       [nameOf('sines')]: sines,
-      [nameOf('mask')]: this.mask(kind, batch.longestRow),
-      places: { data: batch.places, dims: [count] },
-      grid: { data: new Float32Array(batch.rows * batch.longestRow), dims: grid },
+      ...Object.fromEntries(
+        this.masksOf(kind, batch).map((mask, section) => [sectionInput(nameOf('mask'), section), mask]),
+      ),
+      ...this.sectionsOf(batch),
     };
   }
 
-  private mask(kind: LayerKind, length: number): TensorData {
+  private sectionsOf(batch: PackedBatch): Feeds {
+    if (this.sections?.batch !== batch) this.sections = { batch, feeds: sectionFeeds(batch) };
+    return this.sections.feeds;
+  }
+
+  private masksOf(kind: LayerKind, batch: PackedBatch): readonly TensorData[] {
     const found = this.masks.get(kind);
-    if (found?.dims[0] === length) return found;
-    const window = kind === 'sliding' ? this.config.slidingWindow : undefined;
-    const made = { data: causalMask(length, window), dims: [length, length] };
-    this.masks.set(kind, made);
-    return made;
+    if (found?.length === batch.longestRow) return found.sections;
+    const { attentionHeads, keyValueHeads, slidingWindow } = this.config;
+    const sections = sectionMasks(
+      batch,
+      attentionHeads / keyValueHeads,
+      kind === 'sliding' ? slidingWindow : undefined,
+    );
+    this.masks.set(kind, { length: batch.longestRow, sections });
+    return sections;
   }
 
   private table(kind: LayerKind, longest: number): RotaryTable {

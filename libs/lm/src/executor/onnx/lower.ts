@@ -84,22 +84,14 @@ const lowerRope: Lowering = (model, _node, [x = '', positions = '', cosines = ''
   return model.node('Squeeze', [rotated, model.integers([0])]);
 };
 
-/** Sizes that are known only at run time are taken from the grid. */
-const lowerUnpackRows: Lowering = (model, node, [x = '', places = '', grid = '']) => {
-  const width = node.shape[2];
-  if (typeof width !== 'number') throw new Error('unpackRows needs rows of a static size');
-  const sizes = model.node('Shape', [grid]);
-  const count = model.node('ReduceProd', [sizes], { keepdims: 1 });
-  const zeros = model.node('ConstantOfShape', [model.node('Concat', [count, model.integers([width])], { axis: 0 })]);
-  const positions = model.node('Unsqueeze', [places, model.integers([-1])]);
-  const filled = model.node('ScatterND', [zeros, positions, x]);
-  const shape = model.node('Concat', [sizes, model.integers([width])], { axis: 0 });
-  return model.node('Reshape', [filled, shape]);
-};
-
-const lowerPackRows: Lowering = (model, node, [x = '', places = '']) => {
-  const flat = model.node('Reshape', [x, model.integers([-1, Number(node.shape[1])])]);
-  return model.node('Gather', [flat, places], { axis: 0 });
+/** A row of zeros behind the others is what is taken where nothing is. */
+const lowerMoveRows: Lowering = (model, node, [x = '', indices = '']) => {
+  const width = Number(node.shape.at(-1));
+  const rows = model.once(`rows of ${x}`, () => {
+    const flat = node.inputs[0]?.rank === 2 ? x : model.node('Reshape', [x, model.integers([-1, width])]);
+    return model.node('Concat', [flat, model.zeros([1, width])], { axis: 0 });
+  });
+  return model.node('Gather', [rows, indices], { axis: 0 });
 };
 
 const lowerScatterAddRows: Lowering = (model, _node, [x = '', indices = '', reference = '']) => {
@@ -155,8 +147,7 @@ const LOWERINGS: Readonly<Record<Op, Lowering>> = {
   rmsNormGrad: lowerRmsNormGrad,
   rope: lowerRope,
   mixValues: (model, _node, [, weights = '', values = '']) => model.node('MatMul', [weights, values]),
-  unpackRows: lowerUnpackRows,
-  packRows: lowerPackRows,
+  moveRows: lowerMoveRows,
   dequantise: (model, _node, inputs) => model.node('DequantizeLinear', inputs, { axis: 0 }),
   gatherRows: (model, _node, inputs) => model.node('Gather', inputs, { axis: 0 }),
   scatterAddRows: lowerScatterAddRows,

@@ -56,6 +56,23 @@ export class OnnxModel {
     );
   }
 
+  zeros(dims: readonly number[]): string {
+    const count = dims.reduce((a, b) => a * b, 1);
+    return this.initializer(
+      `z${dims.join('_')}`,
+      'float32',
+      dims,
+      Buffer.alloc(count * Float32Array.BYTES_PER_ELEMENT),
+    );
+  }
+
+  /** The value that `make` wrote the first time that this key was asked for. */
+  once(key: string, make: () => string): string {
+    const value = this.known.get(key) ?? make();
+    this.known.set(key, value);
+    return value;
+  }
+
   private initializer(name: string, type: ElementType, dims: readonly number[], data: Uint8Array): string {
     const existing = this.known.get(name);
     if (existing) return existing;

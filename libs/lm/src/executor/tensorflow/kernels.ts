@@ -107,14 +107,12 @@ const scatterAddRows: Kernel = ({ tf, sizes }, node, inputs) => {
   return tf.reshape(scatterRows(tf, input(inputs, 0), input(inputs, 1), count, width), [count, ...rest]);
 };
 
-const unpackRows: Kernel = ({ tf, sizes }, node, inputs) => {
-  const [rows = 1, length = 1, width = 1] = dimsOf(node, sizes);
-  const filled = scatterRows(tf, input(inputs, 0), input(inputs, 1), rows * length, width);
-  return tf.reshape(filled, [rows, length, width]);
+/** A row of zeros behind the others is what is taken where nothing is. */
+const moveRows: Kernel = ({ tf }, node, inputs) => {
+  const width = Number(node.shape.at(-1));
+  const rows = tf.concat([tf.reshape(input(inputs, 0), [-1, width]), tf.zeros([1, width])], 0);
+  return tf.gather(rows, input(inputs, 1));
 };
-
-const packRows: Kernel = ({ tf }, node, inputs) =>
-  tf.gather(tf.reshape(input(inputs, 0), [-1, Number(node.shape[1])]), flat(tf, input(inputs, 1)));
 
 /** [S, 2]: each row's number beside the index in that row. */
 function pairsOf(tf: Tf, indices: Tensor): Tensor {
@@ -181,8 +179,7 @@ export const KERNELS: Readonly<Record<Op, Kernel>> = {
   rmsNorm,
   rmsNormGrad,
   rope,
-  unpackRows,
-  packRows,
+  moveRows,
   dequantise: binary((tf, values, scales) => tf.mul(values, tf.reshape(scales, [-1, 1]))),
   gatherRows: binary((tf, x, indices) => tf.gather(x, indices)),
   scatterAddRows,
