@@ -46,6 +46,10 @@ const LOGIT_COPIES = 4;
 const CAPPED_LOGIT_COPIES = 8;
 /** Node, ONNX Runtime, graphs, reading buffers; measured. */
 const RUNTIME_MIB = 150;
+/** Of each layer in the graph of a whole step, what ONNX Runtime makes of its nodes; measured. */
+const GRAPH_LAYER_MIB = 1;
+/** Layer by layer: the borders of layers, and what passed along them both ways and is not collected yet. */
+const BORDER_COPIES = 3;
 /** Temporary values of the operations in progress, as copies of one layer's kept values. */
 const WORKING_LAYERS = 3;
 
@@ -82,8 +86,8 @@ const layersKept = (question: NodeMemoryQuestion): number =>
     ? Math.min(question.layers, Math.ceil(question.trainedParameters / linears(question)))
     : question.layers;
 
-/** What is trained beside the model, gradients and optimiser, in floats. */
-function trainedParts(question: NodeMemoryQuestion): { name: PlanComponent; floats: number }[] {
+/** What is trained beside the model, gradients and optimiser, in floats; `passing`: what is gone at the end of a pass. */
+function trainedParts(question: NodeMemoryQuestion, passing: number): { name: PlanComponent; floats: number }[] {
   const { trainedParameters: trained, trains = 'adapter', memoryMode } = question;
   const copies = (question.optimiserCopies ?? OPTIMISER_COPIES.adamw) + (question.keptCopies ?? 0);
   const embedding = question.vocabularySize * question.hiddenSize;
@@ -91,11 +95,12 @@ function trainedParts(question: NodeMemoryQuestion): { name: PlanComponent; floa
   const outerMatrices = trains === 'outer' ? (question.tiedEmbeddings ? 1 : 2) : (question.wholeMatrices ?? 0);
   const outer = outerMatrices * embedding;
   const atOnce = memoryMode === 'whole-step' ? trained : Math.min(trained, Math.max(outer, linears(question)));
-  // On the way back the embeddings' gradient from both ends and their sum lie side by side.
-  const both = memoryMode === 'whole-step' && outer > 0 ? 2 * embedding : 0;
-  if (trains === 'adapter') return [{ name: 'adapterAndOptimiser', floats: (2 + copies) * trained + atOnce + both }];
+  // On the way back the embeddings' gradient from both ends and their sum lie side by side; at the end all come as copies.
+  const both = outer > 0 ? 2 * embedding : 0;
+  const beside = memoryMode === 'whole-step' ? Math.max(both, trained - passing) : 0;
+  if (trains === 'adapter') return [{ name: 'adapterAndOptimiser', floats: (2 + copies) * trained + atOnce + beside }];
   return [
-    { name: 'gradients', floats: trained + atOnce + both },
+    { name: 'gradients', floats: trained + atOnce + beside },
     { name: 'optimiser', floats: copies * trained },
   ];
 }
@@ -103,6 +108,7 @@ function trainedParts(question: NodeMemoryQuestion): { name: PlanComponent; floa
 /** Memory of one run on ONNX Runtime in float32. Calibrated by measurement; see docs/adr/0003-training-engine.md. */
 export function estimateNodeMemory(question: NodeMemoryQuestion): NodeMemoryEstimate {
   const { layers, hiddenSize, intermediateSize, heads, keyValueHeads, headDim, microBatchTokens: tokens } = question;
+  const isWhole = question.memoryMode === 'whole-step';
   const queries = heads * headDim;
   const keys = keyValueHeads * headDim;
   const embeddings = question.vocabularySize * hiddenSize * (question.tiedEmbeddings ? 1 : 2);
@@ -113,23 +119,25 @@ export function estimateNodeMemory(question: NodeMemoryQuestion): NodeMemoryEsti
     (beyond.softCaps ? heads * tokens : 0);
   const keptPerToken = 7 * hiddenSize + 2 * queries + 3 * keys + 4 * intermediateSize + heads * tokens + keptBeyond;
   // Layer by layer, the head is done before a layer's values are there.
-  const capped = beyond.softCaps && question.memoryMode === 'whole-step';
+  const capped = beyond.softCaps && isWhole;
   const logitCopies = capped ? CAPPED_LOGIT_COPIES : LOGIT_COPIES;
   const layerFloats = tokens * keptPerToken;
   const keptLayers = layersKept(question);
-  const keptFloats = question.memoryMode === 'whole-step' ? keptLayers * layerFloats : keptLayers * tokens * hiddenSize;
+  const keptFloats = keptLayers * (isWhole ? layerFloats : BORDER_COPIES * tokens * hiddenSize);
+  const activations = keptFloats + WORKING_LAYERS * layerFloats;
+  const head = logitCopies * question.microBatchTrained * question.vocabularySize;
   // Of few bits, the weights of the layers that are computed at once lie beside them in float32.
   const { weightBits = 32 } = question;
   const linearFloats = (layers * linears(question) * weightBits) / 32;
-  const layersAtOnce = question.memoryMode === 'whole-step' ? layers : 1;
+  const layersAtOnce = isWhole ? layers : 1;
   const unpacked = weightBits === 32 ? 0 : layersAtOnce * linears(question);
   const mib = (floats: number): number => Math.round((floats * FLOAT_BYTES * 10) / MIB) / 10;
   const components: { name: PlanComponent; mib: number }[] = [
     { name: 'weights', mib: mib(linearFloats + unpacked + embeddings) },
-    ...trainedParts(question).map(({ name, floats }) => ({ name, mib: mib(floats) })),
-    { name: 'activations', mib: mib(keptFloats + WORKING_LAYERS * layerFloats) },
-    { name: 'head', mib: mib(logitCopies * question.microBatchTrained * question.vocabularySize) },
-    { name: 'runtime', mib: RUNTIME_MIB },
+    ...trainedParts(question, activations + head).map(({ name, floats }) => ({ name, mib: mib(floats) })),
+    { name: 'activations', mib: mib(activations) },
+    { name: 'head', mib: mib(head) },
+    { name: 'runtime', mib: RUNTIME_MIB + (isWhole ? layers * GRAPH_LAYER_MIB : 0) },
   ];
   return { components, totalMib: Math.ceil(components.reduce((sum, part) => sum + part.mib, 0)) };
 }
