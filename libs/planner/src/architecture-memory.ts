@@ -1,16 +1,19 @@
-/** What an architecture keeps for the way back beyond what Llama keeps. */
+/** What an architecture has, or keeps for the way back, beyond what Llama does. */
 export interface ArchitectureMemory {
-  /** Norms of queries and of keys keep their inputs. */
+  /** Queries, keys and values have biases. */
+  readonly biases: boolean;
+  /** There are norms of queries and of keys, which keep their inputs. */
   readonly headNorms: boolean;
-  /** Norms behind attention and the MLP keep theirs. */
+  /** There are norms behind attention and the MLP, which keep theirs. */
   readonly sandwichNorms: boolean;
   /** Soft caps keep a copy of the scores of attention, and in the head four of the logits; measured. */
   readonly softCaps: boolean;
 }
 
-const LLAMA: ArchitectureMemory = { headNorms: false, sandwichNorms: false, softCaps: false };
+const LLAMA: ArchitectureMemory = { biases: false, headNorms: false, sandwichNorms: false, softCaps: false };
 
 const BEYOND_LLAMA: Readonly<Record<string, ArchitectureMemory>> = {
+  Qwen2ForCausalLM: { ...LLAMA, biases: true },
   Qwen3ForCausalLM: { ...LLAMA, headNorms: true },
   Gemma2ForCausalLM: { ...LLAMA, sandwichNorms: true, softCaps: true },
   Gemma3ForCausalLM: { ...LLAMA, headNorms: true, sandwichNorms: true },

@@ -10,7 +10,7 @@ type Sizes = Omit<ModelShape, 'parameters' | 'weightBytes'>;
 
 const BYTES_PER_WEIGHT = 2;
 
-/** A shape with its numbers counted; biases and the norms of single heads are left out (below one in a thousand). */
+/** A shape with its numbers counted. */
 export function countedShape(sizes: Sizes): ModelShape {
   const { layers, vocabularySize, hiddenSize, tiedEmbeddings } = sizes;
   const parameters =

@@ -1,4 +1,5 @@
 import type { ModelShape, PlanComponent, Tuning } from '@luthier/contracts';
+import { architectureMemory } from './architecture-memory.js';
 
 export interface MemoryQuestion {
   shape: ModelShape;
@@ -49,9 +50,15 @@ export function linearShapes(shape: ModelShape): [number, number][] {
   ];
 }
 
-/** Numbers of one block, with those of its two norms. */
+/** Numbers of one block, with those of its norms and of the biases that its architecture has. */
 export const layerParameters = (shape: ModelShape): number =>
-  linearShapes(shape).reduce((sum, [i, o]) => sum + i * o, 0) + 2 * shape.hiddenSize;
+  linearShapes(shape).reduce((sum, [i, o]) => sum + i * o, 0) + vectorParameters(shape);
+
+function vectorParameters({ architecture, hiddenSize, heads, kvHeads, headDim }: ModelShape): number {
+  const { biases, headNorms, sandwichNorms } = architectureMemory(architecture);
+  const norms = (sandwichNorms ? 4 : 2) * hiddenSize + (headNorms ? 2 * headDim : 0);
+  return norms + (biases ? (heads + 2 * kvHeads) * headDim : 0);
+}
 
 /** Of embeddings and output weights, how many matrices an adapter's tuning trains whole; where they are tied they are one. */
 export function wholeMatrices({ tiedEmbeddings }: Pick<ModelShape, 'tiedEmbeddings'>, tuning: Tuning): number {

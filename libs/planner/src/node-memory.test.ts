@@ -60,6 +60,18 @@ describe('memory of the TypeScript runtime', () => {
     expect(saved({ type: 'lora', ...lora })).toBe(0);
   });
 
+  it('counts activations of the layers that are trained, biases or not', () => {
+    const of = (trains: 'layers' | 'outer', trainedParameters: number): number =>
+      estimateNodeMemory({
+        ...{ ...smol, trains, trainedParameters, optimiserCopies: 0 },
+        ...{ memoryMode: 'whole-step', microBatchTokens: 250, microBatchTrained: 125 },
+      }).components.find(({ name }) => name === 'activations')?.mib ?? 0;
+    const [layer, biases] = [576 * (24 * 64 + 3 * 1536 + 2), 15 * 64];
+    const one = (of('outer', 30 * layer) - of('layers', 4 * layer)) / 26;
+    expect(of('layers', 4 * layer)).toBeCloseTo((4 + 3) * one, 0);
+    expect(of('layers', 4 * (layer + biases))).toBe(of('layers', 4 * layer));
+  });
+
   // Blocks of one size with what the architecture adds, rank 16, two rows of 240 tokens, half of them trained.
   it.each([
     ['LlamaForCausalLM', 'whole-step', 867],

@@ -83,7 +83,7 @@ const linears = ({ hiddenSize, intermediateSize, heads, keyValueHeads, headDim }
 /** On whose way back something is trained: all, or the topmost ones. */
 const layersKept = (question: NodeMemoryQuestion): number =>
   question.trains === 'layers'
-    ? Math.min(question.layers, Math.ceil(question.trainedParameters / linears(question)))
+    ? Math.min(question.layers, Math.round(question.trainedParameters / linears(question)))
     : question.layers;
 
 /** What is trained beside the model, gradients and optimiser, in floats; `passing`: what is gone at the end of a pass. */

@@ -61,7 +61,18 @@ class ModelConfig(BaseModel):
 
     @property
     def layer_parameters(self) -> int:
-        return self.linear_parameters + 2 * self.hidden_size
+        return self.linear_parameters + 2 * self.hidden_size + self._architectures_own
+
+    @property
+    def _architectures_own(self) -> int:
+        """Of a layer, what Llama does not have: biases of queries, keys and values; norms of single heads."""
+        match self.architectures[0]:
+            case "Qwen2ForCausalLM":
+                return self.query_size + 2 * self.key_size
+            case "Qwen3ForCausalLM":
+                return 2 * self._head_size
+            case _:
+                return 0
 
     @property
     def outer_parameters(self) -> int:
