@@ -62,6 +62,7 @@ function asked(): { whole: Set<string>; starts: Set<string> } {
         'finding.',
         'source.',
         'sourceFailed.',
+        'notCompared.',
         'formula.',
         'fix.',
         'placeFix.',

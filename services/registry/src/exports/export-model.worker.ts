@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { AppError } from '@luthier/contracts';
-import { huggingFaceToGguf, isFormatError, mergePeftAdapter } from '@luthier/formats';
+import { huggingFaceToGguf, mergePeftAdapter } from '@luthier/formats';
 import { runInWorker } from '@luthier/service-kit/worker';
+import { modelError } from '../models/model-error.js';
 import { GGUF_FILE, GGUF_TYPES } from './made-format.js';
 import type { ExportInput } from './made-format.js';
 
@@ -17,6 +17,4 @@ async function makeExport({ modelDir, adapterDir, format, outDir, mergedDir }: E
   return null;
 }
 
-runInWorker<ExportInput, null>(makeExport, (thrown) =>
-  isFormatError(thrown) ? new AppError('model.unreadable', thrown.message, { cause: thrown }) : AppError.from(thrown),
-);
+runInWorker<ExportInput, null>(makeExport, modelError);

@@ -15,7 +15,7 @@ import { artifactUri, readArtifact } from '@luthier/artifacts';
 import type { ArtifactStore, LocalFolders } from '@luthier/artifacts';
 import { startWorker } from '@luthier/service-kit/worker';
 import { Injectable } from '@nestjs/common';
-import type { OnApplicationShutdown } from '@nestjs/common';
+import type { OnApplicationBootstrap, OnApplicationShutdown } from '@nestjs/common';
 import { filesOf, putModelFolder } from '../models/model-folder.js';
 import type { ModelsService } from '../models/models.service.js';
 import type { ExportInput, MadeFormat } from './made-format.js';
@@ -32,22 +32,33 @@ const PARITY_FILE = 'parity.json';
 
 /**
  * Models as files for other programs: an adapter as it was trained, or one whole model, an adapter merged into its base.
- * What has to be made is made once and lies with its model, with which it is deleted.
+ * What has to be made is made once and lies with its model, with which it is deleted. One is made at a time, since each
+ * takes the memory of a model and more.
  */
 @Injectable()
-export class ExportsService implements OnApplicationShutdown {
+export class ExportsService implements OnApplicationBootstrap, OnApplicationShutdown {
   /** Under way, by where it will lie; what failed stays until somebody has been told why. */
   private readonly making = new Map<string, Promise<ExportAnswer>>();
   private readonly stopping = new AbortController();
+  private readonly draftsDir: string;
+  private turn: Promise<unknown> = Promise.resolve();
 
+  /** `workDir` belongs to one process. */
   constructor(
     private readonly models: ModelsService,
     private readonly artifacts: ArtifactStore,
     private readonly folders: LocalFolders,
-    private readonly workDir: string,
+    workDir: string,
     private readonly parityLimits: ParityLimits,
     private readonly answerMs = ANSWER_MS,
-  ) {}
+  ) {
+    this.draftsDir = join(workDir, 'exports');
+  }
+
+  /** What a killed process had not finished is as large as a model, and may never be asked for again. */
+  async onApplicationBootstrap(): Promise<void> {
+    await rm(this.draftsDir, { recursive: true, force: true });
+  }
 
   /**
    * Begins or joins; what takes longer than an answer may goes on. Asking after a failure was told begins anew.
@@ -93,7 +104,8 @@ export class ExportsService implements OnApplicationShutdown {
   }
 
   private begin(uri: string, of: Exported, format: MadeFormat): Promise<ExportAnswer> {
-    const done = this.make(uri, of, format);
+    const done = this.turn.then(() => this.make(uri, of, format));
+    this.turn = done.catch(() => undefined);
     this.making.set(uri, done);
     done.then(
       () => this.making.delete(uri),
@@ -103,9 +115,10 @@ export class ExportsService implements OnApplicationShutdown {
   }
 
   private async make(uri: string, { model, base }: Exported, format: MadeFormat): Promise<ExportAnswer> {
-    const draft = join(this.workDir, 'exports', `${model.id}-${format}`);
-    const [outDir, mergedDir] = [join(draft, 'out'), join(draft, 'merged')];
     const { signal } = this.stopping;
+    signal.throwIfAborted();
+    const draft = join(this.draftsDir, `${model.id}-${format}`);
+    const [outDir, mergedDir] = [join(draft, 'out'), join(draft, 'merged')];
     const convert = async (modelDir: string, adapterDir: string | null): Promise<ExportParity> => {
       const data: ExportInput = { modelDir, adapterDir, format, outDir, mergedDir };
       const entry = new URL('./export-model.worker.js', import.meta.url);
@@ -118,9 +131,20 @@ export class ExportsService implements OnApplicationShutdown {
       const parity = await this.withFolders(filesToExport(model, format), base, convert);
       await this.artifacts.put(`${uri}/${PARITY_FILE}`, JSON.stringify(parity));
       await putModelFolder(this.artifacts, outDir, uri, signal);
+      await this.dropIfDeleted(model.id, uri);
       return await this.ready(uri);
     } finally {
       await rm(draft, { recursive: true, force: true });
+    }
+  }
+
+  /** A model that was deleted in the meantime took along what was there then. */
+  private async dropIfDeleted(modelId: string, uri: string): Promise<void> {
+    try {
+      await this.models.get(modelId);
+    } catch (thrown) {
+      if (AppError.from(thrown).code === 'model.not-found') await this.artifacts.remove(uri);
+      throw thrown;
     }
   }
 

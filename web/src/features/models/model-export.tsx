@@ -7,9 +7,12 @@ import { exportQuery } from '../../lib/api/models';
 import type { ExportedFile, ExportFormat, ExportParity, Model } from '../../lib/api/models';
 import { ErrorNotice } from '../../lib/error-notice';
 import { exportedFileUrl } from '../../lib/routes';
+import { useTold } from '../../lib/told/use-told';
 import { useFormat } from '../../lib/use-format';
 import { exportOffers } from './export-offers';
 import type { ExportOffer } from './export-offers';
+
+const NATS_SHOWN_MIN = 0.0001;
 
 /** What the model can be taken elsewhere as. */
 export function ModelExport({ model }: { model: Model }) {
@@ -76,18 +79,22 @@ function Offer({ model, offer: { format, refused, sizeBytes } }: { model: Model;
 /** How near the file computes to the model, or why nobody looked. */
 function Parity({ parity }: { parity: ExportParity }) {
   const t = useTranslations('models');
+  const told = useTold();
   return (
     <p className="mt-1 max-w-prose text-sm leading-relaxed text-muted">
       {parity.status === 'same'
         ? t('export.parity.same', {
             positions: parity.positions,
             otherTokens: parity.other_tokens,
-            meanKl: parity.mean_kl.toPrecision(2),
+            meanKl: shownNats(parity.mean_kl),
           })
-        : t('export.parity.not-checked', { reason: parity.reason })}
+        : t('export.parity.not-checked', { reason: told.notCompared(parity.reason) })}
     </p>
   );
 }
+
+/** Two digits; what rounding alone makes is called so. */
+const shownNats = (nats: number): string => (nats < NATS_SHOWN_MIN ? `< ${NATS_SHOWN_MIN}` : nats.toPrecision(2));
 
 /** How long it has been going on, as of the last answer; how long it will is not known. */
 function Making({ seconds }: { seconds: number | null }) {

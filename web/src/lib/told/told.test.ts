@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { createTranslator } from 'next-intl';
 import type { Evaluation, Job } from '../api/jobs';
+import { notComparedTold } from './not-compared-told';
 import { sourceFailedTold } from './source-told';
 import {
   RUN_VALUES,
@@ -116,6 +117,16 @@ describe('what the platform says, in the reader’s language', () => {
   });
 
   it.each([
+    ['Comparing takes about 900 MiB of memory; 500 MiB are allowed.', 'memory'],
+    ['Comparing was begun, but not finished: The work took more than 500 MiB of memory.', 'memoryTaken'],
+    ['Comparing was begun, but not finished: The work took longer than 900 s.', 'time'],
+    ['An adapter of this kind is not computed here beside its base.', 'adapterKind'],
+  ])('knows why an export was not compared: "%s"', (reason, key) => {
+    expect(notComparedTold(reason)?.key).toBe(`notCompared.${key}`);
+    expect(missing([`notCompared.${key}`])).toEqual([]);
+  });
+
+  it.each([
     ['Created fine-tuning job: ftjob-1', 'created'],
     ['Validated file-1: 303 usable rows, 1 errors, 2 warnings', 'validated'],
     ['Prepared 303 training rows with 21904 tokens, 9120 of them trained', 'prepared'],
@@ -128,6 +139,10 @@ describe('what the platform says, in the reader’s language', () => {
     [
       'Ended at step 18 of 50, after 2 evaluations in a row without a lower loss; the model of step 12 is kept, with the lowest loss on the held-out rows (1.2345).',
       'endedEarly',
+    ],
+    [
+      'Ended at step 18 of 50, after 2 evaluations in a row without a lower loss; the last model is kept, as the loss on the held-out rows was never a finite number.',
+      'endedUnmeasured',
     ],
     [
       'All 50 steps were made; the model of step 12 is kept, with the lowest loss on the held-out rows (-1.2345).',

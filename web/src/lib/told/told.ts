@@ -91,6 +91,10 @@ const EVENTS: readonly Rule[] = [
     }),
   ],
   [
+    /^Ended at step (\d+) of (\d+), after .+; the last model is kept/,
+    ([, step, total]) => ({ key: 'event.endedUnmeasured', values: { step: n(step), total: n(total) } }),
+  ],
+  [
     /^All (\d+) steps were made; the model of step (\d+) is kept, .+ \((-?[\d.]+)\)\.$/,
     ([, total, best, loss = '']) => ({ key: 'event.bestKept', values: { total: n(total), best: n(best), loss } }),
   ],

@@ -7,6 +7,7 @@ import { changeTold } from './change-told';
 import { findingTold } from './finding-told';
 import type { Finding } from './finding-told';
 import { formulaTold } from './formula-told';
+import { notComparedTold } from './not-compared-told';
 import { noteTold } from './note-told';
 import type { PlanNote } from './note-told';
 import { obstacleOf, obstacleTold, waitsFor } from './obstacle-told';
@@ -131,6 +132,7 @@ export function useTold() {
         const told = sourceTold(source);
         return told ? text(told) : source;
       },
+      notCompared: (reason: string): string => translated(reason, notComparedTold(reason)),
       sourceFailed: (message: string): string => translated(message, sourceFailedTold(message)),
       formulaFault: (fault: string): string => translated(fault, formulaTold(fault)),
       event: ({ message, data }: Pick<JobEvent, 'message' | 'data'>): string => {

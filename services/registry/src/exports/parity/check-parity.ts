@@ -54,7 +54,7 @@ export async function checkParity(
     signal?.throwIfAborted();
     const error = AppError.from(thrown);
     if (error.code === 'model.export-drifted' || error.code === 'model.unreadable') throw error;
-    return notChecked(`It was tried: ${error.message}.`);
+    return notChecked(`Comparing was begun, but not finished: ${error.message}.`);
   }
 }
 

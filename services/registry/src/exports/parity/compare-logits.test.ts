@@ -70,11 +70,19 @@ describe('comparing logits', () => {
         ]),
       ),
     ).toContain('not finite');
+  });
+
+  it('takes another vocabulary for drift, not for something that cannot be compared', () => {
     expect(() =>
       compare([
         [1, 2],
         [1, 2, 3],
       ]),
-    ).toThrow('3 tokens in its vocabulary');
+    ).toThrow(
+      expect.objectContaining({
+        code: 'model.export-drifted',
+        message: expect.stringContaining('3 tokens in its vocabulary'),
+      }),
+    );
   });
 });

@@ -1,3 +1,5 @@
+import { AppError } from '@luthier/contracts';
+
 /** How far an export lies from what it was made from, over the positions of all prompts. */
 export interface ParityFigures {
   readonly positions: number;
@@ -50,10 +52,13 @@ export class Comparison {
   private sumKl = 0;
   private maxKl = 0;
 
-  /** Logits of the next token at one position. @throws RangeError when the vocabularies differ. */
+  /** Logits of the next token at one position. @throws AppError `model.export-drifted` when the vocabularies differ. */
   add(source: Float32Array, other: Float32Array): void {
     if (source.length !== other.length)
-      throw new RangeError(`The export has ${other.length} tokens in its vocabulary, its source ${source.length}.`);
+      throw new AppError(
+        'model.export-drifted',
+        `The export is not published: it has ${other.length} tokens in its vocabulary, its source ${source.length}`,
+      );
     const [mine, theirs] = [best(source), best(other)];
     const kl = divergence(source, other);
     this.positions += 1;
