@@ -103,6 +103,7 @@ describe('memory of runtime-node', () => {
         microBatchTokens: 256,
         microBatchTrained: 256,
         memoryMode,
+        engine: process.env['LUTHIER_NODE_ENGINE'] === 'tensorflow' ? 'tensorflow' : 'onnx',
       });
       expect(totalMib / peakMemoryMib).toBeGreaterThan(1);
       expect(totalMib / peakMemoryMib).toBeLessThan(1.25);

@@ -101,6 +101,27 @@ describe('memory of the TypeScript runtime', () => {
     },
   );
 
+  // 27 million weights, rank 16, micro-batches of 256 tokens, all trained; measured with TensorFlow.js in WebAssembly.
+  it.each([
+    ['adapter', 'whole-step', 1_769_472, 787],
+    ['adapter', 'layer-recompute', 1_769_472, 551],
+    ['outer', 'whole-step', 27_535_488, 1097],
+    ['outer', 'layer-recompute', 27_535_488, 842],
+    ['layers', 'whole-step', 7_080_960, 850],
+  ] as const)(
+    'is within 10 %% of the measured peak on TensorFlow.js, too: %s, %s',
+    (trains, memoryMode, trained, measured) => {
+      const asked = {
+        ...{ layers: 12, hiddenSize: 384, intermediateSize: 1024, heads: 6, keyValueHeads: 6, headDim: 64 },
+        ...{ vocabularySize: 16_384, tiedEmbeddings: true, trainedParameters: trained, trains, memoryMode },
+        ...{ microBatchTokens: 256, microBatchTrained: 256 },
+      };
+      const { totalMib } = estimateNodeMemory({ ...asked, engine: 'tensorflow' });
+      expect(Math.abs(totalMib / measured - 1)).toBeLessThan(0.1);
+      expect(totalMib).toBeGreaterThan(estimateNodeMemory(asked).totalMib + 140);
+    },
+  );
+
   it('counts linear layers of 8 bits as a quarter, and those of one layer unpacked beside them', () => {
     const asked = { ...smol, microBatchTokens: 256, microBatchTrained: 128, memoryMode: 'layer-recompute' } as const;
     const weightsOf = (weightBits: 8 | 32): number =>

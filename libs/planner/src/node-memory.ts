@@ -29,6 +29,8 @@ export interface NodeMemoryQuestion {
   readonly microBatchTokens: number;
   readonly microBatchTrained: number;
   readonly memoryMode: 'whole-step' | 'layer-recompute';
+  /** What computes. @default 'onnx' */
+  readonly engine?: 'onnx' | 'tensorflow';
 }
 
 export interface NodeMemoryEstimate {
@@ -50,6 +52,9 @@ const RUNTIME_MIB = 150;
 const GRAPH_LAYER_MIB = 1;
 /** Layer by layer: the borders of layers, and what passed along them both ways and is not collected yet. */
 const BORDER_COPIES = 3;
+/** What TensorFlow.js in WebAssembly takes beside that, and the room a frozen weight takes in its heap; measured. */
+const TENSORFLOW_MIB = 145;
+const TENSORFLOW_COPIES = 1.4;
 /** Temporary values of the operations in progress, as copies of one layer's kept values. */
 const WORKING_LAYERS = 3;
 
@@ -105,7 +110,16 @@ function trainedParts(question: NodeMemoryQuestion, passing: number): { name: Pl
   ];
 }
 
-/** Memory of one run on ONNX Runtime in float32. Calibrated by measurement; see docs/adr/0003-training-engine.md. */
+/** Frozen weights that TensorFlow.js keeps in its own heap: those of the graphs in use, in floats. */
+function heldByTensorFlow(question: NodeMemoryQuestion, embeddings: number): number {
+  const { layers, trains = 'adapter', trainedParameters, memoryMode, vocabularySize, hiddenSize } = question;
+  if (trains === 'outer') return 0;
+  // The ways forward and back keep a layer each, the head its matrix.
+  if (memoryMode === 'layer-recompute') return 2 * linears(question) + vocabularySize * hiddenSize;
+  return layers * linears(question) + embeddings - (trains === 'layers' ? trainedParameters : 0);
+}
+
+/** Memory of one run in float32. Calibrated by measurement; see docs/adr/0003-training-engine.md. */
 export function estimateNodeMemory(question: NodeMemoryQuestion): NodeMemoryEstimate {
   const { layers, hiddenSize, intermediateSize, heads, keyValueHeads, headDim, microBatchTokens: tokens } = question;
   const isWhole = question.memoryMode === 'whole-step';
@@ -131,13 +145,16 @@ export function estimateNodeMemory(question: NodeMemoryQuestion): NodeMemoryEsti
   const linearFloats = (layers * linears(question) * weightBits) / 32;
   const layersAtOnce = isWhole ? layers : 1;
   const unpacked = weightBits === 32 ? 0 : layersAtOnce * linears(question);
+  const onTensorFlow = question.engine === 'tensorflow';
+  const runtimeMib = RUNTIME_MIB + (isWhole ? layers * GRAPH_LAYER_MIB : 0) + (onTensorFlow ? TENSORFLOW_MIB : 0);
+  const held = onTensorFlow ? TENSORFLOW_COPIES * heldByTensorFlow(question, embeddings) : 0;
   const mib = (floats: number): number => Math.round((floats * FLOAT_BYTES * 10) / MIB) / 10;
   const components: { name: PlanComponent; mib: number }[] = [
-    { name: 'weights', mib: mib(linearFloats + unpacked + embeddings) },
+    { name: 'weights', mib: mib(linearFloats + unpacked + embeddings + held) },
     ...trainedParts(question, activations + head).map(({ name, floats }) => ({ name, mib: mib(floats) })),
     { name: 'activations', mib: mib(activations) },
     { name: 'head', mib: mib(head) },
-    { name: 'runtime', mib: RUNTIME_MIB + (isWhole ? layers * GRAPH_LAYER_MIB : 0) },
+    { name: 'runtime', mib: runtimeMib },
   ];
   return { components, totalMib: Math.ceil(components.reduce((sum, part) => sum + part.mib, 0)) };
 }

@@ -6,6 +6,7 @@ import { estimateNodeMemory, nodeTuning } from '@luthier/planner';
 import type { NodeMemoryEstimate } from '@luthier/planner';
 import { longestPass } from '../inputs/global-batches.js';
 import type { TuningOutline } from '../training/tuned.js';
+import { readEngineChoice } from './engine.config.js';
 
 /** Above this, bigger products are not faster, and activations only cost memory. */
 const TOKEN_BUDGET = 256;
@@ -37,6 +38,7 @@ export async function planMemory(
     tiedEmbeddings: config.tieWordEmbeddings,
     ...{ trainedParameters, wholeMatrices },
     ...nodeTuning(spec),
+    engine: readEngineChoice().engine,
     microBatchTokens: tokenBudget,
     microBatchTrained: Math.ceil(tokenBudget * Math.min(1, trainedShare * 1.5)),
   };
