@@ -53,7 +53,7 @@ const GRAPH_LAYER_MIB = 1;
 /** Layer by layer: the borders of layers, and what passed along them both ways and is not collected yet. */
 const BORDER_COPIES = 3;
 /** What TensorFlow.js in WebAssembly takes beside that, and the room a frozen weight takes in its heap; measured. */
-const TENSORFLOW_MIB = 145;
+const TENSORFLOW_MIB = 220;
 const TENSORFLOW_COPIES = 1.4;
 /** Temporary values of the operations in progress, as copies of one layer's kept values. */
 const WORKING_LAYERS = 3;
