@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
-import { ggufToHuggingFace, huggingFaceToGguf, peftToGguf, readModelConfig } from '@luthier/formats';
+import { ggufToHuggingFace, huggingFaceToGguf, mergePeftAdapter, peftToGguf, readModelConfig } from '@luthier/formats';
 import { LogitReader } from '@luthier/llama-cpp';
 import { logitsAfter, openEngine } from '@luthier/lm';
 import { tempDir } from '@luthier/testing';
@@ -43,6 +43,31 @@ describe.each(Object.entries(TINY_FAMILIES))('%s', (_name, change) => {
     expect(largestDifference(ours, await ofOurs(back))).toBeLessThan(1e-4);
     // What llama.cpp does not know as a family of its own comes back as what it is computed as.
     if (config.modelType !== 'mistral') expect(await readModelConfig(back)).toEqual(await readModelConfig(modelDir));
+  });
+
+  it.each([
+    ['a head that an adapter trained whole', ['lm_head'], undefined],
+    ['embeddings and head that an adapter trained as one', ['embed_tokens', 'lm_head'], true],
+  ] as const)('has %s merged, with the logits of the adapter beside its base', async (_what, modulesToSave, tied) => {
+    const dir = await tempDir('family-modules');
+    const [modelDir, adapterDir, outDir] = [join(dir, 'model'), join(dir, 'adapter'), join(dir, 'merged')];
+    const config = await writeTinyChatModel(modelDir, { ...change, tieWordEmbeddings: true });
+    await writeTinyAdapter(adapterDir, config, { modulesToSave, ensureWeightTying: tied });
+    await expect(peftToGguf({ adapterDir, modelDir, ggufPath: join(dir, 'no.gguf') })).rejects.toMatchObject({
+      details: { field: 'modules_to_save' },
+    });
+    await mergePeftAdapter({ modelDir, adapterDir, outDir });
+    const ours = await ofOurs(modelDir, adapterDir);
+    // Merging rounds to the base's BF16.
+    expect(largestDifference(ours, await ofOurs(outDir))).toBeLessThan(0.15);
+    const ggufPath = join(dir, 'merged.gguf');
+    const converted = huggingFaceToGguf({ modelDir: outDir, ggufPath, type: 'F32' });
+    if (!tied && config.modelType.startsWith('gemma')) {
+      await expect(converted).rejects.toThrow(/output matrix of its own/);
+      return;
+    }
+    await converted;
+    expect(largestDifference(await ofOurs(outDir), await ofLlamaCpp(ggufPath))).toBeLessThan(ROUNDING);
   });
 
   it('has its adapter applied at the same places', async () => {

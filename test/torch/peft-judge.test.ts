@@ -38,6 +38,10 @@ const KINDS = {
     { r: 2, loraAlpha: 4, useDora: true },
     { r: 2, lora_alpha: 4, target_modules: 'all-linear', use_dora: true },
   ],
+  'LoRA with embeddings and head': [
+    { r: 3, loraAlpha: 7, modulesToSave: ['embed_tokens', 'lm_head'] },
+    { r: 3, lora_alpha: 7, target_modules: 'all-linear', modules_to_save: ['embed_tokens', 'lm_head'] },
+  ],
 } as const;
 const CASES = MODELS.flatMap((model) =>
   (Object.keys(KINDS) as (keyof typeof KINDS)[]).map((kind) => [kind, model] as const),

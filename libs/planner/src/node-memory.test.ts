@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import type { ModelShape, Tuning } from '@luthier/contracts';
+import { trainableParameters, wholeMatrices } from './memory.js';
 import { estimateNodeMemory, nodeTuning } from './node-memory.js';
 
 /** SmolLM2-135M, rank 16 on all linear layers; micro-batches as in the measurements. */
@@ -70,6 +72,31 @@ describe('memory of the TypeScript runtime', () => {
     const one = (of('outer', 30 * layer) - of('layers', 4 * layer)) / 26;
     expect(of('layers', 4 * layer)).toBeCloseTo((4 + 3) * one, 0);
     expect(of('layers', 4 * (layer + biases))).toBe(of('layers', 4 * layer));
+  });
+
+  it('counts embeddings and head that are trained whole beside an adapter, tied ones once', () => {
+    const lora = { r: 16, loraAlpha: 32, loraDropout: 0, targetModules: 'all-linear' as const, useRslora: false };
+    const shape: ModelShape = {
+      ...{ ...smol, architecture: 'LlamaForCausalLM', kvHeads: 3, contextLength: 8192 },
+      ...{ parameters: 134_515_008, weightBytes: 0 },
+    };
+    const plain = { type: 'lora', ...lora } as const;
+    const both: Tuning = { ...plain, modulesToSave: ['embed_tokens', 'lm_head'] };
+    const matrix = 49152 * 576;
+    const added = (tiedEmbeddings: boolean, tuning: Tuning): number =>
+      trainableParameters({ ...shape, tiedEmbeddings }, tuning) - trainableParameters(shape, plain);
+    expect(added(true, both)).toBe(matrix);
+    expect(added(false, both)).toBe(2 * matrix);
+    expect(added(false, { ...plain, modulesToSave: ['lm_head'] })).toBe(matrix);
+    const mibOf = (tuning: Tuning): number =>
+      estimateNodeMemory({
+        ...{ ...smol, microBatchTokens: 250, microBatchTrained: 125, memoryMode: 'layer-recompute' },
+        trainedParameters: trainableParameters(shape, tuning),
+        wholeMatrices: wholeMatrices(shape, tuning),
+      }).totalMib;
+    // Value, gradient, two moments, and the gradient of the micro-batch, which was a layer's.
+    expect(mibOf(both) - mibOf(plain)).toBeGreaterThan((4 * 4 * matrix) / 2 ** 20);
+    expect(mibOf(both) - mibOf(plain)).toBeLessThan((5 * 4 * matrix) / 2 ** 20 + 1);
   });
 
   // Blocks of one size with what the architecture adds, rank 16, two rows of 240 tokens, half of them trained.

@@ -10,7 +10,7 @@ beforeAll(async () => {
   const { peers } = training;
   peers.inventory.profiles.forEach(({ capabilities }) => {
     capabilities.tunings = ['lora', 'full'];
-    capabilities.features = ['pissa'];
+    capabilities.features = ['pissa', 'modules-to-save'];
   });
 });
 afterAll(() => training.stop());
@@ -51,6 +51,13 @@ describe('a job that starts from a tuned model', () => {
     expect(job).toMatchObject({ model: first.name, baseModelId: peers.base.id, tuning: LORA });
     expect(peers.models.get(jobId)).toMatchObject({ baseModelId: peers.base.id, files: { form: 'adapter' } });
     expect(peers.evaluations.get(jobId)).toBe(first.id);
+  });
+
+  it('keeps embeddings and head that its adapter has beside A and B', async () => {
+    const tuning = { ...LORA, modulesToSave: ['embed_tokens', 'lm_head'] } satisfies JobRequest['tuning'];
+    const first = await tuned({ tuning });
+    const { runId } = await training.until(await training.create({ model: first.name }), 'succeeded');
+    expect((await requestOf({ runId })).tuning).toEqual(tuning);
   });
 
   it('takes what PiSSA has left for the plain adapter of twice the rank that it is', async () => {

@@ -48,7 +48,10 @@ export function JobConfiguration({ job }: { job: Job }) {
       name: t('config.tuning'),
       value:
         tuning.type === 'lora' || tuning.type === 'qlora'
-          ? `${tuning.type === 'lora' ? 'LoRA' : 'QLoRA'} · r ${format.number(tuning.r)} · α ${format.number(tuning.lora_alpha, 2)}`
+          ? [
+              `${tuning.type === 'lora' ? 'LoRA' : 'QLoRA'} · r ${format.number(tuning.r)} · α ${format.number(tuning.lora_alpha, 2)}`,
+              ...(tuning.modules_to_save ?? []),
+            ].join(' · ')
           : t(`tuning.name.${tuning.type}`),
     },
     { name: t('config.epochs'), value: format.number(h.epochs, 2) },

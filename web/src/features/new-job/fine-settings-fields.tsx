@@ -3,7 +3,7 @@ import { Field, Input, Select } from '@luthier/ui';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslations } from 'next-intl';
 import { inventoryQuery } from '../../lib/api/cluster';
-import { FEATURE_OF, OPTIMIZERS, VARIANTS, isAdapter, isOffered, offeredBits } from './fine-settings';
+import { FEATURE_OF, MODULES, OPTIMIZERS, VARIANTS, isAdapter, isOffered, offeredBits } from './fine-settings';
 import type { FineNumber } from './fine-settings';
 import type { JobForm } from './job-form-state';
 import { useRangeText } from './use-range-text';
@@ -30,6 +30,10 @@ export function FineSettingsFields({
       {
         field: 'variant',
         values: isAdapter(form.tuning) && !keepsTuning ? VARIANTS.filter((one) => isOffered(one, around)) : [],
+      },
+      {
+        field: 'modules',
+        values: !keepsTuning && isOffered('modules-to-save', around) ? MODULES : [],
       },
       { field: 'optimizer', values: OPTIMIZERS.filter((one) => isOffered(one, around)) },
     ] as const

@@ -7,6 +7,8 @@ export interface FineSettings {
   /** Of QLoRA. */
   bits: (typeof BITS)[number];
   variant: (typeof VARIANTS)[number];
+  /** Trained whole beside an adapter. */
+  modules: (typeof MODULES)[number];
   optimizer: (typeof OPTIMIZERS)[number];
   loraplusRatio: string;
   noiseAlpha: string;
@@ -18,11 +20,14 @@ export interface FineSettings {
 const BITS = ['4', '8'] as const;
 /** DoRA and PiSSA exclude each other. */
 export const VARIANTS = ['plain', 'dora', 'pissa'] as const;
+/** Embeddings, output weights, or both, which alone goes where they are one matrix. */
+export const MODULES = ['none', 'both', 'embed_tokens', 'lm_head'] as const;
 export const OPTIMIZERS = ['adamw', 'adamw8bit', 'adafactor', 'muon'] as const;
 
 export const EMPTY_FINE_SETTINGS: FineSettings = {
   bits: '4',
   variant: 'plain',
+  modules: 'none',
   optimizer: 'adamw',
   loraplusRatio: '',
   noiseAlpha: '',
@@ -30,6 +35,8 @@ export const EMPTY_FINE_SETTINGS: FineSettings = {
   evaluationSteps: '',
   patience: '',
 };
+
+const BOTH = ['embed_tokens', 'lm_head'] as const;
 
 /** Of the numbers among them, the feature of a runtime that has it. */
 export const FEATURE_OF = {
@@ -53,8 +60,8 @@ export function isOffered(
   { kind, method, inventory }: { kind: TuningKind; method: string; inventory: Inventory | undefined },
 ): boolean {
   if (feature === 'muon' && isAdapter(kind)) return false;
-  if (['dora', 'pissa', 'loraplus'].includes(feature) && !isAdapter(kind)) return false;
-  if (feature === 'pissa' && method === 'reward') return false;
+  if (['dora', 'pissa', 'loraplus', 'modules-to-save'].includes(feature) && !isAdapter(kind)) return false;
+  if (['pissa', 'modules-to-save'].includes(feature) && method === 'reward') return false;
   if (feature === 'label-smoothing' && method !== 'supervised' && method !== 'pretrain') return false;
   if (feature === 'plain' || feature === 'adamw' || inventory === undefined) return true;
   return inventory.profiles.some(({ capabilities }) => capabilities.features?.includes(feature));
@@ -72,6 +79,7 @@ export function fineTuning(kind: TuningKind, form: FineSettings): Partial<Tuning
     ...(kind === 'qlora' && { bits: form.bits === '4' ? (4 as const) : (8 as const) }),
     ...(form.variant === 'dora' && { use_dora: true }),
     ...(form.variant === 'pissa' && { init_lora_weights: 'pissa' as const }),
+    ...(form.modules !== 'none' && { modules_to_save: form.modules === 'both' ? [...BOTH] : [form.modules] }),
     ...(ratio !== '' && { loraplus_lr_ratio: Number(ratio) }),
   };
 }
@@ -94,10 +102,12 @@ const textOf = (value: number | null | undefined): string => (value == null ? ''
 /** As an earlier job was asked for. */
 export function fineSettingsOf({ tuning, hyperparameters }: Pick<Job, 'tuning' | 'hyperparameters'>): FineSettings {
   const lora = tuning.type === 'lora' || tuning.type === 'qlora' ? tuning : undefined;
+  const modules = lora?.modules_to_save ?? [];
   const started = lora?.init_lora_weights === 'pissa' ? 'pissa' : 'plain';
   return {
     bits: tuning.type === 'qlora' && tuning.bits === 8 ? '8' : '4',
     variant: lora?.use_dora ? 'dora' : started,
+    modules: modules.length > 1 ? 'both' : (modules[0] ?? 'none'),
     optimizer: hyperparameters.optimizer ?? 'adamw',
     loraplusRatio: textOf(lora?.loraplus_lr_ratio),
     noiseAlpha: textOf(hyperparameters.neftune_noise_alpha),

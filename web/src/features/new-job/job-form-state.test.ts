@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { pairsJob } from '../../../dev/fixtures/comparison';
 import { EMPTY_FORM, formOf, jobBody, withChange, wrongFields } from './job-form-state';
+import type { JobForm } from './job-form-state';
 import type { Method } from './job-methods';
 
 const FORM = { ...EMPTY_FORM, model: 'tiny', trainingFile: 'file-1' };
@@ -85,6 +86,19 @@ describe('the form of a new job', () => {
     const again = formOf({ ...pairsJob, tuning: { type: 'qlora', bits: 8, ...lora, init_lora_weights: 'pissa' } });
     expect(again).toMatchObject({ tuning: 'qlora', bits: '8', variant: 'pissa', optimizer: 'adamw' });
     expect(wrongFields({ ...FORM, loraplusRatio: '0.5' })).toHaveProperty('loraplusRatio');
+  });
+
+  it('asks for embeddings and head beside an adapter, and takes them over', () => {
+    const asked = (modules: JobForm['modules']) => jobBody({ ...FORM, tuning: 'lora', modules })?.tuning;
+    expect(asked('both')).toEqual({ type: 'lora', modules_to_save: ['embed_tokens', 'lm_head'] });
+    expect(asked('lm_head')).toEqual({ type: 'lora', modules_to_save: ['lm_head'] });
+    expect(jobBody({ ...FORM, tuning: 'full', modules: 'both' })?.tuning).toEqual({ type: 'full' });
+    const lora = { lora_dropout: 0, target_modules: 'all-linear', use_rslora: false, r: 8, lora_alpha: 16 } as const;
+    const again = (modules_to_save: ('embed_tokens' | 'lm_head')[]) =>
+      formOf({ ...pairsJob, tuning: { type: 'lora', ...lora, modules_to_save } });
+    expect(again(['lm_head', 'embed_tokens'])).toMatchObject({ modules: 'both' });
+    expect(again(['embed_tokens'])).toMatchObject({ modules: 'embed_tokens' });
+    expect(again([])).toMatchObject({ modules: 'none' });
   });
 
   it('asks to end early with the evaluations that it counts, and takes both over', () => {
