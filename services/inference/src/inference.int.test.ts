@@ -233,7 +233,7 @@ describe('converted files', () => {
     await service?.stop();
     const dir = join(home, 'work/gguf');
     const made = await Promise.all((await ggufFiles()).map((name) => stat(join(dir, name))));
-    await writeFile(join(dir, `base-v1-${'d'.repeat(64)}.gguf.0123.tmp`), 'half');
+    await writeFile(join(dir, `base-v2-${'d'.repeat(64)}.gguf.0123.tmp`), 'half');
     await start();
     await ask('ft:tiny', ['hi']);
     const now = await Promise.all((await ggufFiles()).map((name) => stat(join(dir, name))));

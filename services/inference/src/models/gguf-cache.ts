@@ -5,7 +5,7 @@ import { AppError } from '@luthier/contracts';
 import { huggingFaceToGguf, isFormatError, mergePeftAdapter, peftToGguf } from '@luthier/formats';
 
 /** Raised when the conversion changes what it writes: files of an older one are made again. */
-const CONVERSION = 'v1';
+const CONVERSION = 'v2';
 const COMPLETE = /\.gguf$/;
 const UNFINISHED = /\.tmp$/;
 
