@@ -111,7 +111,8 @@ describe('runtime-node with early stopping', () => {
   it(
     'evaluates the last step, too, and keeps the best of all where the patience does not run out',
     async () => {
-      const asked = spec({}, { earlyStoppingPatience: 40 });
+      // So high a rate that the last evaluation is clearly not the best.
+      const asked = spec({}, { earlyStoppingPatience: 40, learningRate: 0.04 });
       await run(asked);
       const evaluations = await evaluationsOf(asked);
       expect(evaluations.at(-1)?.step).toBe(50);
