@@ -55,9 +55,10 @@ export class ExportsService implements OnApplicationBootstrap, OnApplicationShut
     this.draftsDir = join(workDir, 'exports');
   }
 
-  /** What a killed process had not finished is as large as a model, and may never be asked for again. */
+  /** What a killed process had not finished is as large as a model, and may never be asked for again. Nothing is made meanwhile. */
   async onApplicationBootstrap(): Promise<void> {
-    await rm(this.draftsDir, { recursive: true, force: true });
+    this.turn = this.turn.then(() => rm(this.draftsDir, { recursive: true, force: true }));
+    await this.turn;
   }
 
   /**
