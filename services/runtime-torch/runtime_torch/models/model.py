@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from logging import ERROR, getLogger
 from typing import Any, TypeVar
 
 import torch
@@ -26,9 +25,6 @@ Head = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Found]
 # PEFT asks transformers by a name that is going away; nobody who reads the log can change that.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
 logging.set_verbosity_error()
-# They miss compilers and kernels from elsewhere that nothing here would use.
-for name in ("torch.utils.flop_counter", "bitsandbytes.backends.cpu.ops"):
-    getLogger(name).setLevel(ERROR)
 logging.disable_progress_bar()
 
 
