@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ from conftest import Workshop
 from runtime_torch import command
 from runtime_torch.devices import device
 from runtime_torch.devices.processor import computes_bfloat16
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
@@ -55,3 +59,12 @@ def test_a_run_that_was_given_gpus_trains_on_the_processor_only_when_told_so(
 def test_an_unknown_command_is_a_bad_configuration(capsys: pytest.CaptureFixture[str]):
     assert command.run_command(["dance"]) == 41
     assert "usage" in capsys.readouterr().err
+
+
+def test_capabilities_are_told_without_loading_torch_which_takes_seconds():
+    script = (
+        "import sys; from runtime_torch import command; command.capabilities(); "
+        "print([name for name in ('torch', 'peft', 'transformers') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from runtime_torch.fault import Fault
 from runtime_torch.runs.open_run import open_inputs
-from runtime_torch.tunings.whole_modules import STORED_NAMES
+from runtime_torch.tunings.whole_module_names import STORED_NAMES
 
 BOTH = {**LORA, "modulesToSave": ["embed_tokens", "lm_head"]}
 HEAD = {**LORA, "modulesToSave": ["lm_head"]}

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..fault import Fault
 from ..spec import LoraFields, NonEmpty
-from .whole_modules import WHOLE_MODULES, whole_module_of
+from .whole_module_names import WHOLE_MODULES, whole_module_of
 
 _CONFIG_BYTES_MAX = 1_000_000
 # The module of transformers' sequence classifiers that gives a row its points.

@@ -20,15 +20,8 @@ from ..processes.group import Group
 from .adapter_settings import SCORE_HEAD, AdapterSettings
 from .low_rank import add_in_one_product
 from .tuning import Tuning
-from .whole_modules import (
-    EMBEDDINGS,
-    HEAD,
-    STORED_NAMES,
-    WHOLE_MODULES,
-    check_stored_names,
-    stored_names,
-    take_single_precision,
-)
+from .whole_module_names import EMBEDDINGS, HEAD, STORED_NAMES, WHOLE_MODULES, stored_names
+from .whole_modules import check_stored_names, take_single_precision
 
 _REFERENCE = "reference"
 

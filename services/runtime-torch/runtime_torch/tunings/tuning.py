@@ -13,7 +13,7 @@ from safetensors import safe_open
 from transformers import PreTrainedModel
 
 from ..models.tensor_file import save_tensors, take
-from .whole_modules import MERGE, STORED_NAMES
+from .whole_module_names import MERGE, STORED_NAMES
 
 _SETTINGS_OF_A_MODEL = ("*.json", "*.jinja")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +10,7 @@ import torch
 from peft.utils import ModulesToSaveWrapper
 from safetensors import safe_open
 
-EMBEDDINGS, HEAD = "embed_tokens", "lm_head"
-WHOLE_MODULES: tuple[str, ...] = (EMBEDDINGS, HEAD)
-STORED_NAMES = {
-    EMBEDDINGS: "base_model.model.model.embed_tokens.weight",
-    HEAD: "base_model.model.lm_head.weight",
-}
-MERGE = "if the vocabulary was resized, merge the adapter into its base with PEFT"
-
-
-def whole_module_of(name: str) -> str | None:
-    """As PEFT names one: it matches by the end of a path, and names the path itself where weights are tied."""
-    last = name.rsplit(".", 1)[-1]
-    return last if name in (EMBEDDINGS, HEAD, f"model.{EMBEDDINGS}") else None
+from .whole_module_names import MERGE, STORED_NAMES
 
 
 def take_single_precision(model: torch.nn.Module, frozen: torch.dtype) -> None:
@@ -43,7 +31,3 @@ def check_stored_names(file: Path, trained: Iterable[str]) -> None:
     with safe_open(file, framework="pt") as stored:
         for name in set(STORED_NAMES.values()).intersection(stored.keys()).difference(trained):
             raise ValueError(f'modules_to_save does not name "{name}"; {MERGE}.')
-
-
-def stored_names(modules: Sequence[str]) -> list[str]:
-    return [STORED_NAMES[module] for module in modules]
