@@ -4,6 +4,7 @@ import {
   PRIORITIES,
   cancelJob,
   listFileUsers,
+  listJobCheckpoints,
   pauseJob,
   resumeJob,
   runRequest,
@@ -87,6 +88,26 @@ describe('a run', () => {
     expect(curve.map(({ step }) => step)).toEqual(numbered(10));
     expect(curve.map(({ value }) => Math.floor(value))).toEqual([2, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
     expect(training.peers.mostAtOnce).toBe(1);
+  });
+
+  it('lists its checkpoints as they were stored, also where one is told of late, page by page', async () => {
+    training.peers.script.push({ untilStep: 6, checkpointSteps: [3, 6] });
+    const { id } = await training.submit();
+    const { runId } = await training.until(id, 'succeeded');
+    const late = { step: 2, uri: `artifact://runs/${runId}/1/1/checkpoint-2`, sha256: 'a'.repeat(64) };
+    const event = { type: 'checkpoint-stored' as const, time: new Date(0).toISOString(), ...late };
+    await training.bus.publishRunMessage({ runId: runId ?? '', attempt: 1, incarnation: 1, event });
+    const list = async (order: 'asc' | 'desc', limit: number, after?: string) =>
+      (await training.bus.request(listJobCheckpoints, { jobId: id, order, limit, ...(after && { after }) })).items;
+    const stepsOf = (items: readonly { step: number }[]): number[] => items.map(({ step }) => step);
+    await waitFor(async () => (await list('asc', 9)).length === 3);
+    for (const [order, steps] of [
+      ['desc', [6, 3, 2]],
+      ['asc', [2, 3, 6]],
+    ] as const) {
+      const first = await list(order, 2);
+      expect(stepsOf([...first, ...(await list(order, 2, first.at(-1)?.id))])).toEqual(steps);
+    }
   });
 
   it('is tried again three times without a new checkpoint, then fails with the reason', async () => {

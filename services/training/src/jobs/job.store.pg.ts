@@ -200,15 +200,18 @@ export class PgJobStore extends JobStore {
     jobId: string,
     query: ListQuery,
   ): Promise<{ items: JobCheckpoint[]; hasMore: boolean }> {
+    const { createdAt, seq, id } = checkpoints;
     const [cursor] =
       query.after === undefined
         ? []
-        : await this.database.select({ seq: checkpoints.seq }).from(checkpoints).where(eq(checkpoints.id, query.after));
+        : await this.database.select({ createdAt, seq }).from(checkpoints).where(eq(id, query.after));
+    const sorted = query.order === 'asc' ? asc : desc;
+    // By when they were stored: an outcome tells of the last one before the run stream has told of those before it.
     const rows = await this.database
       .select()
       .from(checkpoints)
-      .where(and(eq(checkpoints.jobId, jobId), beyond(checkpoints.seq, cursor?.seq, query.order)))
-      .orderBy(query.order === 'asc' ? asc(checkpoints.seq) : desc(checkpoints.seq))
+      .where(and(eq(checkpoints.jobId, jobId), cursor && storedBeyond(cursor, query.order)))
+      .orderBy(sorted(createdAt), sorted(seq))
       .limit(query.limit + 1);
     return pageOf(
       rows.map((row) => ({
@@ -257,11 +260,14 @@ export class PgJobStore extends JobStore {
   }
 }
 
-const beyond = (
-  column: typeof jobs.seq | typeof jobEvents.seq | typeof checkpoints.seq,
-  seq: number | undefined,
-  order: 'asc' | 'desc',
-) => (seq === undefined ? undefined : order === 'asc' ? gt(column, seq) : lt(column, seq));
+const beyond = (column: typeof jobs.seq | typeof jobEvents.seq, seq: number | undefined, order: 'asc' | 'desc') =>
+  seq === undefined ? undefined : order === 'asc' ? gt(column, seq) : lt(column, seq);
+
+function storedBeyond({ createdAt, seq }: { createdAt: string; seq: number }, order: 'asc' | 'desc') {
+  const past = order === 'asc' ? gt : lt;
+  const sameTime = and(eq(checkpoints.createdAt, createdAt), past(checkpoints.seq, seq));
+  return or(past(checkpoints.createdAt, createdAt), sameTime);
+}
 
 const pageOf = <T>(items: T[], limit: number): { items: T[]; hasMore: boolean } => ({
   items: items.slice(0, limit),
