@@ -1,21 +1,13 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { createJob, listJobCheckpoints, listJobs, newId, planJob } from '@luthier/contracts';
 import type { JobRequest } from '@luthier/contracts';
-import { startPostgres, waitFor } from '@luthier/testing';
-import type { TestPostgres } from '@luthier/testing';
-import { TrainingFixture, numbered } from './testing/training-fixture.js';
+import { waitFor } from '@luthier/testing';
+import { numbered } from './testing/training-fixture.js';
+import type { TrainingFixture } from './testing/training-fixture.js';
+import { trainingOfEachTest } from './testing/training-of-each-test.js';
 
-let postgres: TestPostgres;
 let training: TrainingFixture;
-
-beforeAll(async () => {
-  postgres = await startPostgres();
-});
-afterAll(() => postgres.stop());
-beforeEach(async () => {
-  training = await TrainingFixture.start(postgres);
-});
-afterEach(() => training.stop());
+trainingOfEachTest((fresh) => (training = fresh));
 
 const REWARD = { type: 'reward', centerRewardsCoefficient: 0.01 } as const;
 const GRPO: JobRequest['method'] = {

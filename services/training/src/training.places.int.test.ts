@@ -1,22 +1,13 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { listJobEvents, listJobs, planJob, runRequest } from '@luthier/contracts';
 import type { JobRecord } from '@luthier/contracts';
 import { readArtifact } from '@luthier/artifacts';
-import { startPostgres, waitFor } from '@luthier/testing';
-import type { TestPostgres } from '@luthier/testing';
-import { TrainingFixture } from './testing/training-fixture.js';
+import { waitFor } from '@luthier/testing';
+import type { TrainingFixture } from './testing/training-fixture.js';
+import { trainingOfEachTest } from './testing/training-of-each-test.js';
 
-let postgres: TestPostgres;
 let training: TrainingFixture;
-
-beforeAll(async () => {
-  postgres = await startPostgres();
-});
-afterAll(() => postgres.stop());
-beforeEach(async () => {
-  training = await TrainingFixture.start(postgres);
-});
-afterEach(() => training.stop());
+trainingOfEachTest((fresh) => (training = fresh));
 
 describe('a job that says where it wants to run', () => {
   const GPU = { nodes: 2, devicesPerNode: 8, deviceType: 'H100' };

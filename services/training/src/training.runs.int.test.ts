@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import {
   FILE_USERS_MAX,
   PRIORITIES,
@@ -11,21 +11,13 @@ import {
 } from '@luthier/contracts';
 import type { JobRecord, JobRequest } from '@luthier/contracts';
 import { readArtifact } from '@luthier/artifacts';
-import { startPostgres, waitFor } from '@luthier/testing';
-import type { TestPostgres } from '@luthier/testing';
-import { TrainingFixture, numbered } from './testing/training-fixture.js';
+import { waitFor } from '@luthier/testing';
+import { numbered } from './testing/training-fixture.js';
+import type { TrainingFixture } from './testing/training-fixture.js';
+import { trainingOfEachTest } from './testing/training-of-each-test.js';
 
-let postgres: TestPostgres;
 let training: TrainingFixture;
-
-beforeAll(async () => {
-  postgres = await startPostgres();
-});
-afterAll(() => postgres.stop());
-beforeEach(async () => {
-  training = await TrainingFixture.start(postgres);
-});
-afterEach(() => training.stop());
+trainingOfEachTest((fresh) => (training = fresh));
 
 describe('a file', () => {
   const users = async (fileId: string, datasetIds: string[] = []): Promise<string[]> =>
