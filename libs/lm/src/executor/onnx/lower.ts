@@ -88,8 +88,12 @@ const lowerRope: Lowering = (model, _node, [x = '', positions = '', cosines = ''
 const lowerMoveRows: Lowering = (model, node, [x = '', indices = '']) => {
   const width = Number(node.shape.at(-1));
   const rows = model.once(`rows of ${x}`, () => {
-    const flat = node.inputs[0]?.rank === 2 ? x : model.node('Reshape', [x, model.integers([-1, width])]);
-    return model.node('Concat', [flat, model.zeros([1, width])], { axis: 0 });
+    const leading = node.inputs[0]?.shape.slice(0, -1) ?? [];
+    const flat = leading.length === 1 ? x : model.node('Reshape', [x, model.integers([-1, width])]);
+    if (flat !== x) model.describe(flat, 'float32', [leading.join('*'), width]);
+    const padded = model.node('Concat', [flat, model.zeros([1, width])], { axis: 0 });
+    model.describe(padded, 'float32', [`${leading.join('*')}+1`, width]);
+    return padded;
   });
   return model.node('Gather', [rows, indices], { axis: 0 });
 };
@@ -162,6 +166,9 @@ const LOWERINGS: Readonly<Record<Op, Lowering>> = {
   after: lowerAfter,
 };
 
+/** Inputs and initialisers tell their shapes themselves. */
+const NOT_COMPUTED: ReadonlySet<Op> = new Set<Op>(['input', 'constant', 'detach', 'boundary']);
+
 /** Writes the nodes that `outputs` need as an ONNX model. Inputs keep their own names. */
 export function lowerToOnnx(outputs: Readonly<Record<string, Node>>): LoweredGraph {
   const model = new OnnxModel();
@@ -174,7 +181,9 @@ export function lowerToOnnx(outputs: Readonly<Record<string, Node>>): LoweredGra
   for (const node of inputs) model.input(node.attributes.name ?? '', node.type, node.shape);
   for (const node of order) {
     const parents = node.inputs.map((parent) => names.get(parent) ?? '');
-    names.set(node, LOWERINGS[node.op](model, node, parents));
+    const value = LOWERINGS[node.op](model, node, parents);
+    names.set(node, value);
+    if (!NOT_COMPUTED.has(node.op)) model.describe(value, node.type, node.shape);
   }
   const outputNames = new Map<string, string>();
   const taken = new Set<string>(inputs.map((node) => node.attributes.name ?? ''));

@@ -16,6 +16,7 @@ export class OnnxModel {
   private readonly initializers: Uint8Array[] = [];
   private readonly inputs: Uint8Array[] = [];
   private readonly outputs: Uint8Array[] = [];
+  private readonly shapes = new Map<string, Uint8Array>();
   private readonly known = new Map<string, string>();
   private fresh = 0;
 
@@ -83,11 +84,20 @@ export class OnnxModel {
     return name;
   }
 
+  /**
+   * Tells the shape of what a node computes. Where it cannot be inferred, ONNX Runtime would keep each such value in a
+   * place of its own, and look through all of them at each later node.
+   */
+  describe(name: string, type: ElementType, shape: Shape): void {
+    this.shapes.set(name, valueInfo(name, type, shape));
+  }
+
   input(name: string, type: ElementType, shape: Shape): void {
     this.inputs.push(valueInfo(name, type, shape));
   }
 
   output(name: string, type: ElementType, shape: Shape): void {
+    this.shapes.delete(name);
     this.outputs.push(valueInfo(name, type, shape));
   }
 
@@ -98,6 +108,7 @@ export class OnnxModel {
     for (const initializer of this.initializers) graph.bytes(5, initializer);
     for (const input of this.inputs) graph.bytes(11, input);
     for (const output of this.outputs) graph.bytes(12, output);
+    for (const shape of this.shapes.values()) graph.bytes(13, shape);
     return new MessageWriter()
       .varint(1, IR_VERSION)
       .text(2, 'luthier')
