@@ -4,18 +4,24 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { z } from 'zod';
+import { Deadline } from './deadline.js';
 import { readJson } from './read-json.js';
 import { templateWorkerMain } from './template-worker.js';
-import type { RenderReply, RenderRequest, TemplateMessage, TurnSpan, WorkerSetup } from './template-worker.js';
+import type { RenderRequest, TemplateMessage, TurnSpan, WorkerReply, WorkerSetup } from './template-worker.js';
 import { TextError } from './text-error.js';
 import { tokenText } from './tokenizer.js';
 
 export const TEMPLATE_CHARACTERS_MAX = 1024 * 1024;
 
+/** For what hangs: the start of a thread says how busy the machine is, nothing about the template. */
+const START_TIMEOUT_MS = 120_000;
+/** By the clock on the wall, beside a training that may use every core. */
+const RENDER_TIMEOUT_MS = 10_000;
+
 export interface ChatTemplateOptions {
   /** Special tokens that templates print, such as `bos_token`. */
   readonly variables?: Readonly<Record<string, string>>;
-  /** Time one conversation may take. Default 2000. */
+  /** Time one conversation may take once the worker has started. Default 10000. */
   readonly timeoutMs?: number;
   /** Largest rendered text. Default 4 Mi characters. */
   readonly outputCharactersMax?: number;
@@ -32,7 +38,7 @@ export interface RenderedConversation {
 interface Pending {
   readonly request: RenderRequest;
   readonly resolve: (rendered: RenderedConversation) => void;
-  readonly reject: (error: TextError) => void;
+  readonly reject: (error: Error) => void;
 }
 
 const REPLY_ERRORS = {
@@ -54,7 +60,8 @@ export class ChatTemplate {
   private readonly pending = new Map<number, Pending>();
   private outbox: RenderRequest[] = [];
   private worker: Worker | undefined;
-  private timer: NodeJS.Timeout | undefined;
+  private hasStarted = false;
+  private readonly deadline = new Deadline();
   private nextId = 1;
   private closed = false;
 
@@ -65,7 +72,7 @@ export class ChatTemplate {
     if (source.length > TEMPLATE_CHARACTERS_MAX)
       throw new TextError('text.template-invalid', `The chat template has ${source.length} characters.`);
     this.sha256 = createHash('sha256').update(source).digest('hex');
-    this.timeoutMs = options.timeoutMs ?? 2000;
+    this.timeoutMs = options.timeoutMs ?? RENDER_TIMEOUT_MS;
     this.memoryMib = options.memoryMib ?? 128;
     const jinjaPath = createRequire(import.meta.url).resolve('@huggingface/jinja');
     const outputCharactersMax = options.outputCharactersMax ?? 4 * 1024 * 1024;
@@ -115,9 +122,8 @@ export class ChatTemplate {
       const batch = this.outbox;
       this.outbox = [];
       if (this.closed) return;
-      const idle = this.timer === undefined;
       (this.worker ??= this.startWorker()).postMessage(batch);
-      if (idle) this.restartTimer();
+      if (!this.deadline.isSet) this.watchOldest();
     });
   }
 
@@ -133,7 +139,8 @@ export class ChatTemplate {
       stdin: false,
       resourceLimits: { maxOldGenerationSizeMb: this.memoryMib, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
     });
-    worker.on('message', (reply: RenderReply) => this.receive(worker, reply));
+    this.hasStarted = false;
+    worker.on('message', (reply: WorkerReply) => this.receive(worker, reply));
     worker.on('error', (error: Error) =>
       this.replaceWorker(
         worker,
@@ -145,11 +152,15 @@ export class ChatTemplate {
     return worker;
   }
 
-  private receive(worker: Worker, reply: RenderReply): void {
+  private receive(worker: Worker, reply: WorkerReply): void {
     if (worker !== this.worker) return;
+    if (reply === 'started') {
+      this.hasStarted = true;
+      return this.watchOldest();
+    }
     const pending = this.pending.get(reply.id);
     this.pending.delete(reply.id);
-    this.restartTimer();
+    this.watchOldest();
     if (reply.ok) pending?.resolve({ text: reply.text, turns: reply.turns });
     else
       pending?.reject(
@@ -157,25 +168,25 @@ export class ChatTemplate {
       );
   }
 
-  /** Watches the oldest request: the worker answers in order, so a late answer is that one's fault. */
-  private restartTimer(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
+  /** The worker answers in order, so a late answer is the oldest request's fault; a late start is no template's. */
+  private watchOldest(): void {
+    this.deadline.clear();
     const { worker } = this;
     if (this.pending.size === 0 || !worker) return;
-    this.timer = setTimeout(() => {
-      this.replaceWorker(
-        worker,
-        new TextError('text.template-timeout', `The chat template took longer than ${this.timeoutMs} ms.`),
-      );
-    }, this.timeoutMs);
+    if (!this.hasStarted) {
+      const late = new Error(`The worker of the chat template did not start within ${START_TIMEOUT_MS} ms.`);
+      return this.deadline.set(START_TIMEOUT_MS, () => this.replaceWorker(worker, late));
+    }
+    this.deadline.set(this.timeoutMs, () => {
+      const late = `The chat template took longer than ${this.timeoutMs} ms.`;
+      this.replaceWorker(worker, new TextError('text.template-timeout', late));
+    });
   }
 
   /** Fails the oldest request and gives the others to a new worker. */
-  private replaceWorker(worker: Worker, error: TextError): void {
+  private replaceWorker(worker: Worker, error: Error): void {
     if (worker !== this.worker) return;
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    this.deadline.clear();
     this.worker = undefined;
     void worker.terminate();
     const [first, ...rest] = this.pending.values();
@@ -188,8 +199,7 @@ export class ChatTemplate {
   }
 
   private rejectAll(error: TextError): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    this.deadline.clear();
     for (const { reject } of this.pending.values()) reject(error);
     this.pending.clear();
     this.outbox = [];

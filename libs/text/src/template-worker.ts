@@ -29,6 +29,9 @@ export type RenderReply =
       readonly message: string;
     };
 
+/** `started` comes before all answers: from then on it is the template that takes the time. */
+export type WorkerReply = 'started' | RenderReply;
+
 export interface WorkerSetup {
   readonly jinjaPath: string;
   readonly template: string;
@@ -45,6 +48,7 @@ interface Jinja {
  * refer to anything outside of itself.
  */
 export function templateWorkerMain(jinja: Jinja, port: MessagePort, setup: WorkerSetup): void {
+  port.postMessage('started');
   let template: { render(items: Record<string, unknown>): string } | undefined;
   let invalid = '';
   try {

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { afterAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import { ChatTemplate } from './chat-template.js';
 import { encodeConversation, encodePrompt } from './encode-conversation.js';
@@ -204,6 +204,18 @@ describe('a template from strangers', () => {
     const [slow, next] = await Promise.allSettled([endless.render(turns('loop')), endless.render(turns('fine'))]);
     expect(slow).toMatchObject({ status: 'rejected', reason: { code: 'text.template-timeout' } });
     expect(next).toEqual({ status: 'fulfilled', value: 'ok' });
+  });
+
+  it('has its time from when its worker has started, however long that takes', async () => {
+    jest.useFakeTimers({ doNotFake: ['queueMicrotask', 'setImmediate', 'clearImmediate', 'nextTick'] });
+    try {
+      const rendered = templateOf('ok', { timeoutMs: 500 }).render(turns('x'));
+      await Promise.resolve(); // the worker is asked; nothing of it can be read before the next turn of the loop
+      jest.advanceTimersByTime(100_000);
+      await expect(rendered).resolves.toBe('ok');
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   it('is stopped at the output limit', async () => {
