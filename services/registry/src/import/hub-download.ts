@@ -3,8 +3,8 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { pipeToFile } from './pipe-to-file.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 60_000;
@@ -198,13 +198,11 @@ async function append(body: ReadableStream, part: string, from: number, options:
     }
   };
   try {
-    await pipeline(
+    await pipeToFile(
       Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]),
       watch,
       createWriteStream(part, { flags: from > 0 ? 'a' : 'w' }),
-      {
-        signal: AbortSignal.any([options.signal, idle.signal]),
-      },
+      AbortSignal.any([options.signal, idle.signal]),
     );
   } finally {
     clearTimeout(timer);
