@@ -143,8 +143,5 @@ async function check(config: ModelConfig, [first, others]: Lengths, trainsWeight
   await layered.release();
 }
 
-it(
-  'any mixture of blocks, sizes and rows has one loss and one gradient: in both modes, packed or alone, and measured',
-  () => fc.assert(fc.asyncProperty(configs, lengths, fc.boolean(), check), { numRuns: 15, seed: 1 }),
-  60_000,
-);
+it('any mixture of blocks, sizes and rows has one loss and one gradient: in both modes, packed or alone, and measured', () =>
+  fc.assert(fc.asyncProperty(configs, lengths, fc.boolean(), check), { numRuns: 15, seed: 1 }));

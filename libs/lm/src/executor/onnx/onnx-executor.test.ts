@@ -22,10 +22,10 @@ it('ONNX Runtime leaves nothing behind of results that have a place', async () =
 });
 
 it('memory that is given back is free at once', () => {
-  const before = process.memoryUsage().arrayBuffers;
   const data = new Float32Array(SIZE * SIZE);
-  expect(process.memoryUsage().arrayBuffers - before).toBeGreaterThanOrEqual(BYTES);
+  // What else is collected meanwhile can only add to the difference.
+  const before = process.memoryUsage().arrayBuffers;
   giveBack(data);
+  expect(before - process.memoryUsage().arrayBuffers).toBeGreaterThanOrEqual(BYTES);
   expect(data.length).toBe(0);
-  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(BYTES);
 });
