@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..spec import RuntimeSpec
@@ -65,7 +65,9 @@ def remove_old_checkpoints(spec: RuntimeSpec) -> None:
     parent = Path(spec.output_dir) / _CHECKPOINTS_DIR
     kept = sorted(entry for entry in parent.iterdir() if re.fullmatch(r"step-\d+", entry.name))
     for old in kept[: -max(_KEPT_MIN, spec.checkpointing.keep_last)]:
-        shutil.rmtree(old)
+        # The runner removes what it has stored, maybe just now.
+        with suppress(FileNotFoundError):
+            shutil.rmtree(old)
 
 
 def _fsync(path: Path) -> None:
