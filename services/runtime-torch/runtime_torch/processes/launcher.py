@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, PContext, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.elastic.rendezvous import (
     RendezvousHandler,
@@ -30,6 +30,10 @@ _RENDEZVOUS = "luthier"
 # Ranks that have lost another one leave by themselves or are ended; one that hangs is not waited for longer.
 _SHUTDOWN_S = 5
 _SHELL_SIGNAL_BASE = 128
+# When a rank has failed torch ends the others by its own default, 30 s, and does not look at `shutdown_timeout`.
+PContext.close.__defaults__ = (None, _SHUTDOWN_S)
+# Failures have times in whole seconds, of a clock that may be put right meanwhile.
+_KILLED_AFTER_S = _SHUTDOWN_S - 1
 MAIN = Path(__file__).parents[2] / "main.py"
 
 
@@ -70,7 +74,7 @@ def _own_ends(failures: Mapping[int, ProcessFailure]) -> list[int]:
     own = (
         failure.exitcode
         for failure in failures.values()
-        if failure.exitcode != -signal.SIGKILL or failure.timestamp - first < _SHUTDOWN_S
+        if failure.exitcode != -signal.SIGKILL or failure.timestamp - first < _KILLED_AFTER_S
     )
     return [_SHELL_SIGNAL_BASE - end if end < 0 else end for end in own]
 
