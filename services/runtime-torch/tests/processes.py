@@ -19,8 +19,6 @@ from runtime_torch.runs.run_control import StopRequested
 from runtime_torch.runs.train import TrainRun
 
 _TIMEOUT_S = 120
-# What the last to end may take longer than the one before: one that was stopped never ends.
-_REST_S = 10
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["runtime_torch.runs.train", "runtime_torch.processes.launcher"])
 
@@ -28,8 +26,8 @@ End = tuple[str, Any]
 """How a process ended: `done` with what it returned, `stopped`, a fault's code with its message, or `exit`."""
 
 
-def each_alone(functions: list[Callable[[], Any]]) -> list[End]:
-    """Runs each function in a process of its own."""
+def each_alone(functions: list[Callable[[], Any]], *, hanging: int = 0) -> list[End]:
+    """Runs each function in a process of its own; so many of them never end by themselves."""
     pipes = [_server.Pipe(duplex=False) for _ in functions]
     processes: list[BaseProcess] = []
     for function, (_, sender) in zip(functions, pipes, strict=True):
@@ -38,25 +36,26 @@ def each_alone(functions: list[Callable[[], Any]]) -> list[End]:
         sender.close()
     ends: list[End] = [("exit", None)] * len(functions)
     waiting = {receiver: index for index, (receiver, _) in enumerate(pipes)}
-    patience_s = _TIMEOUT_S
-    while waiting and (ready := wait(list(waiting), patience_s)):
+    while len(waiting) > hanging and (ready := wait(list(waiting), _TIMEOUT_S)):
         for index in [waiting.pop(receiver) for receiver in ready if isinstance(receiver, Connection)]:
             ends[index] = _end_of(pipes[index][0], processes[index])
-        patience_s = _REST_S
     for process in processes:
         process.kill()
         process.join()
     return ends
 
 
-def in_ranks(functions: list[Callable[[Group], Any]], *, size: int | None = None, collective_s: int = 60) -> list[End]:
+def in_ranks(
+    functions: list[Callable[[Group], Any]], *, size: int | None = None, collective_s: int = 60, hanging: int = 0
+) -> list[End]:
     """Runs the functions as the first ranks of a group of `size`; without more, as all of them."""
     count = size or len(functions)
     store = open_store("127.0.0.1", 0, keeps=True, patience_s=1)
     patience = Patience(join=3 if count > len(functions) else 60, collective=collective_s)
     places = [Place(rank, count, rank, count) for rank in range(len(functions))]
     return each_alone(
-        [partial(_in_group, one, store.port, at, patience) for one, at in zip(functions, places, strict=True)]
+        [partial(_in_group, one, store.port, at, patience) for one, at in zip(functions, places, strict=True)],
+        hanging=hanging,
     )
 
 
@@ -83,7 +82,7 @@ def _end_of(receiver: Connection, process: BaseProcess) -> End:
     try:
         return receiver.recv()
     except EOFError:
-        process.join(_REST_S)
+        process.join(_TIMEOUT_S)
         return ("exit", process.exitcode)
 
 

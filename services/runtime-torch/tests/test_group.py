@@ -117,7 +117,7 @@ def test_a_rank_that_is_killed_is_missed_at_once_and_named(workshop: Workshop):
 def test_a_rank_that_hangs_is_waited_for_so_long_and_named(workshop: Workshop):
     spec = workshop.spec(hyperparameters=LONG)
     hanging = partial(meet_after, signal.SIGSTOP, 2, spec)
-    waiting = in_ranks([partial(train, spec), hanging], collective_s=2)[0]
+    waiting = in_ranks([partial(train, spec), hanging], collective_s=2, hanging=1)[0]
     assert waiting[0] == "collective.failed"
     assert waiting[1].startswith("Waited 2 s for rank 1 at step ")
     assert Fault("collective.failed", "").exit_status == 51

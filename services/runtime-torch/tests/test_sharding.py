@@ -204,7 +204,7 @@ def test_weights_that_are_missing_are_not_made_up(workshop: Workshop):
 
 def test_a_rank_that_hangs_where_the_gradients_norm_is_added_up_is_named(workshop: Workshop):
     spec = workshop.spec(hyperparameters=LONG, tuning=FULL)
-    ends = in_ranks([partial(train, spec), partial(hanging_at_norm, spec)], collective_s=2)
+    ends = in_ranks([partial(train, spec), partial(hanging_at_norm, spec)], collective_s=2, hanging=1)
     assert ends[0][0] == "collective.failed"
     assert ends[0][1].startswith("Waited 2 s for rank 1 at step ")
 
@@ -212,7 +212,7 @@ def test_a_rank_that_hangs_where_the_gradients_norm_is_added_up_is_named(worksho
 def test_a_rank_that_hangs_within_a_pass_is_named(workshop: Workshop):
     spec = workshop.spec(hyperparameters=LONG, tuning=FULL)
     hanging = partial(disturbed, signal.SIGSTOP, 2, spec)
-    ends = in_ranks([partial(train, spec), partial(train, spec), hanging], collective_s=2)
+    ends = in_ranks([partial(train, spec), partial(train, spec), hanging], collective_s=2, hanging=1)
     for how, message in ends[:2]:
         assert how == "collective.failed"
         assert "rank 2" in message
