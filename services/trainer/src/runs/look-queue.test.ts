@@ -42,6 +42,25 @@ describe('LookQueue', () => {
     expect(seen).toHaveLength(2);
   });
 
+  it.each(Array.from({ length: 12 }, (_, turns) => turns))(
+    'misses nothing that is told %d turns of the microtask queue after a look has its answer',
+    async (turns) => {
+      const answers: PromiseWithResolvers<number>[] = [];
+      const look = (): Promise<number> => {
+        const answer = Promise.withResolvers<number>();
+        answers.push(answer);
+        return answer.promise;
+      };
+      queue = new LookQueue({ look, onFault: () => Promise.resolve(), atOnce: 2 });
+      queue.ask('a');
+      answers[0]?.resolve(600_000);
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      queue.ask('a');
+      await jest.advanceTimersByTimeAsync(0);
+      expect(answers).toHaveLength(2);
+    },
+  );
+
   it('looks at no more than so many runs at once, in the order in which they were told', async () => {
     for (const runId of ['a', 'b', 'c']) queue.ask(runId);
     expect(seen.map(({ runId }) => runId)).toEqual(['a', 'b']);

@@ -21,6 +21,7 @@ const MAX_TIMER_MS = 24 * 60 * 60 * 1_000;
 
 interface Work {
   running: boolean;
+  /** Asked for since the newest look began. */
   again: boolean;
   byList: boolean;
   /** Looks in a row that failed. */
@@ -45,19 +46,11 @@ export class LookQueue {
     const work = this.works.get(runId) ?? { running: false, again: false, byList: false, failures: 0 };
     this.works.set(runId, work);
     cancelTimer(work);
-    if (work.running) {
-      work.again = true;
-      return;
-    }
+    work.again = true;
+    if (work.running) return;
     work.running = true;
     work.byList = byList;
-    const done = this.turns
-      .take(() => this.lookUntilCalm(runId, work))
-      .finally(() => {
-        this.busy.delete(done);
-        work.running = false;
-        if (work.timer === undefined) this.works.delete(runId);
-      });
+    const done = this.turns.take(() => this.lookUntilCalm(runId, work)).finally(() => this.busy.delete(done));
     this.busy.add(done);
   }
 
@@ -77,20 +70,29 @@ export class LookQueue {
   }
 
   private async lookUntilCalm(runId: string, work: Work): Promise<void> {
-    if (this.ended) return;
-    do {
-      work.again = false;
-      cancelTimer(work);
-      try {
-        const waitMs = await this.parts.look(runId, { byList: work.byList });
-        work.failures = 0;
-        if (waitMs !== undefined) this.askIn(runId, work, waitMs);
-      } catch (cause) {
-        await this.parts.onFault(runId, cause);
-        this.askIn(runId, work, Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** work.failures++));
+    try {
+      while (work.again && !this.ended) {
+        work.again = false;
+        cancelTimer(work);
+        await this.lookOnce(runId, work);
       }
-      work.byList = false;
-    } while (work.again && !this.ended);
+    } finally {
+      // In one breath with the last look at `again`: whoever asks from now on begins anew, nobody is missed.
+      work.running = false;
+      if (work.timer === undefined) this.works.delete(runId);
+    }
+  }
+
+  private async lookOnce(runId: string, work: Work): Promise<void> {
+    try {
+      const waitMs = await this.parts.look(runId, { byList: work.byList });
+      work.failures = 0;
+      if (waitMs !== undefined) this.askIn(runId, work, waitMs);
+    } catch (cause) {
+      await this.parts.onFault(runId, cause);
+      this.askIn(runId, work, Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** work.failures++));
+    }
+    work.byList = false;
   }
 
   private askIn(runId: string, work: Work, waitMs: number): void {
