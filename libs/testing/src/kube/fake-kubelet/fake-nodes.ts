@@ -9,6 +9,8 @@ interface Machine {
   node: FakeNode;
   allocatable: Record<string, string>;
   online: boolean;
+  /** Ends when all that it was to say by now has been said. */
+  said: Promise<void>;
 }
 
 /** Registers nodes and keeps them alive. */
@@ -21,7 +23,7 @@ export class FakeNodes {
   ) {}
 
   async add(node: FakeNode): Promise<void> {
-    const machine = { node, allocatable: resourcesOf(node), online: true };
+    const machine = { node, allocatable: resourcesOf(node), online: true, said: Promise.resolve() };
     this.machines.set(node.name, machine);
     await this.api.apply(nodeObject(node));
     await this.beatOne(machine);
@@ -45,18 +47,20 @@ export class FakeNodes {
 
   /** @param amount undefined: the resource is not there any more. */
   async setAllocatable(name: string, resource: string, amount: string): Promise<void> {
-    this.machine(name).allocatable[resource] = amount;
-    await this.beat();
+    const machine = this.machine(name);
+    machine.allocatable[resource] = amount;
+    await this.beatOne(machine);
   }
 
   /** Node status and lease of all that are not cut off. */
   async beat(): Promise<void> {
-    const living = [...this.machines.values()].filter(({ online }) => online);
-    await Promise.all(living.map((machine) => this.beatOne(machine)));
+    await Promise.all([...this.machines.values()].map((machine) => this.beatOne(machine)));
   }
 
   async remove(name: string): Promise<void> {
+    const machine = this.machines.get(name);
     this.machines.delete(name);
+    await machine?.said; // else its lease would come back
     await ifFound(this.api.delete(`/api/v1/nodes/${name}`));
     await ifFound(this.api.delete(`${LEASES}/${name}`));
   }
@@ -65,7 +69,24 @@ export class FakeNodes {
     for (const name of [...this.machines.keys()]) await this.remove(name);
   }
 
-  private async beatOne({ node, allocatable }: Machine): Promise<void> {
+  /** After what it is just saying, so that an older status never comes behind a newer one. */
+  private beatOne(machine: Machine): Promise<void> {
+    const beat = machine.said.then(() => this.say(machine));
+    machine.said = beat.catch(() => undefined); // told to who asked for it
+    return beat;
+  }
+
+  private async say(machine: Machine): Promise<void> {
+    const isThere = (): boolean => this.machines.get(machine.node.name) === machine;
+    if (!machine.online || !isThere()) return;
+    try {
+      await this.write(machine);
+    } catch (cause) {
+      if (isThere()) throw cause; // else it was removed meanwhile, and nobody misses its word
+    }
+  }
+
+  private async write({ node, allocatable }: Machine): Promise<void> {
     await this.api.call('PATCH', `/api/v1/nodes/${node.name}/status`, {
       body: { status: nodeStatus(node, allocatable, this.logPort) },
       contentType: 'application/strategic-merge-patch+json',
