@@ -153,8 +153,11 @@ describe('the fake API answers as a real one does', () => {
         const owned = configMap(namespace, 'owned');
         await ours.create(CONFIG_MAPS, { ...owned, metadata: { ...owned.metadata, ownerReferences: [reference] } });
         await ours.delete(JOBS, 'owner', { namespace, uid, propagation: 'Foreground' });
-        await waitFor(async () => !(await ours.get(JOBS, 'owner', namespace)));
-        return ours.get(CONFIG_MAPS, 'owned', namespace);
+        const left = (): Promise<unknown[]> =>
+          Promise.all([ours.get(JOBS, 'owner', namespace), ours.get(CONFIG_MAPS, 'owned', namespace)]);
+        // A collector that has not seen yet what it owns takes that along afterwards.
+        await waitFor(async () => (await left()).every((one) => one === undefined), { what: 'both to go' });
+        return left();
       },
     ],
     ['list of a kind that is not installed', ({ ours, namespace }) => ours.list(ABSENT_KIND, { namespace })],
