@@ -17,6 +17,7 @@ import type { MemoryPlan } from './engine/memory-plan.js';
 import { checkSpec, openConfig, openData } from './inputs/open-inputs.js';
 import { openObjective } from './objectives/open-objective.js';
 import { openOptimiser } from './training/open-optimiser.js';
+import { peakMemoryMib } from './control/peak-memory.js';
 import { StopRequested, takeCheckpointRequest, throwIfStopped } from './control/run-control.js';
 import { Stepper } from './training/train-step.js';
 import type { StepOutcome } from './training/train-step.js';
@@ -242,7 +243,7 @@ export class TrainRun {
       trainedTokens: state.trainedTokens,
       tokens: state.tokens,
       tokensPerSecond: (state.tokens * 1000) / Math.max(1, state.trainingMs),
-      peakMemoryMib: process.resourceUsage().maxRSS / 1024,
+      peakMemoryMib: peakMemoryMib(),
       memoryMode: plan.memoryMode,
       artifactDir: artifact.artifactDir,
       ...(state.base && { base: state.base }),
