@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import {
   FILE_USERS_MAX,
   PRIORITIES,
@@ -11,6 +11,7 @@ import {
 } from '@luthier/contracts';
 import type { JobRecord, JobRequest } from '@luthier/contracts';
 import { readArtifact } from '@luthier/artifacts';
+import { Tracing } from '@luthier/service-kit';
 import { waitFor } from '@luthier/testing';
 import { numbered } from './testing/training-fixture.js';
 import type { TrainingFixture } from './testing/training-fixture.js';
@@ -66,6 +67,23 @@ describe('a run', () => {
     expect((await waitFor(saves)).progress).toMatchObject(made);
     saving.resolve();
     expect(await training.until(id, 'succeeded')).toMatchObject({ progress: made, result: { steps: 4 } });
+  });
+
+  it('whose lines are known only with its end has trained all the same, in the live stream and in the trace', async () => {
+    const record = jest.spyOn(Tracing.prototype, 'record');
+    const traced = Promise.withResolvers<void>();
+    training.peers.script.push({ lost: true, saving: traced.promise });
+    const { id } = await training.submit();
+    const trace = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+    await training.store.change(id, (tx) => tx.saveJob({ ...tx.job, trace }));
+    traced.resolve();
+    await training.until(id, 'succeeded');
+    expect((await training.losses(id)).map(({ step }) => step)).toEqual(numbered(10));
+    const phases = (await training.stream(id)).map(({ data }) => data['phase']);
+    expect(phases).toContain('training');
+    const has = (wanted: string): boolean => record.mock.calls.some(([{ name }]) => name === wanted);
+    for (const span of ['attempt 1', 'training']) await waitFor(() => has(span), { what: `the span "${span}"` });
+    record.mockRestore();
   });
 
   it('that infrastructure ended goes on from its checkpoint, and its curve has no doubles', async () => {

@@ -36,6 +36,12 @@ describe('the trace of a job', () => {
     expect(endedBetween(ended, ended, NOW)).toEqual([]);
   });
 
+  it('has an attempt whose start is learned with its end', () => {
+    const before = job({ attempts: [{ ...OPEN, startedAt: null }] });
+    const ended = job({ attempts: [{ ...OPEN, endedAt: NOW }] });
+    expect(endedBetween(before, ended, NOW)).toMatchObject([{ name: 'attempt 1', startedAt: LATER, endedAt: NOW }]);
+  });
+
   it('ends with the error of a job that failed', () => {
     const error = { code: 'data.bad', message: '', hint: '' } as unknown as Job['error'];
     expect(endedBetween(job({}), job({ status: 'failed', error }), NOW)).toMatchObject([

@@ -11,12 +11,11 @@ export function endedBetween(before: Job, after: Job, now: string): PastSpan[] {
   const parent = before.trace;
   if (parent === undefined || parent === null) return [];
   const of = { 'luthier.job_id': after.id, ...(before.runId !== null && { 'luthier.run_id': before.runId }) };
-  const attempts = before.attempts.flatMap(({ attempt, startedAt, endedAt }): PastSpan[] => {
-    const ended = after.attempts.find((one) => one.attempt === attempt);
-    if (endedAt !== null || startedAt === null || !ended?.endedAt) return [];
+  const attempts = before.attempts.flatMap(({ attempt, endedAt: endedBefore }): PastSpan[] => {
+    const { startedAt, endedAt, code } = after.attempts.find((one) => one.attempt === attempt) ?? {};
+    if (endedBefore !== null || !startedAt || !endedAt) return [];
     const attributes = { ...of, 'luthier.attempt': attempt };
-    const times = { startedAt, endedAt: ended.endedAt };
-    return [{ name: `attempt ${attempt}`, parent, ...times, attributes, errorCode: ended.code ?? undefined }];
+    return [{ name: `attempt ${attempt}`, parent, startedAt, endedAt, attributes, errorCode: code ?? undefined }];
   });
   const left = after.phase !== before.phase || (isFinished(after) && !isFinished(before));
   if (!left || before.phaseSince === undefined) return attempts;

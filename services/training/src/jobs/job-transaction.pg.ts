@@ -4,12 +4,13 @@ import { CLUSTER_EVENTS_PER_ATTEMPT, idFor, newId } from '@luthier/contracts';
 import type { EventDefinition, StreamEntry } from '@luthier/contracts';
 import { enqueue } from '@luthier/messaging';
 import type { Executor } from '@luthier/messaging';
+import type { PastSpan } from '@luthier/service-kit';
 import { checkpoints, incarnations, jobEvents, jobStream, jobs, metricPoints, outbox, runs } from '../db/schema.js';
 import type { Run } from '../runs/run.js';
 import { isFinished, rankOf } from './job.js';
 import type { Job } from './job.js';
 import { toRecord } from './job-record.js';
-import { enteringPhase } from './job-trace.js';
+import { endedBetween, enteringPhase } from './job-trace.js';
 import type { Incarnation, JobTransaction, MetricPoint, NewEvent, StoredCheckpoint } from './job.store.js';
 
 /** Any fixed number: whoever admits takes the same lock. */
@@ -33,6 +34,9 @@ export class PgJobTransaction implements JobTransaction {
   /** The live stream got new entries. */
   told = false;
 
+  /** Phases and attempts that it has ended, those that it began itself included. */
+  readonly spans: PastSpan[] = [];
+
   /** Locks the job's row, then its run's: always in this order. */
   static async open(tx: Executor, jobId: string): Promise<PgJobTransaction | undefined> {
     const [row] = await tx
@@ -55,7 +59,9 @@ export class PgJobTransaction implements JobTransaction {
   }
 
   async saveJob(job: Job, options: { tell?: boolean } = {}): Promise<void> {
-    const data = enteringPhase(this.current, job, new Date().toISOString());
+    const now = new Date().toISOString();
+    const data = enteringPhase(this.current, job, now);
+    this.spans.push(...endedBetween(this.current, data, now));
     this.current = data;
     const { status, phase } = job;
     await this.tx

@@ -8,7 +8,6 @@ import type { Database } from '@luthier/service-kit';
 import { checkpoints, jobEvents, jobStream, jobs, metricPoints } from '../db/schema.js';
 import type { tables } from '../db/schema.js';
 import { toRecord } from './job-record.js';
-import { endedBetween } from './job-trace.js';
 import { PgJobTransaction } from './job-transaction.pg.js';
 import { JobStore, RUNNING_MAX } from './job.store.js';
 import type {
@@ -161,14 +160,13 @@ export class PgJobStore extends JobStore {
   }
 
   override async change<T>(jobId: string, change: (tx: JobTransaction) => Promise<T>): Promise<T> {
-    const { value, told, before, after } = await this.database.transaction(async (tx) => {
+    const { value, told, spans } = await this.database.transaction(async (tx) => {
       const opened = await PgJobTransaction.open(tx, jobId);
       if (!opened) throw new AppError('job.not-found', `There is no job "${jobId}"`);
-      const job = opened.job;
-      return { before: job, value: await change(opened), told: opened.told, after: opened.job };
+      return { value: await change(opened), told: opened.told, spans: opened.spans };
     });
     if (told) this.bus.pokeJob(jobId);
-    for (const span of endedBetween(before, after, new Date().toISOString())) this.tracing.record(span);
+    for (const span of spans) this.tracing.record(span);
     return value;
   }
 

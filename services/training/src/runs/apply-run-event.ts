@@ -179,6 +179,8 @@ export async function fillFromStored(
   const points = [...stored.steps, ...stored.evaluations].flatMap(pointsOf);
   const added = new Set((await tx.addPoints(runId, pair, points)).map(({ step }) => step));
   if (added.size === 0) return;
+  // Of a short run the end may be known before any of its lines.
+  if (isCurrent(tx, pair.attempt)) await advance(tx, pair.incarnation, 'training');
   let { progress } = tx.job;
   for (const event of stored.steps) {
     if (!added.has(event.step)) continue;

@@ -68,6 +68,8 @@ export interface AttemptScript {
   /** Last step that is made; undefined: all of them. */
   untilStep?: number;
   checkpointSteps?: number[];
+  /** Nothing that it says reaches the run stream; it is in the stored events file. */
+  lost?: boolean;
   /** Steps whose lines do not reach the run stream, but are in the stored events file. */
   lostSteps?: number[];
   /** Absent: success. */
@@ -362,7 +364,7 @@ export class FakePeers {
     this.modes.push(request.mode);
     const resumeStep = this.checkpoints.get(runId)?.step ?? 0;
     const lines: RuntimeEvent[] = [];
-    const say = async (event: RuntimeEvent, lost = false): Promise<void> => {
+    const say = async (event: RuntimeEvent, lost = script.lost): Promise<void> => {
       lines.push(event);
       if (!lost) await this.bus.publishRunMessage({ runId, attempt, incarnation: 1, event });
     };
@@ -371,7 +373,8 @@ export class FakePeers {
     await say({ type: 'phase', ...head(), phase: 'training' });
     const last = script.untilStep ?? (request.mode === 'rehearse' ? 2 : this.totalSteps);
     for (let step = resumeStep + 1; step <= last; step += 1) {
-      await say(fakeStep({ step, totalSteps: this.totalSteps, attempt }, head()), script.lostSteps?.includes(step));
+      const lost = script.lost ?? script.lostSteps?.includes(step);
+      await say(fakeStep({ step, totalSteps: this.totalSteps, attempt }, head()), lost);
       if (script.checkpointSteps?.includes(step)) await this.checkpoint(runId, attempt, step);
     }
     if (script.untilStopped) await this.untilStopped(runId);
