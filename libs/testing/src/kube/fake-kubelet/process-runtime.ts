@@ -42,6 +42,7 @@ export class ProcessRuntime implements PodRuntime {
   private readonly volumes = new Map<string, string>();
   private readonly hosts: string;
   private number = 0;
+  private renewing: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: ProcessRuntimeOptions) {
     this.hosts = join(options.dir, 'hosts');
@@ -63,8 +64,15 @@ export class ProcessRuntime implements PodRuntime {
     await this.renewNames();
   }
 
-  /** Writes /etc/hosts anew, into the same file: it is mounted. */
-  async renewNames(): Promise<void> {
+  /** Writes /etc/hosts anew, one time after the other and each with the names of its moment: the last one stands. */
+  renewNames(): Promise<void> {
+    const renewed = this.renewing.then(() => this.writeNames());
+    this.renewing = renewed.catch(() => undefined);
+    return renewed;
+  }
+
+  /** Into the same file: it is mounted. */
+  private async writeNames(): Promise<void> {
     const { pod, place, tables, neighbours } = this.options;
     const { namespace } = pod.metadata;
     const { pods, services } = neighbours();
@@ -109,6 +117,7 @@ export class ProcessRuntime implements PodRuntime {
   }
 
   async remove(): Promise<void> {
+    await this.renewing;
     await rm(this.options.dir, { recursive: true, force: true });
   }
 
