@@ -33,6 +33,11 @@ export function describeConformance(
     runs += 1;
     return { ...trainSpec({ ...folders, outputDir: join(root, `out-${runs}`) }), ...always, ...changes };
   };
+  /** Seven steps an epoch, each with a checkpoint: what is done to it while it trains comes in time on a busy machine, too. */
+  const slow = (epochs: number): RuntimeSpec => {
+    const base = spec({ checkpointing: { everySteps: 1, keepLast: 2 } });
+    return { ...base, hyperparameters: { ...base.hyperparameters, epochs } };
+  };
   const run = async (changed: RuntimeSpec): Promise<RuntimeExit> =>
     (await RuntimeProcess.startSpec(quick, changed)).ended;
   const losses = async (outputDir: string): Promise<number[]> =>
@@ -144,8 +149,7 @@ export function describeConformance(
     });
 
     it('goes on from its stop exactly as if it had never stopped, base scores included', async () => {
-      // Long enough that the stop file comes before the end even on a busy machine.
-      const many = (): RuntimeSpec => spec({ hyperparameters: { ...done.hyperparameters, epochs: 15 } });
+      const many = (): RuntimeSpec => slow(30);
       const whole = many();
       await run(whole);
       const stopped = many();
@@ -196,13 +200,8 @@ export function describeConformance(
     });
   });
 
-  const long = (): RuntimeSpec => {
-    const base = spec();
-    return { ...base, hyperparameters: { ...base.hyperparameters, epochs: 50 } };
-  };
-
   it('stopped before its first step, saves step 0 and leaves', async () => {
-    const stopped = long();
+    const stopped = slow(50);
     const exit = await stopWhen(stopped, 'phase', 1);
     expect(exit.code).toBe(60);
     expect((await eventsOfType(stopped.outputDir, 'checkpoint')).at(-1)?.step).toBeGreaterThanOrEqual(0);
@@ -229,7 +228,7 @@ export function describeConformance(
   });
 
   it('ends when its parent is gone', async () => {
-    const started = long();
+    const started = slow(50);
     const runtime = await RuntimeProcess.startSpec(command, started);
     await waitFor(async () => (await eventsOfType(started.outputDir, 'step')).length >= 1, {
       ...{ intervalMs: 5, timeoutMs: START_TIMEOUT_MS },
@@ -241,7 +240,7 @@ export function describeConformance(
   });
 
   it('leaves at once on SIGTERM without saving', async () => {
-    const started = long();
+    const started = slow(50);
     const runtime = await RuntimeProcess.startSpec(command, started);
     await waitFor(async () => (await eventsOfType(started.outputDir, 'step')).length >= 1, {
       ...{ intervalMs: 5, timeoutMs: START_TIMEOUT_MS },
