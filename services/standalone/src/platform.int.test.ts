@@ -50,12 +50,14 @@ describe('the platform in one process', () => {
   it('starts in an empty home beside a taken port, says so, survives a second stop, and starts again there', async () => {
     const home = await newHome();
     const taken = createServer();
-    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    const host = '127.0.0.2'; // a port is free or taken at its own address only
+    await new Promise<void>((resolve) => taken.listen(0, host, resolve));
     const address = taken.address();
     const port = typeof address === 'object' && address ? address.port : 0;
     const said: string[] = [];
-    platform = await startPlatform({ home, port, logLevel: 'error', say: (line) => said.push(line) });
-    taken.close();
+    platform = await startPlatform({ home, host, port, logLevel: 'error', say: (line) => said.push(line) }).finally(
+      () => taken.close(),
+    );
     expect(said).toContainEqual(expect.stringContaining(`port ${port} is in use`));
     expect(await answers(platform.url)).toBe(true);
     const key = await readFile(platform.apiKeyFile, 'utf8');

@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import type { WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { SERVICES } from '@luthier/contracts';
-import { NATS_SERVER_VERSION, findNatsServer, freePort, startNats, startPostgres } from '@luthier/local-servers';
+import { NATS_SERVER_VERSION, findNatsServer, startNats, startPostgres } from '@luthier/local-servers';
 import type { NatsProcess, PostgresProcess } from '@luthier/local-servers';
 import { connectNats, natsPermissions, natsServerConfig, provision } from '@luthier/messaging';
 import type { RunningService } from '@luthier/service-kit';
@@ -15,6 +15,9 @@ import type { StandaloneConfig } from './standalone.config.js';
 import { SupervisedServer } from './supervised-server.js';
 import type { LocalServer } from './supervised-server.js';
 import { startWebServer, webIsBuilt } from './web-server.js';
+
+/** A URL does not say it. */
+const HTTP_PORT = 80;
 
 export interface Platform {
   /** Address of dashboard and API. */
@@ -90,20 +93,19 @@ async function open(
   const { nats, postgres, web } = opened;
   if (!nats || !postgres) throw new Error('the servers did not start');
   const databaseUrl = await postgres.current.createDatabase('luthier');
-  const publicPort = await freePort(config.port);
-  if (config.port !== 0 && publicPort !== config.port)
-    say(`port ${config.port} is in use: the platform takes ${publicPort}`);
   opened.logStream = openLog(home, say);
-  opened.services = await startServices({
+  const { services, gateway } = await startServices({
     config,
     home,
     databaseUrl,
-    publicPort,
     natsUrl: nats.current.url,
     webUrl: web && `http://127.0.0.1:${web.current.port}`,
     logStream: opened.logStream,
   });
-  opened.url = `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${publicPort}`;
+  opened.services = services;
+  opened.url = gateway.url;
+  const port = Number(new URL(gateway.url).port || HTTP_PORT);
+  if (config.port !== 0 && port !== config.port) say(`port ${config.port} is in use: the platform takes ${port}`);
 }
 
 /** A log that cannot be written (a full disk) is said once and ends nothing. */

@@ -21,15 +21,17 @@ export interface Surroundings {
   natsUrl: string;
   databaseUrl: string;
   webUrl: string | undefined;
-  publicPort: number;
   logStream: NodeJS.WritableStream;
 }
 
 /**
  * Starts all services in this process, each with its own NATS connection, credentials and tables; only ports and
  * adapters differ from an installation where each is a process of its own.
+ * @returns all of them, and the gateway, which has any other port when the wanted one is in use.
  */
-export async function startServices(around: Surroundings): Promise<RunningService[]> {
+export async function startServices(
+  around: Surroundings,
+): Promise<{ services: RunningService[]; gateway: RunningService }> {
   const { config, home } = around;
   const environment = serviceEnvironment();
   const base = (service: ServiceName) => ({
@@ -49,6 +51,14 @@ export async function startServices(around: Surroundings): Promise<RunningServic
 
   const running: RunningService[] = [];
   const keep = async (start: Promise<RunningService>): Promise<void> => void running.push(await start);
+  const openGateway = (httpPort: number): Promise<RunningService> =>
+    startGateway(
+      loadConfig(gatewayConfigSchema, environment, {
+        ...stored('gateway'),
+        ...{ workDir: home.dir, webUrl: around.webUrl, httpHost: config.host, httpPort },
+      }),
+      logged('gateway'),
+    );
   try {
     await keep(
       startRegistry(
@@ -68,24 +78,21 @@ export async function startServices(around: Surroundings): Promise<RunningServic
       ),
     );
     await keep(startTraining(loadConfig(trainingConfig, environment, stored('training')), logged('training')));
-    await keep(
-      startGateway(
-        loadConfig(gatewayConfigSchema, environment, {
-          ...stored('gateway'),
-          workDir: home.dir,
-          webUrl: around.webUrl,
-          httpHost: config.host,
-          httpPort: around.publicPort,
-        }),
-        logged('gateway'),
-      ),
-    );
-    return running;
+    // It takes the port itself: one that was only found free may be another's by now.
+    const gateway = await openGateway(config.port).catch((cause: unknown) => {
+      if (config.port === 0 || !cannotBeTaken(cause)) throw cause;
+      return openGateway(0);
+    });
+    return { services: [...running, gateway], gateway };
   } catch (cause) {
     await stopServices(running).catch(() => undefined); // why it could not start matters more
     throw cause;
   }
 }
+
+/** In use, or not for this user. */
+const cannotBeTaken = (cause: unknown): boolean =>
+  ['EADDRINUSE', 'EACCES'].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
 
 /** In the opposite order: whoever asks ends before whoever answers. One that fails keeps no other from ending. */
 export async function stopServices(services: readonly RunningService[]): Promise<void> {
