@@ -151,9 +151,13 @@ withS3('S3ArtifactStore', () => {
         (response) => {
           outgoing.writeHead(response.statusCode ?? 500, response.headers);
           if (++answers > 2) return void response.pipe(outgoing);
-          let passed = 0;
+          let leftBytes = MIB + 1; // and not one more, however fast the rest comes
           response.on('data', (chunk: Buffer) => {
-            outgoing.write(chunk, () => (passed += chunk.length) > MIB && outgoing.destroy());
+            if (leftBytes === 0) return;
+            const part = chunk.subarray(0, leftBytes);
+            leftBytes -= part.length;
+            const isLast = leftBytes === 0;
+            outgoing.write(part, () => isLast && outgoing.destroy());
           });
         },
       );

@@ -80,7 +80,7 @@ describe('LeaderElection', () => {
   });
 
   it('ends the work before another may begin, when it can no longer reach the API', async () => {
-    const a = candidate('a', { durationMs: 2_000, renewMs: 1_200 });
+    const a = candidate('a', { durationMs: 6_000, renewMs: 2_000 });
     await waitFor(() => a.election.leading);
     const b = candidate('b');
     // Only a's requests fail from now on: it is known by its identity in what it writes.

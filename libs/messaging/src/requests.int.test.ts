@@ -65,6 +65,7 @@ beforeAll(async () => {
   const strategy = new SharedNatsTransport(await nats.connect(), 'datasets');
   service = await NestFactory.createMicroservice(DoublerModule, { strategy, logger: false });
   await service.listen();
+  await strategy.unwrap<NatsConnection>().flush(); // the server knows the subscriptions: whoever asks now is answered
 });
 afterAll(async () => {
   await service.close();

@@ -66,14 +66,13 @@ describe('a run from spec to outcome', () => {
     expect(await harness.waitForEnd(spec.runId)).toMatchObject({ reason: 'failed', outcome: { code: 'config.bad' } });
   });
 
-  it('keeps a checkpoint when it is cancelled, within 5 s', async () => {
-    const spec = await harness.makeSpec({ steps: 100_000, checkpointEverySteps: 50_000, stepMs: 20 });
+  it('keeps a checkpoint when it is cancelled, without waiting for its grace', async () => {
+    const behaviour = { steps: 100_000, checkpointEverySteps: 50_000, stepMs: 20 };
+    const spec = await harness.makeSpec(behaviour, { stopGraceSeconds: 600 });
     await harness.runs.put('spec', spec);
     await harness.waitForStep(spec.runId, 3);
-    const asked = Date.now();
     await harness.runs.put('spec', { ...spec, generation: 2, desired: 'stopped', stopReason: 'cancel' });
     const status = await harness.waitForEnd(spec.runId);
-    expect(Date.now() - asked).toBeLessThan(5_000);
     expect(status).toMatchObject({ reason: 'stopped', outcome: { code: 'runtime.interrupted' } });
     expect(status.outcome?.checkpoint?.step).toBeGreaterThanOrEqual(3);
   });
@@ -89,8 +88,10 @@ describe('a run from spec to outcome', () => {
   });
 
   it('stops a run at its deadline with a checkpoint', async () => {
-    const spec = await harness.makeSpec({ steps: 100_000, stepMs: 20 }, { deadlineSeconds: 4 });
+    const spec = await harness.makeSpec({ steps: 100_000, stepMs: 20 });
     await harness.runs.put('spec', spec);
+    await harness.waitForCheckpoint(spec.runId);
+    await harness.runs.put('spec', { ...spec, generation: 2, deadlineSeconds: 1 });
     const status = await harness.waitForEnd(spec.runId);
     expect(status.reason).toBe('deadline-exceeded');
     expect(status.outcome?.checkpoint?.step).toBeGreaterThanOrEqual(2);
@@ -109,8 +110,9 @@ describe('a run from spec to outcome', () => {
   });
 
   it('keeps the last two checkpoints and the best', async () => {
-    const losses = { 2: 1, 4: 0.1, 6: 1, 8: 1, 10: 1 };
-    const spec = await harness.makeSpec({ steps: 10, stepMs: 250, losses });
+    // While an upload takes long, only the newest and the best of those that wait are kept: 8 is better than its neighbours.
+    const losses = { 2: 1, 4: 0.1, 6: 1, 8: 0.5, 10: 1 };
+    const spec = await harness.makeSpec({ steps: 10, stepMs: 500, losses });
     await harness.runs.put('spec', spec);
     await harness.waitForEnd(spec.runId);
     const { items } = await harness.store.list(`artifact://runs/${spec.runId}/1/1`);

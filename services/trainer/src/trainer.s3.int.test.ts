@@ -35,7 +35,7 @@ import { TrainerHarness } from './testing/harness.js';
   };
 
   it('leaves result, artifact, checkpoints, events and log in the bucket, and its processes hold no credentials', async () => {
-    const spec = await harness.makeSpec({ steps: 6, stepMs: 100, checkpointBytes: 100_000 });
+    const spec = await harness.makeSpec({ steps: 6, stepMs: 1_000, checkpointBytes: 100_000 });
     await harness.runs.put('spec', spec);
     const pids = await harness.pids(spec.runId);
     for (const pid of Object.values(pids)) expect(await readFile(`/proc/${pid}/environ`, 'utf8')).not.toContain('AWS_');
@@ -53,14 +53,14 @@ import { TrainerHarness } from './testing/harness.js';
   });
 
   it('goes on from its newest checkpoint in the bucket when its runner was killed', async () => {
-    const spec = await harness.makeSpec({ steps: 60, stepMs: 50, checkpointEverySteps: 5 });
+    const spec = await harness.makeSpec({ steps: 300, stepMs: 50, checkpointEverySteps: 5 });
     await harness.runs.put('spec', spec);
     await harness.waitForCheckpoint(spec.runId);
     process.kill((await harness.pids(spec.runId)).runner, 'SIGKILL');
     const first = await harness.waitForEnd(spec.runId);
     expect(first.reason).not.toBe('succeeded');
     await harness.runs.put('spec', { ...spec, attempt: 2, generation: 2, seen: { attempt: 1 } });
-    expect(await harness.waitForEnd(spec.runId, 2)).toMatchObject({ reason: 'succeeded', outcome: { step: 60 } });
+    expect(await harness.waitForEnd(spec.runId, 2)).toMatchObject({ reason: 'succeeded', outcome: { step: 300 } });
     const resumed = (await harness.messages(spec.runId)).find(
       ({ attempt, event }) => attempt === 2 && event.type === 'started',
     );
@@ -69,21 +69,25 @@ import { TrainerHarness } from './testing/harness.js';
   });
 
   it('trains on while the bucket is away, waits for it at the end, and delivers everything', async () => {
-    const spec = await harness.makeSpec({ steps: 40, stepMs: 50, checkpointEverySteps: 10, losses: { 10: 0.1 } });
+    const spec = await harness.makeSpec({ steps: 200, stepMs: 50, checkpointEverySteps: 10, losses: { 10: 0.1 } });
     await harness.runs.put('spec', spec);
     await harness.waitForStep(spec.runId, 2);
     const runtime = await identityOf((await harness.pids(spec.runId)).runtime);
     await s3.kill();
-    await harness.waitForStep(spec.runId, 40);
+    await harness.waitForStep(spec.runId, 200);
     await waitFor(async () => (await identityOf(runtime?.pid ?? 0))?.startTime !== runtime?.startTime);
     expect((await harness.status(spec.runId))?.phase).not.toBe('ended');
     await s3.restart();
     const status = await harness.waitForStatus(spec.runId, ({ phase }) => phase === 'ended');
-    expect(status).toMatchObject({ reason: 'succeeded', attempt: 1, outcome: { step: 40, checkpoint: { step: 40 } } });
+    expect(status).toMatchObject({
+      reason: 'succeeded',
+      attempt: 1,
+      outcome: { step: 200, checkpoint: { step: 200 } },
+    });
     const steps = (await harness.messages(spec.runId)).flatMap(({ event }) =>
       event.type === 'step' ? event.step : [],
     );
-    expect(steps).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+    expect(steps).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
     const { items } = await harness.store.list(`artifact://runs/${spec.runId}/1/1`);
     expect(items.map(({ uri }) => uri)).toContain(`${status.outcome?.artifact?.uri}/adapter_model.safetensors`);
   });

@@ -182,9 +182,12 @@ describe('a training that is restarted', () => {
 
   it('between the rehearsal and the run makes the one run that was decided on', async () => {
     const { peers } = training;
-    const jobId = await rehearsed();
+    // What fits is asked as soon as the rehearsal has ended: it does not end before the answer is known here.
+    const rehearsal = Promise.withResolvers<void>();
+    const jobId = await rehearsed({ saving: rehearsal.promise });
     await begun(1);
     peers.fit = { fitsNow: false, message: 'Not yet.' };
+    rehearsal.resolve();
     const waiting = await waitFor(async () => {
       const job = await training.job(jobId);
       return job.rehearsal?.state === 'done' ? job : undefined;
