@@ -51,9 +51,7 @@ const onPods = (await canRunKubernetes()) && (await canRunPodProcesses());
       const plan = await unwrap(client.POST('/api/v1/plan', { body }));
       expect(plan).toMatchObject({ verdict: 'fits', steps: 20, precision: 'float32' });
       const { id } = await unwrap(client.POST('/v1/fine_tuning/jobs', { body }));
-      await waitForTraining(client, id, TIMEOUT_MS);
-      const pods = await platform.podsOf(id, 1);
-      expect(pods.map(({ spec }) => spec.nodeName).toSorted()).toEqual(NODES);
+      expect(await nodesOf(id)).toEqual(NODES);
       const job = await platform.waitForEnd(id, TIMEOUT_MS);
       expect(job).toMatchObject({ status: 'succeeded', phase: 'done', error: null, attempts: [{ attempt: 1 }] });
       expect(job.plan).toMatchObject({ total_mib: plan.total_mib, memory_mode: plan.memory_mode, steps: plan.steps });
@@ -72,7 +70,7 @@ const onPods = (await canRunKubernetes()) && (await canRunPodProcesses());
   it(
     'says within a minute which process on which node was killed, and which hangs, and goes on from its checkpoint each time',
     async () => {
-      const { id } = await submitJob(client, { steps: 200, resources: ON_BOTH });
+      const { id } = await submitJob(client, { steps: 600, resources: ON_BOTH });
 
       await trainsIn(id, 1);
       const second = (await platform.podsOf(id, 1)).find(isSecond)?.spec.nodeName ?? 'none';
@@ -104,7 +102,7 @@ const onPods = (await canRunKubernetes()) && (await canRunPodProcesses());
   it(
     'is paused on both nodes before the same step, and goes on from there',
     async () => {
-      const { id } = await submitJob(client, { steps: 100, resources: ON_BOTH });
+      const { id } = await submitJob(client, { steps: 300, resources: ON_BOTH });
       await waitForTraining(client, id, TIMEOUT_MS);
       const params = { path: { job_id: id } };
       await unwrap(client.POST('/v1/fine_tuning/jobs/{job_id}/pause', { params }));
@@ -117,6 +115,15 @@ const onPods = (await canRunKubernetes()) && (await canRunPodProcesses());
     },
     2 * TIMEOUT_MS,
   );
+
+  /** Of the pods of its first attempt, as soon as all are placed: they may go as soon as they have ended. */
+  async function nodesOf(id: string): Promise<string[]> {
+    const placed = async (): Promise<string[] | undefined> => {
+      const nodes = (await platform.podsOf(id, 1)).flatMap(({ spec }) => spec.nodeName ?? []);
+      return nodes.length === NODES.length ? nodes.toSorted() : undefined;
+    };
+    return waitFor(placed, { timeoutMs: TIMEOUT_MS, intervalMs: 100, what: 'a node for each pod' });
+  }
 
   /** Waits until an attempt has made a step of its own and there is a checkpoint. */
   async function trainsIn(id: string, attempt: number): Promise<Job> {
