@@ -1,12 +1,37 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { newId } from '@luthier/contracts';
+import { AppError, newId } from '@luthier/contracts';
 import { EndpointClient } from './endpoint-client.js';
 
 const HASH = 'a'.repeat(64);
+
+describe('what is repeated', () => {
+  const client = new EndpointClient({
+    ...{ url: 'http://127.0.0.1:1', runId: newId('run'), attachToken: 'a', node: 0, onOrders: () => undefined },
+  });
+  afterAll(() => client.close());
+
+  it('is tried a last time at its deadline, also where the next pause would be longer', async () => {
+    const deadline = Date.now() + 300; // within the second pause
+    const work = (): Promise<string> =>
+      Date.now() < deadline ? Promise.reject(new AppError('storage.unreachable')) : Promise.resolve('done');
+    expect(await client.persistently(work, () => deadline)).toBe('done');
+  });
+
+  it('ends with its last error when the deadline has passed, or repeating cannot help', async () => {
+    let tries = 0;
+    const failing = (code: 'storage.unreachable' | 'disk.full') => (): Promise<never> => {
+      tries += 1;
+      return Promise.reject(new AppError(code, `try ${tries}`));
+    };
+    await expect(client.persistently(failing('storage.unreachable'), () => 0)).rejects.toThrow('try 1');
+    const never = (): number => Number.POSITIVE_INFINITY;
+    await expect(client.persistently(failing('disk.full'), never)).rejects.toThrow('try 2');
+  });
+});
 
 describe('a token that ran out while the endpoint was away', () => {
   let server: Server;

@@ -83,8 +83,8 @@ export class EndpointClient {
   }
 
   /**
-   * Repeats `work` while it fails for a reason that may pass.
-   * @throws the last error when `deadlineMs` (epoch) has passed, or at once when repeating cannot help.
+   * Repeats `work` while it fails for a reason that may pass, the last time at `deadlineMs` (epoch).
+   * @throws the last error when that has passed, or at once when repeating cannot help.
    */
   async persistently<T>(work: () => Promise<T>, deadlineMs: () => number, signal?: AbortSignal): Promise<T> {
     for (let pauseMs = FIRST_RETRY_MS; ; pauseMs = Math.min(MAX_RETRY_MS, pauseMs * 2)) {
@@ -92,8 +92,9 @@ export class EndpointClient {
         return await work();
       } catch (cause) {
         const passing = cause instanceof AppError && cause.retryable && cause.code !== 'disk.full';
-        if (!passing || signal?.aborted || Date.now() + pauseMs > deadlineMs()) throw cause;
-        await sleep(pauseMs, undefined, signal ? { signal } : {}).catch(() => undefined);
+        const leftMs = deadlineMs() - Date.now();
+        if (!passing || signal?.aborted || leftMs <= 0) throw cause;
+        await sleep(Math.min(pauseMs, leftMs), undefined, signal ? { signal } : {}).catch(() => undefined);
       }
     }
   }
