@@ -22,6 +22,8 @@ class Endpoint extends EndpointClient {
 
 /** Takes nothing while it is away. */
 class Store extends ObjectStore {
+  /** Times that something was to be stored. */
+  asked = 0;
   private back: () => void = () => undefined;
   private away = Promise.resolve();
   leave(): void {
@@ -31,7 +33,44 @@ class Store extends ObjectStore {
     this.back();
   }
   override async store(): Promise<void> {
+    this.asked += 1;
     await this.away;
+  }
+}
+
+/** One of the nodes of a run, with its disk and its way into the store. */
+class Node {
+  readonly endpoint = new Endpoint({ ...nowhere, onOrders: () => undefined });
+  readonly store = new Store(this.endpoint, 1_000);
+  readonly uploads: CheckpointUploader;
+  constructor(
+    readonly dir: string,
+    nodes: number,
+  ) {
+    this.uploads = new CheckpointUploader({
+      ...{ endpoint: this.endpoint, store: this.store, outputDir: dir, baseUri: 'artifact://runs/r/1/1' },
+      ...{ deadlineMs: () => Number.POSITIVE_INFINITY, signal: new AbortController().signal },
+      ...{ nodes: () => nodes, note: () => undefined },
+    });
+  }
+
+  async add(step: number, loss?: number): Promise<void> {
+    await mkdir(join(this.dir, `checkpoint-${step}`));
+    await writeFile(join(this.dir, `checkpoint-${step}`, 'weights.bin'), 'x');
+    if (loss !== undefined) this.uploads.noteEvaluation(step, loss);
+    this.uploads.add(step, `checkpoint-${step}`);
+  }
+
+  /** Until the one that is being stored is told of, and the next one is begun or nothing is left. */
+  async storeOne(): Promise<void> {
+    const { reported } = this.endpoint;
+    const told = reported.length;
+    await waitFor(() => this.store.asked > told);
+    const { asked } = this.store;
+    this.store.comeBack();
+    this.store.leave();
+    await waitFor(() => reported.length > told);
+    await Promise.race([waitFor(() => this.store.asked > asked), this.uploads.settle()]);
   }
 }
 
@@ -40,22 +79,14 @@ describe('checkpoints on their way into the store', () => {
   let endpoint: Endpoint;
   let store: Store;
   let uploads: CheckpointUploader;
-  const add = async (step: number, loss?: number): Promise<void> => {
-    await mkdir(join(dir, `checkpoint-${step}`));
-    await writeFile(join(dir, `checkpoint-${step}`, 'weights.bin'), 'x');
-    if (loss !== undefined) uploads.noteEvaluation(step, loss);
-    uploads.add(step, `checkpoint-${step}`);
-  };
+  let add: Node['add'];
   const local = async (): Promise<string[]> => (await readdir(dir)).sort();
 
   beforeEach(async () => {
     dir = await tempDir('uploads');
-    endpoint = new Endpoint({ ...nowhere, onOrders: () => undefined });
-    store = new Store(endpoint, 1_000);
-    uploads = new CheckpointUploader({
-      ...{ endpoint, store, outputDir: dir, baseUri: 'artifact://runs/r/1/1', note: () => undefined },
-      ...{ deadlineMs: () => Number.POSITIVE_INFINITY, signal: new AbortController().signal },
-    });
+    const node = new Node(dir, 1);
+    ({ endpoint, store, uploads } = node);
+    add = (step, loss) => node.add(step, loss);
   });
 
   it('leave the disk when a newer one is stored', async () => {
@@ -89,5 +120,26 @@ describe('checkpoints on their way into the store', () => {
     expect(endpoint.reported).toEqual([1, 3, 5]);
     expect(uploads.newest?.step).toBe(5);
     expect(await local()).toEqual(['checkpoint-5']);
+  });
+
+  it('are of the same steps on all nodes of a run, though each takes longer than the next one, and each its own time', async () => {
+    const quick = new Node(await tempDir('uploads'), 2);
+    const slow = new Node(await tempDir('uploads'), 2);
+    for (const node of [quick, slow]) node.store.leave();
+    for (let count = 1; count <= 20; count++) {
+      // Only the first node hears of evaluations.
+      await quick.add(count * 10, 20 - count);
+      await slow.add(count * 10);
+      if (count % 3 === 0) await quick.storeOne();
+      if (count % 5 === 0) await slow.storeOne();
+    }
+    expect(slow.endpoint.reported).toEqual([10, 40, 80, 120]);
+    expect(quick.endpoint.reported).toEqual(expect.arrayContaining(slow.endpoint.reported));
+    expect((await readdir(slow.dir)).length).toBeLessThanOrEqual(4);
+    for (const { store: away, uploads: last } of [quick, slow]) {
+      away.comeBack();
+      await last.settle();
+    }
+    expect([quick, slow].map((node) => node.endpoint.reported.at(-1))).toEqual([200, 200]);
   });
 });

@@ -19,6 +19,8 @@ export interface UploaderOptions {
   baseUri: string;
   deadlineMs: () => number;
   signal: AbortSignal;
+  /** How many nodes the run has. */
+  nodes: () => number;
   note: (text: string) => void;
 }
 
@@ -28,8 +30,10 @@ interface LocalCheckpoint {
 }
 
 /**
- * Stores checkpoints one after the other. Of those that wait only the newest and the best are kept: a store that is away
- * for long must not fill the disk.
+ * Stores checkpoints one after the other. Of those that wait only the newest and one more are kept: a store that is away
+ * for long must not fill the disk. The other one is the best. Where a run has several nodes, it is the roundest: a
+ * checkpoint exists when all nodes have stored their share of it, and nodes that take their own time for each must choose
+ * the same ones without asking each other.
  */
 export class CheckpointUploader {
   newest: CommittedCheckpoint | undefined;
@@ -46,8 +50,8 @@ export class CheckpointUploader {
   /** The runtime has completed a checkpoint in `dir`, relative to its output folder. */
   add(step: number, dir: string): void {
     const all = [...this.waiting.filter((one) => one.dir !== dir), { step, dir }];
-    const best = this.bestOf(all);
-    this.waiting = all.filter((one) => one === best || one === all.at(-1));
+    const kept = this.options.nodes() > 1 ? roundestOf(all) : this.bestOf(all);
+    this.waiting = all.filter((one) => one === kept || one === all.at(-1));
     for (const one of all) {
       if (!this.waiting.includes(one) && one.dir !== this.storing) void this.removeLocal(one);
     }
@@ -107,3 +111,9 @@ export class CheckpointUploader {
     );
   }
 }
+
+/** Whose step the largest power of two divides: the fewer a node can store, the rounder they are, and the others have them too. */
+const roundestOf = (checkpoints: readonly LocalCheckpoint[]): LocalCheckpoint | undefined =>
+  checkpoints.toSorted((a, b) => largestPowerOfTwoIn(b.step) - largestPowerOfTwoIn(a.step) || b.step - a.step)[0];
+
+const largestPowerOfTwoIn = (step: number): number => step & -step;

@@ -53,7 +53,7 @@ export class Run {
   /** Set when the runtime has ended: from then on delivery has an end. */
   private deliveryDeadline = Number.POSITIVE_INFINITY;
   private outputDir = '';
-  private mode: RunRequest['mode'] | undefined;
+  private request: RunRequest | undefined;
 
   constructor(private readonly config: RunnerConfig) {
     const echo = config.echoLog ? process.stdout : undefined;
@@ -153,15 +153,15 @@ export class Run {
     if (!brought || this.requests.stopping) {
       return { code: 'runtime.interrupted', message: 'The run was stopped before training began.' };
     }
-    const { mode, spec } = brought;
-    this.mode = mode;
+    const { request, spec } = brought;
+    this.request = request;
     const specFile = join(runFolder, 'spec.json');
     await writeAtomically(specFile, JSON.stringify(spec), { sync: true });
     const oomKillsBefore = await readOomKills();
     this.requests.leaving.throwIfAborted();
     this.runtime = await RuntimeProcess.start({
       command: runtimeCommand,
-      args: [mode, specFile],
+      args: [request.mode, specFile],
       runFolder,
       environment: runtimeEnvironment,
       lockFd,
@@ -172,12 +172,12 @@ export class Run {
     this.oomKilled = (await readOomKills()) > oomKillsBefore;
     return { message: '' }; // judged when its last lines are read
   }
-  private async bringInputs(attached: AttachAnswer): Promise<{ mode: RunRequest['mode']; spec: RuntimeSpec }> {
+  private async bringInputs(attached: AttachAnswer): Promise<{ request: RunRequest; spec: RuntimeSpec }> {
     const { runId, attempt, runFolder } = this.config;
     const inputs = new Inputs(this.objects, join(runFolder, 'inputs'), this.requests.ending);
     const request = await inputs.request(attached);
     const run = { runId, attempt, outputDir: this.outputDir };
-    return { mode: request.mode, spec: await inputs.runtimeSpec(request, attached, run) };
+    return { request, spec: await inputs.runtimeSpec(request, attached, run) };
   }
 
   private exit: RuntimeExit | undefined;
@@ -247,7 +247,7 @@ export class Run {
     if ('step' in event) this.said.step = Math.max(this.said.step, event.step);
     if (event.type === 'evaluation') uploads.noteEvaluation(event.step, event.loss);
     // What a rehearsal saves is to be read back here, not to be gone on from.
-    if (event.type === 'checkpoint' && this.mode !== 'rehearse') uploads.add(event.step, event.dir);
+    if (event.type === 'checkpoint' && this.request?.mode !== 'rehearse') uploads.add(event.step, event.dir);
     if (event.type === 'result') this.said.result = event;
     if (event.type === 'failed') this.said.failed = moreTelling(this.said.failed, event);
   }
@@ -261,6 +261,7 @@ export class Run {
       baseUri: `artifact://runs/${runId}/${attempt}/${attached.incarnation}`,
       deadlineMs: () => this.deliveryDeadline,
       signal: this.requests.leaving,
+      nodes: () => this.request?.parallelism.nodes ?? 1,
       note: (text) => this.log.note(text),
     });
   }
