@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import { open, readFile } from 'node:fs/promises';
 import { identityOf } from './process-identity.js';
 import type { ProcessIdentity } from './process-identity.js';
@@ -19,8 +18,12 @@ export interface ChildServer {
   identity: ProcessIdentity;
   /** True once it has ended, whoever ended it. */
   hasExited(): boolean;
-  child: ChildProcess;
+  /** Resolves when it has ended. */
+  ended: Promise<void>;
 }
+
+/** The start time of a process that had ended before anybody looked: none that lives has it. */
+const ENDED_UNSEEN = 'ended';
 
 /**
  * Starts a server in its own session (Ctrl-C in a terminal reaches only us; we end it in order), with its output in a
@@ -38,16 +41,27 @@ export async function spawnServer(command: ChildCommand): Promise<ChildServer> {
       ...(command.gid !== undefined && { gid: command.gid }),
     });
     let exited = false;
-    child.on('exit', () => (exited = true));
+    const ended = new Promise<void>((resolve) => {
+      child.once('exit', () => {
+        exited = true;
+        resolve();
+      });
+    });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', reject);
     });
     child.on('error', () => undefined);
+    const { pid } = child;
+    if (pid === undefined) throw new Error(`${command.file} has no pid`);
+    let identity = await identityOf(pid);
+    if (!identity) {
+      child.kill('SIGKILL'); // does nothing to one that ended; another one could never be ended later
+      await ended;
+      identity = { pid, startTime: ENDED_UNSEEN };
+    }
     child.unref();
-    const identity = child.pid === undefined ? undefined : await identityOf(child.pid);
-    if (!identity) throw new Error(`${command.file} ended at once:\n${await tailOf(command.logFile)}`);
-    return { identity, hasExited: () => exited, child };
+    return { identity, hasExited: () => exited, ended };
   } finally {
     await log.close();
   }

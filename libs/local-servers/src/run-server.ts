@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -42,7 +41,15 @@ export interface ServerProcess {
 }
 
 const ATTEMPTS = 5;
-const PASSING_FAULTS = /address already in use|pre-existing shared memory block|lock file "postmaster.pid"/i;
+const PASSING_FAULTS = new RegExp(
+  [
+    'address already in use',
+    String.raw`is not available on \S+ and cannot be used`, // SeaweedFS, of the port of a part
+    'pre-existing shared memory block',
+    'lock file "postmaster.pid"',
+  ].join('|'),
+  'i',
+);
 
 /**
  * Starts a server in its folder. What an earlier process left running there is used if it answers and was started with
@@ -93,7 +100,7 @@ async function launch(
     const server = await spawnServer(command);
     // Recorded and guarded before it is ready: we may be killed while we wait.
     await writeRecord(kind.dir, { server: server.identity, port, ...record });
-    const running = handle(kind, server.identity, port, server.child);
+    const running = handle(kind, server.identity, port, server.ended);
     const failure = await waitUntilReady(kind, server, port);
     if (failure === undefined) return running;
     const output = await tailOf(command.logFile);
@@ -127,18 +134,18 @@ async function waitUntilReady(
   return server.hasExited() ? 'ended' : 'is not ready';
 }
 
-/** Without `child` the server was taken over. */
-function handle(kind: ServerKind, server: ProcessIdentity, port: number, child?: ChildProcess): ServerProcess {
+/** Without `ended` the server was taken over. */
+function handle(kind: ServerKind, server: ProcessIdentity, port: number, ended?: Promise<void>): ServerProcess {
   let watchdog: Watchdog | undefined;
   if (kind.endWithParent) {
     watchdog = guardServer(server, kind.stopSignal.slice(3) as 'INT' | 'TERM' | 'QUIT' | 'KILL', kind.removeDirs);
   }
-  child?.once('exit', () => watchdog?.dismiss());
+  void ended?.then(() => watchdog?.dismiss());
   return {
     port,
     pid: server.pid,
     identity: server,
-    takenOver: child === undefined,
+    takenOver: ended === undefined,
     stop: async () => {
       await endProcess(server, kind.stopSignal, kind.stopGraceMs);
       watchdog?.dismiss();

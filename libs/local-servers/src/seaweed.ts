@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort } from './free-port.js';
+import { freePorts } from './free-port.js';
 import { runServer } from './run-server.js';
 import { findSeaweed } from './seaweed-binary.js';
 
@@ -55,9 +55,10 @@ export async function startS3(options: S3Options): Promise<S3Process> {
       for (const socket of await socketsIn(note)) await rm(socket, { force: true }); // of one that was killed
       const sockets: string[] = [];
       const flags = ['ip=127.0.0.1', 'ip.bind=127.0.0.1', `dir=${data}`, `s3.port=${port}`, ...OFF];
-      for (const part of HTTP_PARTS) flags.push(`${part}.port=${await freePort()}`);
+      const ports = await freePorts(HTTP_PARTS.length + GRPC_PARTS.length, [port]);
+      for (const part of HTTP_PARTS) flags.push(`${part}.port=${ports.pop()}`);
       for (const part of GRPC_PARTS) {
-        const grpcPort = await freePort();
+        const grpcPort = ports.pop();
         flags.push(`${part}.port.grpc=${grpcPort}`);
         sockets.push(`/tmp/seaweedfs-${part}-grpc-${grpcPort}.sock`); // made there whatever it is told
       }

@@ -56,9 +56,12 @@ async function startOnce(options: WebServerOptions): Promise<LocalServer | undef
     clearTimeout(timer);
   };
   const { pid } = child;
-  const identity = pid === undefined ? undefined : await identityOf(pid);
-  if (pid === undefined || !identity)
-    throw new Error(`the dashboard server could not be started; see ${options.logFile}`);
+  if (pid === undefined) throw new Error(`the dashboard server could not be started; see ${options.logFile}`);
+  const identity = await identityOf(pid);
+  if (!identity) {
+    await end(); // does nothing to one that ended before anybody looked; another one could not be guarded
+    return undefined;
+  }
   // It keeps nothing: should we be killed, it ends with us, and the next start begins a new one.
   const watchdog = guardServer(identity, 'TERM', []);
   void exited.then(() => watchdog.dismiss());
