@@ -44,10 +44,13 @@ describe('startNats', () => {
   it('keeps its port over kill and restart, and ends with its files', async () => {
     const nats = await startNats();
     const connection = await nats.connect();
-    await nats.kill();
-    await nats.restart();
-    await waitFor(() => connection.flush().then(() => true));
-    await nats.stop();
+    try {
+      await nats.kill();
+      await nats.restart();
+      await waitFor(() => connection.flush().then(() => true));
+    } finally {
+      await nats.stop();
+    }
     expect(connection.isClosed()).toBe(true);
   });
 });
