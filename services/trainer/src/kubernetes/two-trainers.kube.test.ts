@@ -19,7 +19,8 @@ inCluster('two trainers', () => {
   const serves = ({ port }: TrainerProcess): Promise<boolean> =>
     fetch(`http://127.0.0.1:${port}/`).then(({ status }) => status === 404);
   const startOne = async (): Promise<TrainerProcess> => {
-    const trainer = place.startTrainerProcess(await steadyPort());
+    // On a busy machine one that works may be late with its lease: it must not lose it for that.
+    const trainer = place.startTrainerProcess(await steadyPort(), { leaseSeconds: 10 });
     await waitFor(() => serves(trainer), { what: 'a run endpoint' });
     return trainer;
   };

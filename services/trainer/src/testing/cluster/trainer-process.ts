@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import type { ClusterSettings } from '../../kubernetes/cluster-profile.js';
 import { TRAINER } from '../harness.js';
 import type { TrainingCluster } from './training-cluster.js';
 
@@ -17,10 +18,10 @@ export class TrainerProcess {
   }
 
   /** @param port of its run endpoint. */
-  static start(place: TrainingCluster, port: number): TrainerProcess {
+  static start(place: TrainingCluster, port: number, settings: ClusterSettings): TrainerProcess {
     const env = place.harness.environment({
       LUTHIER_TRAINER_EXECUTOR: 'kubernetes',
-      LUTHIER_TRAINER_CLUSTER: JSON.stringify(place.settings()),
+      LUTHIER_TRAINER_CLUSTER: JSON.stringify(settings),
       LUTHIER_TRAINER_ENDPOINT_URL: place.front.url,
       LUTHIER_TRAINER_ENDPOINT_PORT: String(port),
       LUTHIER_TRAINER_DELIVERY_TIMEOUT_MS: '600000',

@@ -142,8 +142,8 @@ export class TrainingCluster {
   }
 
   /** A trainer as a process of its own, which ends with this at the latest. @param port of its run endpoint */
-  startTrainerProcess(port: number): TrainerProcess {
-    const started = TrainerProcess.start(this, port);
+  startTrainerProcess(port: number, over: Partial<ClusterSettings> = {}): TrainerProcess {
+    const started = TrainerProcess.start(this, port, this.settings(over));
     this.processes.push(started);
     return started;
   }
