@@ -41,6 +41,7 @@ inCluster('runs in a cluster', () => {
     harness.startTrainer({
       executor: 'kubernetes',
       endpointPort,
+      deliveryTimeoutMs: 600_000, // however long the trainer is away
       cluster: {
         ...{ namespace, kubeconfig, requestsPerSecond: 0, requestBurst: 1 },
         profiles: PROFILES,

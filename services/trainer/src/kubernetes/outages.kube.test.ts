@@ -98,7 +98,7 @@ inCluster('runs in a cluster', () => {
   );
 
   it('go on when NATS has lost everything; what training had seen is looked for and never made again', async () => {
-    const training = await place.put({ type: 'process', behaviour: { steps: 200, stepMs: 50 } });
+    const training = await place.put({ type: 'process', behaviour: { steps: 600, stepMs: 50 } });
     await place.harness.waitForStep(training, 3);
     const before = await place.harness.status(training);
     const ended = await place.put({ type: 'done', afterMs: 100 });
@@ -128,18 +128,19 @@ inCluster('runs in a cluster', () => {
   });
 
   it('go on while the run endpoint is away for longer than their token lives, and deliver everything afterwards', async () => {
-    const runId = await place.put({ type: 'process', behaviour: { steps: 60, stepMs: 20 } });
+    const steps = 300; // more than are told of before the endpoint goes
+    const runId = await place.put({ type: 'process', behaviour: { steps, stepMs: 20 } });
     await place.harness.waitForStep(runId, 3);
     place.front.lead(undefined);
     const backMs = Date.now() + 3 * TOKEN_LIFETIME_MS;
     await waitFor(() => Date.now() > backMs, { timeoutMs: 4 * TOKEN_LIFETIME_MS, intervalMs: 100 });
     expect(await place.harness.status(runId)).toMatchObject({ phase: 'running' });
     place.front.lead(trainer.port);
-    expect(await place.see(runId)).toMatchObject({ reason: 'succeeded', outcome: { step: 60 } });
-    const steps = (await place.harness.messages(runId)).flatMap(({ event }) =>
+    expect(await place.see(runId)).toMatchObject({ reason: 'succeeded', outcome: { step: steps } });
+    const told = (await place.harness.messages(runId)).flatMap(({ event }) =>
       event.type === 'step' ? [event.step] : [],
     );
-    expect(steps).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
+    expect(told).toEqual(Array.from({ length: steps }, (_, index) => index + 1));
   });
 
   it('leave nothing of an older attempt when the next one was stopped before it was made', async () => {
