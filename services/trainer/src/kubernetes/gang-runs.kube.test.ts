@@ -18,8 +18,8 @@ const on = (gang: string, over: Partial<ClusterProfile>): ClusterProfile =>
   });
 const together = { schedulerName: COSCHEDULER, gang: { type: 'coscheduling', scheduleTimeoutSeconds: 600 } } as const;
 const PROFILES = [
-  ...[on('room', together), on('rivals', together), on('patience', { ...together, preRunningSeconds: 12 })],
-  on('nobody', { schedulerName: 'nobody', preRunningSeconds: 36 }),
+  ...[on('room', together), on('rivals', together), on('patience', { ...together, preRunningSeconds: 24 })],
+  on('nobody', { schedulerName: 'nobody', preRunningSeconds: 60 }),
   on('volcano', { gang: { type: 'volcano', queue: 'team' } }),
 ];
 const NODES = [

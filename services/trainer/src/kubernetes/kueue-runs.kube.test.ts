@@ -17,9 +17,11 @@ import {
 import { LABEL } from './names.js';
 
 const PROFILE = fakeProfile('gpu', {
-  ...{ deviceResource: 'nvidia.com/gpu', cpus: 1, preRunningSeconds: 1_800, configErrorSeconds: 5 },
+  ...{ deviceResource: 'nvidia.com/gpu', cpus: 1, preRunningSeconds: 1_800, configErrorSeconds: 60 },
   priorityClasses: PRIORITY_CLASSES,
 });
+/** For what no waiting mends; what is only slow to be installed has the time of the other. */
+const HASTY = { ...PROFILE, name: 'hasty', configErrorSeconds: 5 };
 
 interface JobObject extends KubeObject {
   spec: { suspend: boolean };
@@ -66,7 +68,11 @@ inKueue('runs that wait in a queue of Kueue', () => {
     cluster = await startControlPlane();
     const fates = new Fates();
     await cluster.startKubelet({ fateOf: fates.of, nodes: [{ name: 'queued-1' }, { name: 'queued-2' }] });
-    place = await ClusterPlace.start(cluster, { fates, profiles: [PROFILE], settings: { queueRecheckSeconds: 1 } });
+    place = await ClusterPlace.start(cluster, {
+      fates,
+      profiles: [PROFILE, HASTY],
+      settings: { queueRecheckSeconds: 1 },
+    });
   }, 3_600_000);
   beforeEach(() => {
     fate = { type: 'process' };
@@ -140,7 +146,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
       ...{ canEverFit: false, reason: 'unknown-queue' },
       params: { queue: 'nope', namespace: place.namespace, known: 'team' },
     });
-    const spec = await put(1, { queueName: 'nope' });
+    const spec = await put(1, { queueName: 'nope', profile: HASTY.name });
     expect(await seen(spec, ({ phase }) => phase === 'ended')).toMatchObject({
       ...{ reason: 'queue-rejected', params: { queue: 'nope', queues: 'team' } },
       message: 'Queue "nope" does not take this run: it does not exist; there is team.',
@@ -155,7 +161,9 @@ inKueue('runs that wait in a queue of Kueue', () => {
       quota: { 'nvidia.com/gpu': '8' },
     });
     const spec = await put(1, { queueName: 'narrow' });
-    const waiting = await seen(spec, ({ reason }) => reason === 'queue-rejected');
+    // Kueue may not have seen the new queue yet, and then says that first.
+    const waiting = await seen(spec, ({ message }) => message.includes('unavailable in ClusterQueue'));
+    expect(waiting.reason).toBe('queue-rejected');
     expect(waiting.message).toMatch(
       /^Queue "narrow" does not take this run: resource \S+ unavailable in ClusterQueue\.$/,
     );
@@ -178,7 +186,7 @@ inKueue('runs that wait in a queue of Kueue', () => {
     expect(setBack.message).toBe(`Paused for a more urgent run at step ${saved}; resumes by itself.`);
     await place.running(urgent);
     expect((await place.jobOf<JobObject>(urgent)).metadata?.labels?.[LABEL.kueuePriority]).toBe('runs-urgent');
-    expect(await place.podsOf(spec)).toEqual([]);
+    await waitFor(async () => (await place.podsOf(spec)).length === 0, { what: 'the pods set back to be gone' });
 
     fate = { type: 'process' };
     await stop(urgent);

@@ -4,6 +4,7 @@ import type { FitAnswer, RunSpec, RunStatus } from '@luthier/contracts';
 import { MessageBus } from '@luthier/messaging';
 import type { RunningService } from '@luthier/service-kit';
 import { steadyPort, waitFor } from '@luthier/testing';
+import type { WaitOptions } from '@luthier/testing';
 import { bindRole } from '@luthier/testing/kube';
 import type { ControlPlane, Fate, KubeObject, Pod } from '@luthier/testing/kube';
 import type { RunShape } from '../inventory/inventory-source.js';
@@ -117,7 +118,11 @@ export class ClusterPlace {
 
   private async startTrainer(): Promise<void> {
     const { endpointPort, settings: cluster } = this;
-    this.trainer = await this.harness.startTrainer({ executor: 'kubernetes', endpointPort, cluster });
+    // However long the trainer is away or slow, runners go on trying to deliver.
+    const deliveryTimeoutMs = 600_000;
+    this.trainer = await this.harness.startTrainer({
+      ...{ executor: 'kubernetes', endpointPort, deliveryTimeoutMs, cluster },
+    });
   }
 
   /** Whether a run could be placed with a profile, once the trainer knows. */
@@ -158,9 +163,9 @@ export class ClusterPlace {
   }
 
   /** @throws Error with what the cluster says of the run's pods, when it waits in vain. */
-  until(spec: RunSpec, fits: (status: RunStatus) => boolean): Promise<RunStatus> {
+  until(spec: RunSpec, fits: (status: RunStatus) => boolean, options: WaitOptions = {}): Promise<RunStatus> {
     return this.harness
-      .waitForStatus(spec.runId, (status) => status.attempt === spec.attempt && fits(status))
+      .waitForStatus(spec.runId, (status) => status.attempt === spec.attempt && fits(status), options)
       .catch(async (cause: unknown) => {
         const pods = (await this.podsOf(spec)).map(({ spec: { nodeName }, status }) => ({ nodeName, status }));
         throw new Error(`${String(cause)}; its pods: ${JSON.stringify(pods)}`, { cause });
@@ -168,7 +173,8 @@ export class ClusterPlace {
   }
 
   running = (spec: RunSpec): Promise<RunStatus> => this.until(spec, ({ phase }) => phase === 'running');
-  ended = (spec: RunSpec): Promise<RunStatus> => this.until(spec, ({ phase }) => phase === 'ended');
+  ended = (spec: RunSpec, options: WaitOptions = {}): Promise<RunStatus> =>
+    this.until(spec, ({ phase }) => phase === 'ended', options);
 
   pods(): string {
     return `/api/v1/namespaces/${this.namespace}/pods`;
