@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { identityOf, isAlive } from './process-identity.js';
 import type { ProcessIdentity } from './process-identity.js';
@@ -20,7 +20,7 @@ export async function withFileLock<T>(path: string, timeoutMs: number, work: () 
   try {
     return await work();
   } finally {
-    if ((await readHolder(path))?.token === token) await rm(path, { force: true });
+    await release(path, token);
   }
 }
 
@@ -45,18 +45,23 @@ async function tryLock(path: string, token: string): Promise<boolean> {
   }
 }
 
-/** Moves the dead holder's file aside; if somebody else's was moved by mistake, it is put back. */
-async function breakLock(path: string, dead: Holder): Promise<void> {
-  const aside = `${path}.stale-${randomUUID()}`;
+/**
+ * Removes the lock of `dead`, if it is still that one. Only who holds a lock of its own for that may look and remove:
+ * between the two of one who comes late, the next holder could have taken its place.
+ */
+export async function breakLock(path: string, dead: Holder): Promise<void> {
+  const guard = `${path}.breaking-${dead.token}`;
+  const token = randomUUID();
+  if (!(await tryLock(guard, token))) return; // another process does it; if that one is dead, its lock was broken now
   try {
-    await rename(path, aside);
-    const moved = await readHolder(aside);
-    if (moved && moved.token !== dead.token) await link(aside, path).catch(() => undefined);
-  } catch {
-    // another process was faster
+    await release(path, dead.token);
   } finally {
-    await rm(aside, { force: true });
+    await release(guard, token);
   }
+}
+
+async function release(path: string, token: string): Promise<void> {
+  if ((await readHolder(path))?.token === token) await rm(path, { force: true });
 }
 
 async function readHolder(path: string): Promise<Holder | undefined> {
