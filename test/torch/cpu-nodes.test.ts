@@ -70,7 +70,7 @@ const onPods = (await canRunKubernetes()) && (await canRunPodProcesses());
   it(
     'says within a minute which process on which node was killed, and which hangs, and goes on from its checkpoint each time',
     async () => {
-      const { id } = await submitJob(client, { steps: 600, resources: ON_BOTH });
+      const { id } = await submitJob(client, { steps: 400, resources: ON_BOTH });
 
       await trainsIn(id, 1);
       const second = (await platform.podsOf(id, 1)).find(isSecond)?.spec.nodeName ?? 'none';
