@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppError, ERRORS, obstacle } from '@luthier/contracts';
 import type { Logger } from '@luthier/service-kit';
+import { readAway } from './read-away.js';
 import { snakePath, toWire } from './snake-case.js';
 
 const codeOf = (thrown: object): string => {
@@ -84,6 +85,8 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   if (error.httpStatus === 409) reply.header('x-should-retry', 'false');
   if (error.httpStatus === 401) reply.header('www-authenticate', 'Bearer');
   reply.code(error.httpStatus);
+  reply.removeHeader('connection'); // the web server closes it after a body that it does not take
+  readAway(request.raw);
   if (request.url.startsWith('/v1')) return reply.type('application/json').send(JSON.stringify(openAiBody(error)));
   return reply.type('application/problem+json').send(JSON.stringify(problemBody(error, request.id)));
 }
