@@ -250,7 +250,7 @@ describeDashboard('dashboard', (dashboard) => {
       .waitFor();
     await page.getByRole('button', { name: 'Restart the run' }).click();
     await page.getByText('Attempt 1 on gpu-1 is being ended').waitFor();
-    expect(await page.getByRole('button', { name: 'Restart elsewhere' }).count()).toBe(0);
+    await page.getByRole('button', { name: 'Restart elsewhere' }).waitFor({ state: 'detached' });
     expect(faults).toEqual([]);
   });
 

@@ -7,12 +7,21 @@ import { describeDashboard } from './dashboard.js';
 describeDashboard('export of a model', (dashboard) => {
   it('goes by keyboard from the button to a downloaded file that has the size and hash it is shown with', async () => {
     const { page, faults } = await dashboard.open({ path: `/models/${TUNED_ID}` });
+    // It is ready at the second question, which waits until what comes before it was looked at.
+    const seen = Promise.withResolvers<void>();
+    let questions = 0;
+    await page.route('**/exports/gguf', async (route) => {
+      questions += 1;
+      if (questions > 1) await seen.promise;
+      await route.continue();
+    });
     const button = page.getByRole('button', { name: 'Export as GGUF, 16 bits (BF16)' });
     await button.focus();
     await page.keyboard.press('Enter');
     const status = page.getByRole('region', { name: 'Export' }).getByRole('status');
     await status.getByText('Being made').waitFor();
     expect(await button.isDisabled()).toBe(true);
+    seen.resolve();
     await status.getByText('GGUF, 16 bits (BF16) is ready').waitFor();
     await page.keyboard.press('Tab');
     expect(await page.locator(':focus').getAttribute('aria-label')).toBe('Download model.gguf');

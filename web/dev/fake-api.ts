@@ -105,8 +105,8 @@ async function answer(state: State, request: IncomingMessage, response: ServerRe
 
 /** A stand-in of the gateway for developing and testing the dashboard alone: the API's shapes, and the dashboard behind. */
 export async function startFakeApi(options: FakeApiOptions): Promise<FakeApi> {
-  // Long enough not to end while somebody looks at it.
-  const live = new LiveJob('live', 4_000, options.stepMs ?? 150, { suffix: 'live' });
+  // Long enough not to end while somebody looks at it, or tests do on a slow machine.
+  const live = new LiveJob('live', 40_000, options.stepMs ?? 150, { suffix: 'live' });
   const inCluster = new LiveJob('cluster', 400, 60_000, { suffix: 'cluster' });
   for (const said of CLUSTER_SAID) inCluster.say(said);
   const empty = options.empty ?? false;

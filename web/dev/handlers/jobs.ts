@@ -57,7 +57,7 @@ export const JOB_HANDLERS: Record<string, Handler> = {
     const { message, obstacle } = tooLarge;
     if (state.full) throw new Refusal(400, 'plan.does-not-fit', message, 'Ask for what would fit.', { obstacle });
     const wanted = JSON.parse(body) as { suffix?: string };
-    const job = new LiveJob(`new${state.jobs.size}`, 200, 200, { suffix: wanted.suffix ?? null });
+    const job = new LiveJob(`new${state.jobs.size}`, 4_000, 200, { suffix: wanted.suffix ?? null });
     state.jobs.set(job.record.id, job);
     return { id: job.record.id };
   },
