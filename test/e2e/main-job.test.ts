@@ -10,6 +10,7 @@ import { removeHome, tempDir } from '@luthier/testing';
 import { demoReport } from '../../services/cli/src/demo/demo-report.js';
 import { readStream } from './support/event-stream.js';
 import {
+  LONG_RUN,
   TINY_MODEL,
   checkpointsOf,
   expectWholeAndSingle,
@@ -111,7 +112,7 @@ describe('the main job on the platform of one machine', () => {
   });
 
   it('streams a job that is still training, and goes on where a lost connection ended', async () => {
-    const { id } = await submitJob(platform.client, { steps: 60, batchSize: 8 });
+    const { id } = await submitJob(platform.client, LONG_RUN);
     await waitForTraining(platform.client, id);
     const first = await readStream(platform, id, { enough: (entries) => entries.length > 5 });
     const rest = await readStream(platform, id, { after: first.at(-1)?.id ?? 0 });

@@ -16,7 +16,7 @@ export async function readStream(
   const ended = new AbortController();
   const response = await platform.get(`/api/v1/jobs/${jobId}/stream`, {
     headers: { 'last-event-id': String(after) },
-    signal: AbortSignal.any([ended.signal, AbortSignal.timeout(60_000)]),
+    signal: AbortSignal.any([ended.signal, AbortSignal.timeout(240_000)]),
   });
   if (!response.ok || !response.body) throw new Error(`the stream answered ${response.status}`);
   const entries: StreamedEntry[] = [];

@@ -53,7 +53,7 @@ export function validation(client: LuthierClient, fileId: string): Promise<Schem
 
 export interface JobWish {
   steps: number;
-  /** More rows a step make it slower: 16 take about 50 ms. */
+  /** More rows a step make it slower. */
   batchSize?: number;
   rows?: number;
   suffix?: string;
@@ -182,5 +182,8 @@ export async function expectWholeAndSingle(client: LuthierClient, job: Job): Pro
   expect(models.items.filter(({ job_id: owner }) => owner === job.id)).toHaveLength(1);
 }
 
-/** Some seconds of training, with a checkpoint every tenth step: time to break something. */
-export const LONG_RUN = { steps: 100, batchSize: 12 };
+/**
+ * Some seconds of training, with a checkpoint every tenth step: time to break something. Its steps are few and slow: of quick
+ * ones the platform learns late on a loaded machine, and the run may have ended when it is thought to train.
+ */
+export const LONG_RUN = { steps: 100, batchSize: 96, rows: 192 };
