@@ -3,7 +3,7 @@ import type { LuthierClient } from '@luthier/api-client';
 import { waitFor } from '@luthier/testing';
 import { canRunHelm, canRunKubernetes, canRunPodProcesses } from '@luthier/testing/kube';
 import type { Pod, ServiceDoor } from '@luthier/testing/kube';
-import { expectWholeAndSingle, jobOf, submitJob, waitForEnd, waitForTraining } from '../e2e/support/jobs.js';
+import { LONG_RUN, expectWholeAndSingle, jobOf, submitJob, waitForEnd, waitForTraining } from '../e2e/support/jobs.js';
 import type { Job } from '../e2e/support/jobs.js';
 import { requirement } from '../e2e/support/requirement.js';
 import { allObjects } from './support/all-objects.js';
@@ -121,7 +121,7 @@ inCluster('the chart, installed', () => {
 
   /** A run that has made steps and a checkpoint, and makes no more until it may go on. */
   async function runUnderWay(): Promise<{ id: string; goOn: () => void }> {
-    const { id } = await submitJob(client, { steps: 200, batchSize: 12 });
+    const { id } = await submitJob(client, LONG_RUN);
     await explained(waitForTraining(client, id));
     const { run_id: runId } = await jobOf(client, id);
     return { id, goOn: await holdRun(chart, runId ?? '') };
