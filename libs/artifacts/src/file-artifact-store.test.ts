@@ -1,6 +1,7 @@
-import { mkdtemp, open, readFile, readdir, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, readdir, rm, rmdir, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { MeasuredContent } from './content.js';
 import { storageError, writeAll } from './file-artifact-store.js';
@@ -42,6 +43,35 @@ describe('FileArtifactStore on disk', () => {
     await store.put('artifact://a/b/c/d', 'x');
     await store.remove('artifact://a/b/c/d');
     expect(await readdir(dirs[0] ?? '')).toEqual([]);
+  });
+
+  it('lists what is there while others remove what they have stored', async () => {
+    const store = await openStore();
+    const kept = artifactUri('runs', 'r', 'outcome.json');
+    await store.put(kept, 'x');
+    const folders = Array.from({ length: 20 }, (_, n) => store.localPath(artifactUri('runs', 'r', `step-${n}`)));
+    for (let round = 0; round < 100; round += 1) {
+      await Promise.all(folders.map((folder) => mkdir(folder)));
+      const removed = folders.map((folder) => rmdir(folder));
+      const { items } = await store.list('artifact://runs/r');
+      await Promise.all(removed);
+      expect(items.map(({ uri }) => uri)).toEqual([kept]);
+    }
+  });
+
+  it('stores what comes while the last of its neighbours is removed', async () => {
+    const store = await openStore();
+    for (let round = 0; round < 100; round += 1) {
+      const old = artifactUri('files', 'a', 'old');
+      await store.put(old, 'x');
+      const removed = store.remove(old);
+      // Looks at the moments one after the other.
+      for (let turn = 0; turn < round % 12; turn += 1) await nextTurn();
+      const stored = await store.put(artifactUri('files', 'a', 'new'), 'x');
+      await removed;
+      expect(await store.stat(stored.uri)).toMatchObject({ sizeBytes: 1 });
+      await store.remove(stored.uri);
+    }
   });
 
   it('lists no symbolic link', async () => {

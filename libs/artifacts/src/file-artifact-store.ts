@@ -19,6 +19,8 @@ import type {
   StoredArtifact,
 } from './artifact-store.js';
 
+const FOLDER_TRIES = 20;
+
 /** Artifacts as files below one folder. The layout is that of the URIs, so a person can find them. */
 export class FileArtifactStore extends ArtifactStore {
   private readonly root: string;
@@ -32,8 +34,7 @@ export class FileArtifactStore extends ArtifactStore {
     const file = this.fileOf(partsOf(uri));
     const draft = join(dirname(file), `.put-${randomBytes(8).toString('hex')}`);
     try {
-      await mkdir(dirname(file), { recursive: true });
-      const handle = await open(draft, 'wx', 0o644);
+      const handle = await createWithFolder(draft);
       const measured = new MeasuredContent(content, options);
       try {
         await writeAll(handle, measured);
@@ -114,7 +115,7 @@ export class FileArtifactStore extends ArtifactStore {
       if (after === undefined || uri > after) yield { uri, sizeBytes: found.size, modifiedAt: found.mtime };
       return;
     }
-    const entries = (await readdir(path, { withFileTypes: true }))
+    const entries = ((await readdir(path, { withFileTypes: true }).catch(ifAbsent)) ?? [])
       .filter((entry) => !entry.name.startsWith('.') && (entry.isFile() || entry.isDirectory()))
       .map((entry) => ({ name: entry.name, key: entry.isDirectory() ? `${entry.name}/` : entry.name }))
       .sort((a, b) => (a.key < b.key ? -1 : 1));
@@ -133,6 +134,18 @@ export class FileArtifactStore extends ArtifactStore {
         () => true,
       );
       if (left) return;
+    }
+  }
+}
+
+/** Whoever removes the last artifact of a folder removes it, too: maybe just when it was found or made here. */
+async function createWithFolder(file: string): Promise<FileHandle> {
+  for (let left = FOLDER_TRIES; ; left -= 1) {
+    try {
+      await mkdir(dirname(file), { recursive: true });
+      return await open(file, 'wx', 0o644);
+    } catch (cause) {
+      if (left === 0 || codeOf(cause) !== 'ENOENT') throw cause;
     }
   }
 }
